@@ -1,0 +1,23 @@
+"""Random crops of a padded image."""
+
+from dataclasses import replace
+
+import torch
+from torch.nn import functional
+
+from xlearn.errors import Problem
+from xlearn.task import Batch
+
+
+def crop(batch: Batch, generator: torch.Generator, *, padding: int) -> Batch:
+    """Pad every side by `padding` black pixels and cut the original size at a uniformly random place."""
+    images = batch.inputs["image"]
+    count, _, height, width = images.shape
+    if not 0 < padding <= min(height, width):
+        raise Problem(f"augment.crop.padding={padding} does not suit {height} x {width} images. Give 1 to {min(height, width)}.")
+    padded = functional.pad(images, (padding,) * 4)
+    # A view of all windows; indexing it copies one window per example.
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    places = torch.randint(2 * padding + 1, (2, count), generator=generator).to(images.device)
+    cut = windows[torch.arange(count, device=images.device), :, places[0], places[1]]
+    return replace(batch, inputs={**batch.inputs, "image": cut})

@@ -1,0 +1,15 @@
+"""Random mirror images."""
+
+from dataclasses import replace
+
+import torch
+
+from xlearn.task import Batch
+
+
+def flip(batch: Batch, generator: torch.Generator, *, probability: float) -> Batch:
+    """Mirror each image left to right with `probability`."""
+    images = batch.inputs["image"]
+    chosen = (torch.rand(len(images), generator=generator) < probability).to(images.device)
+    mirrored = torch.where(chosen[:, None, None, None], images.flip(-1), images)
+    return replace(batch, inputs={**batch.inputs, "image": mirrored})

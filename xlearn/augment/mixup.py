@@ -1,0 +1,27 @@
+"""Mixup."""
+
+from dataclasses import replace
+
+import numpy
+import torch
+from torch.nn import functional
+
+from xlearn.task import Batch
+
+
+def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
+    """`l x_i + (1 - l) x_j`, the same for one-hot labels, `l ~ Beta(alpha, alpha)` per example (Zhang et al., ICLR 2018).
+
+    j is a random permutation of the batch. Images become float, still 0..255; labels become `float [batch, classes]`.
+    """
+    images, labels = batch.inputs["image"], batch.labels
+    # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
+    seed = int(torch.randint(2**62, (), generator=generator))
+    share = torch.from_numpy(numpy.random.default_rng(seed).beta(alpha, alpha, len(images))).float().to(images.device)
+    other = torch.randperm(len(images), generator=generator).to(images.device)
+    if not labels.is_floating_point():
+        labels = functional.one_hot(labels, len(batch.space.classes)).float()
+    mixed = torch.lerp(images[other].float(), images.float(), share[:, None, None, None])
+    return replace(
+        batch, inputs={**batch.inputs, "image": mixed}, labels=torch.lerp(labels[other], labels, share[:, None])
+    )

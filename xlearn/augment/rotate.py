@@ -1,0 +1,24 @@
+"""Random rotations."""
+
+from dataclasses import replace
+
+import torch
+from torch.nn import functional
+
+from xlearn.task import Batch
+
+
+def rotate(batch: Batch, generator: torch.Generator, *, degrees: float) -> Batch:
+    """Rotate each image about its centre by an angle uniform in [-degrees, degrees]; bilinear, black outside.
+
+    Images become float, still 0..255.
+    """
+    images = batch.inputs["image"]
+    height, width = images.shape[-2:]
+    angle = (torch.rand(len(images), generator=generator) * 2 - 1).to(images.device) * torch.pi * degrees / 180
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # Coordinates run from -1 to 1 on both sides, so a rotation of a rectangle carries the ratio of its sides.
+    rows = [torch.stack([cosine, -sine * height / width, zero], 1), torch.stack([sine * width / height, cosine, zero], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    turned = functional.grid_sample(images.float(), grid, align_corners=False)
+    return replace(batch, inputs={**batch.inputs, "image": turned})

@@ -1,0 +1,1 @@
+"""Balances: several named losses to one gradient. Called as `balance(losses, network)`; it runs the backward pass."""

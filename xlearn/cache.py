@@ -1,0 +1,122 @@
+"""Results of phases, addressed by everything that determines them."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from xlearn.storage import cache_root, read_tensors, write_atomically, write_tensors, write_text
+
+# A change in any of these may change a phase's result. (Data are fingerprinted; the user's own modules are added.)
+CODE = (
+    "fit.py", "phases.py", "batches.py", "evaluate.py", "network.py", "task.py", "hashing.py", "metrics.py",
+    "encoders", "fusion", "trainable", "objectives", "balance", "augment", "schedules",
+)  # fmt: skip
+
+
+@lru_cache
+def code_digest() -> str:
+    """blake2b over the source of all that takes part in training."""
+    package = Path(__file__).parent
+    digest = hashlib.blake2b(digest_size=8)
+    for name in CODE:
+        path = package / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """blake2b over names, types, shapes and bytes: two networks are the same exactly if it is."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        value = weights[name].contiguous()
+        digest.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished phase: its weights, their digest, and what it reported (`records`, `seconds`, `steps`, ...)."""
+
+    weights: dict[str, Tensor]
+    digest: str
+    report: dict[str, Any]
+
+
+class Cache:
+    """`phases/<key>/` holds `weights.safetensors` and, written last, `entry.json`; `resume.pt` while it is computed."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = (root or cache_root()) / "phases"
+
+    def folder(self, key: str) -> Path:
+        return self.root / key[:2] / key
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """One process at a time; the lock is the kernel's and goes with the process that held it."""
+        folder = self.folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another process that computes the same phase ({key[:12]}) ...", flush=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def read(self, key: str) -> Entry | None:
+        """The entry, or None. A damaged one (unreadable, or not what was written) is said, removed and None."""
+        folder = self.folder(key)
+        if not (folder / "entry.json").is_file():
+            return None
+        try:
+            report = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
+            weights = read_tensors(folder / "weights.safetensors")
+            digest = weights_digest(weights)
+            if digest != report["digest"]:
+                raise ValueError("its weights are not the ones that were written")
+        except Exception as error:  # whatever is wrong with it, it is computed again
+            print(f"cache: the entry {key[:12]} is damaged ({error}); it is computed again.", flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            return None
+        return Entry(weights, digest, report)
+
+    def write(self, key: str, weights: dict[str, Tensor], report: dict[str, Any]) -> Entry:
+        folder = self.folder(key)
+        digest = weights_digest(weights)
+        (folder / "entry.json").unlink(missing_ok=True)
+        write_tensors(folder / "weights.safetensors", weights)
+        write_text(folder / "entry.json", json.dumps({**report, "digest": digest}, indent=1))
+        (folder / "resume.pt").unlink(missing_ok=True)
+        return Entry(weights, digest, report)
+
+    def write_state(self, key: str, state: dict[str, Any]) -> None:
+        """Where an unfinished phase can go on: plain containers and tensors."""
+        write_atomically(self.folder(key) / "resume.pt", lambda temporary: torch.save(state, temporary))
+
+    def read_state(self, key: str) -> dict[str, Any] | None:
+        file = self.folder(key) / "resume.pt"
+        if not file.is_file():
+            return None
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a state that cannot be read costs time, never the result
+            print(f"cache: the saved state of {key[:12]} is damaged ({error}); the phase starts again.", flush=True)
+            file.unlink(missing_ok=True)
+            return None

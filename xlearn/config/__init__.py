@@ -1,0 +1,1 @@
+"""Configuration: the schema, composition by Hydra, and the one place where a node becomes a call."""

@@ -1,0 +1,108 @@
+"""A configuration node is a call: `component` turns `{_target_: path, argument: value}` into a partial of it."""
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from xlearn.errors import Problem, Problems, nearest
+
+
+def component(node: Any, where: str) -> partial[Any]:
+    """The partial of `node`. `where` is the node's place, for messages.
+
+    A configuration may set the target's keyword-only parameters and those with a default. What the run passes (a
+    network, a batch) is given by position when the partial is called.
+    Raises `Problems` that name unknown keys, missing ones and values of a wrong type.
+    """
+    if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+        raise Problem(f"{where}: {node!r} is no component. Expected _target_ with a dotted path, and its arguments.")
+    target = resolve(node["_target_"], where)
+    arguments = {name: value for name, value in node.items() if name != "_target_"}
+    settable, hints = _settable(target)
+    problems = [
+        f"{where}.{name}: {node['_target_']} has no such argument. {nearest(name, settable)}"
+        for name in arguments
+        if name not in settable
+    ]
+    problems += [
+        f"{where}.{name} is missing: {node['_target_']} needs it."
+        for name, parameter in settable.items()
+        if parameter.default is parameter.empty and name not in arguments
+    ]
+    for name, value in arguments.items():
+        if name in settable and name in hints and not _fits(value, hints[name]):
+            problems.append(f"{where}.{name}={value!r} is no {_readable(hints[name])}.")
+    if problems:
+        raise Problems(problems)
+    return partial(target, **arguments)
+
+
+def split_arguments(node: dict[str, Any], options: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what belongs to the dataclass `options`, the rest) of a node that mixes both."""
+    names = typing.get_type_hints(options)
+    return (
+        {name: value for name, value in node.items() if name in names},
+        {name: value for name, value in node.items() if name not in names},
+    )
+
+
+def resolve(path: str, where: str) -> Callable[..., Any]:
+    """The object at a dotted path."""
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise Problem(f"{where}._target_={path}: there is no module {error.name!r}. Is it installed or on PYTHONPATH?") from error
+    except ValueError as error:
+        raise Problem(f"{where}._target_={path} is no dotted path such as package.module.name.") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise Problem(f"{where}._target_={path}: {module_name} has no {name!r} to call. {nearest(name, public)}")
+    return found
+
+
+def _settable(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    parameters = inspect.signature(target).parameters
+    settable = {
+        name: each
+        for name, each in parameters.items()
+        if each.kind is each.KEYWORD_ONLY or each.default is not each.empty
+    }
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError:  # annotations under TYPE_CHECKING cannot be resolved; the call itself will tell
+        hints = {}
+    return settable, hints
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    from beartype import BeartypeConf
+    from beartype.door import is_bearable
+
+    if isinstance(value, bool) and bool not in _members(hint) and Any not in _members(hint):
+        return False  # bool is an int to Python, never to a person
+    return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _readable(hint: Any) -> str:
+    names = []
+    for member in _members(hint):
+        if member is type(None):
+            names.append("null")
+        elif typing.get_origin(member) is typing.Literal:
+            names += [str(value) for value in typing.get_args(member)]
+        else:
+            names.append(member.__name__ if isinstance(member, type) and not typing.get_args(member) else str(member))
+    return " or ".join(name.replace("typing.", "") for name in names)

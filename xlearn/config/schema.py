@@ -1,0 +1,97 @@
+"""The typed schema of a run. Hydra checks keys and types of overrides against it; defaults stand in `conf/train.yaml`.
+
+Fields of type `Any` are components, `_target_` and its arguments, and are checked against the signature of their
+target (see `component`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class PhaseConfig:
+    """One phase. Null means: as at the top of the configuration, or as in its budget."""
+
+    reads: str = "target"  # source | target
+    trainable: Any = None  # null: everything
+    objective: Any = None
+    penalties: dict[str, Any] = field(default_factory=dict)
+    optimizer: Any = None
+    schedule: Any = None
+    augment: bool = True
+    batch_size: int | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    patience: int | None = None
+    stop_below: float | None = None
+    keep: str | None = None
+
+
+@dataclass
+class ChainConfig:
+    """`pretrain` and `transfer`: a chain of phases, and what it starts from."""
+
+    start: Any = None  # pretrain: a component that brings weights
+    carry: bool = True  # transfer: whether anything is copied from the source
+    needs_head: bool = False  # transfer: whether the source's head must fit the target
+    phases: dict[str, PhaseConfig] = field(default_factory=dict)
+
+
+@dataclass
+class StageBudget:
+    """How long the phases of a chain last, and which weights they keep: last | best_source | best_target."""
+
+    epochs: float | None = None
+    steps: int | None = None
+    patience: int | None = None
+    stop_below: float | None = None
+    keep: str = "last"
+
+
+@dataclass
+class BudgetConfig:
+    pretrain: StageBudget = field(default_factory=StageBudget)
+    transfer: StageBudget = field(default_factory=StageBudget)
+
+
+@dataclass
+class ImageConfig:
+    size: int | None = None
+    channels: int | None = None
+
+
+@dataclass
+class TrainConfig:
+    """Everything that `xlearn train` reads."""
+
+    experiment: str = "default"
+    seed: int = 0
+    force: bool = False
+    device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
+    precision: str = "fp32"  # fp32 | bf16 | fp16
+    threads: int | None = None
+    evaluations: int = 10
+    checkpoint_seconds: float = 20.0
+    metric: str = "accuracy"
+    batch_size: int = 64
+    sampling: str = "shuffled"  # shuffled | balanced
+    image: ImageConfig = field(default_factory=ImageConfig)
+    source: dict[str, Any] = field(default_factory=dict)
+    target: Any = None
+    encoder: dict[str, Any] = field(default_factory=dict)
+    fusion: Any = None
+    sharing: Any = None
+    pretrain: ChainConfig = field(default_factory=ChainConfig)
+    transfer: ChainConfig = field(default_factory=ChainConfig)
+    baseline: ChainConfig = field(default_factory=ChainConfig)
+    objective: Any = None
+    regularizer: Any = None
+    balance: Any = None
+    optimizer: Any = None
+    schedule: Any = None
+    augment: dict[str, Any] = field(default_factory=dict)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+
+
+# What does not change the numbers is not part of a run's identity.
+NOT_IDENTITY = ("experiment", "force", "device", "threads", "checkpoint_seconds")

@@ -1,0 +1,38 @@
+"""The small convolutional network of the digit experiments."""
+
+from torch import Tensor, nn
+
+from xlearn.encoders.pixels import Pixels
+from xlearn.network import Tokens
+from xlearn.task import ImageSpec
+
+
+class Cnn(nn.Module):
+    """conv 32 - pool - conv 64 - pool - conv 64 - dense 64, all 3 x 3 with padding 1.
+
+    Pooling stands before the ReLU: the maximum commutes with it, and a quarter of the activations is left to compute.
+    Reads images `[batch, channels, height, width]`, gives one token `[batch, 1, dense]`.
+    """
+
+    def __init__(self, spec: ImageSpec, *, widths: list[int], dense: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.pixels = Pixels()
+        channels = [spec.channels, *widths]
+        stages: list[nn.Module] = []
+        height, width = spec.height, spec.width
+        for position, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+            stage: list[nn.Module] = [nn.Conv2d(before, after, 3, padding=1)]
+            if position < len(widths) - 1 and min(height, width) >= 2:
+                stage.append(nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+            stages.append(nn.Sequential(*stage, nn.ReLU()))
+        flat = channels[-1] * height * width
+        stages.append(nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, dense), nn.ReLU()))
+        self.blocks = nn.ModuleList(stages)
+        self.width = dense
+
+    def forward(self, images: Tensor) -> Tokens:
+        x = self.pixels(images)
+        for block in self.blocks:
+            x = block(x)
+        return Tokens(x.unsqueeze(1))

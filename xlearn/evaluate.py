@@ -1,0 +1,31 @@
+"""What a network makes of examples, without gradients."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from xlearn.machine import Machine
+from xlearn.network import Network
+from xlearn.task import Batch, Examples
+
+BATCH = 256
+
+
+@torch.inference_mode()
+def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Tensor]) -> Tensor:
+    network.to(machine.device, memory_format=torch.channels_last).eval()
+    parts = [
+        give(examples.slice(start, start + BATCH).to(machine.device)).float().cpu() for start in range(0, len(examples), BATCH)
+    ]
+    return torch.cat(parts)
+
+
+def logits(network: Network, examples: Examples, machine: Machine) -> Tensor:
+    """`float [n, classes]` on the CPU, in evaluation mode. n > 0."""
+    return _over(network, examples, machine, network)
+
+
+def features(network: Network, examples: Examples, machine: Machine) -> Tensor:
+    """`float [n, width]` on the CPU: what the heads read."""
+    return _over(network, examples, machine, network.features).clone()

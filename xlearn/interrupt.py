@@ -1,0 +1,35 @@
+"""SIGINT and SIGTERM: a wish to stop, looked at between two steps."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_asked: int | None = None
+
+
+def asked() -> int | None:
+    """The signal that asked to stop, or None."""
+    return _asked
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Note the first SIGINT or SIGTERM; a second one acts at once."""
+    global _asked
+    _asked = None
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        global _asked
+        _asked = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,102 @@
+"""A network is encoders, a fusion and heads. Parameter names say who owns what:
+
+`encoder.<modality>.*` belongs to the modality, `head.<label space>.*` to the label space, `fusion.*` to nobody.
+Two networks share exactly the parameters that both name.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.task import Batch
+
+
+class Tokens(NamedTuple):
+    """What an encoder gives: `values float [batch, length, width]` and `mask bool [batch, length]` (None: all valid).
+
+    A vector is a single token. An example whose mask is False everywhere lacks the modality.
+    """
+
+    values: Tensor
+    mask: Tensor | None = None
+
+
+class Network(nn.Module):
+    """Encoders by modality, a fusion, and one linear head per label space."""
+
+    def __init__(self, encoders: Mapping[str, nn.Module], fusion: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleDict({name: encoders[name] for name in sorted(encoders)})
+        self.fusion = fusion
+        self.head = nn.ModuleDict(dict(heads))
+
+    def features(self, batch: Batch) -> Tensor:
+        """`float [batch, width]`, what every head reads."""
+        if batch.features is not None:
+            return batch.features
+        return self.fusion({name: self.encoder[name](batch.inputs[name]) for name in sorted(batch.inputs)})
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits `[batch, classes]` by the head of the batch's label space."""
+        return self.head[batch.space.key](self.features(batch))
+
+
+def _is_stack(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1
+
+
+def _stages(module: nn.Module, prefix: str, depth: int = 0) -> list[tuple[str, nn.Module]]:
+    """Children in order; stacks, and children that hold a stack under its customary name, are opened."""
+    stages: list[tuple[str, nn.Module]] = []
+    for name, child in module.named_children():
+        path = f"{prefix}{name}."
+        holds_stack = any(_is_stack(getattr(child, inner, nn.Identity())) for inner in ("layers", "blocks", "features"))
+        if _is_stack(child) or (depth < 2 and holds_stack):
+            stages += _stages(child, path, depth + 1) if depth < 2 else [(path, child)]
+        else:
+            stages.append((path, child))
+    return stages
+
+
+def blocks(encoder: nn.Module, prefix: str) -> list[list[str]]:
+    """The encoder's blocks from input to output, each a list of parameter-name prefixes (ending in a dot).
+
+    A block starts at a module that has a weight of two or more dimensions; normalisation and the like belong to the
+    block before it. `resnet18` has 9 (stem and 8 residual blocks), `cnn` has 4.
+    """
+    found: list[list[str]] = []
+    for path, module in _stages(encoder, prefix):
+        parameters = list(module.parameters())
+        if not parameters:
+            continue
+        if any(parameter.ndim > 1 for parameter in parameters) or not found:
+            found.append([path])
+        else:
+            found[-1].append(path)
+    return found
+
+
+def encoder_blocks(network: Network) -> dict[str, list[list[str]]]:
+    """`blocks` of every encoder, by modality."""
+    return {name: blocks(encoder, f"encoder.{name}.") for name, encoder in network.encoder.items()}
+
+
+def owned(names: list[str], prefixes: list[str]) -> list[str]:
+    """The names that begin with one of the prefixes."""
+    starts = tuple(prefixes)
+    return [name for name in names if name.startswith(starts)]
+
+
+def tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, contiguous and on the CPU: what is hashed, saved and carried over."""
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in network.state_dict().items()}
+
+
+@torch.no_grad()
+def load(network: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Copy `values` into the parameters and buffers of the same names. Names and shapes must exist."""
+    own = network.state_dict()
+    for name, value in values.items():
+        own[name].copy_(value)

@@ -1,0 +1,25 @@
+"""Objectives: `(network, batches by role) -> {name: scalar loss}`.
+
+A function is used as it is. A class is built with a `Start` when its phase begins; it may hold parameters and state,
+which are trained, saved and resumed with the phase. If it has a method `follow(network)`, that is called after each
+step (moving averages).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from xlearn.network import Network
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an objective may want to know when its phase begins.
+
+    `copied`: the names that came from the source. `class_counts[role]`: labelled examples per class, int64 `[classes]`.
+    """
+
+    network: Network
+    copied: frozenset[str]
+    class_counts: Mapping[str, Tensor]

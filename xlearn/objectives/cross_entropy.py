@@ -1,0 +1,39 @@
+"""Cross-entropy on every task the phase reads."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.class_weights import ClassWeights, class_weights
+from xlearn.task import Batch
+
+
+class CrossEntropy(nn.Module):
+    """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i.
+
+    `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see there.
+    """
+
+    def __init__(self, start: Start, *, class_weights: ClassWeights = "none", label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.weighted = class_weights != "none"
+        if self.weighted:
+            _register(self, start, class_weights)
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            weight = self.get_buffer(f"weight_{role}") if self.weighted else None
+            losses[role] = functional.cross_entropy(
+                network(batch), batch.labels, weight=weight, label_smoothing=self.label_smoothing
+            )
+        return losses
+
+
+def _register(module: nn.Module, start: Start, kind: ClassWeights) -> None:
+    for role, counts in start.class_counts.items():
+        module.register_buffer(f"weight_{role}", class_weights(kind, counts))

@@ -1,0 +1,1 @@
+"""Schedules: `schedule(step, steps)` multiplies the learning rate of step 0..steps-1."""

@@ -1,0 +1,14 @@
+"""Share parameters by name."""
+
+from fnmatch import fnmatchcase
+
+from xlearn.errors import Problem, nearest
+from xlearn.network import Network
+
+
+def by_name(names: list[str], network: Network, *, patterns: list[str]) -> list[str]:
+    """Names that match one of the shell-style `patterns` travel, such as `encoder.image.blocks.0.*`."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise Problem(f"sharing.patterns: {pattern!r} matches no parameter. {nearest(pattern, names)}")
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]

@@ -1,0 +1,109 @@
+"""Splits: deterministic from the seed, disjoint, stratified, and the same for every method."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xlearn.errors import Problem, nearest
+from xlearn.tasks import OPEN, TEST, VAL, Raw
+from xlearn.task_options import TaskOptions
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Row numbers of the original data, ascending, int64 each."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    unlabeled: Tensor
+
+
+def chosen_classes(raw: Raw, options: TaskOptions, name: str) -> list[int]:
+    """Positions of the classes that `options.classes` names, in that order."""
+    if options.classes is None:
+        return list(range(len(raw.classes)))
+    chosen = []
+    for wanted in options.classes:
+        if str(wanted) in raw.classes:
+            chosen.append(raw.classes.index(str(wanted)))
+        elif isinstance(wanted, int) and 0 <= wanted < len(raw.classes):
+            chosen.append(wanted)
+        else:
+            raise Problem(f"{name}.classes: {wanted!r} is no class. {nearest(str(wanted), raw.classes)}")
+    if len(set(chosen)) < len(chosen):
+        raise Problem(f"{name}.classes={list(options.classes)} names a class twice. Name each once.")
+    if len(chosen) < 2:
+        raise Problem(f"{name}.classes={list(options.classes)} leaves fewer than 2 classes. Name at least 2.")
+    return chosen
+
+
+def check(options: TaskOptions, name: str) -> None:
+    """Raise where the options contradict each other or themselves."""
+
+    def need(holds: bool, key: str, fix: str) -> None:
+        if not holds:
+            raise Problem(f"{name}.{key}={getattr(options, key)}: {fix}.")
+
+    need(options.shots is None or options.shots >= 1, "shots", "give 1 or more, or null for all labels")
+    need(options.fraction is None or 0 < options.fraction <= 1, "fraction", "give a share in (0, 1], or null")
+    need(options.shots is None or options.fraction is None, "fraction", "shots is set too; set one of them to null")
+    need(0 <= options.val < 1, "val", "give a share in [0, 1)")
+    need(0 < options.test < 1, "test", "give a share in (0, 1)")
+    need(options.folds is None or options.folds >= 2, "folds", "give 2 or more, or null")
+    need(options.fold >= 0, "fold", "folds are counted from 0")
+    need(options.folds is not None or options.fold == 0, "fold", f"{name}.folds is null; set it, e.g. to 5")
+    need(options.folds is None or options.fold < options.folds, "fold", f"give 0 to {(options.folds or 1) - 1}")
+
+
+def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
+    """Split class by class: first the test rows, then validation, then the labelled training rows.
+
+    Test rows do not depend on `classes`, `shots`, `fraction` or `val`, so that two tasks made of the same data with
+    the same seed never see each other's test split. One permutation per class, drawn from the seed alone.
+    """
+    check(options, name)
+    parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": [], "unlabeled": []}
+    wanted = set(chosen_classes(raw, options, name))
+    generator = torch.Generator().manual_seed(seed)
+    for label in range(len(raw.classes)):
+        rows = torch.nonzero(raw.labels == label).flatten()
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        if label not in wanted:
+            continue
+        for part, found in zip(parts, _split_class(rows, label, raw, options, name), strict=True):
+            parts[part].append(found)
+    joined = {part: torch.cat(found).sort().values for part, found in parts.items()}
+    return Splits(**joined)
+
+
+def _split_class(rows: Tensor, label: int, raw: Raw, options: TaskOptions, name: str) -> tuple[Tensor, ...]:
+    """(train, val, test, unlabeled) of one class, from its rows in random order."""
+    official = torch.zeros(len(rows)) if raw.official is None else raw.official[rows]
+    if options.folds is not None:
+        if len(rows) < options.folds:
+            raise Problem(
+                f"{name}.folds={options.folds}: class {raw.classes[label]!r} has {len(rows)} examples. "
+                f"Give at most {len(rows)}."
+            )
+        held = torch.arange(len(rows)) % options.folds == options.fold
+        test, rest, val = rows[held], rows[~held], rows[:0]
+    else:
+        test, val, rest = rows[official == TEST], rows[official == VAL], rows[official == OPEN]
+        if raw.official is None or not bool((raw.official == TEST).any()):
+            count = max(1, round(options.test * len(rest))) if len(rest) > 1 else 0
+            test, rest = rest[:count], rest[count:]
+    if len(val) == 0 and options.val > 0:
+        count = max(1, round(options.val * len(rest))) if len(rest) > 2 else 0
+        val, rest = rest[:count], rest[count:]
+    if options.shots is None:
+        labelled = len(rest) if options.fraction is None else max(1, round(options.fraction * len(rest)))
+        return rest[:labelled], val, test, rest[labelled:]
+    if options.shots > len(rest):
+        raise Problem(
+            f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
+            f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). Give at most {len(rest)}."
+        )
+    spare = val[options.shots :]
+    return rest[: options.shots], val[: options.shots], test, torch.cat([rest[options.shots :], spare])

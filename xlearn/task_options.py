@@ -1,0 +1,23 @@
+"""The options that every task has, whatever its data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Which classes, which splits and how many labels.
+
+    `classes`: a subset, by name or position. `test`: the share of all examples kept for the test, unless the data come
+    with a test split. `val`: the share of the remaining examples, unless they come with one; when `shots` is given, at
+    most `shots` per class, because who has few labels has few to select with. `shots`: labelled training examples per
+    class, or `fraction`: that share of them; the rest becomes unlabeled. `folds` and `fold`: k-fold cross-validation
+    over all examples, fold `fold` (from 0) is the test split.
+    """
+
+    classes: list[str | int] | None = None
+    shots: int | None = None
+    fraction: float | None = None
+    val: float = 0.1
+    test: float = 0.2
+    folds: int | None = None
+    fold: int = 0

@@ -1,0 +1,78 @@
+"""Image sets of torchvision, from the files it keeps them in."""
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy
+import torch
+from torch import Tensor
+
+from xlearn.errors import Problem
+from xlearn.storage import data_folders, downloads
+from xlearn.tasks import OPEN, TEST, Raw
+
+# Debian's package dataset-fashion-mnist; torchvision expects FashionMNIST/raw below a folder.
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+def fashion_mnist() -> Raw:
+    """60,000 + 10,000 articles of clothing, 1 x 28 x 28, 10 classes (Xiao et al., 2017); official test split."""
+    from torchvision import datasets
+
+    return _both_splits(datasets.FashionMNIST, "fashion", "FashionMNIST/raw/*-ubyte.gz (4 files, IDX)")
+
+
+def cifar10() -> Raw:
+    """50,000 + 10,000 photographs, 3 x 32 x 32, 10 classes (Krizhevsky, 2009); official test split."""
+    from torchvision import datasets
+
+    return _both_splits(datasets.CIFAR10, "cifar10", "cifar-10-python.tar.gz, unpacked to cifar-10-batches-py/")
+
+
+def cifar100() -> Raw:
+    """50,000 + 10,000 photographs, 3 x 32 x 32, 100 classes (Krizhevsky, 2009); official test split."""
+    from torchvision import datasets
+
+    return _both_splits(datasets.CIFAR100, "cifar100", "cifar-100-python.tar.gz, unpacked to cifar-100-python/")
+
+
+def _both_splits(kind: Any, space: str, files: str) -> Raw:
+    train, test = _open(kind, True, files), _open(kind, False, files)
+    images = torch.cat([_channels_first(train.data), _channels_first(test.data)])
+    labels = torch.cat([torch.as_tensor(train.targets), torch.as_tensor(test.targets)]).long()
+    official = torch.tensor([OPEN] * len(train.targets) + [TEST] * len(test.targets), dtype=torch.int8)
+    return Raw({"image": images}, labels, tuple(train.classes), space, official)
+
+
+def _open(kind: Any, train: bool, files: str) -> Any:
+    for folder in data_folders():
+        _link_debian(kind, folder)
+        try:
+            return kind(root=folder, train=train, download=False)
+        except RuntimeError:
+            continue  # not there, or not whole: the next folder, and at last a download
+    try:
+        downloads().mkdir(parents=True, exist_ok=True)
+        return kind(root=downloads(), train=train, download=True)
+    except (URLError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Problem(
+            f"{kind.__name__} could not be downloaded ({reason}). Fetch {files} on another machine and put it into "
+            f"{downloads()}, or into the folder $XLEARN_DATA names."
+        ) from error
+
+
+def _link_debian(kind: Any, folder: Path) -> None:
+    raw = folder / kind.__name__ / "raw"
+    if kind.__name__ == "FashionMNIST" and folder == downloads() and DEBIAN_FASHION_MNIST.is_dir() and not raw.exists():
+        import gzip
+
+        raw.mkdir(parents=True)
+        for packed in DEBIAN_FASHION_MNIST.glob("*.gz"):
+            (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+
+
+def _channels_first(data: Tensor | numpy.ndarray) -> Tensor:
+    images = torch.as_tensor(data)
+    return images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
