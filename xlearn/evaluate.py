@@ -12,12 +12,14 @@ from xlearn.task import Batch, Examples
 BATCH = 256
 
 
-@torch.inference_mode()
 def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Tensor]) -> Tensor:
+    # Moved outside of inference mode: what is laid out anew in it could never be trained again.
     network.to(machine.device, memory_format=torch.channels_last).eval()
-    parts = [
-        give(examples.slice(start, start + BATCH).to(machine.device)).float().cpu() for start in range(0, len(examples), BATCH)
-    ]
+    with torch.inference_mode():
+        parts = [
+            give(examples.slice(start, start + BATCH).to(machine.device)).float().cpu()
+            for start in range(0, len(examples), BATCH)
+        ]
     return torch.cat(parts)
 
 
@@ -28,4 +30,4 @@ def logits(network: Network, examples: Examples, machine: Machine) -> Tensor:
 
 def features(network: Network, examples: Examples, machine: Machine) -> Tensor:
     """`float [n, width]` on the CPU: what the heads read."""
-    return _over(network, examples, machine, network.features).clone()
+    return _over(network, examples, machine, network.features)

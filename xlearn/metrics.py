@@ -38,18 +38,19 @@ def score(name: str, logits: Tensor, labels: Tensor) -> float:
         return float(functional.cross_entropy(logits.double(), labels))
     if name == "calibration_error":
         return calibration_error(logits.softmax(1), labels)
-    return _SCORES[name](labels.numpy(), logits.argmax(1).numpy())
+    options = {} if name in ("accuracy", "balanced_accuracy") else {"labels": list(range(logits.shape[1]))}
+    return _SCORES[name](labels.numpy(), logits.argmax(1).numpy(), **options)
 
 
 def _sklearn(name: str, **options: Any) -> Callable[..., float]:
-    def call(labels: Any, predicted: Any) -> float:
+    def call(true: Any, predicted: Any, **more: Any) -> float:
         # Imported late: it takes two seconds, and commands that train nothing need not wait for it.
         from sklearn import metrics
 
         with warnings.catch_warnings():
             # A prediction outside the classes of the labels is a mistake to count, not to warn of.
             warnings.simplefilter("ignore")
-            return float(getattr(metrics, name)(labels, predicted, **options))
+            return float(getattr(metrics, name)(true, predicted, **options, **more))
 
     return call
 

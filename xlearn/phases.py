@@ -37,7 +37,7 @@ def solve(
         "network": setting.network,
         "incoming": incoming,
         "copied": sorted(copied) if _asks_for_copied(phase) else None,
-        "data": {role: task.fingerprint for role, task in {**tasks, **others}.items()},
+        "data": {role: task.fingerprint for role, task in {**tasks, **judges(phase, tasks, others)}.items()},
         "seed": setting.seed,
         "metric": setting.metric,
         "evaluations": setting.evaluations,

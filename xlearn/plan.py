@@ -135,8 +135,7 @@ def _check_values(config: Mapping[str, Any], found: _Collector) -> None:
 
     one_of("metric", list(HIGHER_IS_BETTER))
     one_of("sampling", ["shuffled", "balanced"])
-    for key in ("batch_size", "evaluations"):
-        found.need(config[key] >= 1, f"{key}={config[key]}: give 1 or more.")
+    found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
     image = config["image"]
     found.need(image["size"] is None or image["size"] >= 1, f"image.size={image['size']}: give 1 or more, or null.")
     found.need(image["channels"] in (None, 1, 3), f"image.channels={image['channels']}: give 1, 3 or null.")
@@ -167,19 +166,21 @@ def _phase(
     config: Mapping[str, Any], where: str, name: str, position: int, node: dict[str, Any], budget: dict[str, Any],
     found: _Collector,
 ) -> Phase:  # fmt: skip
-    lasts = node if node["epochs"] is not None or node["steps"] is not None else budget
+    own = node["epochs"] is not None or node["steps"] is not None
+    lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if where.startswith('pretrain') else 'transfer'}")
     values = {key: node[key] if node[key] is not None else budget[key] for key in ("patience", "stop_below", "keep")}
     values |= {"epochs": lasts["epochs"], "steps": lasts["steps"]}
     given = {key: values[key] for key in ("epochs", "steps") if values[key] is not None}
-    found.need(len(given) == 1, f"{where}: {given or 'neither epochs nor steps'} set. Set exactly one, the other to null.")
+    told = " and ".join(f"{key}={value}" for key, value in given.items()) or "neither epochs nor steps"
+    found.need(len(given) == 1, f"{lasting}: {told} set. Set exactly one of epochs and steps, the other to null.")
     for key in ("epochs", "steps", "patience"):
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
     keeps = ["last", "best_source", "best_target"]
     found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}")
     reads = node["reads"]
     found.need(reads in ("source", "target"), f"{where}.reads={reads}: {nearest(reads, ['source', 'target'])}")
-    batch_size = node["batch_size"] or config["batch_size"]
-    found.need(batch_size >= 1, f"{where}.batch_size={batch_size}: give 1 or more.")
+    batch_size = config["batch_size"] if node["batch_size"] is None else node["batch_size"]
+    found.need(batch_size >= 1, f"{where + '.' if node['batch_size'] else ''}batch_size={batch_size}: give 1 or more.")
     nodes = {key: node[key] or config[key] for key in ("objective", "optimizer", "schedule")}
     penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
     augment = config["augment"] if node["augment"] else {}

@@ -162,7 +162,8 @@ def gain(metrics: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:
     """What transferring brought, metric by metric, with the sign that makes more better: below 0 it did harm."""
     before = scalars(baseline)
     return {
-        name: (value - before[name]) * (1 if HIGHER_IS_BETTER[name] else -1) for name, value in scalars(metrics).items()
+        name: value - before[name] if HIGHER_IS_BETTER[name] else before[name] - value
+        for name, value in scalars(metrics).items()
     }
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from xlearn.errors import Problem, nearest
-from xlearn.tasks import OPEN, TEST, VAL, Raw
 from xlearn.task_options import TaskOptions
+from xlearn.tasks import OPEN, TEST, VAL, Raw
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ def _split_class(rows: Tensor, label: int, raw: Raw, options: TaskOptions, name:
     else:
         test, val, rest = rows[official == TEST], rows[official == VAL], rows[official == OPEN]
         if raw.official is None or not bool((raw.official == TEST).any()):
-            count = max(1, round(options.test * len(rest))) if len(rest) > 1 else 0
+            count = _share(options.test, len(rest)) if len(rest) > 1 else 0
             test, rest = rest[:count], rest[count:]
     if len(val) == 0 and options.val > 0:
-        count = max(1, round(options.val * len(rest))) if len(rest) > 2 else 0
+        count = _share(options.val, len(rest)) if len(rest) > 2 else 0
         val, rest = rest[:count], rest[count:]
     if options.shots is None:
         labelled = len(rest) if options.fraction is None else max(1, round(options.fraction * len(rest)))
@@ -107,3 +107,8 @@ def _split_class(rows: Tensor, label: int, raw: Raw, options: TaskOptions, name:
         )
     spare = val[options.shots :]
     return rest[: options.shots], val[: options.shots], test, torch.cat([rest[options.shots :], spare])
+
+
+def _share(share: float, count: int) -> int:
+    """That share of `count` rows, but at least one, and one less than all: every class keeps a row to train on."""
+    return min(max(1, round(share * count)), count - 1)

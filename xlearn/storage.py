@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,10 @@ def read_tensors(file: Path) -> "dict[str, Tensor]":
         if file.suffix == ".safetensors":
             return load_file(file)
         loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own words advise to switch this protection off.
+        reason = "it is damaged, or holds other objects than tensors, which could run code"
+        raise Problem(f"{file} is no readable file of weights ({reason}). Give .safetensors or a state dictionary.") from error
     except Exception as error:  # the formats' readers raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Problem(f"{file} is no readable file of weights ({reason}). Give .safetensors or a state dictionary.") from error
@@ -88,7 +93,8 @@ def read_tensors(file: Path) -> "dict[str, Tensor]":
             loaded = loaded[key]
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise Problem(f"{file} holds no state dictionary (names to tensors).")
-    return dict(loaded)
+    # As it is: the attribute `_metadata` holds the modules' versions, and some of torchvision's need them.
+    return loaded
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         lines.append(f"  negative transfer: training from scratch is better in {result['config']['metric']}")
     phases = [
         f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase['cached'] else ''}"
-        for phase in (*result["phases"], *({**each, "name": f"scratch {each['name']}"} for each in result["baseline"]["phases"]))
+        for phase in (*result["phases"], *({**each, "name": "baseline"} for each in result["baseline"]["phases"]))
     ]
     lines.append(f"  phases: {', '.join(phases)}")
     for name, notes in result["data"].items():

@@ -39,7 +39,8 @@ class Batch:
     """Some examples on one device.
 
     `inputs[modality]` is `[batch, ...]`; `labels` is `int64 [batch]`, or `float [batch, classes]` where an
-    augmentation mixes labels; `space` says what they mean and which head reads the batch; `features` is `float [batch, width]` when the frozen part was computed before.
+    augmentation mixes labels; `space` says what they mean and which head reads the batch; `features` is
+    `float [batch, width]` when the frozen part was computed before.
     """
 
     inputs: dict[str, Tensor]

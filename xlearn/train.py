@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from xlearn.config.compose import plain, register, sentences
+from xlearn.config.compose import complete, register, sentences
 from xlearn.config.folders import conf_folder, config_dirs
 from xlearn.errors import Interrupted, Problem
 from xlearn.storage import write_text
@@ -23,13 +23,19 @@ class JobFailed(Exception):
     """A job's problem was told and written to its `error.txt`; the exit status has to say so too."""
 
 
+# The problem of a single run. In a sweep, whose jobs may run in other processes, the exception says it instead.
+_failed: list[str] = []
+
+
 def main(arguments: list[str]) -> int:
     """Compose and run. Returns the exit status: 0, 1 after a problem, 128 + signal after an interruption."""
     # Hydra would print tracebacks of its own; with this it raises, and the sentences are ours.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _failed.clear()
     folders = config_dirs(arguments)
     register(folders)
-    sys.argv = ["xlearn train", *arguments]
+    # The name in Hydra's help; in shell completion it is the command that the shell completes.
+    sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *arguments]
     try:
         with sentences(folders):
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")(job)()
@@ -37,6 +43,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     except JobFailed:
+        print("error: not every job of the sweep succeeded; see error.txt in the folders of the others.", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
         print(f"{interrupted}; the same command goes on from there.", file=sys.stderr)
@@ -44,7 +51,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror or error}. Set hydra.run.dir to a folder that can be written.", file=sys.stderr)
         return 1
-    return 0
+    return 1 if _failed else 0
 
 
 def job(config: DictConfig) -> None:
@@ -57,21 +64,29 @@ def job(config: DictConfig) -> None:
     try:
         if result is None or config.force:
             with sentences([]):
-                content = {**{str(name): plain(config[name]) for name in config}, "choices": choices}
+                content = {**complete(config), "choices": choices}
             result, again = execute(content, folder, multirun), False
     except Problem as problem:
-        write_text(folder / "error.txt", f"{problem}\n")
-        print(f"error: {problem}\n({shown(folder)}/error.txt)", file=sys.stderr)
-        raise JobFailed from problem
+        fail(f"{problem}\n", str(problem), folder, multirun)
+        return
     except Exception as error:
-        write_text(folder / "error.txt", traceback.format_exc())
-        print(f"error: unexpected {type(error).__name__}: {error}\nThe traceback is in {shown(folder)}/error.txt", file=sys.stderr)
-        raise JobFailed from error
+        told = f"unexpected {type(error).__name__}: {error}\nThe traceback is in the file"
+        fail(traceback.format_exc(), told, folder, multirun)
+        return
     if multirun:
         metric = result["config"]["metric"]
         print(f"{title(result)}: {metric} {result['metrics'][metric]:.4f} ({result['gain'][metric]:+.4f}){' (done before)' * again}", flush=True)
     else:
         print(summary(result, shown(folder), again))
+
+
+def fail(content: str, told: str, folder: Path, multirun: bool) -> None:
+    """Tell a problem, leave it in the job's folder, and see to the exit status."""
+    write_text(folder / "error.txt", content)
+    print(f"error: {told}\n({shown(folder)}/error.txt)", file=sys.stderr)
+    if multirun:
+        raise JobFailed(told)
+    _failed.append(told)
 
 
 def shown(folder: Path) -> Path:

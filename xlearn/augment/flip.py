@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.errors import Problem
 from xlearn.task import Batch
 
 
 def flip(batch: Batch, generator: torch.Generator, *, probability: float) -> Batch:
     """Mirror each image left to right with `probability`."""
+    if not 0 <= probability <= 1:
+        raise Problem(f"augment.flip.probability={probability}: give a share in [0, 1].")
     images = batch.inputs["image"]
     chosen = (torch.rand(len(images), generator=generator) < probability).to(images.device)
     mirrored = torch.where(chosen[:, None, None, None], images.flip(-1), images)

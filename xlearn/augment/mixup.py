@@ -6,6 +6,7 @@ import numpy
 import torch
 from torch.nn import functional
 
+from xlearn.errors import Problem
 from xlearn.task import Batch
 
 
@@ -14,6 +15,8 @@ def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
 
     j is a random permutation of the batch. Images become float, still 0..255; labels become `float [batch, classes]`.
     """
+    if not alpha > 0:
+        raise Problem(f"augment.mixup.alpha={alpha}: give more than 0, e.g. 0.2.")
     images, labels = batch.inputs["image"], batch.labels
     # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
     seed = int(torch.randint(2**62, (), generator=generator))

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from xlearn.config.folders import conf_folder, groups, options, read_yaml
 from xlearn.config.schema import NOT_IDENTITY, TrainConfig
@@ -40,9 +40,16 @@ def identity(config: DictConfig) -> dict[str, Any]:
     return {name: plain(config[name]) for name in names}
 
 
-def plain(node: Any) -> Any:
-    """Python containers for a node of the configuration. After this, nothing is config any more."""
-    return OmegaConf.to_container(node, resolve=True, enum_to_str=True) if OmegaConf.is_config(node) else node
+def plain(node: Any, complete: bool = False) -> Any:
+    """Python containers for a node of the configuration; `complete`: a value still to be given (`???`) is an error."""
+    if not OmegaConf.is_config(node):
+        return node
+    return OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
+
+
+def complete(config: DictConfig) -> dict[str, Any]:
+    """The whole configuration as Python containers. After this, nothing is config any more."""
+    return {str(name): plain(config[name], complete=True) for name in config if name != "hydra"}
 
 
 @contextmanager
@@ -66,6 +73,8 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
         key = str(cause.full_key or cause.key)
         first = str(cause).splitlines()[0]
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{key} has to be given, as in {key}=VALUE."
         if "not in struct" in first or "not in '" in first or "not found" in first:
             return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
         return f"{key}: {first}."
@@ -75,7 +84,9 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
 
 def _known(key: str, parent: Any, folders: list[Path]) -> str:
     prefix, _, last = key.rpartition(".")
-    names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
-    if prefix:
-        return nearest(last, [f"{name}" for name in names])
-    return nearest(last, [*(name for name in names if name != "hydra"), *groups(folders)])
+    names = [str(name) for name in parent if name != "hydra"] if isinstance(parent, DictConfig) else []
+    group = prefix.replace(".", "/")
+    having = [option for option, file in options(group, folders).items() if prefix and last in read_yaml(file)]
+    if having:
+        return f"It belongs to {' and '.join(f'{group}={option}' for option in having)}."
+    return nearest(last, names if prefix else [*names, *groups(folders)])

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from xlearn.encoders import need_sizes
 from xlearn.encoders.pixels import Pixels
 from xlearn.network import Tokens
 from xlearn.task import ImageSpec
@@ -16,6 +17,7 @@ class Cnn(nn.Module):
 
     def __init__(self, spec: ImageSpec, *, widths: list[int], dense: int, dropout: float = 0.0) -> None:
         super().__init__()
+        need_sizes([*widths, dense], dropout)
         self.pixels = Pixels()
         channels = [spec.channels, *widths]
         stages: list[nn.Module] = []

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from xlearn.encoders import need_sizes
 from xlearn.encoders.pixels import Pixels
 from xlearn.network import Tokens
 from xlearn.task import ImageSpec
@@ -15,6 +16,7 @@ class Mlp(nn.Module):
 
     def __init__(self, spec: ImageSpec, *, widths: list[int], dropout: float = 0.0) -> None:
         super().__init__()
+        need_sizes(widths, dropout)
         self.pixels = Pixels()
         sizes = [spec.channels * spec.height * spec.width, *widths]
         self.blocks = nn.ModuleList(

@@ -30,6 +30,6 @@ class Pixels(nn.Module):
         x = images.to(torch.float32, memory_format=torch.channels_last)
         if self.channels == 3 and x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
-        if self.size is not None and self.size != x.shape[-1]:
+        if self.size is not None and x.shape[-2:] != (self.size, self.size):
             x = functional.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True)
         return torch.addcmul(self.shift, x, self.scale)

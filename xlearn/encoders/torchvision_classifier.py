@@ -1,7 +1,9 @@
 """Any torchvision classifier without its last layer, with or without pretrained weights."""
 
+import re
+from collections import OrderedDict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.error import URLError
 
 import torch
@@ -10,10 +12,11 @@ from torch import Tensor, nn
 from xlearn.encoders.pixels import Pixels
 from xlearn.errors import Problem, nearest
 from xlearn.network import Tokens
-from xlearn.storage import downloads, read_tensors
+from xlearn.storage import data_folders, read_tensors
 from xlearn.task import ImageSpec
 
-IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+# The published weights of DenseNet bear names from before 2018, such as `denselayer1.norm.1.weight`.
+OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 
 
 class TorchvisionClassifier(nn.Module):
@@ -21,7 +24,8 @@ class TorchvisionClassifier(nn.Module):
 
     `weights`: null (random), a name (`DEFAULT`, `IMAGENET1K_V1`, fetched on first use), or a file of a state
     dictionary. `stem`: `imagenet` as published; `small` sets the stride of the first convolution to 1 and drops the
-    max-pooling after it, so that 28 x 28 images are not reduced to a point. `size` resizes images first.
+    max-pooling after it, so that 28 x 28 images are not reduced to a point. `size` resizes images first; some networks
+    need a size of their own (224 for the vision transformers). Raises `Problem` where the images do not suit.
     """
 
     def __init__(
@@ -39,7 +43,8 @@ class TorchvisionClassifier(nn.Module):
         names = models.list_models(module=models)
         if name not in names:
             raise Problem(f"encoder.image.name: torchvision has no classifier {name!r}. {nearest(name, names)}")
-        self.pixels = Pixels(IMAGENET_MEAN, IMAGENET_STD, channels=3, size=size)
+        mean, std = _statistics(name, weights)
+        self.pixels = Pixels(mean, std, channels=3, size=size)
         extra = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
         self.body = models.get_model(name, weights=None, **extra)
         if weights is not None:
@@ -47,31 +52,62 @@ class TorchvisionClassifier(nn.Module):
         if stem == "small":
             _small_stem(self.body, name)
         self.width = _remove_classifier(self.body)
+        self._try(name, stem, (size or spec.height, size or spec.width))
+
+    @torch.no_grad()
+    def _try(self, name: str, stem: str, side: tuple[int, int]) -> None:
+        """One black image through the body: what cannot work is told before any data are read."""
+        try:
+            self.body.eval()(torch.zeros(1, 3, *side))
+        except Exception as error:  # torch and torchvision raise many kinds
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            fix = "Set encoder.image.size, e.g. to 224" + (", or stem=imagenet." if stem == "small" else ".")
+            raise Problem(f"encoder.image.name={name} cannot read {side[0]} x {side[1]} images ({reason}). {fix}") from error
+        self.body.train()
 
     def forward(self, images: Tensor) -> Tokens:
         return Tokens(self.body(self.pixels(images)).flatten(1).unsqueeze(1))
 
 
+def _statistics(name: str, weights: str | None) -> tuple[list[float], list[float]]:
+    """(mean, standard deviation) that the weights were trained with; for others those of the network's default."""
+    from torchvision import models
+
+    known = models.get_model_weights(name)
+    preset: Any = known[weights if weights in known.__members__ else "DEFAULT"].transforms()
+    return list(preset.mean), list(preset.std)
+
+
 def _load(body: nn.Module, name: str, weights: str) -> None:
-    if Path(weights).suffix in (".pt", ".pth", ".safetensors"):
-        state = read_tensors(Path(weights))
+    """Load all but the last layer, which is removed. Names and shapes must agree."""
+    if (file := Path(weights).expanduser()).suffix in (".pt", ".pth", ".safetensors"):
+        loaded = read_tensors(file)
     else:
-        state = _published(name, weights)
-    own = body.state_dict()
-    # googlenet and inception carry auxiliary heads that we build without.
-    state = {key: value for key, value in state.items() if not key.startswith(("aux", "AuxLogits"))}
-    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    last = _last_linear(body)
-    shapes = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape and not key.startswith(last)]
-    missing = [key for key in missing if not key.startswith(last)]
+        loaded = _published(name, weights)
+    if hasattr(body, "transform_input"):
+        # googlenet and inception were trained with another normalisation, which torchvision then makes of this one.
+        body.transform_input = True
+    own, last = body.state_dict(), f"{_last_layer(body)}."
+    # The auxiliary heads of googlenet and inception are not built.
+    names = {key: OLD_DENSENET.sub(r"\1\2", key) for key in loaded if not key.startswith(("aux", "AuxLogits"))}
+    state = OrderedDict((new, loaded[old]) for old, new in names.items() if not new.startswith(last))
+    shapes = [key for key in state if key in own and own[key].shape != state[key].shape]
+    # The versions of modules, by which torch recognises old names; safetensors have none and are as new as ours.
+    versions = getattr(loaded, "_metadata", own._metadata if file.suffix == ".safetensors" else None)
+    if versions is not None:
+        state._metadata = versions  # pyrefly: ignore
+    missing, extra = [], []
+    if not shapes:
+        missing, extra = body.load_state_dict(state, strict=False)
+        # Counters, which weights from before 2018 lack; nothing is computed from them.
+        missing = [key for key in missing if not key.startswith(last) and not key.endswith("num_batches_tracked")]
     if missing or extra or shapes:
         listed = "; ".join(
-            f"{what}: {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}"
-            for what, keys in (("missing", missing), ("too much", extra), ("other shape", sorted(shapes)))
+            f"{what}: {', '.join(sorted(keys)[:5])}{' ...' if len(keys) > 5 else ''}"
+            for what, keys in (("missing", missing), ("too much", extra), ("other shape", shapes))
             if keys
         )
-        raise Problem(f"encoder.image.weights={weights} does not fit {name}: {listed}")
-    body.load_state_dict({key: value for key, value in state.items() if own[key].shape == value.shape}, strict=False)
+        raise Problem(f"encoder.image.weights={weights} does not fit {name}: {listed}. Give weights of {name}, or null.")
 
 
 def _published(name: str, weights: str) -> dict[str, Tensor]:
@@ -83,9 +119,10 @@ def _published(name: str, weights: str) -> dict[str, Tensor]:
             f"encoder.image.weights={weights}: {name} has no such weights. {nearest(weights, known.__members__)} "
             "Or give a .pth or .safetensors file, or null."
         )
-    url, folder = known[weights].url, downloads() / "torchvision"
-    file = folder / url.rsplit("/", 1)[-1]
-    if not file.exists():
+    url = known[weights].url
+    places = [folder / "torchvision" / url.rsplit("/", 1)[-1] for folder in data_folders()]
+    file = next((place for place in places if place.is_file()), places[-1])
+    if not file.is_file():
         try:
             torch.hub.download_url_to_file(url, str(_made(file)), hash_prefix=_hash_prefix(file.name), progress=False)
         except (URLError, OSError, RuntimeError) as error:
@@ -106,26 +143,25 @@ def _made(file: Path) -> Path:
 
 
 def _small_stem(body: nn.Module, name: str) -> None:
-    first = next((module for module in body.modules() if isinstance(module, nn.Conv2d)), None)
-    if first is None:
+    stages = [(path, module) for path, module in body.named_modules() if isinstance(module, nn.Conv2d | nn.MaxPool2d)]
+    if not stages or not isinstance(stages[0][1], nn.Conv2d):
         raise Problem(f"encoder.image.stem=small: {name} does not begin with a convolution. Use stem=imagenet.")
-    first.stride = (1, 1)
-    if hasattr(body, "maxpool"):
-        body.maxpool = nn.Identity()
+    stages[0][1].stride = (1, 1)
+    if len(stages) > 1 and isinstance(stages[1][1], nn.MaxPool2d):
+        body.set_submodule(stages[1][0], nn.Identity())
 
 
-def _last_linear(body: nn.Module) -> str:
+def _last_layer(body: nn.Module) -> str:
     """The name of the layer that gives the 1,000 ImageNet classes."""
     layers = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)]
     return layers[-1] if layers else "classifier.1"  # squeezenet classifies by a convolution
 
 
 def _remove_classifier(body: nn.Module) -> int:
-    name = _last_linear(body)
+    name = _last_layer(body)
     layer = body.get_submodule(name)
-    parent, _, leaf = name.rpartition(".")
     if isinstance(layer, nn.Linear):
-        setattr(body.get_submodule(parent), leaf, nn.Identity())
+        body.set_submodule(name, nn.Identity())
         return layer.in_features
     assert isinstance(layer, nn.Conv2d)
     body.classifier = nn.AdaptiveAvgPool2d(1)

@@ -88,6 +88,18 @@ def _pixels(value: Any, how: Decoding) -> numpy.ndarray:
         raise ValueError("no image in this row")
     stream = value if isinstance(value, str) else (io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
     with Image.open(stream) as opened:
-        pixels = opened.convert("L" if how.channels == 1 else "RGB")
+        pixels = _eight_bit(opened).convert("L" if how.channels == 1 else "RGB")
         pixels = pixels.resize((how.size, how.size), Image.Resampling.BILINEAR)
     return numpy.asarray(pixels).reshape(how.size, how.size, how.channels).transpose(2, 0, 1)
+
+
+def _eight_bit(opened: Any) -> Any:
+    """The image in a mode of 8 bits. Deeper grey is scaled here, because Pillow's `convert` would clip it at 255."""
+    from PIL import Image
+
+    if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in ("PNG", "PPM")):
+        return Image.fromarray(((numpy.asarray(opened).astype(numpy.uint32) + 128) // 257).astype(numpy.uint8))
+    if opened.mode in ("I", "F"):
+        raise ValueError(f"mode {opened.mode}: the range of its grey values is unknown; save it with 8 or 16 bits")
+    # Pillow warns of palettes with partly transparent colours, unless they pass through RGBA.
+    return opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened

@@ -23,7 +23,7 @@ def hf_images(
     """A `datasets` name on the hub, a folder written by `save_to_disk`, or a folder or file of Parquet.
 
     `image` and `label` name the columns. Splits named train, validation and test are kept as such; in a folder of
-    Parquet the file's name tells its split, as in `test-00000.parquet`.
+    Parquet the name of the file or its folder tells the split, as in `test-00000.parquet` or `test/0000.parquet`.
     """
     import datasets
 
@@ -39,11 +39,16 @@ def hf_images(
         classes = list(kind.names)
         position: dict[Any, int] = {number: number for number in range(len(classes))}
     else:
-        values = sorted({value for part in splits.values() for value in part.unique(label)}, key=str)
+        found_values = {value for part in splits.values() for value in _unique(part, name, label)} - {None}
+        # Numbers by size, so that class 10 does not stand before class 2.
+        values = sorted(found_values, key=lambda value: (isinstance(value, str), value))
         classes, position = [str(value) for value in values], {value: number for number, value in enumerate(values)}
 
     def rows(split: str, part: Any) -> Iterator[tuple[Any, int]]:
-        encoded = part.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
+        try:
+            encoded = part.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
+        except Exception as error:  # Arrow raises many kinds
+            raise Problem(f"image={image}: that column of {name} holds {features[image]}, which is no image.") from error
         for row in encoded:
             if row[label] not in position:
                 raise Problem(f"{name}: split {split} has a row with the label {row[label]!r}, which is no class.")
@@ -66,14 +71,31 @@ def _load(name: str, config: str | None) -> Any:
             raise Problem(f"name={name}: no .parquet file below it. For class folders of images use image_folder.")
         by_split: dict[str, list[str]] = {}
         for file in files:
-            split = file.stem.lower().split("-")[0]
-            by_split.setdefault(split if split in SPLITS else "train", []).append(str(file))
-        return datasets.load_dataset("parquet", data_files=by_split, cache_dir=cache)
+            # test-00000-of-00001.parquet, or test/0000.parquet as the hub converts
+            words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != path else "")
+            by_split.setdefault(next((word for word in words if word in SPLITS), "train"), []).append(str(file))
+        try:
+            return datasets.load_dataset("parquet", data_files=by_split, cache_dir=cache)
+        except Exception as error:  # the reader raises many kinds for damaged and for unequal files
+            raise Problem(f"name={name}: its Parquet cannot be read ({_reason(error)}).") from error
     try:
         return datasets.load_dataset(name, config, cache_dir=cache)
     except Exception as error:  # the hub's client raises many kinds, offline and online
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Problem(
-            f"name={name}: no such file or folder here, and not to be had from the hub ({reason}). On a machine that "
+            f"name={name}: no such file or folder here, and not to be had from the hub ({_reason(error)}). On a machine that "
             f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
         ) from error
+
+
+def _unique(part: Any, name: str, label: str) -> list[Any]:
+    values = part.unique(label)
+    if not all(isinstance(value, str | int | float | None) for value in values):
+        raise Problem(f"label={label}: that column of {name} holds {part.features[label]}. Name one of numbers or strings.")
+    return values
+
+
+def _reason(error: Exception) -> str:
+    """Its deepest cause in one line: `datasets` wraps what went wrong in a general sentence."""
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,8 +14,8 @@ from xlearn.errors import Problem
 from xlearn.hashing import digest
 from xlearn.splits import chosen_classes, split
 from xlearn.task import Examples, ImageSpec, LabelSpace, Sealed, Task, need_examples
-from xlearn.tasks import Raw
 from xlearn.task_options import TaskOptions
+from xlearn.tasks import Raw
 
 
 @dataclass(frozen=True)

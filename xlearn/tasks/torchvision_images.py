@@ -1,15 +1,15 @@
 """Image sets of torchvision, from the files it keeps them in."""
 
+import gzip
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy
 import torch
 from torch import Tensor
 
 from xlearn.errors import Problem
-from xlearn.storage import data_folders, downloads
+from xlearn.storage import data_folders, downloads, write_atomically
 from xlearn.tasks import OPEN, TEST, Raw
 
 # Debian's package dataset-fashion-mnist; torchvision expects FashionMNIST/raw below a folder.
@@ -47,30 +47,37 @@ def _both_splits(kind: Any, space: str, files: str) -> Raw:
 
 def _open(kind: Any, train: bool, files: str) -> Any:
     for folder in data_folders():
-        _link_debian(kind, folder)
         try:
             return kind(root=folder, train=train, download=False)
         except RuntimeError:
             continue  # not there, or not whole: the next folder, and at last a download
+        except Exception as error:  # the readers raise many kinds
+            raise Problem(f"{kind.__name__} below {folder} is damaged ({_reason(error)}). Fetch {files} again.") from error
     try:
         downloads().mkdir(parents=True, exist_ok=True)
+        if kind.__name__ == "FashionMNIST":
+            _unpack_fashion_mnist()
         return kind(root=downloads(), train=train, download=True)
-    except (URLError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # the network's and the readers' many kinds
         raise Problem(
-            f"{kind.__name__} could not be downloaded ({reason}). Fetch {files} on another machine and put it into "
+            f"{kind.__name__} could not be downloaded ({_reason(error)}). Fetch {files} on another machine and put it into "
             f"{downloads()}, or into the folder $XLEARN_DATA names."
         ) from error
 
 
-def _link_debian(kind: Any, folder: Path) -> None:
-    raw = folder / kind.__name__ / "raw"
-    if kind.__name__ == "FashionMNIST" and folder == downloads() and DEBIAN_FASHION_MNIST.is_dir() and not raw.exists():
-        import gzip
+def _unpack_fashion_mnist() -> None:
+    """The gzip files people fetch and Debian packs, unpacked into the downloads, where torchvision looks for them."""
+    folders = [folder / "FashionMNIST" / "raw" for folder in data_folders() if folder != downloads()]
+    for folder in (*folders, DEBIAN_FASHION_MNIST):
+        for packed in folder.glob("*-ubyte.gz"):
+            content = gzip.decompress(packed.read_bytes())
+            write_atomically(
+                downloads() / "FashionMNIST" / "raw" / packed.stem, lambda file, content=content: file.write_bytes(content)
+            )
 
-        raw.mkdir(parents=True)
-        for packed in DEBIAN_FASHION_MNIST.glob("*.gz"):
-            (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _channels_first(data: Tensor | numpy.ndarray) -> Tensor:

@@ -1,0 +1,108 @@
+"""Metrics against torchmetrics, scikit-learn and worked cases."""
+
+import warnings
+
+import numpy
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from xlearn.metrics import HIGHER_IS_BETTER, calibration_error, measure, scalars, score
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # torchmetrics imports what others deprecate
+    from torchmetrics.functional import classification
+
+
+def drawn(seed: int, count: int, classes: int, absent: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (count,), generator=generator)
+    if absent is not None:
+        labels[labels == absent] = (absent + 1) % classes
+    logits = torch.randn(count, classes, generator=generator) * 2
+    logits[torch.arange(count), labels] += 1.5
+    return logits, labels
+
+
+@given(st.integers(0, 10**6), st.integers(1, 200), st.integers(2, 7), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_every_number_is_that_of_torchmetrics_and_sklearn(seed, count, classes, absent):
+    logits, labels = drawn(seed, count, classes, absent=0 if absent else None)
+    names = [f"c{number}" for number in range(classes)]
+    found = measure(logits, labels, names)
+    predicted, every = logits.argmax(1), list(range(classes))
+    options = {"num_classes": classes}
+    probabilities = logits.softmax(1)
+    true, guess = labels.numpy(), predicted.numpy()
+    macro = {"labels": every, "average": "macro", "zero_division": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        balanced = sklearn_metrics.balanced_accuracy_score(true, guess)
+    expected = {
+        "accuracy": float(classification.multiclass_accuracy(logits, labels, average="micro", **options)),
+        "balanced_accuracy": balanced,
+        "macro_precision": sklearn_metrics.precision_score(true, guess, **macro),
+        "macro_recall": sklearn_metrics.recall_score(true, guess, **macro),
+        "macro_f1": sklearn_metrics.f1_score(true, guess, **macro),
+        "nll": sklearn_metrics.log_loss(true, probabilities.double().numpy(), labels=every),
+        "calibration_error": float(
+            classification.multiclass_calibration_error(probabilities, labels, n_bins=15, norm="l1", **options)
+        ),
+    }
+    assert set(expected) == set(HIGHER_IS_BETTER) == set(scalars(found))
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=2e-6), name
+        # What selects while training is what is reported at the end.
+        assert score(name, logits, labels) == pytest.approx(found[name], abs=1e-12), name
+    confusion = classification.multiclass_confusion_matrix(logits, labels, **options)
+    assert found["confusion_matrix"] == confusion.tolist()
+    recall = classification.multiclass_recall(logits, labels, average="none", **options)
+    precision = classification.multiclass_precision(logits, labels, average="none", **options)
+    f1 = classification.multiclass_f1_score(logits, labels, average="none", **options)
+    for position, name in enumerate(names):
+        row = found["per_class"][name]
+        assert row["recall"] == pytest.approx(float(recall[position]), abs=1e-6)
+        assert row["precision"] == pytest.approx(float(precision[position]), abs=1e-6)
+        assert row["f1"] == pytest.approx(float(f1[position]), abs=1e-6)
+        assert row["examples"] == int((labels == position).sum())
+
+
+def test_a_class_absent_from_the_test_split():
+    logits = torch.eye(3)[[0, 1, 1, 2]]
+    labels = torch.tensor([0, 1, 1, 1])
+    found = measure(logits, labels, ["a", "b", "c"])
+    assert found["per_class"]["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "examples": 0}
+    assert found["accuracy"] == 0.75
+    assert found["balanced_accuracy"] == pytest.approx((1 + 2 / 3) / 2)  # over the two classes that occur
+    assert found["macro_recall"] == pytest.approx((1 + 2 / 3 + 0) / 3)  # over all three
+    assert found["macro_precision"] == pytest.approx((1 + 1 + 0) / 3)
+    assert found["confusion_matrix"] == [[1, 0, 0], [0, 2, 1], [0, 0, 0]]
+
+
+def test_a_class_that_neither_occurs_nor_is_predicted_counts_the_same_in_selection_and_report():
+    logits, labels = torch.eye(4)[[0, 1, 0]], torch.tensor([0, 1, 1])
+    for name in ("macro_precision", "macro_recall", "macro_f1"):
+        assert score(name, logits, labels) == pytest.approx(measure(logits, labels, list("abcd"))[name])
+    assert score("macro_recall", logits, labels) == pytest.approx((1 + 0.5) / 4)
+
+
+def test_calibration_error_of_a_worked_case():
+    # Bin (9/15, 10/15] holds confidences 0.62 and 0.66, one of them right: |0.5 - 0.64| x 2/4.
+    # Bin (13/15, 14/15] holds 0.90 twice, both right: |1 - 0.9| x 2/4.
+    confidence = torch.tensor([0.62, 0.66, 0.90, 0.90], dtype=torch.float64)
+    probabilities = torch.stack([confidence, 1 - confidence], 1)
+    assert calibration_error(probabilities, torch.tensor([0, 1, 0, 0])) == pytest.approx(0.5 * 0.14 + 0.5 * 0.10, abs=1e-12)
+
+
+def test_calibration_error_at_the_ends():
+    sure = torch.eye(2)
+    assert calibration_error(sure, torch.tensor([0, 1])) == 0.0
+    assert calibration_error(sure, torch.tensor([1, 0])) == 1.0
+    assert calibration_error(torch.full((4, 2), 0.5), torch.tensor([0, 1, 0, 1])) == pytest.approx(0.0)
+
+
+def test_nll_by_hand():
+    logits = torch.tensor([[0.0, numpy.log(3.0)]])
+    assert score("nll", logits, torch.tensor([1])) == pytest.approx(-numpy.log(0.75))

@@ -1,0 +1,113 @@
+"""`xlearn show`: what can be chosen. Reads YAML and source text; trains nothing and imports no torch."""
+
+import ast
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from xlearn.config.folders import conf_folder, config_dirs, groups, options, read_yaml
+from xlearn.errors import Problem, nearest
+
+# `source` and `target` are made of the tasks.
+TASK_GROUPS = ("source", "target")
+
+
+def main(arguments: list[str]) -> int:
+    """Print all groups, one group, or one option. Returns the exit status."""
+    folders = [conf_folder(), *config_dirs(arguments)]
+    words = _without_config_dir(arguments)
+    if any(word in ("-h", "--help") for word in words):
+        print("xlearn show                  every group with its options\nxlearn show transfer         one group\n"
+              "xlearn show transfer=lp_ft   one option: its YAML and the documentation behind it")  # fmt: skip
+        return 0
+    try:
+        for word in words:
+            group, _, option = word.partition("=")
+            print(show_option(group, option, folders) if option else show_group(group, folders))
+        if not words:
+            print(show_all(folders))
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def show_all(folders: list[Path]) -> str:
+    """Every group, each option on a line."""
+    return "\n\n".join(show_group(group, folders) for group in _all_groups(folders))
+
+
+def show_group(group: str, folders: list[Path]) -> str:
+    """`group=option   what it is`, a line each."""
+    found = _options(group, folders)
+    command = f"xlearn table {{}}{' ' * 2}" if group == "table" else f"{group}={{}}"
+    named = {command.format(name): first_comment(file) for name, file in found.items()}
+    width = max(len(name) for name in named)
+    return "\n".join(f"{name:<{width}}  {comment}".rstrip() for name, comment in named.items())
+
+
+def show_option(group: str, option: str, folders: list[Path]) -> str:
+    """The YAML of an option, and the docstring of each `_target_` in it."""
+    found = _options(group, folders)
+    if option not in found:
+        raise Problem(f"{group}={option}: there is no such option. {nearest(option, found)}")
+    parts = [f"# {found[option]}\n{found[option].read_text(encoding='utf-8').rstrip()}"]
+    for target in dict.fromkeys(_targets(read_yaml(found[option]))):
+        parts.append(f"{target}\n{docstring(target)}")
+    if group in ("task", *TASK_GROUPS):
+        parts.append(f"options of every task\n{docstring('xlearn.task_options.TaskOptions')}")
+    return "\n\n".join(parts)
+
+
+def first_comment(file: Path) -> str:
+    """The first comment line that is no directive of Hydra."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and not line.startswith("# @"):
+            return line[2:]
+    return ""
+
+
+def docstring(target: str) -> str:
+    """The docstring of `package.module.name`, indented; from the source text, so that nothing is imported."""
+    module, _, name = target.rpartition(".")
+    try:
+        spec = find_spec(module) if module.split(".")[0] != "torch" else None
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        return f"    (see the documentation of {module.split('.')[0]})"
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            text = ast.get_docstring(node) or "(no docstring)"
+            return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+    return f"    ({module} does not define {name} itself)"
+
+
+def _targets(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
+        return own + [target for value in node.values() for target in _targets(value)]
+    return []
+
+
+def _all_groups(folders: list[Path]) -> list[str]:
+    return [group for group in groups(folders) if group != "task"] + list(TASK_GROUPS)
+
+
+def _options(group: str, folders: list[Path]) -> dict[str, Path]:
+    found = options("task" if group in TASK_GROUPS else group, folders)
+    if not found:
+        raise Problem(f"{group}: there is no such group. {nearest(group, _all_groups(folders))}")
+    return found
+
+
+def _without_config_dir(arguments: list[str]) -> list[str]:
+    words = []
+    waiting = iter(arguments)
+    for word in waiting:
+        if word in ("--config-dir", "-cd"):
+            next(waiting, None)
+        elif not word.startswith(("--config-dir=", "-cd=")):
+            words.append(word)
+    return words

@@ -1,0 +1,74 @@
+"""From folders of runs to records: what each was configured as, and what came of it. Imports nothing heavy."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlearn.errors import Problem
+
+# What a table reads of a `result.json`; a file without them is somebody else's.
+NEEDED = ("config", "choices", "metrics", "baseline", "gain", "selection", "phases")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run. `result` is None unless it finished; `failure` says why it did not, None when it is only missing."""
+
+    folder: Path
+    config: dict[str, Any]
+    choices: dict[str, Any]
+    result: dict[str, Any] | None = None
+    failure: str | None = None
+
+
+def collect(folders: Iterable[Path]) -> list[Record]:
+    """Every run in and below `folders`, each folder once, sorted by path.
+
+    A folder is a run's if it holds `result.json` (finished), `error.txt` (failed) or `.hydra` (begun, so missing).
+    Raises `Problem` for a finished or failed run whose files cannot be read.
+    """
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        for name in ("result.json", "error.txt", ".hydra/config.yaml"):
+            for file in folder.rglob(name):
+                place = file.parents[name.count("/")]
+                found.setdefault(place.resolve(), place)
+    return [_record(place) for place in sorted(found.values())]
+
+
+def _record(folder: Path) -> Record:
+    file = folder / "result.json"
+    if file.is_file():
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+            lacking = [name for name in NEEDED if name not in result]
+        except (ValueError, TypeError) as error:
+            raise Problem(f"{file} cannot be read ({error}). Delete it and repeat the run.") from error
+        if lacking:
+            raise Problem(f"{file} is no result of xlearn train: it has no {', '.join(lacking)}. Name a folder without it.")
+        return Record(folder, result["config"], result["choices"], result)
+    config, choices = _composed(folder)
+    error = folder / "error.txt"
+    failure = error.read_text(encoding="utf-8").strip() if error.is_file() else None
+    return Record(folder, config, choices, failure=failure or ("no reason was written" if error.is_file() else None))
+
+
+def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(configuration, choices) from what Hydra left of a run that did not finish."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"), resolve=True)
+        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))
+        choices = hydra["hydra"]["runtime"]["choices"]
+    except (OSError, yaml.YAMLError, OmegaConfBaseException, KeyError, TypeError) as error:
+        raise Problem(
+            f"{folder} holds a run that did not finish, and {folder}/.hydra does not say which one "
+            f"({type(error).__name__}: {error}). Delete the folder, or name others."
+        ) from error
+    return config, {str(name): choice for name, choice in choices.items() if not str(name).startswith("hydra/")}

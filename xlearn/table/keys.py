@@ -1,0 +1,133 @@
+"""What a key of the configuration is in a run: a choice of a group, or a value at a dotted path."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from xlearn.config.schema import NOT_IDENTITY
+from xlearn.errors import Problem, nearest
+from xlearn.table.collect import Record
+
+# Runs that differ in these only repeat each other.
+REPLICATES = ("seed", "target.fold")
+UNSET = "unset"
+
+
+def value(record: Record, key: str) -> str | None:
+    """The run's value of `key` as text: its choice in a group (`transfer`, `encoder/image`), else what stands at the
+    dotted path (`target.shots`). Tasks and other named components show their names, joined by ` + `. None: no such key.
+
+    Raises `Problem` for a path that holds several keys.
+    """
+    if key not in ("source", "augment") and key in record.choices:
+        return shown(record.choices[key])
+    node: Any = record.config
+    for name in key.split("."):
+        if not isinstance(node, dict) or name not in node:
+            return None
+        node = node[name]
+    if isinstance(node, dict):
+        if "_target_" in node:
+            return str(node["_target_"]).rpartition(".")[2]
+        if not all(isinstance(each, dict) for each in node.values()):
+            raise Problem(f"{key} holds several keys. Name one of them: {', '.join(f'{key}.{name}' for name in node)}.")
+        return " + ".join(node) or "none"
+    return shown(node)
+
+
+def shown(content: Any) -> str:
+    """A value as it is typed on the command line."""
+    if content is None:
+        return "null"
+    if isinstance(content, bool):
+        return str(content).lower()
+    if isinstance(content, float):
+        return repr(content).removesuffix(".0")
+    if isinstance(content, list):
+        return f"[{','.join(shown(each) for each in content)}]"
+    return str(content)
+
+
+def same(text: str, other: str) -> bool:
+    """Whether two texts stand for the same value: `1e-3` is `0.001`."""
+    try:
+        return text == other or float(text) == float(other)
+    except ValueError:
+        return False
+
+
+def labels(records: Sequence[Record], keys: Sequence[str]) -> list[str]:
+    """Each run's values of `keys`, joined by `, `. A key that only some runs have is `unset` in the others.
+
+    Raises `Problem` for a key that no run has.
+    """
+    columns = []
+    for key in keys:
+        values = [value(record, key) for record in records]
+        if all(each is None for each in values):
+            raise Problem(f"{key}: no run has such a key. {nearest(key, known(records))}")
+        columns.append([UNSET if each is None else each for each in values])
+    return [", ".join(each) for each in zip(*columns, strict=True)]
+
+
+def known(records: Iterable[Record]) -> set[str]:
+    """Every key that a run can be told apart by."""
+    return {key for record in records for key in flat(record)}
+
+
+def flat(record: Record) -> dict[str, str]:
+    """Every choice and every leaf of the configuration that is part of a run's identity."""
+    found = {group: shown(choice) for group, choice in record.choices.items()}
+    found |= {key: each for key in ("source", "augment") if (each := value(record, key)) is not None}
+
+    def walk(node: dict[str, Any], prefix: str) -> None:
+        for name, each in node.items():
+            if isinstance(each, dict) and each:
+                walk(each, f"{prefix}{name}.")
+            elif not isinstance(each, dict):
+                found[f"{prefix}{name}"] = shown(each)
+
+    walk({name: each for name, each in record.config.items() if name not in NOT_IDENTITY}, "")
+    return found
+
+
+def differing(records: Sequence[Record], without: Collection[str] = ()) -> dict[str, list[str]]:
+    """Keys in which the runs differ, with their values, apart from `without`.
+
+    What follows from the choice of a group stands for itself: when `transfer` differs, its phases are not listed, but
+    a value that differs among runs of the same choice is.
+    """
+    content = [flat(record) for record in records]
+    keys = dict.fromkeys(key for each in content for key in each)
+    found = {key: [each.get(key, UNSET) for each in content] for key in keys}
+    varying = {key: values for key, values in found.items() if len(set(values)) > 1}
+    groups = {group for record in records for group in record.choices} | {"source", "augment"}
+
+    def follows(key: str, values: list[str]) -> bool:
+        for group in groups & varying.keys():
+            node = (group.rpartition("@")[2] if "@" in group else group).replace("/", ".")
+            pairs = set(zip(varying[group], values, strict=True))
+            if key != group and key.startswith(f"{node}.") and len(pairs) == len(set(varying[group])):
+                return True
+        return False
+
+    return {
+        key: list(dict.fromkeys(values))
+        for key, values in varying.items()
+        if key not in without and not follows(key, values)
+    }
+
+
+def keep(records: Sequence[Record], filters: Sequence[tuple[str, str]]) -> list[Record]:
+    """The runs that have, for each (key, values), one of the values; several are separated by commas.
+
+    Raises `Problem` for an unknown key and for a value that no run has.
+    """
+    left = list(records)
+    for key, wanted in filters:
+        values = labels(left, [key])
+        alternatives = [wanted] if wanted in values else wanted.split(",")
+        for each in alternatives:
+            if not any(same(each, other) for other in values):
+                raise Problem(f"--where {key}={each}: no run has this value. {nearest(each, values)}")
+        left = [record for record, other in zip(left, values, strict=True) if any(same(each, other) for each in alternatives)]
+    return left
