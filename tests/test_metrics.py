@@ -46,7 +46,7 @@ def test_every_number_is_that_of_torchmetrics_and_sklearn(seed, count, classes, 
         "macro_precision": sklearn_metrics.precision_score(true, guess, **macro),
         "macro_recall": sklearn_metrics.recall_score(true, guess, **macro),
         "macro_f1": sklearn_metrics.f1_score(true, guess, **macro),
-        "nll": sklearn_metrics.log_loss(true, probabilities.double().numpy(), labels=every),
+        "nll": sklearn_metrics.log_loss(true, logits.double().softmax(1).numpy(), labels=every),
         "calibration_error": float(
             classification.multiclass_calibration_error(probabilities, labels, n_bins=15, norm="l1", **options)
         ),

@@ -70,18 +70,26 @@ def first_comment(file: Path) -> str:
 def docstring(target: str) -> str:
     """The docstring of `package.module.name`, indented; from the source text, so that nothing is imported."""
     module, _, name = target.rpartition(".")
-    try:
-        spec = find_spec(module) if module.split(".")[0] != "torch" else None
-    except (ModuleNotFoundError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None:
+    file = _source(module)
+    if file is None:
         return f"    (see the documentation of {module.split('.')[0]})"
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             text = ast.get_docstring(node) or "(no docstring)"
             return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
-    return f"    ({module} does not define {name} itself)"
+    return f"    (see the documentation of {module.split('.')[0]})"
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module. `find_spec` of a dotted name would import the packages above it, so they are walked here."""
+    top, *below = module.split(".")
+    spec = find_spec(top)
+    if spec is None or not spec.origin:
+        return None
+    path = Path(spec.origin).parent.joinpath(*below)
+    found = [path.with_suffix(".py"), path / "__init__.py"] if below else [Path(spec.origin)]
+    return next((file for file in found if file.is_file()), None)
 
 
 def _targets(node: object) -> list[str]:

@@ -13,7 +13,8 @@ def crop(batch: Batch, generator: torch.Generator, *, padding: int) -> Batch:
     """Pad every side by `padding` black pixels and cut the original size at a uniformly random place."""
     images = batch.inputs["image"]
     count, _, height, width = images.shape
-    if not 0 < padding <= (most := min(height, width)):
+    most = min(height, width)
+    if not 0 < padding <= most:
         raise Problem(f"augment.crop.padding={padding} does not suit {height} x {width} images. Give 1 to {most}.")
     padded = functional.pad(images, (padding,) * 4)
     # A view of all windows; indexing it copies one window per example.

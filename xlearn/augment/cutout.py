@@ -12,7 +12,8 @@ def cutout(batch: Batch, generator: torch.Generator, *, size: int) -> Batch:
     """Blacken a square of `size` pixels around a uniformly random centre (DeVries & Taylor, 2017); it may reach out."""
     images = batch.inputs["image"]
     count, _, height, width = images.shape
-    if not 0 < size <= (most := 2 * min(height, width) - 1):
+    most = 2 * min(height, width) - 1
+    if not 0 < size <= most:
         raise Problem(f"augment.cutout.size={size} does not suit {height} x {width} images. Give 1 to {most}.")
     top = torch.randint(height, (count, 1), generator=generator).to(images.device) - size // 2
     left = torch.randint(width, (count, 1), generator=generator).to(images.device) - size // 2

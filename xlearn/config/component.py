@@ -85,6 +85,10 @@ def _fits(value: Any, hint: Any) -> bool:
     from beartype import BeartypeConf
     from beartype.door import is_bearable
 
+    if isinstance(value, list):
+        # beartype looks at one item only, drawn at random.
+        items = [typing.get_args(member)[:1] for member in _members(hint) if typing.get_origin(member) is list]
+        return any(all(_fits(item, each[0]) for item in value) for each in items if each) or Any in _members(hint)
     if isinstance(value, bool) and bool not in _members(hint) and Any not in _members(hint):
         return False  # bool is an int to Python, never to a person
     return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))

@@ -111,10 +111,20 @@ def differing(records: Sequence[Record], without: Collection[str] = ()) -> dict[
         return False
 
     return {
-        key: list(dict.fromkeys(values))
-        for key, values in varying.items()
-        if key not in without and not follows(key, values)
+        key: list(dict.fromkeys(values)) for key, values in varying.items() if key not in without and not follows(key, values)
     }
+
+
+def foreign(records: Sequence[Record], others: Sequence[Record]) -> dict[str, list[str]]:
+    """Keys in which `others` have values that none of `records` has, with these values."""
+    content = [flat(record) for record in records]
+    found = {}
+    for key in differing([*records, *others]):
+        own = {each.get(key, UNSET) for each in content}
+        values = dict.fromkeys(flat(other).get(key, UNSET) for other in others)
+        if new := [each for each in values if each not in own]:
+            found[key] = new
+    return found
 
 
 def keep(records: Sequence[Record], filters: Sequence[tuple[str, str]]) -> list[Record]:

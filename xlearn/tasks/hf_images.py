@@ -9,6 +9,8 @@ from xlearn.storage import cache_root
 from xlearn.tasks import Raw
 from xlearn.tasks.decoding import SPLITS, Decoding, decode
 
+PLAIN = {"bool", "string", "large_string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+
 
 def hf_images(
     *,
@@ -39,7 +41,9 @@ def hf_images(
         classes = list(kind.names)
         position: dict[Any, int] = {number: number for number in range(len(classes))}
     else:
-        found_values = {value for part in splits.values() for value in _unique(part, name, label)} - {None}
+        if getattr(kind, "dtype", None) not in PLAIN:
+            raise Problem(f"label={label}: that column of {name} holds {kind}. Name one of whole numbers or strings.")
+        found_values = {value for part in splits.values() for value in part.unique(label)} - {None}
         # Numbers by size, so that class 10 does not stand before class 2.
         values = sorted(found_values, key=lambda value: (isinstance(value, str), value))
         classes, position = [str(value) for value in values], {value: number for number, value in enumerate(values)}
@@ -85,13 +89,6 @@ def _load(name: str, config: str | None) -> Any:
             f"name={name}: no such file or folder here, and not to be had from the hub ({_reason(error)}). On a machine that "
             f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
         ) from error
-
-
-def _unique(part: Any, name: str, label: str) -> list[Any]:
-    values = part.unique(label)
-    if not all(isinstance(value, str | int | float | None) for value in values):
-        raise Problem(f"label={label}: that column of {name} holds {part.features[label]}. Name one of numbers or strings.")
-    return values
 
 
 def _reason(error: Exception) -> str:

@@ -49,10 +49,12 @@ def _open(kind: Any, train: bool, files: str) -> Any:
     for folder in data_folders():
         try:
             return kind(root=folder, train=train, download=False)
-        except RuntimeError:
-            continue  # not there, or not whole: the next folder, and at last a download
         except Exception as error:  # the readers raise many kinds
-            raise Problem(f"{kind.__name__} below {folder} is damaged ({_reason(error)}). Fetch {files} again.") from error
+            if isinstance(error, RuntimeError) and str(error).startswith("Dataset not found"):
+                continue  # not there, or not whole: the next folder, and at last a download
+            raise Problem(
+                f"{kind.__name__} below {folder} is damaged ({_reason(error)}). Delete it, or fetch {files} again."
+            ) from error
     try:
         downloads().mkdir(parents=True, exist_ok=True)
         if kind.__name__ == "FashionMNIST":
@@ -77,7 +79,7 @@ def _unpack_fashion_mnist() -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _channels_first(data: Tensor | numpy.ndarray) -> Tensor:

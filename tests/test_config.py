@@ -1,0 +1,110 @@
+"""All of `conf/`: counted, composed, built, and each option run on two tiny batches."""
+
+from pathlib import Path
+
+import pytest
+
+from xlearn.check import composed, main
+from xlearn.config.folders import conf_folder, groups, options, read_yaml
+from xlearn.show import first_comment, show_all, show_option
+
+CONF = conf_folder()
+FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
+EXPECTED = {
+    ".": 1, "augment": 5, "balance": 1, "budget": 2, "encoder/image": 4, "fusion": 2, "objective": 2, "optimizer": 3,
+    "pretrain": 3, "regularizer": 3, "schedule": 3, "sharing": 5, "table": 1, "task": 7, "transfer": 8,
+}  # fmt: skip
+QUICK = ["budget=quick", "threads=1"]
+# What an option needs beside itself to be runnable here.
+NEEDS = {
+    "pretrain=none": ["transfer=scratch"],
+    "pretrain=checkpoint": ["+checkpoint"],
+    "encoder/image=efficientnet_lite0": ["encoder.image.weights=null", "encoder.image.size=32"],
+    "transfer=source_only": ["sharing=all"],
+}
+NO_DATA_HERE = ("fashion_mnist", "cifar10", "cifar100", "image_folder", "hf_images")
+
+
+def test_every_file_is_counted():
+    found: dict[str, int] = {}
+    for name in FILES:
+        group = str(Path(name).parent)
+        found[group] = found.get(group, 0) + 1
+    assert found == EXPECTED
+    assert sorted(EXPECTED.keys() - {"."}) == groups([CONF])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_says_what_it_is_and_stays_short(name):
+    assert first_comment(CONF / name)
+    if name != "train.yaml":
+        assert len((CONF / name).read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def choices():
+    for group in groups([CONF]):
+        if group in ("task", "table"):
+            continue
+        for option in options(group, [CONF]):
+            yield f"{group}={option}"
+
+
+@pytest.mark.parametrize("choice", sorted(choices()))
+def test_every_option_runs_on_two_tiny_batches(choice, tmp_path, capsys):
+    needs = NEEDS.get(choice, [])
+    if "+checkpoint" in needs:
+        needs = [f"pretrain.start.path={_checkpoint(tmp_path)}", "source=none"]
+    assert main([*QUICK, choice, *needs]) == 0, capsys.readouterr().err
+
+
+def _checkpoint(folder: Path) -> Path:
+    """The weights of the default network for one channel and 8 x 8 images."""
+    import torch
+
+    from xlearn.encoders.cnn import Cnn
+    from xlearn.storage import write_tensors
+    from xlearn.task import ImageSpec
+
+    torch.manual_seed(0)
+    encoder = Cnn(ImageSpec(1, 8, 8), widths=[32, 64, 64], dense=64)
+    write_tensors(folder / "encoder.safetensors", {f"encoder.image.{k}": v for k, v in encoder.state_dict().items()})
+    return folder / "encoder.safetensors"
+
+
+@pytest.mark.parametrize("name", options("task", [CONF]))
+def test_every_task_composes_as_source_and_as_target(name):
+    given = ["source.{0}.folder=x", "target.folder=x"] if name == "image_folder" else []
+    given = ["source.{0}.name=x", "target.name=x"] if name == "hf_images" else given
+    problems, config = composed([f"source={name}", f"target={name}", *(each.format(name) for each in given)], [])
+    assert problems == []
+    assert config["source"][name]["_target_"] == config["target"]["_target_"]
+    assert config["target"]["shots"] == 5
+    assert config["source"][name]["shots"] is None
+
+
+def test_two_sources_compose_and_keep_their_options():
+    problems, config = composed(["source=[mnist5k,optdigits]", "source.mnist5k.classes=[0,1]"], [])
+    assert problems == []
+    assert list(config["source"]) == ["mnist5k", "optdigits"]
+    assert config["source"]["mnist5k"]["classes"] == [0, 1]
+
+
+def test_show_lists_every_option_and_its_documentation():
+    text = show_all([CONF])
+    for choice in choices():
+        assert choice.split("=")[0] in text
+        group, _, option = choice.partition("=")
+        shown = show_option(group, option, [CONF])
+        assert "(no docstring)" not in shown
+        assert "(see the documentation of xlearn)" not in shown
+
+
+def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
+    from dataclasses import fields
+
+    from xlearn.config.schema import TrainConfig
+
+    named = {str(key) for key in read_yaml(CONF / "train.yaml")} - {"defaults", "hydra"}
+    chosen = {next(iter(each)).split("@")[-1].split("/")[0] for each in read_yaml(CONF / "train.yaml")["defaults"] if isinstance(each, dict)}
+    known = {each.name for each in fields(TrainConfig)}
+    assert named | {name.removeprefix("override ") for name in chosen} - {"override hydra"} >= known

@@ -1,0 +1,327 @@
+"""`xlearn table` on results written by hand."""
+
+import copy
+import io
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import yaml
+from scipy import stats
+
+from xlearn.table import command
+from xlearn.table.collect import Record, collect
+from xlearn.table.keys import differing, same, shown, value
+from xlearn.table.render import escaped
+from xlearn.table.tabulate import tabulate
+
+ACCURACY = {
+    ("scratch", 1): [0.50, 0.52, 0.55],
+    ("scratch", 5): [0.80, 0.82, 0.81],
+    ("lp_ft", 1): [0.60, 0.625, 0.65],
+    ("lp_ft", 5): [0.70, 0.71, 0.72],
+}
+
+
+def document(transfer: str, shots: int | None, seed: int, accuracy: float, before: float, **changes) -> dict:
+    """What a run writes as far as a table reads it."""
+    config = {
+        "experiment": "hand",
+        "seed": seed,
+        "metric": "accuracy",
+        "source": {"mnist5k": {"_target_": "a.b", "val": 0.1}, "fashion": {"_target_": "a.c", "val": 0.1}},
+        "target": {"_target_": "a.d", "shots": shots, "folds": None, "fold": 0},
+        "encoder": {"image": {"_target_": "x.encoders.Cnn", "widths": [8, 16]}},
+        "transfer": {"carry": transfer != "scratch", "phases": {transfer: {"reads": "target"}}},
+        "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.001},
+    }
+    for path, content in changes.items():
+        *parents, last = path.split("__")
+        node = config
+        for name in parents:
+            node = node[name]
+        node[last] = content
+    return {
+        "config": config,
+        "choices": {"transfer": transfer, "target": "optdigits", "encoder/image": "cnn", "optimizer": "adam"},
+        "metrics": {"accuracy": accuracy, "nll": 1 - accuracy, "per_class": {}},
+        "baseline": {"name": "scratch", "metrics": {"accuracy": before, "nll": 1 - before}, "phases": []},
+        "gain": {"accuracy": accuracy - before, "nll": accuracy - before},
+        "selection": ["last"],
+        "phases": [{"name": "a", "seconds": 1.5, "cached": True}, {"name": "b", "seconds": 2.0, "cached": False}],
+    }
+
+
+def write(folder: Path, content: dict) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(content))
+    return folder
+
+
+def fail(folder: Path, content: dict, reason: str | None = "the loss became nan") -> Path:
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(content["config"]))
+    hydra = {"hydra": {"runtime": {"choices": {**content["choices"], "hydra/launcher": "basic"}}}}
+    (folder / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump(hydra))
+    if reason is not None:
+        (folder / "error.txt").write_text(f"Traceback\n{reason}\n")
+    return folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for (transfer, shots), values in ACCURACY.items():
+        for seed, accuracy in enumerate(values):
+            before = ACCURACY["scratch", shots][seed]
+            write(tmp_path / "runs" / f"{transfer}{shots}{seed}", document(transfer, shots, seed, accuracy, before))
+    return tmp_path / "runs"
+
+
+def frame(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> pandas.DataFrame:
+    assert command.main([*arguments, "--format", "csv"]) == 0
+    return pandas.read_csv(io.StringIO(capsys.readouterr().out)).set_index(["row", "column"])
+
+
+def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert command.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+def test_numbers_are_those_of_numpy_and_scipy(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = frame([str(results)], capsys)
+    assert len(found) == 4
+    for place, values in ACCURACY.items():
+        line = found.loc[place]
+        low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+        assert line["n"] == 3
+        assert line[["mean", "low", "high"]].tolist() == pytest.approx([np.mean(values), low, high])
+        assert line["seconds"] == pytest.approx(3.5)
+    p = {shots: stats.ttest_rel(ACCURACY["lp_ft", shots], ACCURACY["scratch", shots]).pvalue for shots in (1, 5)}
+    smaller, larger = sorted(p, key=p.__getitem__)
+    assert found.loc[("lp_ft", 1), "p"] == pytest.approx(p[1])
+    assert found.loc[("lp_ft", smaller), "p_holm"] == pytest.approx(2 * p[smaller])
+    assert found.loc[("lp_ft", larger), "p_holm"] == pytest.approx(max(2 * p[smaller], p[larger]))
+    assert found.loc["scratch", "p"].isna().all()
+    assert found["negative"].to_dict() == {place: place == ("lp_ft", 5) for place in ACCURACY}
+
+
+def test_markdown_marks_and_legend(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(results)]) == 0
+    out = capsys.readouterr().out
+    lines = {line.split("|")[1].strip(): line for line in out.splitlines() if line.startswith("|")}
+    assert "target.shots=1" in lines["transfer"]
+    first, second = lines["lp_ft"].split("|")[2:4]
+    assert first.strip() == "**0.625** ± 0.062 (+0.102) *↑ 3.5 s"
+    assert second.strip() == "0.710 ± 0.025 (-0.100) *↓ neg. 3.5 s"
+    assert "**0.810**" in lines["scratch"]
+    for words in (
+        "accuracy, higher is better",
+        "n = 3 per cell (seed 0, 1, 2)",
+        "kept: last",
+        "used once",
+        "row scratch",
+        "2 test(s)",
+    ):
+        assert words in out
+    assert "best_target needs labels" in out
+
+
+def test_lower_is_better_turns_direction_and_bold(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(results), "--metric", "nll"]) == 0
+    out = capsys.readouterr().out
+    assert "nll, lower is better" in out
+    assert "**0.375** ± 0.062 (+0.102) *↑" in out
+    assert "0.290 ± 0.025 (-0.100) *↓ neg." in out
+
+
+def test_own_baseline_when_there_is_no_scratch_row(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = frame([str(results), "--where", "transfer=lp_ft"], capsys)
+    assert set(found["against"]) == {"baseline"}
+    assert found.loc[("lp_ft", 5), "p"] == pytest.approx(stats.ttest_rel(ACCURACY["lp_ft", 5], ACCURACY["scratch", 5]).pvalue)
+
+
+def test_single_seed_has_no_interval_and_no_test(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = frame([str(results), "--where", "seed=1"], capsys)
+    assert found[["low", "high", "p"]].isna().all().all()
+    assert found.loc[("lp_ft", 1), "mean"] == 0.625
+    assert command.main([str(results), "--where", "seed=1"]) == 0
+    assert "0.710 (-0.110) neg.? 3.5 s" in capsys.readouterr().out
+
+
+def test_failed_missing_and_incomplete_cells(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fail(results / "failed", document("l2_sp", 1, 0, 0, 0))
+    fail(results / "begun", document("l2_sp", 5, 0, 0, 0), reason=None)
+    (results / "lp_ft12" / "result.json").unlink()
+    fail(results / "lp_ft12x", document("lp_ft", 1, 2, 0, 0))
+    assert command.main([str(results)]) == 0
+    out = capsys.readouterr().out
+    assert [cell.strip() for cell in next(line for line in out.splitlines() if "| l2_sp" in line).split("|")[2:4]] == ["X", "-"]
+    assert "n=2,1X" in out
+    assert "the loss became nan" in out
+    found = frame([str(results)], capsys)
+    assert found.loc[("l2_sp", 1), ["n", "failed", "missing"]].tolist() == [0, 1, 0]
+    assert found.loc[("l2_sp", 5), ["n", "failed", "missing"]].tolist() == [0, 0, 1]
+    # Paired over the shared seeds only.
+    assert found.loc[("lp_ft", 1), "p"] == pytest.approx(stats.ttest_rel([0.60, 0.625], [0.50, 0.52]).pvalue)
+
+
+def test_a_result_beside_a_failure_counts(results: Path) -> None:
+    fail(results / "earlier", document("lp_ft", 1, 2, 0, 0))
+    table = tabulate(collect([results]), ["transfer"], ["target.shots"], None, None)
+    assert (table.cells["lp_ft", "1"].n, table.cells["lp_ft", "1"].failed) == (3, 0)
+
+
+def test_two_results_for_one_seed_are_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(results / "other", document("lp_ft", 1, 0, 0.9, 0.5, optimizer__lr=0.01))
+    told = refusal([str(results)], capsys)
+    for part in ("(row, column, seed)", str(results / "other"), str(results / "lp_ft10"), "optimizer.lr: 0.001 and 0.01"):
+        assert part in told
+    assert command.main([str(results), "--where", "optimizer.lr=1e-3"]) == 0
+    assert command.main([str(results), "--columns", "target.shots,optimizer.lr"]) == 0
+    assert "target.shots=1, optimizer.lr=0.01" in capsys.readouterr().out
+
+
+def test_a_copy_is_refused_but_a_folder_named_twice_is_not(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(results), str(results / "lp_ft10")]) == 0
+    capsys.readouterr()
+    write(results / "copy", document("lp_ft", 1, 0, 0.9, 0.5))
+    assert "Their configurations are the same" in refusal([str(results)], capsys)
+
+
+def test_what_differs_beside_rows_columns_and_seeds_is_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        write(results / f"sp{seed}", document("l2_sp", 1, seed, 0.6, 0.5, optimizer__lr=0.5))
+    assert command.main([str(results)]) == 0
+    assert "neither row, column nor seed: optimizer.lr (0.001, 0.5)." in capsys.readouterr().out
+
+
+def test_folds_are_replicates(tmp_path: Path) -> None:
+    for fold in range(3):
+        changes = {"target__folds": 3, "target__fold": fold}
+        write(tmp_path / str(fold), document("finetune", 5, 0, 0.7 + fold / 10, 0.5, **changes))
+    table = tabulate(collect([tmp_path]), ["transfer"], ["target.shots"], None, None)
+    assert table.cells["finetune", "5"].n == 3
+    assert table.replicates == (("seed", ("0",)), ("target.fold", ("0", "1", "2")))
+
+
+def test_best_target_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a", {**document("finetune", 5, 0, 0.7, 0.5), "selection": ["best_target", "last"]})
+    assert command.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "**0.700†** (+0.200)" in out
+    assert "kept: best_target, last" in out
+
+
+def test_latex_escapes_and_balances(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(results), "--format", "latex"]) == 0
+    out = capsys.readouterr().out
+    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"lp\_ft", r"95 \% interval", r"$\pm$", r"\textbf{0.625}"):
+        assert part in out
+    code = "\n".join(line for line in out.splitlines() if not line.startswith("%"))
+    assert not any(mark in code for mark in "±↑↓†`#^~")
+    plain = code.replace(r"\_", "").replace(r"\%", "").replace(r"\{", "").replace(r"\}", "")
+    assert "_" not in plain and "%" not in plain
+    assert plain.count("{") == plain.count("}")
+    assert plain.count(r"\begin{") == plain.count(r"\end{") == 3
+    body = [line for line in code.splitlines() if line.endswith(r" \\")]
+    assert {line.count(" & ") for line in body} == {2}
+    assert escaped("a_b `c&d` \\") == r"a\_b \texttt{c\&d} \textbackslash{}"
+
+
+def test_html_is_a_page_with_every_cell(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        write(results / f"odd{seed}", document("<b>&", 1, seed, 0.1, 0.5))
+    assert command.main([str(results), "--format", "html"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("<!doctype html>") and out.rstrip().endswith("</html>")
+    assert out.count("<td>") == 6
+    assert "&lt;b&gt;&amp;" in out and "<b>&" not in out
+    assert "<b>0.625</b> ± 0.062<small>(+0.102) *↑ 3.5 s</small>" in out
+
+
+def test_out_takes_the_format_of_its_ending(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(results), "--out", str(tmp_path / "t.csv")]) == 0
+    assert len(pandas.read_csv(tmp_path / "t.csv")) == 4
+    assert capsys.readouterr().out == f"{tmp_path / 't.csv'}\n"
+    assert "File exists" in refusal([str(results), "--out", str(tmp_path / "t.csv" / "x.md")], capsys)
+
+
+def test_keys_are_choices_then_paths() -> None:
+    content = document("lp_ft", None, 0, 0.5, 0.5)
+    record = Record(Path("x"), content["config"], content["choices"], content)
+    expected = {
+        "transfer": "lp_ft", "target": "optdigits", "encoder/image": "cnn", "source": "mnist5k + fashion", "optimizer": "adam",
+        "target.shots": "null", "optimizer.lr": "0.001", "encoder.image": "Cnn", "encoder.image.widths": "[8,16]", "encoder": "image",
+        "transfer.carry": "true", "nothing.there": None, "source.mnist5k.val": "0.1",
+    }  # fmt: skip
+    assert {key: value(record, key) for key in expected} == expected
+    assert [shown(each) for each in (True, None, 1.0, 1e-5, 3)] == ["true", "null", "1", "1e-05", "3"]
+    assert same("1e-3", "0.001") and not same("a", "1")
+    other = copy.deepcopy(content)
+    other["config"]["optimizer"]["lr"] = 0.1
+    other["config"]["transfer"]["phases"]["lp_ft"]["reads"] = "source"
+    both = [record, Record(Path("y"), other["config"], other["choices"], other)]
+    assert differing(both) == {"optimizer.lr": ["0.001", "0.1"], "transfer.phases.lp_ft.reads": ["target", "source"]}
+
+
+@pytest.mark.parametrize(
+    ("extra", "parts"),
+    [
+        (["--metric", "acuracy"], ["acuracy", "'accuracy'"]),
+        (["--rows", "transfr"], ["transfr", "'transfer'"]),
+        (["--columns", "target"], ["(row, column, seed)", "target.shots: 1 and 5"]),
+        (["--columns", "target.shot"], ["target.shot:", "'target.shots'"]),
+        (["--columns", "transfer.phases.lp_ft"], ["transfer.phases.lp_ft holds several keys", "transfer.phases.lp_ft.reads"]),
+        (["--against", "scrath"], ["scrath", "'scratch'"]),
+        (["--where", "target.shots=7"], ["target.shots=7", "Known: 1, 5"]),
+        (["--where", "target.shots"], ["write KEY=VALUE"]),
+        (["--rows", ","], ["need a key"]),
+        (["seed=0"], ["--where seed=0"]),
+        (["digit"], ["digit is neither a folder nor a table", "'digits'"]),
+        (["--run"], ["--run needs the name of a table"]),
+        (["digits"], ["one table, or folders"]),
+        (["--config-dir", "not/there"], ["not/there: there is no such folder"]),
+    ],
+)
+def test_refusals_name_the_thing_and_the_fix(
+    extra: list[str], parts: list[str], results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refusal([str(results), *extra], capsys)
+    for part in parts:
+        assert part in told
+
+
+def test_no_and_unreadable_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There are no results in" in refusal([str(tmp_path)], capsys)
+    assert "Say what to show" in refusal([], capsys)
+    write(tmp_path / "a", {"config": {}})
+    assert "is no result of xlearn train: it has no choices, metrics" in refusal([str(tmp_path)], capsys)
+    (tmp_path / "a" / "result.json").write_text("{")
+    assert "cannot be read" in refusal([str(tmp_path)], capsys)
+    (tmp_path / "a" / "result.json").unlink()
+    (tmp_path / "a" / "error.txt").write_text("broken")
+    assert "does not say which one" in refusal([str(tmp_path)], capsys)
+
+
+def test_only_failures_make_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for transfer, shots in product(("a", "b"), (1, 5)):
+        fail(tmp_path / f"{transfer}{shots}", document(transfer, shots, 0, 0, 0))
+    assert command.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("| X ") == 4
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom xlearn.table.command import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "print([name for name in ('torch', 'hydra', 'omegaconf', 'pandas', 'scipy', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")

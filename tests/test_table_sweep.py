@@ -1,0 +1,159 @@
+"""Tables of `conf/table`: the sweep is known, so what is missing is too. Nothing is trained here."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xlearn import train
+from xlearn.config.folders import conf_folder, options
+from xlearn.errors import Problem
+from xlearn.table import command
+from xlearn.table.collect import Record
+from xlearn.table.sweep import Definition, read_definition, runs
+
+
+def finish(record: Record, folder: Path, accuracy: float = 0.5) -> None:
+    """Write the result that the run of `record` could have had."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "config": {**record.config, "threads": 7},  # no part of a run's identity
+        "choices": record.choices,
+        "metrics": {"accuracy": accuracy},
+        "baseline": {"name": "scratch", "metrics": {"accuracy": 0.4}},
+        "gain": {"accuracy": accuracy - 0.4},
+        "selection": ["last"],
+        "phases": [{"seconds": 1.0}],
+    }
+    (folder / "result.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mine(work: Path) -> Path:
+    """A folder of the user's with a small table."""
+    content = {
+        "experiment": "small",
+        "sweep": ["transfer=scratch,finetune", "target.shots=1,null", "seed=0,1"],
+        "against": "scratch",
+        "reference": {"finetune": {1: {"value": 0.91, "protocol": "10 seeds, their own split"}}},
+    }
+    (work / "conf" / "table").mkdir(parents=True)
+    (work / "conf" / "table" / "small.yaml").write_text(yaml.safe_dump(content))
+    return work / "conf"
+
+
+def test_every_table_of_the_project_is_understood(work: Path) -> None:
+    tables = options("table", [conf_folder()])
+    assert "digits" in tables
+    for name, file in tables.items():
+        records, folder, others = runs(read_definition(file), [], [])
+        assert folder == Path("outputs") / name
+        assert others == []
+        assert len({json.dumps(record.config, sort_keys=True) for record in records}) == len(records)
+
+
+def test_digits_is_45_runs_in_the_order_of_the_sweep(work: Path) -> None:
+    records, _, _ = runs(read_definition(options("table", [conf_folder()])["digits"]), [], [])
+    places = [(each.choices["transfer"], each.config["target"]["shots"], each.config["seed"]) for each in records]
+    transfers = ("scratch", "linear_probe", "finetune", "lp_ft", "l2_sp")
+    assert places == [(transfer, shots, seed) for transfer in transfers for shots in (1, 5, 20) for seed in (0, 1, 2)]
+    assert {each.config["experiment"] for each in records} == {"digits"}
+
+
+def test_extra_overrides_replace_those_of_the_sweep() -> None:
+    definition = Definition("a", ["transfer=scratch,finetune", "seed=0,1"])
+    assert definition.overrides(["seed=5", "budget=quick"]) == [
+        "experiment=a",
+        "transfer=scratch,finetune",
+        "seed=5",
+        "budget=quick",
+    ]
+
+
+def test_missing_cells_and_published_numbers(work: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    definition = read_definition(mine / "table" / "small.yaml")
+    records, folder, _ = runs(definition, [], [mine])
+    assert len(records) == 8
+    finish(records[0], folder / "anywhere")
+    assert command.main(["small", "--config-dir", str(mine)]) == 0
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
+    assert rows[0] == ["transfer", "target.shots=1", "target.shots=null"]
+    assert rows[1] == ["scratch", "**0.500** (+0.100) n=1 1.0 s", "-"]
+    assert rows[2] == ["finetune", "-", "-"]
+    assert rows[4] == ["finetune", "1", "0.91", "10 seeds, their own split"]
+    for form, part in (("latex", "their own split"), ("html", "their own split"), ("csv", "0.91,")):
+        assert command.main(["small", "--config-dir", str(mine), "--format", form]) == 0
+        assert part in capsys.readouterr().out
+
+
+def test_runs_of_other_sweeps_are_left_out_and_told(work: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    definition = read_definition(mine / "table" / "small.yaml")
+    quick, folder, _ = runs(definition, ["budget=quick"], [mine])
+    finish(quick[0], folder / "quick")
+    assert command.main(["small", "--config-dir", str(mine)]) == 1
+    told = capsys.readouterr().err
+    assert "no results of table small in outputs/small yet. 1 other run(s)" in told
+    assert "budget quick" in told and "computes its 8 runs" in told
+    assert command.main(["small", "--config-dir", str(mine), "budget=quick"]) == 0
+
+
+def test_run_sweeps_first_writes_every_format_and_keeps_the_status(
+    work: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+    status = 0
+
+    def swept(arguments: list[str]) -> int:
+        asked.append(arguments)
+        print("a job's line")
+        records, folder, _ = runs(read_definition(mine / "table" / "small.yaml"), ["seed=3"], [mine])
+        finish(records[-1], folder / "last")
+        return status
+
+    monkeypatch.setattr(train, "main", swept)
+    words = ["small", "--run", "--config-dir", str(mine), "seed=3"]
+    assert command.main(words) == 0
+    first = ["-m", "--config-dir", str(mine), "experiment=small", "transfer=scratch,finetune", "target.shots=1,null", "seed=3"]
+    assert asked == [first]
+    captured = capsys.readouterr()
+    assert "a job's line" in captured.err and "a job's line" not in captured.out
+    assert (work / "outputs" / "small" / "table.md").read_text() == captured.out
+    assert {file.suffix for file in (work / "outputs" / "small").glob("table.*")} == {".md", ".tex", ".csv", ".html"}
+    status = 1
+    assert command.main(words) == 1
+    assert "| finetune" in capsys.readouterr().out
+    status = 130
+    assert command.main(words) == 130
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"swep": []}, "'sweep'"),
+        ({"experiment": None}, "experiment is missing"),
+        ({"sweep": "seed=0"}, "is no list of overrides"),
+        ({"reference": {"a": {1: 0.5}}}, "reference.a.1=0.5"),
+        ({"reference": {"a": 0.5}}, "reference.a.None=0.5"),
+    ],
+)
+def test_a_wrong_table_file_is_refused(work: Path, mine: Path, change: dict, part: str) -> None:
+    file = mine / "table" / "small.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **change}))
+    with pytest.raises(Problem) as caught:
+        read_definition(file)
+    assert part in str(caught.value)
+
+
+def test_a_wrong_override_names_the_nearest_key(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for word, nearest in (("target.shot=1,2", "'shots'"), ("transfer=finetun", "'finetune'")):
+        assert command.main(["digits", word]) == 1
+        assert nearest in capsys.readouterr().err

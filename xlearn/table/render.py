@@ -1,0 +1,165 @@
+"""A table as text: Markdown, LaTeX, CSV and HTML."""
+
+import html
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xlearn.table.cells import Cell, Table
+from xlearn.table.wording import heading, sentences, words
+
+PUBLISHED = "Published numbers, each under its own protocol; not tested against"
+
+
+def markdown(table: Table) -> str:
+    """A pipe table; bold is the best mean of a column."""
+
+    def cell(row: str, column: str) -> str:
+        found, best = words(table, table.cells[row, column]), table.cells[row, column].best
+        mean = f"**{found.mean}**" if best else found.mean
+        return " ".join(filter(None, (mean, found.interval, found.rest)))
+
+    head = [", ".join(table.row_keys), *(heading(table.column_keys, column) for column in table.columns)]
+    parts = [_pipes(head, [[row, *(cell(row, column) for column in table.columns)] for row in table.rows])]
+    if table.published:
+        parts.append(f"{PUBLISHED}:\n\n{_pipes(*_published(table))}")
+    parts.append("\n".join(f"- {sentence}" for sentence in sentences(table)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipes(head: list[str], body: list[list[str]]) -> str:
+    escaped = [[text.replace("|", r"\|") for text in line] for line in (head, *body)]
+    widths = [max(len(line[i]) for line in escaped) for i in range(len(head))]
+    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in escaped]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def _published(table: Table) -> tuple[list[str], list[list[str]]]:
+    head = [", ".join(table.row_keys), ", ".join(table.column_keys), table.metric, "protocol"]
+    return head, [[each["row"], each["column"], f"{each['value']:g}", str(each["protocol"])] for each in table.published]
+
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"\textdagger{}",
+}  # fmt: skip
+
+
+def escaped(text: str) -> str:
+    """Plain text for LaTeX; what stands in backticks becomes typewriter."""
+    parts = ["".join(SPECIAL.get(each, each) for each in part) for part in text.split("`")]
+    return "".join(rf"\texttt{{{part}}}" if position % 2 else part for position, part in enumerate(parts))
+
+
+def latex(table: Table) -> str:
+    r"""A `table` environment; the document needs `\usepackage{booktabs}`."""
+
+    def cell(row: str, column: str) -> str:
+        found, best = words(table, table.cells[row, column]), table.cells[row, column].best
+        mean = rf"\textbf{{{escaped(found.mean)}}}" if best else escaped(found.mean)
+        first = " ".join(filter(None, (mean, escaped(found.interval))))
+        return rf"\shortstack{{{first}\\{{\scriptsize {escaped(found.rest)}}}}}" if found.rest else first
+
+    head = [", ".join(table.row_keys), *(heading(table.column_keys, column) for column in table.columns)]
+    body = [[escaped(row), *(cell(row, column) for column in table.columns)] for row in table.rows]
+    parts = [_tabular([escaped(each) for each in head], body, "l" + "c" * len(table.columns))]
+    if table.published:
+        names, lines = _published(table)
+        parts += [
+            rf"\par\medskip {escaped(PUBLISHED)}:\par\smallskip",
+            _tabular([*map(escaped, names)], [[*map(escaped, line)] for line in lines], r"llcp{0.4\linewidth}"),
+        ]
+    notes = "\\par\n".join(escaped(sentence) for sentence in sentences(table))
+    return "\n".join([
+        r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering", *parts, r"\par\smallskip",
+        r"\begin{minipage}{\linewidth}\footnotesize", notes, r"\end{minipage}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+def _tabular(head: list[str], body: list[list[str]], columns: str) -> str:
+    lines = [" & ".join(line) + r" \\" for line in body]
+    begin = rf"\begin{{tabular}}{{{columns}}}"
+    head_line = " & ".join(head) + r" \\"
+    return "\n".join([begin, r"\toprule", head_line, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def csv(table: Table) -> str:
+    """One line per cell, exact numbers; `p` and `p_holm` are of the paired test. Published numbers stand beside."""
+    import pandas
+
+    published = {(each["row"], each["column"]): each for each in table.published}
+    places = dict.fromkeys([*table.cells, *published])
+    return pandas.DataFrame([_line(table, *place, published.get(place, {})) for place in places]).to_csv(index=False)
+
+
+def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> dict[str, Any]:
+    cell = table.cells.get((row, column), Cell())
+    return {
+        "row": row,
+        "column": column,
+        "n": cell.n,
+        "mean": cell.mean,
+        **_interval(cell.mean, cell.half_width, "low", "high"),
+        "gain": cell.gain,
+        "p": cell.p,
+        "p_holm": cell.p_holm,
+        "negative": cell.negative,
+        "seconds": cell.seconds,
+        "failed": cell.failed,
+        "missing": cell.missing,
+        **_interval(cell.gain, cell.gain_half_width, "gain_low", "gain_high"),
+        "metric": table.metric,
+        "against": table.against or "baseline",
+        "selection": "+".join(sorted(cell.selection)),
+        "published": published.get("value"),
+        "protocol": published.get("protocol"),
+    }
+
+
+def _interval(middle: float | None, half: float | None, low: str, high: str) -> dict[str, float | None]:
+    if middle is None or half is None:
+        return {low: None, high: None}
+    return {low: middle - half, high: middle + half}
+
+
+STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1b1b;background:#fff}
+.wide{overflow-x:auto} table{border-collapse:collapse;border-top:2px solid;border-bottom:2px solid;margin:1em 0}
+th,td{padding:.4em .9em;text-align:left;vertical-align:top} thead th{border-bottom:1px solid} td small{display:block;color:#555}
+tr:nth-child(even) td,tr:nth-child(even) th{background:#f5f5f5} li{margin:.2em 0}"""
+
+
+def web(table: Table) -> str:
+    """A page of its own."""
+
+    def cell(row: str, column: str) -> str:
+        found, best = words(table, table.cells[row, column]), table.cells[row, column].best
+        mean = f"<b>{html.escape(found.mean)}</b>" if best else html.escape(found.mean)
+        rest = f"<small>{html.escape(found.rest)}</small>" if found.rest else ""
+        return f"<td>{mean} {html.escape(found.interval)}{rest}</td>"
+
+    head = [", ".join(table.row_keys), *(heading(table.column_keys, column) for column in table.columns)]
+    body = [f"<th>{html.escape(row)}</th>" + "".join(cell(row, column) for column in table.columns) for row in table.rows]
+    parts = [_grid(head, body)]
+    if table.published:
+        names, lines = _published(table)
+        parts.append(f"<p>{html.escape(PUBLISHED)}:</p>")
+        parts.append(_grid(names, ["".join(f"<td>{html.escape(each)}</td>" for each in line) for line in lines]))
+    parts.append("<ul>" + "\n".join(f"<li>{_code(sentence)}</li>" for sentence in sentences(table)) + "</ul>")
+    title = html.escape(f"{table.metric} by {', '.join(table.row_keys)} and {', '.join(table.column_keys)}")
+    start = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    return "\n".join([start, f"<style>{STYLE}</style></head><body><h1>{title}</h1>", *parts, "</body></html>", ""])
+
+
+def _grid(head: list[str], body: list[str]) -> str:
+    names = "".join(f"<th>{html.escape(each)}</th>" for each in head)
+    lines = "\n".join(f"<tr>{line}</tr>" for line in body)
+    return f'<div class="wide"><table><thead><tr>{names}</tr></thead><tbody>\n{lines}\n</tbody></table></div>'
+
+
+def _code(sentence: str) -> str:
+    parts = html.escape(sentence).split("`")
+    return "".join(f"<code>{part}</code>" if position % 2 else part for position, part in enumerate(parts))
+
+
+FORMATS: dict[str, Callable[[Table], str]] = {"markdown": markdown, "latex": latex, "csv": csv, "html": web}
+SUFFIXES = {"markdown": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}

@@ -1,0 +1,85 @@
+"""The words of a table, in whatever format: cell texts and the sentences below. Marks stand in backticks."""
+
+from dataclasses import dataclass
+
+from xlearn.table.cells import Cell, Table
+
+BETTER, WORSE, NEGATIVE, PERHAPS, ORACLE, FAILED, MISSING = "*↑", "*↓", "neg.", "neg.?", "†", "X", "-"
+DECIMALS = 3
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Words:
+    """A cell in words: the mean, its interval (or nothing), and the rest."""
+
+    mean: str
+    interval: str = ""
+    rest: str = ""
+
+
+def words(table: Table, cell: Cell) -> Words:
+    """A cell without results is X if a run failed, else -."""
+    if cell.mean is None or cell.gain is None or cell.seconds is None:
+        return Words(FAILED if cell.failed else MISSING)
+    oracle = ORACLE if "best_target" in cell.selection else ""
+    parts = [f"({cell.gain:+.{DECIMALS}f})"]
+    if cell.significant:
+        parts.append(BETTER if cell.better else WORSE)
+    if cell.negative:
+        parts.append(NEGATIVE)
+    elif cell.perhaps_negative:
+        parts.append(PERHAPS)
+    if cell.n < table.full:
+        parts.append(f"n={cell.n}{f',{cell.failed}{FAILED}' if cell.failed else ''}")
+    parts.append(f"{cell.seconds:.{1 if cell.seconds < 100 else 0}f} s")
+    half = cell.half_width
+    return Words(f"{cell.mean:.{DECIMALS}f}{oracle}", "" if half is None else f"± {half:.{DECIMALS}f}", " ".join(parts))
+
+
+def heading(keys: tuple[str, ...], label: str) -> str:
+    """`target.shots=5` for a column."""
+    return ", ".join(f"{key}={each}" for key, each in zip(keys, label.split(", "), strict=False))
+
+
+def sentences(table: Table) -> list[str]:
+    """What a reader must know to read the numbers."""
+    baselines = ", ".join(table.baselines) or "scratch"
+    against = f"the row {table.against}" if table.against is not None else f"each run's own baseline ({baselines})"
+    found = [*_numbers(table), *_selection(table)]
+    found += [
+        f"In parentheses: mean gain over each run's own baseline ({baselines}, same seed), above 0 is better. Seconds: mean "
+        "per run of all phases of its own chain, cached or not.",
+        f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after Holm's "
+        f"correction for all {table.tests} test(s) of this table.",
+        f"`{NEGATIVE}`: negative transfer, the mean gain and its whole 95 % interval are below 0. `{PERHAPS}`: the mean gain "
+        "is below 0, but its interval reaches 0, or a single seed has none.",
+        f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: fewer results than a complete cell has.",
+    ]
+    if table.differing:
+        listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
+        found.append(f"The runs also differ in what is neither row, column nor seed: {listed}.")
+    found += [f"Failed: {folder}: {reason}" for folder, reason in table.failures[:LISTED]]
+    if len(table.failures) > LISTED:
+        found.append(f"... and {len(table.failures) - LISTED} more failed.")
+    return [*found, *table.notes]
+
+
+def _numbers(table: Table) -> list[str]:
+    better = "higher" if table.higher_is_better else "lower"
+    interval = "mean ± half of its 95 % interval (Student t)" if table.full > 1 else "a single seed, so no interval"
+    repeated = "; ".join(f"{key} {', '.join(values)}" for key, values in table.replicates)
+    return [
+        f"Metric: {table.metric}, {better} is better; {interval}; n = {table.full} per cell ({repeated}). "
+        "Bold: the best mean of a column."
+    ]
+
+
+def _selection(table: Table) -> list[str]:
+    oracle = (
+        f" (`{ORACLE}`; an oracle for methods that train without target labels)" if "best_target" in table.selection else ""
+    )
+    return [
+        f"Weights kept: {', '.join(table.selection) or 'none yet'}. Selection uses validation data only; the test split was "
+        f"used once, at the end of each run. best_target needs labels of the target's validation split{oracle}."
+    ]
