@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from xlearn.cli import HELP, flags_first
+from xlearn.cli import HELP
+from xlearn.config.arguments import flags_first
 
 
 def xlearn(*words, **environment):

@@ -43,7 +43,8 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path):
 
 
 def test_tensors_come_back_as_they_were(tmp_path):
-    given = {"a": torch.arange(6).reshape(2, 3).t(), "b": torch.randn(3).requires_grad_(), "c": torch.tensor(1, dtype=torch.int8)}
+    single = torch.tensor(1, dtype=torch.int8)
+    given = {"a": torch.arange(6).reshape(2, 3).t(), "b": torch.randn(3).requires_grad_(), "c": single}
     write_tensors(tmp_path / "t.safetensors", given)
     for found in (read_tensors(tmp_path / "t.safetensors"), load_file(tmp_path / "t.safetensors")):
         assert found.keys() == given.keys()

@@ -9,8 +9,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
+from xlearn.config.arguments import config_dirs
 from xlearn.config.compose import complete, register, sentences
-from xlearn.config.folders import conf_folder, config_dirs
+from xlearn.config.folders import conf_folder
 from xlearn.errors import Problem, Problems
 from xlearn.summary import title
 

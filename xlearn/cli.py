@@ -19,9 +19,6 @@ Completion: eval "$(xlearn train -sc install=bash)"  (or zsh, fish)
 """
 
 COMMANDS = ("train", "check", "table", "show")
-# Hydra's flags that take a value in the next word.
-VALUED = ("--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c", "--shell-completion", "-sc")
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -54,7 +51,7 @@ def _run(command: str, rest: list[str]) -> int:
     if command == "train":
         from xlearn.train import main as run
 
-        return run(flags_first(rest))
+        return run(rest)
     if command == "check":
         from xlearn.check import main as run
     elif command == "table":
@@ -62,21 +59,6 @@ def _run(command: str, rest: list[str]) -> int:
     else:
         from xlearn.show import main as run
     return run(rest)
-
-
-def flags_first(words: Sequence[str]) -> list[str]:
-    """Hydra takes its flags first or last only; put them first, each with its value."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    waiting = iter(words)
-    for word in waiting:
-        if word.startswith("-"):
-            flags.append(word)
-            if word in VALUED and (value := next(waiting, None)) is not None:
-                flags.append(value)
-        else:
-            overrides.append(word)
-    return flags + overrides
 
 
 def _completion_query(words: Sequence[str]) -> bool:

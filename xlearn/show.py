@@ -5,7 +5,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from xlearn.config.folders import conf_folder, config_dirs, groups, options, read_yaml
+from xlearn.config.arguments import config_dirs
+from xlearn.config.folders import conf_folder, groups, options, read_yaml
 from xlearn.errors import Problem, nearest
 
 # `source` and `target` are made of the tasks.

@@ -12,8 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import complete, register, sentences
-from xlearn.config.folders import conf_folder, config_dirs
+from xlearn.config.folders import conf_folder
 from xlearn.errors import Interrupted, Problem
 from xlearn.storage import write_text
 from xlearn.summary import summary, title
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
     folders = config_dirs(arguments)
     register(folders)
     # The name in Hydra's help; in shell completion it is the command that the shell completes.
-    sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *arguments]
+    sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *flags_first(arguments)]
     try:
         with sentences(folders):
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")(job)()

@@ -11,17 +11,6 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
-def config_dirs(arguments: list[str]) -> list[Path]:
-    """The folders given by `--config-dir` or `-cd`, as Hydra takes them."""
-    found = []
-    for position, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name in ("--config-dir", "-cd"):
-            given = value or (arguments[position + 1] if position + 1 < len(arguments) else "")
-            found.append(Path(given).expanduser())
-    return [folder for folder in found if folder.is_dir()]
-
-
 def options(group: str, folders: list[Path]) -> dict[str, Path]:
     """The options of a group (`transfer`, `encoder/image`, ...), name to file; later folders win."""
     return {file.stem: file for folder in folders for file in sorted((folder / group).glob("*.yaml"))}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -63,7 +63,8 @@ def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        config = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "config.yaml"), resolve=True)
+        loaded = OmegaConf.load(folder / ".hydra" / "config.yaml")
+        config = cast("dict[str, Any]", OmegaConf.to_container(loaded, resolve=True))
         hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))
         choices = hydra["hydra"]["runtime"]["choices"]
     except (OSError, yaml.YAMLError, OmegaConfBaseException, KeyError, TypeError) as error:

@@ -41,6 +41,7 @@ def _published(table: Table) -> tuple[list[str], list[list[str]]]:
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "[": "{[}",  # after the end of a row, LaTeX would take it for an option
     "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"\textdagger{}",
 }  # fmt: skip
 

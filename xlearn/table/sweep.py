@@ -62,7 +62,8 @@ def read_definition(file: Path) -> Definition:
             if not isinstance(cell, dict) or set(cell) != {"value", "protocol"} or not isinstance(cell["value"], int | float):
                 where = f"reference.{row}.{column}={cell!r}"
                 raise Problem(f"{file}: {where}: give row: {{column: {{value: number, protocol: text}}}}.")
-    return Definition(**{**content, "reference": reference})
+    values: Any = {**content, "reference": reference}
+    return Definition(**values)
 
 
 def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) -> tuple[list[Record], Path, list[Record]]:
@@ -83,7 +84,7 @@ def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], 
     from hydra import compose, initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import OmegaConf
 
     from xlearn.config.compose import plain, register, sentences
 
@@ -103,8 +104,7 @@ def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], 
                 composed[fixed] = compose("train", overrides=[*fixed, *search], return_hydra_config=True)
             config = composed[fixed]
             for each in values:
-                with open_dict(config):
-                    OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add())
+                OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add())
             content = {str(name): plain(config[name]) for name in config if name != "hydra"}
             choices = {str(name): each for name, each in config.hydra.runtime.choices.items() if "hydra/" not in str(name)}
             jobs.append(Record(Path(config.hydra.sweep.dir), content, choices))

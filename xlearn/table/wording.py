@@ -59,10 +59,18 @@ def sentences(table: Table) -> list[str]:
     if table.differing:
         listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
         found.append(f"The runs also differ in what is neither row, column nor seed: {listed}.")
-    found += [f"Failed: {folder}: {reason}" for folder, reason in table.failures[:LISTED]]
-    if len(table.failures) > LISTED:
-        found.append(f"... and {len(table.failures) - LISTED} more failed.")
-    return [*found, *table.notes]
+    return [*found, *_failures(table), *table.notes]
+
+
+def _failures(table: Table) -> list[str]:
+    """A sentence per reason: a sweep that fails mostly fails for one."""
+    folders: dict[str, list[str]] = {}
+    for folder, reason in table.failures:
+        folders.setdefault(reason, []).append(folder)
+    return [
+        f"Failed, {len(each)} run(s): {', '.join(each[:LISTED])}{', ...' if len(each) > LISTED else ''}: {reason}"
+        for reason, each in folders.items()
+    ]
 
 
 def _numbers(table: Table) -> list[str]:

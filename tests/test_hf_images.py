@@ -1,0 +1,133 @@
+"""Images through `datasets`: saved sets, Parquet, and a hub that is away."""
+
+import os
+
+import datasets
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from xlearn.errors import Problem
+from xlearn.tasks import OPEN, TEST
+from xlearn.tasks.hf_images import hf_images
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+
+
+def pixels(seed=0, side=8, channels=3):
+    shape = (side, side, 3) if channels == 3 else (side, side)
+    return numpy.random.default_rng(seed).integers(0, 256, shape, dtype=numpy.uint8)
+
+
+def table(count=6, names=("cat", "dog"), labels=None, kind=None, seed=0):
+    given = labels or [number % len(names) for number in range(count)]
+    features = datasets.Features({"image": datasets.Image(), "label": kind or datasets.ClassLabel(names=list(names))})
+    content = {"image": [Image.fromarray(pixels(seed + number)) for number in range(len(given))], "label": given}
+    return datasets.Dataset.from_dict(content, features=features)
+
+
+def test_a_saved_set(tmp_path):
+    table().save_to_disk(tmp_path / "set")
+    found = hf_images(name=str(tmp_path / "set"), size=8)
+    assert found.classes == ("cat", "dog") and found.labels.tolist() == [0, 1] * 3 and found.official is None
+    for number in range(6):
+        assert numpy.array_equal(found.inputs["image"][number].permute(1, 2, 0).numpy(), pixels(number))
+
+
+def test_saved_splits(tmp_path):
+    datasets.DatasetDict({"train": table(6), "test": table(4, seed=50)}).save_to_disk(tmp_path / "set")
+    found = hf_images(name=str(tmp_path / "set"), size=8)
+    assert found.official.tolist() == [OPEN] * 6 + [TEST] * 4
+    assert numpy.array_equal(found.inputs["image"][6].permute(1, 2, 0).numpy(), pixels(50))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "classes", "positions"),
+    [
+        ([10, 2, 10, 2, 1, 1], "int64", ("1", "2", "10"), [2, 1, 2, 1, 0, 0]),
+        (["b", "a", "b", "a"], "string", ("a", "b"), [1, 0, 1, 0]),
+    ],
+)
+def test_parquet_with_plain_labels(tmp_path, labels, kind, classes, positions):
+    file = tmp_path / "all.parquet"
+    table(labels=labels, kind=datasets.Value(kind)).to_parquet(file)
+    for name in (file, tmp_path):
+        found = hf_images(name=str(name), size=8)
+        assert found.classes == classes and found.labels.tolist() == positions and found.official is None
+
+
+@pytest.mark.parametrize("test_file", ["test-00000-of-00001.parquet", "test/0000.parquet"])
+def test_parquet_files_and_folders_named_by_split(tmp_path, test_file):
+    root = tmp_path / "pets"
+    (root / test_file).parent.mkdir(parents=True, exist_ok=True)
+    table(6).to_parquet(root / "train-00000-of-00002.parquet")
+    table(2, seed=30).to_parquet(root / "train-00001-of-00002.parquet")
+    table(4, seed=50).to_parquet(root / test_file)
+    found = hf_images(name=str(root), size=8)
+    assert sorted(found.official.tolist()) == [OPEN] * 8 + [TEST] * 4
+    first = found.inputs["image"][found.official == TEST][0]
+    assert numpy.array_equal(first.permute(1, 2, 0).numpy(), pixels(50))
+
+
+def test_changed_parquet_is_noticed(tmp_path):
+    table(6).to_parquet(tmp_path / "a.parquet")
+    first = hf_images(name=str(tmp_path), size=8)
+    table(6, seed=70).to_parquet(tmp_path / "a.parquet")
+    stamp = os.stat(tmp_path / "a.parquet").st_mtime_ns + 10**9
+    os.utime(tmp_path / "a.parquet", ns=(stamp, stamp))
+    assert not torch.equal(first.inputs["image"], hf_images(name=str(tmp_path), size=8).inputs["image"])
+
+
+def test_wrong_columns_name_the_nearest(tmp_path):
+    table().save_to_disk(tmp_path / "set")
+    with pytest.raises(Problem, match="label=lable.*no such column.*'label'"):
+        hf_images(name=str(tmp_path / "set"), label="lable")
+    with pytest.raises(Problem, match="image=img.*no such column"):
+        hf_images(name=str(tmp_path / "set"), image="img")
+    with pytest.raises(Problem, match="image=label.*which is no image"):
+        hf_images(name=str(tmp_path / "set"), image="label", label="label")
+
+
+def test_rows_without_label_or_image_are_told(tmp_path):
+    table(labels=["a", None, "b"], kind=datasets.Value("string")).to_parquet(tmp_path / "none.parquet")
+    with pytest.raises(Problem, match="label None"):
+        hf_images(name=str(tmp_path / "none.parquet"))
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    content = {"image": [Image.fromarray(pixels()), None, Image.fromarray(pixels())], "label": ["a", "a", "b"]}
+    datasets.Dataset.from_dict(content, features=features).to_parquet(tmp_path / "hole.parquet")
+    with pytest.raises(Problem, match="row 1 of split train"):
+        hf_images(name=str(tmp_path / "hole.parquet"))
+    assert hf_images(name=str(tmp_path / "hole.parquet"), skip_bad=True).notes == {"bad_images": 1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"), [([[0, 1], [1]], datasets.List(datasets.Value("int64"))), ([0.5, 1.5], datasets.Value("float64"))]
+)
+def test_label_columns_that_are_no_classes_are_told(tmp_path, labels, kind):
+    table(labels=labels, kind=kind).to_parquet(tmp_path / "many.parquet")
+    with pytest.raises(Problem, match="label=label.*whole numbers or strings"):
+        hf_images(name=str(tmp_path / "many.parquet"))
+
+
+def test_damaged_and_missing_parquet_are_told(tmp_path):
+    with pytest.raises(Problem, match="no .parquet file below it.*image_folder"):
+        hf_images(name=str(tmp_path))
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(Problem, match="bad.parquet: its Parquet cannot be read"):
+        hf_images(name=str(tmp_path / "bad.parquet"))
+
+
+def test_a_hub_name_without_network_tells_the_way_round(monkeypatch):
+    def away(*arguments, **options):
+        raise ConnectionError("Couldn't reach 'someone/pets' on the Hub\nmore")
+
+    monkeypatch.setattr(datasets, "load_dataset", away)
+    with pytest.raises(Problem) as told:
+        hf_images(name="someone/pets")
+    for word in ("name=someone/pets", "Couldn't reach", "save_to_disk", "no such file or folder"):
+        assert word in str(told.value)

@@ -1,0 +1,271 @@
+"""`xlearn train` from the command line to the files it leaves, on a toy task given from outside."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from xlearn.storage import read_tensors
+from xlearn.train import main
+
+TOY = ["source=blobs", "target=dim", "encoder/image=mlp", "encoder.image.widths=[16,8]", "threads=1", "budget=quick"]
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A folder of the user's own tasks, and the words that use it."""
+    folder = tmp_path / "own" / "task"
+    folder.mkdir(parents=True)
+    (folder / "blobs.yaml").write_text("# Bright squares\n_target_: toys.blobs\nclasses: null\n".replace("classes: null\n", ""))
+    (folder / "dim.yaml").write_text("# The same, on a brighter ground\n_target_: toys.blobs\nshift: 50.0\n")
+    return ["--config-dir", str(tmp_path / "own"), *TOY]
+
+
+def results(folder=Path("outputs")):
+    return {file.parent: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.rglob("result.json"))}
+
+
+def only(folder=Path("outputs")):
+    [(path, result)] = results(folder).items()
+    return path, result
+
+
+def test_what_a_run_leaves(toy, capsys):
+    assert main(toy) == 0
+    folder, result = only()
+    printed = capsys.readouterr().out
+    assert printed.startswith("blobs -> dim: finetune, sharing all, 5 labels per class, seed 0")
+    assert str(folder / "result.json") in printed
+    names = {file.name for file in folder.iterdir()}
+    assert names == {".hydra", "metrics.jsonl", "predictions.safetensors", "result.json", "transfer.json", "weights.safetensors"}
+    assert folder.parent.name == "default"
+    metrics, baseline, gain = result["metrics"], result["baseline"]["metrics"], result["gain"]
+    assert gain["accuracy"] == pytest.approx(metrics["accuracy"] - baseline["accuracy"])
+    assert gain["nll"] == pytest.approx(baseline["nll"] - metrics["nll"])
+    predictions = read_tensors(folder / "predictions.safetensors")
+    correct = (predictions["logits"].argmax(1) == predictions["labels"]).double().mean()
+    assert metrics["accuracy"] == pytest.approx(float(correct))
+    assert [phase["name"] for phase in result["phases"]] == ["pretrain", "finetune"]
+    assert all(phase["seconds"] > 0 and phase["peak_memory"] > 0 for phase in result["phases"])
+    assert result["data"]["dim"]["examples"] == {"train": 15, "val": 9, "test": 24, "unlabeled": 72}
+    assert {"torch", "xlearn", "python"} <= result["versions"].keys()
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["phase"] for line in lines if line["step"] == 30] == ["finetune", "scratch"]
+    report = json.loads((folder / "transfer.json").read_text(encoding="utf-8"))
+    assert set(report) == {"numbers", "copied", "fresh", "unused"}
+    assert report["copied"]["encoder.image.blocks.0.0.weight"] == [16, 36]
+    assert report["fresh"] == {}
+
+
+def test_a_finished_run_is_not_repeated_unless_forced(toy, capsys):
+    main(toy)
+    folder, first = only()
+    stamp = (folder / "weights.safetensors").stat().st_mtime_ns
+    assert main(toy) == 0
+    assert "already done" in capsys.readouterr().out
+    assert (folder / "weights.safetensors").stat().st_mtime_ns == stamp
+    assert main([*toy, "force=true"]) == 0
+    _, forced = only()
+    assert not any(phase["cached"] for phase in forced["phases"])
+    assert forced["metrics"] == first["metrics"]
+
+
+def test_equal_digest_exactly_if_equal_config(toy):
+    main([*toy, "seed=0"])
+    main([*toy, "seed=0", "target.shots=5", "experiment=default"])  # the same, said twice
+    assert len(results()) == 1
+    main([*toy, "target.shots=4"])
+    main([*toy, "optimizer.lr=0.002"])
+    assert len(results()) == 3
+
+
+def test_a_sweep_shares_its_prefixes_and_tells_the_truth(toy):
+    assert main([*toy, "transfer=scratch,linear_probe,finetune,lp_ft,source_only", "target.shots=2,5", "-m"]) == 0
+    found = results()
+    assert len(found) == 10
+    phases = [phase for result in found.values() for phase in result["phases"]]
+    trained = [phase["name"] for phase in phases if not phase["cached"]]
+    assert trained.count("pretrain") == 1
+    assert trained.count("probe") == 2  # one per number of labels, shared by linear_probe and lp_ft
+    by_choice = {(result["choices"]["transfer"], result["config"]["target"]["shots"]): result for result in found.values()}
+    for shots in (2, 5):
+        scratch = by_choice["scratch", shots]
+        assert scratch["gain"]["accuracy"] == 0
+        for transfer in ("linear_probe", "finetune", "lp_ft", "source_only"):
+            other = by_choice[transfer, shots]
+            assert other["baseline"]["metrics"] == scratch["metrics"]
+            rows = [read_tensors(folder / "predictions.safetensors")["rows"] for folder, each in found.items() if each in (other, scratch)]
+            assert torch.equal(*rows)  # the same test split for every method
+
+
+def test_source_only_does_not_depend_on_target_labels(toy):
+    main([*toy, "transfer=source_only", "target.shots=2,5", "-m"])
+    one, other = results().values()
+    assert one["metrics"] == other["metrics"]
+
+
+def test_a_failing_job_does_not_stop_the_others(toy, capsys):
+    assert main([*toy, "-m", "target.shots=1,500,2"]) == 1
+    told = capsys.readouterr()
+    assert len(results()) == 2
+    [error] = Path("outputs").rglob("error.txt")
+    assert "target.shots=500: class 'c0' has" in error.read_text(encoding="utf-8")
+    assert "not every job of the sweep succeeded" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_mended_run_loses_its_error(toy):
+    assert main([*toy, "target.val=1.5"]) == 1
+    [error] = Path("outputs").rglob("error.txt")
+    assert "target.val=1.5" in error.read_text(encoding="utf-8")
+    assert not list(Path("outputs").rglob("result.json"))
+
+
+def test_earlier_results_survive_a_wrong_command(toy):
+    main(toy)
+    before = only()
+    assert main([*toy, "target.shotz=1"]) == 1
+    assert only() == before
+
+
+def test_an_unexpected_error_is_a_sentence_with_the_traceback_in_a_file(toy, capsys, monkeypatch):
+    import toys
+
+    def broken(*, shift=0.0):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(toys, "blobs", broken)
+    assert main([*toy, "target.shift=51.0"]) == 1
+    told = capsys.readouterr().err
+    assert "unexpected ZeroDivisionError: a bug" in told
+    assert "Traceback" not in told
+    [error] = Path("outputs").rglob("error.txt")
+    assert "Traceback" in error.read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_written(toy, capsys):
+    Path("outputs").write_text("a file in the way")
+    assert main(toy) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "outputs" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["source=none"], "pretrain=supervised trains on a source, but there is none"),
+        (["pretrain=none"], "nothing was learned before"),
+        (["transfer=source_only", "sharing=encoder"], "transfer=source_only uses the source's head"),
+        (["transfer=source_only", "source.blobs.classes=[0,1]"], "transfer=source_only uses the source's head"),
+        (["target.classes=[c0,c9]"], "target.classes: 'c9' is no class"),
+        (["pretrain=checkpoint", "pretrain.start.path=nowhere.pth"], "nowhere.pth: there is no such file"),
+        (["pretrain=checkpoint"], "pretrain.start.path has to be given"),
+        (["device=cuda:7"], "device=cuda:7: this machine has no such device"),
+        (["precision=fp8"], "precision=fp8"),
+        (["optimizer.lr=1e30"], "The loss 'blobs' became"),
+        (["budget.transfer.epochs=2"], "budget.transfer: epochs=2.0 and steps=30 set"),
+        (["+target.colour=red"], "target.colour: toys.blobs has no such argument"),
+    ],
+)
+def test_wrong_input_is_one_clear_sentence(toy, words, sentence, capsys):
+    assert main([*toy, *words]) == 1
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Traceback" not in told
+
+
+def test_digits_0_to_4_to_5_to_9_is_a_cross_task_experiment(toy):
+    assert main([*toy, "source.blobs.classes=[0,1]", "target.classes=[1,2]"]) == 0
+    folder, _ = only()
+    report = json.loads((folder / "transfer.json").read_text(encoding="utf-8"))
+    assert all(name.startswith("encoder.") for name in report["copied"])
+    assert all(name.startswith("head.") for name in [*report["fresh"], *report["unused"]])
+
+
+def test_several_sources_and_folds(toy):
+    assert main([*toy, "source=[blobs,dim]", "source.blobs.classes=[0,1]", "target.folds=3", "target.fold=0,1,2", "-m"]) == 0
+    rows = [set(read_tensors(folder / "predictions.safetensors")["rows"].tolist()) for folder in results()]
+    assert set.union(*rows) == set(range(120))
+    assert sum(len(each) for each in rows) == 120
+    _, result = next(iter(results().items()))
+    lines = (next(iter(results())) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert set(json.loads(lines[0])["losses"]) == {"blobs", "dim"}
+    assert result["config"]["target"]["folds"] == 3
+
+
+def test_an_earlier_run_is_a_checkpoint(toy):
+    main([*toy, "experiment=first"])
+    [folder] = results(Path("outputs/first"))
+    words = ["experiment=second", "pretrain=checkpoint", f"pretrain.start.path={folder}", "transfer=source_only"]
+    assert main([*toy, *words]) == 0
+    _, first = only(Path("outputs/first"))
+    _, second = only(Path("outputs/second"))
+    assert second["metrics"] == first["metrics"]
+
+
+def run_until_killed(words, folder, after):
+    """Start the command and kill it after so many seconds of training; True if it ended by itself."""
+    command = [sys.executable, "-m", "xlearn", "train", *words, "checkpoint_seconds=0.05"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(folder / "cache")}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    begun = time.monotonic()
+    while process.poll() is None:
+        if begun and list(folder.rglob("resume.pt")) and after is not None:
+            time.sleep(after)
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    process.communicate()
+    return process.returncode
+
+
+@pytest.mark.parametrize("draw", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_bit_identical(toy, tmp_path, draw):
+    words = [*toy, "budget.transfer.steps=400", "budget.pretrain.epochs=200", "encoder.image.dropout=0.2", "batch_size=16"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    assert run_until_killed(words, whole, None) == 0
+    times = random.Random(draw)
+    kills = 0
+    for _ in range(2 if draw == 0 else 6):
+        if run_until_killed(words, broken, times.uniform(0, 1.5)) == 0:
+            break
+        kills += 1
+    assert kills > 0
+    assert run_until_killed(words, broken, None) == 0
+    (one_folder, one), (other_folder, other) = only(whole / "outputs"), only(broken / "outputs")
+    assert one["metrics"] == other["metrics"]
+    assert one["baseline"]["metrics"] == other["baseline"]["metrics"]
+    for file in ("weights.safetensors", "predictions.safetensors"):
+        left, right = read_tensors(one_folder / file), read_tensors(other_folder / file)
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_sigint_and_sigterm_save_and_leave_in_order(toy, tmp_path, number):
+    words = [*toy, "budget.pretrain.epochs=100000"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "xlearn", "train", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not [*tmp_path.glob("outputs/*/*/metrics.jsonl"), *([1] if process.poll() is not None else [])]:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "stopped in phase pretrain at step" in told
+    assert "the same command goes on from there" in told
+    assert "Traceback" not in told
+    assert list(tmp_path.rglob("resume.pt"))
+    assert not list(tmp_path.rglob("result.json"))
