@@ -15,7 +15,8 @@ from xlearn.task import ImageSpec
 
 GREY, COLOUR = ImageSpec(1, 28, 28), ImageSpec(3, 32, 32)
 # Networks that cannot read 64 x 64 images (positions or windows of a fixed number, or pooling down to nothing).
-NEEDS = {"inception_v3": 96, "maxvit_t": 224, **dict.fromkeys(("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"), 224)}
+TRANSFORMERS = ("maxvit_t", "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14")
+NEEDS = {"inception_v3": 96, **dict.fromkeys(TRANSFORMERS, 224)}
 LARGEST = 100e6  # parameters; above it building takes too long
 
 

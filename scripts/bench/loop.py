@@ -1,0 +1,171 @@
+"""`fit` against a bare PyTorch loop with the same settings, and against the plain default loop.
+
+Every measurement is a process of its own (the allocator's settings cannot be taken back), in alternation. Prints the
+median of the pairwise ratios, and the accuracy each loop reaches on held-out digits.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+
+STEPS, WARM_UP, BATCH = 150, 30, 64
+BOUNDS = {("cnn", "bare"): 1.05, ("mlp", "bare"): 1.15, ("cnn", "plain"): 0.65, ("mlp", "plain"): 0.85}
+
+
+def measure(kind: str, model: str) -> dict[str, float]:
+    """Milliseconds per step and accuracy of one loop: `fit`, `bare` (our settings, no fit) or `plain` (torch's defaults)."""
+    import torch
+
+    from xlearn.machine import machine
+    from xlearn.splits import split
+    from xlearn.task_options import TaskOptions
+    from xlearn.tasks.mnist5k import mnist5k
+
+    if kind == "plain":
+        torch.set_num_threads(1)
+    else:
+        place = machine("cpu", "fp32", 1, multirun=False)
+    raw = mnist5k()
+    rows = split(raw, TaskOptions(), 0, "mnist5k")
+    images, labels = raw.inputs["image"], raw.labels
+    torch.manual_seed(0)
+    if kind == "plain":
+        network = plain_network(model)
+        floats = (images.float() / 255 - 0.5) / 0.5
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+        seconds = bare_loop(network, floats[rows.train], labels[rows.train], optimizer)
+        with torch.inference_mode():
+            predicted = network.eval()(floats[rows.test]).argmax(1)
+    else:
+        from xlearn.evaluate import logits
+        from xlearn.task import Examples, LabelSpace
+
+        whole = Examples({"image": images}, labels, torch.arange(len(labels)), LabelSpace("digits", raw.classes))
+        network = our_network(model, whole)
+        train, test = whole.subset(rows.train), whole.subset(rows.test)
+        if kind == "fit":
+            seconds = fit_loop(network, train, place)
+        else:
+            network.to(memory_format=torch.channels_last)
+            optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+            call = torch.nn.Sequential(network.encoder["image"].pixels, *blocks(network, model), *network.head.values())
+            seconds = bare_loop(call, train.inputs["image"], train.labels, optimizer)
+        predicted = logits(network, test, place).argmax(1)
+    accuracy = float((predicted == labels[rows.test]).double().mean())
+    return {"milliseconds": seconds * 1000, "accuracy": accuracy}
+
+
+def bare_loop(network, images, labels, optimizer) -> float:
+    """Seconds per step of the loop everybody writes, over tensors in memory."""
+    import torch
+    from torch.nn import functional
+
+    network.train()
+    order = torch.cat([torch.randperm(len(labels)) for _ in range(2 + (STEPS + WARM_UP) * BATCH // len(labels))])
+    begun = 0.0
+    for step in range(WARM_UP + STEPS):
+        if step == WARM_UP:
+            begun = time.perf_counter()
+        index = order[step * BATCH : (step + 1) * BATCH]
+        loss = functional.cross_entropy(network(images[index]), labels[index])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return (time.perf_counter() - begun) / STEPS
+
+
+def fit_loop(network, train, place) -> float:
+    """Seconds per step of `fit`, with the objects a run gives it."""
+    import torch
+
+    from xlearn.balance.equal import equal
+    from xlearn.batches import Batches
+    from xlearn.fit import Update, fit
+    from xlearn.objectives import Start
+    from xlearn.objectives.cross_entropy import CrossEntropy
+    from xlearn.schedules.constant import constant
+    from xlearn.trainable import Rate
+
+    objective = CrossEntropy(Start(network, frozenset(), {"digits": torch.bincount(train.labels)}))
+    rates = {name: Rate() for name, _ in network.named_parameters()}
+    update = Update([objective], rates, partial(torch.optim.Adam, lr=1e-3, fused=True), constant, equal)
+    batches = Batches({"digits": train}, batch_size=BATCH, seed=0)
+    begun = 0.0
+    for record in fit(network, [update], batches, steps=WARM_UP + STEPS, seed=0, machine=place):
+        if record.step == WARM_UP:
+            begun = time.perf_counter()
+    return (time.perf_counter() - begun) / STEPS
+
+
+def our_network(model, whole):
+    from torch import nn
+
+    from xlearn.encoders.cnn import Cnn
+    from xlearn.encoders.mlp import Mlp
+    from xlearn.fusion.concat import Concat
+    from xlearn.network import Network
+    from xlearn.task import ImageSpec
+
+    spec = ImageSpec(1, 28, 28)
+    encoder = Cnn(spec, widths=[32, 64, 64], dense=64) if model == "cnn" else Mlp(spec, widths=MLP_WIDTHS)
+    heads = {whole.space.key: nn.Linear(encoder.width, 10)}
+    return Network({"image": encoder}, Concat({"image": encoder.width}), heads)
+
+
+MLP_WIDTHS = [512, 256]
+
+
+def blocks(network, model):
+    from torch import nn
+
+    return [*([nn.Flatten()] if model == "mlp" else []), *network.encoder["image"].blocks]
+
+
+def plain_network(model):
+    """As tutorials write it: contiguous, the activation before the pooling."""
+    from torch import nn
+
+    if model == "mlp":
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)
+        )  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(64 * 49, 64), nn.ReLU(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--measure", nargs=2, metavar=("LOOP", "MODEL"))
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(*given.measure)))
+        return
+    for model in ("cnn", "mlp"):
+        found: dict[str, list[dict[str, float]]] = {"fit": [], "bare": [], "plain": []}
+        for _ in range(given.rounds):
+            for kind, results in found.items():
+                command = [sys.executable, __file__, "--measure", kind, model]
+                results.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        for other in ("bare", "plain"):
+            pairs = zip(found["fit"], found[other], strict=True)
+            ratios = sorted(one["milliseconds"] / two["milliseconds"] for one, two in pairs)
+            step = [statistics.median(each["milliseconds"] for each in found[kind]) for kind in ("fit", other)]
+            accuracy = [statistics.mean(each["accuracy"] for each in found[kind]) for kind in ("fit", other)]
+            print(
+                f"{model}: fit / {other} = {statistics.median(ratios):.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f}; promised "
+                f"{BOUNDS[model, other]}), {step[0]:.2f} and {step[1]:.2f} ms a step, accuracy {accuracy[0]:.3f} and {accuracy[1]:.3f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
