@@ -72,7 +72,7 @@ def test_types_shapes_and_the_rest_of_the_batch(name, dtype):
     assert torch.equal(given_batch.inputs["image"], before)  # the examples themselves stay as they are
     assert found.inputs["image"].shape == before.shape
     assert found.inputs["image"].dtype == (torch.float32 if name in MAKES_FLOAT else dtype)
-    assert 0 <= float(found.inputs["image"].min()) and float(found.inputs["image"].max()) <= 255.001
+    assert float(found.inputs["image"].min()) >= 0 and float(found.inputs["image"].max()) <= 255.001
     assert torch.equal(found.inputs["other"], given_batch.inputs["other"]) and found.space is SPACE
     assert found.labels.dtype == (torch.float32 if name == "mixup" else torch.int64)
 

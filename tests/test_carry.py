@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
+import toys
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-import toys
 from xlearn.carry import carry, choose
 from xlearn.errors import Problem
 from xlearn.network import encoder_blocks, tensors
@@ -127,9 +127,13 @@ def test_a_checkpoint_has_to_fit(tmp_path):
     assert "too much (5): fc.weight" in told or "too much (5)" in told
     good["net.blocks.0.0.weight"] = torch.zeros(3, 3)
     torch.save(good, tmp_path / "bad.pth")
-    with pytest.raises(Problem, match=r"other shape \(1\): encoder\.image\.blocks\.0\.0\.weight \(3, 3\) in the file, \(16, 36\) here"):
+    with pytest.raises(
+        Problem, match=r"other shape \(1\): encoder\.image\.blocks\.0\.0\.weight \(3, 3\) in the file, \(16, 36\) here"
+    ):
         checkpoint(target, path=str(tmp_path / "bad.pth"), names={"net.": "encoder.image."})
     del good["net.blocks.0.0.weight"]
     write_tensors(tmp_path / "part.safetensors", good)
-    part = checkpoint(target, path=str(tmp_path / "part.safetensors"), names={"net.": "encoder.image."}, fresh=["*.blocks.0.0.weight"])
+    part = checkpoint(
+        target, path=str(tmp_path / "part.safetensors"), names={"net.": "encoder.image."}, fresh=["*.blocks.0.0.weight"]
+    )
     assert len(part) == 3

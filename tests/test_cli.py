@@ -91,7 +91,10 @@ def test_cfg_and_help_of_hydra_work_behind_train():
         ("source=fashion", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'?"),
         ("seed=abc", "error: seed: Value 'abc' of type 'str' could not be converted to Integer."),
         ("sharing.first=2", "error: sharing.first: there is no such key. It belongs to sharing=layers."),
-        ("source=null", "error: Config group override must be a string or a list. Got NoneType. To choose nothing, write source=none."),
+        (
+            "source=null",
+            "error: Config group override must be a string or a list. Got NoneType. To choose nothing, write source=none.",
+        ),
         ("target=optdigits,mnist5k", "error: Ambiguous value for argument 'target=optdigits,mnist5k'"),
     ],
 )

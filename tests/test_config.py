@@ -105,6 +105,10 @@ def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
     from xlearn.config.schema import TrainConfig
 
     named = {str(key) for key in read_yaml(CONF / "train.yaml")} - {"defaults", "hydra"}
-    chosen = {next(iter(each)).split("@")[-1].split("/")[0] for each in read_yaml(CONF / "train.yaml")["defaults"] if isinstance(each, dict)}
+    chosen = {
+        next(iter(each)).split("@")[-1].split("/")[0]
+        for each in read_yaml(CONF / "train.yaml")["defaults"]
+        if isinstance(each, dict)
+    }
     known = {each.name for each in fields(TrainConfig)}
     assert named | {name.removeprefix("override ") for name in chosen} - {"override hydra"} >= known

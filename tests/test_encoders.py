@@ -1,6 +1,5 @@
 """Encoders: shapes, blocks, counts and weights, against hand-written networks and the packages they come from."""
 
-
 import pytest
 import torch
 from torch import nn

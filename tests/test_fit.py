@@ -1,16 +1,17 @@
 """The loop: what it trains, what it leaves alone, and that it can stop anywhere and go on bit-identically."""
 
 import io
+import itertools
 from functools import partial
 
 import pytest
 import torch
+import toys
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import nn
 from torch.nn import functional
 
-import toys
 from xlearn.fit import Update, fit
 from xlearn.network import load, tensors
 from xlearn.objectives import Start
@@ -86,8 +87,7 @@ def test_interrupted_anywhere_ends_bit_identical(stop, dropout, late):
         return toys.network(given_examples, dropout, seed)
 
     def rates(network):
-        starts = {name: Rate(0.3, 0.4) if late and "blocks.0" in name else Rate() for name, _ in network.named_parameters()}
-        return starts
+        return {name: Rate(0.3, 0.4) if late and "blocks.0" in name else Rate() for name, _ in network.named_parameters()}
 
     whole = fresh()
     uninterrupted, losses, _ = run(whole, given_examples, 20, rates=rates(whole))
@@ -139,7 +139,7 @@ def test_a_group_starts_at_its_share_of_the_steps():
     values = [network.get_parameter(late).detach().clone()]
     for _ in fit(network, [made], toys.batches(given), steps=10, seed=1, machine=toys.CPU):
         values.append(network.get_parameter(late).detach().clone())
-    moved = [not torch.equal(before, after) for before, after in zip(values, values[1:], strict=False)]
+    moved = [not torch.equal(before, after) for before, after in itertools.pairwise(values)]
     assert moved == [False] * 5 + [True] * 5
 
 

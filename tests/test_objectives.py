@@ -5,11 +5,11 @@ import math
 import numpy
 import pytest
 import torch
+import toys
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch.nn import functional
 
-import toys
 from xlearn.balance.equal import equal
 from xlearn.batches import Batches
 from xlearn.objectives import Start
@@ -81,7 +81,9 @@ def test_focal_loss_by_hand_and_without_focus():
     assert Focal(start(), gamma=2.0)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(expected.item())
     for kind in ("none", "balanced"):
         plain = CrossEntropy(start(), class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"]
-        assert Focal(start(), gamma=0.0, class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(plain.item())
+        assert Focal(start(), gamma=0.0, class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(
+            plain.item()
+        )
 
 
 def test_focal_loss_agrees_with_torchvision():

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 import toys
+
 from xlearn import interrupt, phases
 from xlearn.balance.equal import equal
 from xlearn.cache import Cache, weights_digest
@@ -19,10 +19,10 @@ from xlearn.errors import Interrupted, Problem
 from xlearn.network import tensors
 from xlearn.objectives.cross_entropy import CrossEntropy
 from xlearn.phase import Phase
+from xlearn.prepare import TaskSource, prepare
 from xlearn.schedules.constant import constant
 from xlearn.task import ImageSpec
 from xlearn.task_options import TaskOptions
-from xlearn.tasks.prepare import TaskSource, prepare
 from xlearn.trainable.head_and_backbone import head_and_backbone
 
 

@@ -1,6 +1,5 @@
 """Tasks: the bundled data against independent loaders, adapting images, relabelling, one look at the test split."""
 
-
 import numpy
 import pytest
 import torch
@@ -8,13 +7,13 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as transforms
 
 from xlearn.errors import Problem
+from xlearn.prepare import TaskSource, adapt, common_spec, prepare, raw, tiny
 from xlearn.splits import split
 from xlearn.task import ImageSpec, LabelSpace
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import TEST, Raw
 from xlearn.tasks.mnist5k import mnist5k
 from xlearn.tasks.optdigits import optdigits
-from xlearn.tasks.prepare import TaskSource, adapt, common_spec, prepare, raw, tiny
 
 
 def source(load, where="target", arguments=None, **options):

@@ -44,7 +44,14 @@ def test_what_a_run_leaves(toy, capsys):
     assert printed.startswith("blobs -> dim: finetune, sharing all, 5 labels per class, seed 0")
     assert str(folder / "result.json") in printed
     names = {file.name for file in folder.iterdir()}
-    assert names == {".hydra", "metrics.jsonl", "predictions.safetensors", "result.json", "transfer.json", "weights.safetensors"}
+    assert names == {
+        ".hydra",
+        "metrics.jsonl",
+        "predictions.safetensors",
+        "result.json",
+        "transfer.json",
+        "weights.safetensors",
+    }
     assert folder.parent.name == "default"
     metrics, baseline, gain = result["metrics"], result["baseline"]["metrics"], result["gain"]
     assert gain["accuracy"] == pytest.approx(metrics["accuracy"] - baseline["accuracy"])
@@ -101,7 +108,11 @@ def test_a_sweep_shares_its_prefixes_and_tells_the_truth(toy):
         for transfer in ("linear_probe", "finetune", "lp_ft", "source_only"):
             other = by_choice[transfer, shots]
             assert other["baseline"]["metrics"] == scratch["metrics"]
-            rows = [read_tensors(folder / "predictions.safetensors")["rows"] for folder, each in found.items() if each in (other, scratch)]
+            rows = [
+                read_tensors(folder / "predictions.safetensors")["rows"]
+                for folder, each in found.items()
+                if each in (other, scratch)
+            ]
             assert torch.equal(*rows)  # the same test split for every method
 
 
@@ -257,7 +268,9 @@ def test_sigint_and_sigterm_save_and_leave_in_order(toy, tmp_path, number):
     words = [*toy, "budget.pretrain.epochs=100000"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "xlearn", "train", *words]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     while not [*tmp_path.glob("outputs/*/*/metrics.jsonl"), *([1] if process.poll() is not None else [])]:
         time.sleep(0.02)
     time.sleep(0.5)

@@ -62,8 +62,8 @@ def update(objectives: list, rates: dict, lr: float = 0.01) -> Update:
 
 def setting(folder: Path, **options: object) -> Setting:
     lines: list = []
-    values = dict(
-        seed=0, machine=CPU, cache=Cache(folder), metric="accuracy", evaluations=5, checkpoint_seconds=1e9,
-        force=False, network={}, report=lines.append,
-    )  # fmt: skip
+    values = {
+        "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "checkpoint_seconds": 1e9,
+        "force": False, "network": {}, "report": lines.append,
+    }  # fmt: skip
     return Setting(**{**values, **options})  # pyrefly: ignore[bad-argument-type]

@@ -104,4 +104,3 @@ def _overrides(arguments: list[str]) -> list[str]:
             continue
         found.append(argument)
     return found
-

@@ -20,6 +20,7 @@ Completion: eval "$(xlearn train -sc install=bash)"  (or zsh, fish)
 
 COMMANDS = ("train", "check", "table", "show")
 
+
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if _completion_query(words):
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if command not in COMMANDS:
         from xlearn.errors import nearest
 
-        print(f"error: there is no command {command!r}. {nearest(command, COMMANDS)} `xlearn --help` explains.", file=sys.stderr)
+        print(
+            f"error: there is no command {command!r}. {nearest(command, COMMANDS)} `xlearn --help` explains.", file=sys.stderr
+        )
         sys.exit(2)
     try:
         sys.exit(_run(command, rest))

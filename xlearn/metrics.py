@@ -4,19 +4,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-HIGHER_IS_BETTER = {
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "macro_precision": True,
-    "macro_recall": True,
-    "macro_f1": True,
-    "nll": False,
-    "calibration_error": False,
-}
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -73,9 +64,8 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str,
 
     predicted = logits.argmax(1)
     every = list(range(len(classes)))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        labels.numpy(), predicted.numpy(), labels=every, zero_division=0
-    )
+    counted = metrics.precision_recall_fscore_support(labels.numpy(), predicted.numpy(), labels=every, zero_division=0)
+    precision, recall, f1, support = (numpy.asarray(each) for each in counted)
     confusion = metrics.confusion_matrix(labels.numpy(), predicted.numpy(), labels=every)
     return {
         "accuracy": float((predicted == labels).double().mean()),

@@ -47,34 +47,45 @@ def _is_stack(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1
 
 
+def _trained(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, child) for name, child in module.named_children() if next(child.parameters(), None) is not None]
+
+
 def _stages(module: nn.Module, prefix: str, depth: int = 0) -> list[tuple[str, nn.Module]]:
     """Children in order; stacks, and children that hold a stack under its customary name, are opened."""
     stages: list[tuple[str, nn.Module]] = []
-    for name, child in module.named_children():
+    for name, child in _trained(module):
         path = f"{prefix}{name}."
         holds_stack = any(_is_stack(getattr(child, inner, nn.Identity())) for inner in ("layers", "blocks", "features"))
-        if _is_stack(child) or (depth < 2 and holds_stack):
-            stages += _stages(child, path, depth + 1) if depth < 2 else [(path, child)]
+        if depth < 2 and (_is_stack(child) or holds_stack):
+            stages += _stages(child, path, depth + 1)
         else:
             stages.append((path, child))
     return stages
 
 
 def blocks(encoder: nn.Module, prefix: str) -> list[list[str]]:
-    """The encoder's blocks from input to output, each a list of parameter-name prefixes (ending in a dot).
+    """The encoder's blocks from input to output, each a list of beginnings of parameter names.
 
     A block starts at a module that has a weight of two or more dimensions; normalisation and the like belong to the
-    block before it. `resnet18` has 9 (stem and 8 residual blocks), `cnn` has 4.
+    block before it, and what no block has (class tokens, position embeddings) to the first. `resnet18` has 9 (stem and
+    8 residual blocks), `cnn` has 4, `vit_b_32` has 13.
     """
+    inner = _trained(encoder)
+    while len(inner) == 1 and not _is_stack(inner[0][1]) and _trained(inner[0][1]):
+        # A wrapper around a single network is no block of its own.
+        name, encoder = inner[0]
+        prefix, inner = f"{prefix}{name}.", _trained(encoder)
     found: list[list[str]] = []
     for path, module in _stages(encoder, prefix):
-        parameters = list(module.parameters())
-        if not parameters:
-            continue
-        if any(parameter.ndim > 1 for parameter in parameters) or not found:
+        if any(parameter.ndim > 1 for parameter in module.parameters()) or not found:
             found.append([path])
         else:
             found[-1].append(path)
+    placed = tuple(path for block in found for path in block)
+    loose = [name for name, _ in encoder.named_parameters(prefix.removesuffix(".")) if not name.startswith(placed)]
+    if found and loose:
+        found[0] += loose
     return found
 
 

@@ -16,7 +16,8 @@ from xlearn.errors import Interrupted, Problem
 from xlearn.evaluate import features, logits
 from xlearn.fit import Update, fit
 from xlearn.hashing import derive, digest
-from xlearn.metrics import HIGHER_IS_BETTER, score
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.metrics import score
 from xlearn.network import Network, load, tensors
 from xlearn.objectives import Start
 from xlearn.phase import Phase, Setting, judges, rates, steps

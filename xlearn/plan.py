@@ -12,13 +12,13 @@ from xlearn.config.component import component, split_arguments
 from xlearn.config.schema import TrainConfig
 from xlearn.errors import Problem, Problems, nearest
 from xlearn.hashing import derive
-from xlearn.metrics import HIGHER_IS_BETTER
+from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.network import Network
 from xlearn.phase import Phase
+from xlearn.prepare import TaskSource
 from xlearn.splits import check as check_options
 from xlearn.task import ImageSpec, LabelSpace
 from xlearn.task_options import TaskOptions
-from xlearn.tasks.prepare import TaskSource
 
 
 @dataclass(frozen=True)

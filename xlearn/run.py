@@ -10,23 +10,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from xlearn.cache import Cache, code_digest, weights_digest
-from xlearn.carry import Carried, carry, choose
+from xlearn.carry import carry, choose
 from xlearn.errors import Interrupted, Problem
 from xlearn.evaluate import logits
 from xlearn.interrupt import asked
 from xlearn.machine import Machine
-from xlearn.metrics import HIGHER_IS_BETTER, measure, scalars
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.metrics import measure, scalars
 from xlearn.network import Network, load, tensors
 from xlearn.phase import Phase, Setting
 from xlearn.phases import solve
 from xlearn.plan import Plan
+from xlearn.prepare import common_spec, prepare, tiny
 from xlearn.storage import write_tensors, write_text
 from xlearn.task import ImageSpec, Task
-from xlearn.tasks.prepare import common_spec, prepare, tiny
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "mlxtend", "datasets")
 
@@ -113,9 +111,10 @@ class Run:
             return
         transfer = self.plan.config["choices"].get("transfer", "this transfer")
         listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in (*sources.values(), target))
+        sharing = self.plan.config["choices"].get("sharing")
         raise Problem(
-            f"transfer={transfer} uses the source's head, and no head travels (sharing={self.plan.config['choices'].get('sharing')}; "
-            f"classes: {listed}). Use tasks of the same classes with sharing=all, or a transfer that trains a new head."
+            f"transfer={transfer} uses the source's head, and no head travels (sharing={sharing}; classes: {listed}). "
+            "Use tasks of the same classes with sharing=all, or a transfer that trains a new head."
         )
 
     def _chain(

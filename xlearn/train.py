@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
         print(f"{interrupted}; the same command goes on from there.", file=sys.stderr)
         return 128 + interrupted.signal
     except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}. Set hydra.run.dir to a folder that can be written.", file=sys.stderr)
+        told = f"{error.filename or 'output'}: {error.strerror or error}"
+        print(f"error: {told}. Set hydra.run.dir (hydra.sweep.dir) to a folder that can be written.", file=sys.stderr)
         return 1
     return 1 if _failed else 0
 
@@ -76,7 +77,8 @@ def job(config: DictConfig) -> None:
         return
     if multirun:
         metric = result["config"]["metric"]
-        print(f"{title(result)}: {metric} {result['metrics'][metric]:.4f} ({result['gain'][metric]:+.4f}){' (done before)' * again}", flush=True)
+        value, gain = result["metrics"][metric], result["gain"][metric]
+        print(f"{title(result)}: {metric} {value:.4f} ({gain:+.4f}){' (done before)' * again}", flush=True)
     else:
         print(summary(result, shown(folder), again))
 

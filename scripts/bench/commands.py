@@ -25,7 +25,9 @@ def main() -> None:
             if attempt:  # the first start reads files from the disk
                 seconds.append(time.perf_counter() - begun)
         promised = f" (promised {bound} s)" if bound else ""
-        print(f"{name}: {statistics.median(seconds):.2f} s, from {min(seconds):.2f} to {max(seconds):.2f}{promised}", flush=True)
+        print(
+            f"{name}: {statistics.median(seconds):.2f} s, from {min(seconds):.2f} to {max(seconds):.2f}{promised}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class PerImage(Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.transform(self.images[row]), self.labels[row]
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.transform(self.images[index]), self.labels[index]
 
 
 def main() -> None:

@@ -20,16 +20,16 @@ def main() -> None:
             begun = time.perf_counter()
             subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
             seconds = time.perf_counter() - begun
-            results = [json.loads(file.read_text(encoding="utf-8")) for file in Path(folder).glob("outputs/*/*/result.json")]
-            phases = {
-                phase["key"]: phase for each in results for phase in (*each["phases"], *each["baseline"]["phases"])
-            }
+            files = Path(folder).glob("outputs/*/*/result.json")
+            results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+            phases = {phase["key"]: phase for each in results for phase in (*each["phases"], *each["baseline"]["phases"])}
             training = 0.0 if again else sum(phase["seconds"] for phase in phases.values())
             sources = sum(phase["name"] == "pretrain" for phase in phases.values())
+            bound = 1.3 * training + 0.6 * len(results)
             print(
                 f"{'again' if again else 'first'}: {len(results)} runs in {seconds:.1f} s; training {training:.1f} s in "
                 f"{0 if again else len(phases)} phases ({0 if again else sources} source trainings); beside the training "
-                f"{(seconds - training) / len(results):.2f} s per run; promised at most {1.3 * training + 0.6 * len(results):.1f} s",
+                f"{(seconds - training) / len(results):.2f} s per run; promised at most {bound:.1f} s",
                 flush=True,
             )
 

@@ -25,6 +25,4 @@ def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     if not labels.is_floating_point():
         labels = functional.one_hot(labels, len(batch.space.classes)).float()
     mixed = torch.lerp(images[other].float(), images.float(), share[:, None, None, None])
-    return replace(
-        batch, inputs={**batch.inputs, "image": mixed}, labels=torch.lerp(labels[other], labels, share[:, None])
-    )
+    return replace(batch, inputs={**batch.inputs, "image": mixed}, labels=torch.lerp(labels[other], labels, share[:, None]))

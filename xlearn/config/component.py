@@ -56,7 +56,9 @@ def resolve(path: str, where: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise Problem(f"{where}._target_={path}: there is no module {error.name!r}. Is it installed or on PYTHONPATH?") from error
+        raise Problem(
+            f"{where}._target_={path}: there is no module {error.name!r}. Is it installed or on PYTHONPATH?"
+        ) from error
     except ValueError as error:
         raise Problem(f"{where}._target_={path} is no dotted path such as package.module.name.") from error
     found = getattr(module, name, None)
@@ -69,9 +71,7 @@ def resolve(path: str, where: str) -> Callable[..., Any]:
 def _settable(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     parameters = inspect.signature(target).parameters
     settable = {
-        name: each
-        for name, each in parameters.items()
-        if each.kind is each.KEYWORD_ONLY or each.default is not each.empty
+        name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY or each.default is not each.empty
     }
     function = target.__init__ if inspect.isclass(target) else target
     try:

@@ -1,5 +1,7 @@
 """The small convolutional network of the digit experiments."""
 
+import itertools
+
 from torch import Tensor, nn
 
 from xlearn.encoders import need_sizes
@@ -22,7 +24,7 @@ class Cnn(nn.Module):
         channels = [spec.channels, *widths]
         stages: list[nn.Module] = []
         height, width = spec.height, spec.width
-        for position, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+        for position, (before, after) in enumerate(itertools.pairwise(channels)):
             stage: list[nn.Module] = [nn.Conv2d(before, after, 3, padding=1)]
             if position < len(widths) - 1 and min(height, width) >= 2:
                 stage.append(nn.MaxPool2d(2))

@@ -34,12 +34,12 @@ STAGES = (
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's `same`: the odd pixel goes to the right and the bottom."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         sides = []
-        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+        for size, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
             pad = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             sides += [pad // 2, pad - pad // 2]
-        return functional.conv2d(functional.pad(x, sides), self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return functional.conv2d(functional.pad(input, sides), self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 def _normalised(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1, active: bool = True) -> nn.Sequential:
@@ -80,9 +80,7 @@ class EfficientNetLite0(nn.Module):
 
     width = 1280
 
-    def __init__(
-        self, spec: ImageSpec, *, weights: Literal["imagenet"] | None = None, size: int | None = 96
-    ) -> None:
+    def __init__(self, spec: ImageSpec, *, weights: Literal["imagenet"] | None = None, size: int | None = 96) -> None:
         super().__init__()
         self.pixels = Pixels(0.5, 0.5, channels=3, size=size)
         stages: list[nn.Module] = [_normalised(3, 32, 3, 2)]

@@ -1,5 +1,7 @@
 """A perceptron on flattened images."""
 
+import itertools
+
 from torch import Tensor, nn
 
 from xlearn.encoders import need_sizes
@@ -21,7 +23,7 @@ class Mlp(nn.Module):
         sizes = [spec.channels * spec.height * spec.width, *widths]
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
-            for before, after in zip(sizes, sizes[1:], strict=False)
+            for before, after in itertools.pairwise(sizes)
         )
         self.width = widths[-1]
 

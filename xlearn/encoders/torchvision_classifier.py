@@ -86,14 +86,14 @@ def _load(body: nn.Module, name: str, weights: str) -> None:
         loaded = _published(name, weights)
     if hasattr(body, "transform_input"):
         # googlenet and inception were trained with another normalisation, which torchvision then makes of this one.
-        body.transform_input = True
+        setattr(body, "transform_input", True)  # noqa: B010  (a flag, where the type checker expects modules)
     own, last = body.state_dict(), f"{_last_layer(body)}."
     # The auxiliary heads of googlenet and inception are not built.
     names = {key: OLD_DENSENET.sub(r"\1\2", key) for key in loaded if not key.startswith(("aux", "AuxLogits"))}
     state = OrderedDict((new, loaded[old]) for old, new in names.items() if not new.startswith(last))
     shapes = [key for key in state if key in own and own[key].shape != state[key].shape]
     # The versions of modules, by which torch recognises old names; safetensors have none and are as new as ours.
-    versions = getattr(loaded, "_metadata", own._metadata if file.suffix == ".safetensors" else None)
+    versions = getattr(loaded, "_metadata", getattr(own, "_metadata", None) if file.suffix == ".safetensors" else None)
     if versions is not None:
         state._metadata = versions  # pyrefly: ignore
     missing, extra = [], []

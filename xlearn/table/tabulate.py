@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem, nearest
+from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.table.cells import Cell, Replicate, Table
 from xlearn.table.collect import Record
 from xlearn.table.keys import REPLICATES, differing, labels, value
@@ -49,8 +50,6 @@ def tabulate(
 
 def _metric(records: Sequence[Record], metric: str | None) -> tuple[str, bool]:
     """(name, whether more is better)."""
-    from xlearn.metrics import HIGHER_IS_BETTER  # brings torch, so it comes late
-
     configured = sorted({record.config["metric"] for record in records})
     if metric is None and len(configured) > 1:
         raise Problem(f"The runs were made for different metrics ({', '.join(configured)}). Choose one with --metric.")

@@ -67,9 +67,7 @@ def _decode(splits: Mapping[str, Iterable[tuple[Any, int]]], how: Decoding) -> d
             official.append(SPLITS.get(split.lower(), OPEN))
     if bad and not how.skip_bad:
         shown = "\n  ".join(bad[:10])
-        raise Problem(
-            f"{how.name}: {len(bad)} image(s) cannot be read. Mend or remove them, or set skip_bad=true:\n  {shown}"
-        )
+        raise Problem(f"{how.name}: {len(bad)} image(s) cannot be read. Mend or remove them, or set skip_bad=true:\n  {shown}")
     if not images:
         raise Problem(f"{how.name}: none of its {len(bad)} images can be read.")
     return {

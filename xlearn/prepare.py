@@ -91,9 +91,7 @@ def prepare(source: TaskSource, spec: ImageSpec, seed: int) -> Task:
     relabel = torch.full((len(data.classes),), -1)
     relabel[torch.tensor(classes)] = torch.arange(len(classes))
     space = LabelSpace(data.space, tuple(data.classes[position] for position in classes))
-    whole = Examples(
-        {"image": _adapted[fingerprint, spec]}, relabel[data.labels], torch.arange(len(data.labels)), space
-    )
+    whole = Examples({"image": _adapted[fingerprint, spec]}, relabel[data.labels], torch.arange(len(data.labels)), space)
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
     notes = {"examples": {part: len(examples) for part, examples in parts.items()}, **data.notes}
     task = Task(
