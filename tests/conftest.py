@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import toy_folder
 
 # One thread: what is compared bit by bit must not depend on the machine.
 torch.set_num_threads(1)
@@ -24,3 +25,9 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> list[str]:
+    """The words of the toy experiment."""
+    return toy_folder(tmp_path)

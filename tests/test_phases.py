@@ -42,9 +42,9 @@ def phase(**values):
     return Phase(**made, document={"values": repr(sorted(made.items(), key=str))})
 
 
-def solve(folder, which, *, given=None, **options):
+def solve(folder, which, *, given=None, network=None, **options):
     given = given or task()
-    network = toys.network(given.train)
+    network = network or toys.network(given.train)
     lines = []
     setting = toys.setting(folder, report=lines.append, **options)
     incoming = weights_digest(tensors(network))
@@ -225,7 +225,12 @@ def test_two_that_want_one_phase_compute_it_once(tmp_path):
     """Threads stand for processes: the lock is on the file, and each has its own handle."""
     entries = []
     which, given = phase(steps=150), task()
-    threads = [threading.Thread(target=lambda: entries.append(solve(tmp_path, which, given=given)[1])) for _ in range(2)]
+    networks = [toys.network(given.train) for _ in range(2)]  # made before: threads share the random state
+
+    def go(network):
+        entries.append(solve(tmp_path, which, given=given, network=network)[1])
+
+    threads = [threading.Thread(target=go, args=(network,)) for network in networks]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,40 +1,14 @@
 """`xlearn train` from the command line to the files it leaves, on a toy task given from outside."""
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from runs import only, results
 
 from xlearn.storage import read_tensors
 from xlearn.train import main
-
-TOY = ["source=blobs", "target=dim", "encoder/image=mlp", "encoder.image.widths=[16,8]", "threads=1", "budget=quick"]
-
-
-@pytest.fixture
-def toy(tmp_path):
-    """A folder of the user's own tasks, and the words that use it."""
-    folder = tmp_path / "own" / "task"
-    folder.mkdir(parents=True)
-    (folder / "blobs.yaml").write_text("# Bright squares\n_target_: toys.blobs\nclasses: null\n".replace("classes: null\n", ""))
-    (folder / "dim.yaml").write_text("# The same, on a brighter ground\n_target_: toys.blobs\nshift: 50.0\n")
-    return ["--config-dir", str(tmp_path / "own"), *TOY]
-
-
-def results(folder=Path("outputs")):
-    return {file.parent: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.rglob("result.json"))}
-
-
-def only(folder=Path("outputs")):
-    [(path, result)] = results(folder).items()
-    return path, result
 
 
 def test_what_a_run_leaves(toy, capsys):
@@ -93,7 +67,8 @@ def test_equal_digest_exactly_if_equal_config(toy):
     assert len(results()) == 3
 
 
-def test_a_sweep_shares_its_prefixes_and_tells_the_truth(toy):
+def test_a_sweep_shares_its_prefixes_and_tells_the_truth(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "empty"))
     assert main([*toy, "transfer=scratch,linear_probe,finetune,lp_ft,source_only", "target.shots=2,5", "-m"]) == 0
     found = results()
     assert len(found) == 10
@@ -221,64 +196,3 @@ def test_an_earlier_run_is_a_checkpoint(toy):
     _, first = only(Path("outputs/first"))
     _, second = only(Path("outputs/second"))
     assert second["metrics"] == first["metrics"]
-
-
-def run_until_killed(words, folder, after):
-    """Start the command and kill it after so many seconds of training; True if it ended by itself."""
-    command = [sys.executable, "-m", "xlearn", "train", *words, "checkpoint_seconds=0.05"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(folder / "cache")}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    begun = time.monotonic()
-    while process.poll() is None:
-        if begun and list(folder.rglob("resume.pt")) and after is not None:
-            time.sleep(after)
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.01)
-    process.communicate()
-    return process.returncode
-
-
-@pytest.mark.parametrize("draw", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_ends_bit_identical(toy, tmp_path, draw):
-    words = [*toy, "budget.transfer.steps=400", "budget.pretrain.epochs=200", "encoder.image.dropout=0.2", "batch_size=16"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
-    assert run_until_killed(words, whole, None) == 0
-    times = random.Random(draw)
-    kills = 0
-    for _ in range(2 if draw == 0 else 6):
-        if run_until_killed(words, broken, times.uniform(0, 1.5)) == 0:
-            break
-        kills += 1
-    assert kills > 0
-    assert run_until_killed(words, broken, None) == 0
-    (one_folder, one), (other_folder, other) = only(whole / "outputs"), only(broken / "outputs")
-    assert one["metrics"] == other["metrics"]
-    assert one["baseline"]["metrics"] == other["baseline"]["metrics"]
-    for file in ("weights.safetensors", "predictions.safetensors"):
-        left, right = read_tensors(one_folder / file), read_tensors(other_folder / file)
-        assert left.keys() == right.keys()
-        assert all(torch.equal(left[name], right[name]) for name in left)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_sigint_and_sigterm_save_and_leave_in_order(toy, tmp_path, number):
-    words = [*toy, "budget.pretrain.epochs=100000"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "xlearn", "train", *words]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while not [*tmp_path.glob("outputs/*/*/metrics.jsonl"), *([1] if process.poll() is not None else [])]:
-        time.sleep(0.02)
-    time.sleep(0.5)
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert "stopped in phase pretrain at step" in told
-    assert "the same command goes on from there" in told
-    assert "Traceback" not in told
-    assert list(tmp_path.rglob("resume.pt"))
-    assert not list(tmp_path.rglob("result.json"))
