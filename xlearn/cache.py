@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,6 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from xlearn.storage import cache_root, read_tensors, write_atomically, write_tensors, write_text
-
-# A change in any of these may change a phase's result. (Data are fingerprinted; the user's own modules are added.)
-CODE = (
-    "fit.py", "phases.py", "batches.py", "evaluate.py", "network.py", "task.py", "hashing.py", "metrics.py",
-    "encoders", "fusion", "trainable", "objectives", "balance", "augment", "schedules",
-)  # fmt: skip
-
-
-@lru_cache
-def code_digest() -> str:
-    """blake2b over the source of all that takes part in training."""
-    package = Path(__file__).parent
-    digest = hashlib.blake2b(digest_size=8)
-    for name in CODE:
-        path = package / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

@@ -20,8 +20,8 @@ Objective = Callable[[Network, Mapping[str, Batch]], dict[str, Tensor]]
 class Update:
     """One parameter update of a step: what it minimises, which parameters it moves, and how.
 
-    `rates` names the network's parameters; an objective that is a module has its own parameters trained too, at the
-    full rate. A step may consist of several updates in turn (alternating training).
+    `rates` names the network's parameters; an objective that is a module has its own parameters trained too, at its
+    attribute `rate` times the learning rate (1 without one). A step may consist of several updates in turn (alternating training).
     """
 
     objectives: Sequence[Objective]
@@ -123,11 +123,11 @@ def _autocast(machine: Machine) -> Callable[[], Any]:
 
 def _begin(update: Update, network: Network, steps: int, machine: Machine) -> _Running:
     """Build the optimizer over what trains from the start; later groups wait for their step."""
-    own: list[nn.Parameter] = []
+    grouped: dict[Rate, list[nn.Parameter]] = {}
     for objective in update.objectives:
         if isinstance(objective, nn.Module):
-            own += objective.to(machine.device).parameters()
-    grouped: dict[Rate, list[nn.Parameter]] = {Rate(): own} if own else {}
+            for parameter in objective.to(machine.device).parameters():
+                grouped.setdefault(Rate(getattr(objective, "rate", 1.0)), []).append(parameter)
     named = dict(network.named_parameters())
     for name, rate in update.rates.items():
         grouped.setdefault(rate, []).append(named[name])

@@ -2,7 +2,15 @@
 
 import hashlib
 import json
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+# A change in any of these may change a phase's result. (Data are fingerprinted; the user's own modules are added.)
+CODE = (
+    "fit.py", "phase.py", "phases.py", "batches.py", "evaluate.py", "network.py", "task.py", "hashing.py", "machine.py",
+    "metrics.py", "splits.py", "prepare.py", "encoders", "fusion", "trainable", "objectives", "balance", "augment", "schedules",
+)  # fmt: skip
 
 
 def digest(content: Any, size: int = 8) -> str:
@@ -14,3 +22,15 @@ def derive(seed: int, *labels: str | int) -> int:
     """A seed in [0, 2^63) for one use, from the run's seed and what the use is called."""
     content = "\x1f".join(str(label) for label in (seed, *labels)).encode()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") >> 1
+
+
+@lru_cache
+def code_digest() -> str:
+    """blake2b over the source of all that takes part in training."""
+    package = Path(__file__).parent
+    content = hashlib.blake2b(digest_size=8)
+    for name in CODE:
+        path = package / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            content.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return content.hexdigest()

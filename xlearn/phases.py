@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from xlearn import interrupt
 from xlearn.batches import Batches
-from xlearn.cache import Entry, code_digest
+from xlearn.cache import Entry
 from xlearn.errors import Interrupted, Problem
 from xlearn.evaluate import features, logits
 from xlearn.fit import Update, fit
-from xlearn.hashing import derive, digest
+from xlearn.hashing import code_digest, derive, digest
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import score
 from xlearn.network import Network, load, tensors

@@ -10,10 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlearn.cache import Cache, code_digest, weights_digest
+from xlearn.cache import Cache, weights_digest
 from xlearn.carry import carry, choose
 from xlearn.errors import Interrupted, Problem
 from xlearn.evaluate import logits
+from xlearn.hashing import code_digest
 from xlearn.interrupt import asked
 from xlearn.machine import Machine
 from xlearn.metric_names import HIGHER_IS_BETTER

@@ -16,6 +16,7 @@ from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import complete, register, sentences
 from xlearn.config.folders import conf_folder
 from xlearn.errors import Interrupted, Problem
+from xlearn.hashing import code_digest
 from xlearn.storage import write_text
 from xlearn.summary import summary, title
 
@@ -75,6 +76,9 @@ def job(config: DictConfig) -> None:
         told = f"unexpected {type(error).__name__}: {error}\nThe traceback is in the file"
         fail(traceback.format_exc(), told, folder, multirun)
         return
+    if again and result["code"] != code_digest():
+        version = result["versions"]["xlearn"]
+        print(f"note: an older result, of other code (xlearn {version}); force=true repeats it.", file=sys.stderr)
     if multirun:
         metric = result["config"]["metric"]
         value, gain = result["metrics"][metric], result["gain"][metric]

@@ -1,5 +1,6 @@
 """Images through Hugging Face `datasets`: a name on the hub, a saved set, or Parquet."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def hf_images(
     import datasets
 
     datasets.disable_progress_bars()
+    # Without a network the hub's client tells every attempt; what we say at the end is enough.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     found = _load(name, config)
     splits = dict(found) if isinstance(found, dict) else {"train": found}
     features = next(iter(splits.values())).features

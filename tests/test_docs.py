@@ -1,0 +1,63 @@
+"""The documentation is true: its commands run, its tree is the tree, its links lead somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_adding_a_method(working_directory):
+    text = (ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(working_directory)}
+    ran = written = 0
+    for kind, file, content in FENCE.findall(text):
+        if file:
+            (working_directory / file).parent.mkdir(parents=True, exist_ok=True)
+            (working_directory / file).write_text(content, encoding="utf-8")
+            written += 1
+        elif kind == "console":
+            for line in content.splitlines():
+                command = [sys.executable, "-m", *shlex.split(line.removeprefix("$ "))]
+                if command[3] == "train":
+                    command.append("threads=1")
+                done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+                assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+                ran += 1
+    assert (written, ran) == (5, 6)
+
+
+def test_the_readme_shows_the_whole_tree():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [tree] = [content for kind, _, content in FENCE.findall(text) if kind == "text" and "xlearn/" in content]
+    named = set(re.findall(r"[\w.]+\.py", tree))
+    real = {file.name for file in (ROOT / "xlearn").rglob("*.py") if file.name != "__init__.py"}
+    assert real <= named, f"not in the README's tree: {sorted(real - named)}"
+    gone = {name for name in named if not list(ROOT.rglob(name))}
+    assert not gone, f"in the README's tree, but nowhere: {sorted(gone)}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/adding-a-method.md"])
+def test_links_lead_somewhere(page):
+    file = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+)", file.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (file.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_decisions_are_one_page():
+    notes = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert len(notes) >= 5
+    assert all(len(note.read_text(encoding="utf-8").splitlines()) <= 60 for note in notes)
+
+
+def test_no_file_is_over_250_lines():
+    files = [file for part in ("xlearn", "tests", "scripts") for file in (ROOT / part).rglob("*.py")]
+    long = {str(file.relative_to(ROOT)): count for file in files if (count := len(file.read_text().splitlines())) > 250}
+    assert not long
