@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from xlearn.cli import HELP
-from xlearn.config.arguments import flags_first
+from xlearn.config.arguments import flags_first, split
 
 
 def xlearn(*words, **environment):
@@ -45,10 +45,19 @@ def test_light_commands_import_nothing_heavy(words, forbidden):
         (["a=1", "--cfg", "job"], ["--cfg", "job", "a=1"]),
         (["a=-1", "--config-dir=x", "b=2"], ["--config-dir=x", "a=-1", "b=2"]),
         (["a=1"], ["a=1"]),
+        (["a=1", "--info", "searchpath"], ["--info", "searchpath", "a=1"]),
+        (["--info", "a=1"], ["--info", "all", "a=1"]),
+        (["a=1", "--cfg"], ["--cfg", "a=1"]),
     ],
 )
 def test_flags_may_stand_anywhere(words, expected):
     assert flags_first(words) == expected
+
+
+def test_words_are_flags_with_values_and_others():
+    flags, others = split(["a=1", "-cd", "x", "--config-dir=y", "-m", "b"])
+    assert [(flag.name, flag.value) for flag in flags] == [("-cd", "x"), ("--config-dir", "y"), ("-m", None)]
+    assert others == ["a=1", "b"]
 
 
 def test_help_version_and_unknown_commands():
@@ -95,6 +104,13 @@ def test_cfg_and_help_of_hydra_work_behind_train():
             "source=null",
             "error: Config group override must be a string or a list. Got NoneType. To choose nothing, write source=none.",
         ),
+        ("source=[mnist5k,fashion]", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'?"),
+        ("target=[mnist5k,nosuch]", "error: target=nosuch: there is no such option. Known: cifar10,"),
+        ("augment=[crop,rotat]", "error: augment=rotat: there is no such option. Did you mean 'rotate'?"),
+        (
+            "++transfer.phases.new.steps=3",
+            "error: ++transfer.phases.new.steps=3: phases cannot be added on the command line. Write transfer/NAME.yaml",
+        ),
         ("target=optdigits,mnist5k", "error: Ambiguous value for argument 'target=optdigits,mnist5k'"),
     ],
 )
@@ -107,12 +123,25 @@ def test_composition_errors_are_one_sentence(override, sentence, capsys):
     assert "Traceback" not in error
 
 
-def test_check_lists_all_problems_at_once(capsys):
-    from xlearn.check import main
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["="], "error: show '=': name a group"),
+        ([""], "error: show '': name a group"),
+        (["=train"], "error: show '=train': name a group"),
+        (["--config-dir", "nosuch"], "error: --config-dir nosuch: there is no such folder"),
+        (["-cd"], "error: -cd needs a folder"),
+        (["--config-dir="], "error: --config-dir needs a folder"),
+        (["transfer", "--cfg", "job"], "error: --cfg job: show takes only --config-dir FOLDER and --help. Use `xlearn train"),
+        (["target=bad", "-cd", "."], "error: task/bad.yaml, line 2: this is no YAML"),
+        (["target=latin", "-cd", "."], "error: task/latin.yaml is no text in UTF-8"),
+    ],
+)
+def test_show_tells_what_is_wrong(words, sentence, working_directory, capsys):
+    from xlearn.show import main
 
-    wrong = ["target.shotz=3", "transfer=finetun", "seed=abc", "optimizer.lr=abc", "target.shots=0", "sampling=balance"]
-    assert main(wrong) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("6 problem(s):")
-    for word in ("shotz", "finetun", "seed", "optimizer.lr", "target.shots=0", "Did you mean 'balanced'"):
-        assert word in told
+    (working_directory / "task").mkdir()
+    (working_directory / "task" / "bad.yaml").write_text("a: [1\nb: 2\n")
+    (working_directory / "task" / "latin.yaml").write_bytes(b"# \xff\n")
+    assert main(words) == 1
+    assert capsys.readouterr().err.startswith(sentence)

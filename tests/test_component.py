@@ -51,3 +51,23 @@ def test_an_int_is_a_float_and_null_needs_to_be_allowed():
     component({"_target_": "xlearn.fusion.mean.Mean", "width": None}, "fusion")
     with pytest.raises(Problem, match="is no int"):
         component({"_target_": "xlearn.sharing.layers.layers", "first": None}, "sharing")
+
+
+@pytest.mark.parametrize(
+    ("path", "passed", "sentence"),
+    [
+        ("os.system", 0, r"target\._target_=os\.system waits for command, but is called with no values here"),
+        ("operator.add", 1, r"waits for a, b, but is called with 1 value here"),
+    ],
+)
+def test_a_target_that_waits_for_more_than_it_gets(path, passed, sentence):
+    assert component({"_target_": path}, "target")
+    with pytest.raises(Problem, match=sentence):
+        component({"_target_": path}, "target", positional=passed)
+    component({"_target_": path}, "target", positional=2)
+    component({"_target_": "toys.blobs"}, "target", positional=0)
+
+
+def test_a_target_without_a_signature_is_told():
+    with pytest.raises(Problem, match=r"target\._target_=builtins\.dict: .* has no signature"):
+        component({"_target_": "builtins.dict"}, "target")

@@ -6,6 +6,7 @@ import pytest
 
 from xlearn.check import composed, main
 from xlearn.config.folders import conf_folder, groups, options, read_yaml
+from xlearn.errors import Problem
 from xlearn.show import first_comment, show_all, show_option
 
 CONF = conf_folder()
@@ -75,7 +76,7 @@ def _checkpoint(folder: Path) -> Path:
 def test_every_task_composes_as_source_and_as_target(name):
     given = ["source.{0}.folder=x", "target.folder=x"] if name == "image_folder" else []
     given = ["source.{0}.name=x", "target.name=x"] if name == "hf_images" else given
-    problems, config = composed([f"source={name}", f"target={name}", *(each.format(name) for each in given)], [])
+    problems, config, _ = composed([f"source={name}", f"target={name}", *(each.format(name) for each in given)], [])
     assert problems == []
     assert config["source"][name]["_target_"] == config["target"]["_target_"]
     assert config["target"]["shots"] == 5
@@ -83,7 +84,7 @@ def test_every_task_composes_as_source_and_as_target(name):
 
 
 def test_two_sources_compose_and_keep_their_options():
-    problems, config = composed(["source=[mnist5k,optdigits]", "source.mnist5k.classes=[0,1]"], [])
+    problems, config, _ = composed(["source=[mnist5k,optdigits]", "source.mnist5k.classes=[0,1]"], [])
     assert problems == []
     assert list(config["source"]) == ["mnist5k", "optdigits"]
     assert config["source"]["mnist5k"]["classes"] == [0, 1]
@@ -112,3 +113,74 @@ def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
     }
     known = {each.name for each in fields(TrainConfig)}
     assert named | {name.removeprefix("override ") for name in chosen} - {"override hydra"} >= known
+
+
+def test_every_group_takes_one_option_and_no_list():
+    from xlearn.config.compose import LISTS, check_choices, choices, register
+    from xlearn.config.compose import composed as compose
+
+    register([])
+    chosen = choices(compose([], []).hydra)
+    assert set(chosen) == {"source", "target", "transfer@baseline", *EXPECTED} - {".", "table", "task", "augment"}
+    check_choices(chosen)
+    for group in set(chosen) - set(LISTS):
+        with pytest.raises(Problem, match=f"^{group}: choose one option, as in {group}="):
+            check_choices({name: option for name, option in chosen.items() if name != group})
+    check_choices({name: option for name, option in chosen.items() if name not in LISTS})
+
+
+@pytest.mark.parametrize("words", ["regularizer=[l1,l2]", "encoder/image=[mlp,cnn]", "target=[mnist5k,optdigits]", "~transfer"])
+def test_options_are_not_merged_silently(words):
+    group = words.lstrip("~").partition("=")[0]
+    problems, _, _ = composed([words], [])
+    assert len(problems) == 1 and problems[0].startswith(f"{group}: choose one option, as in {group}=")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("bad.yaml", b"_target_: [1\nb: 2\n", ["bad.yaml, line 2: this is no YAML"]),
+        ("bad.yaml", b"- 1\n", ["bad.yaml holds a list, where a mapping is expected"]),
+        ("bad.yaml", b"hello\n", ["bad.yaml holds 'hello'"]),
+        ("bad.yaml", b"# \xff\n", ["bad.yaml is no text in UTF-8", "0xff"]),
+        (
+            "my.task.yaml",
+            b"_target_: toys.blobs\n",
+            ["no task can be called 'my.task'", "Rename the file, e.g. to my_task.yaml"],
+        ),
+        ("none.yaml", b"_target_: toys.blobs\n", ["no task can be called 'none'", "my_none.yaml"]),
+        ("target.yaml", b"_target_: toys.blobs\n", ["no task can be called 'target'", "my_target.yaml"]),
+    ],
+)
+def test_a_task_that_cannot_be_chosen(name, content, words, tmp_path, capsys):
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / name).write_bytes(content)
+    (tmp_path / "task" / "other.yaml").write_text("- also wrong\n")
+    assert main(["--config-dir", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("2 problem(s):") and "other.yaml holds a list" in told
+    assert all(word in told for word in words), told
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"phases: [1\nb: 2\n", "mine.yaml, line 2: this is no YAML"),
+        (b"- 1\n", "mine.yaml holds a list, where a mapping is expected"),
+        (b"phasez: {}\n", "mine.yaml: Key 'phasez' not in 'ChainConfig'"),
+        (b"# \xff\n", "is no text in UTF-8"),
+    ],
+)
+def test_an_option_that_cannot_be_read(content, words, tmp_path):
+    (tmp_path / "transfer").mkdir()
+    (tmp_path / "transfer" / "mine.yaml").write_bytes(content)
+    problems, _, _ = composed(["transfer=mine"], [tmp_path])
+    assert len(problems) == 1 and words in problems[0]
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "it's a, folder [x]"
+    (folder / "transfer").mkdir(parents=True)
+    (folder / "transfer" / "mine.yaml").write_text("# Nothing\ncarry: false\n")
+    problems, config, _ = composed(["transfer=mine"], [folder])
+    assert problems == [] and config["choices"]["transfer"] == "mine"

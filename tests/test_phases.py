@@ -48,7 +48,7 @@ def solve(folder, which, *, given=None, network=None, **options):
     lines = []
     setting = toys.setting(folder, report=lines.append, **options)
     incoming = weights_digest(tensors(network))
-    entry = phases.solve(network, which, {"target": given}, {}, frozenset(), incoming, setting)
+    entry = phases.solve(network, which, {"source": {}, "target": {"target": given}}, frozenset(), incoming, setting)
     return network, entry, lines
 
 
@@ -102,10 +102,13 @@ def test_a_damaged_entry_is_noticed_and_computed_again(tmp_path, capsys, damage)
     assert "damaged" in capsys.readouterr().out
 
 
-def test_force_computes_again(tmp_path):
+def test_force_computes_again_once_per_command(tmp_path):
     solve(tmp_path, phase())
-    _, again, _ = solve(tmp_path, phase(), force=True)
+    done = set()
+    _, again, _ = solve(tmp_path, phase(), recomputed=done)
     assert not again.report["cached"]
+    _, third, _ = solve(tmp_path, phase(), recomputed=done)  # another run of the same sweep
+    assert third.report["cached"]
 
 
 def test_a_loss_that_is_not_finite_names_phase_and_step(tmp_path):
@@ -245,6 +248,41 @@ def test_the_entry_says_what_it_was_made_of(tmp_path):
     assert set(written["document"]) >= {"phase", "network", "incoming", "data", "seed", "machine", "code"}
     assert written["seconds"] > 0
     assert written["peak_memory"] > 1e6
+
+
+def test_weights_that_are_not_finite_are_never_kept(tmp_path):
+    """The loss of the last step is of the weights before it."""
+
+    def steep(network, batches):
+        return {"steep": network(batches["target"]).sum() * 1e30}
+
+    with pytest.raises(Problem, match=r"no longer finite after phase learn \(1 steps\)"):
+        solve(tmp_path, phase(steps=1, objectives=(partial(steep),), optimizer=partial(torch.optim.SGD, lr=1e20)))
+    assert not list(Path(tmp_path).rglob("entry.json"))
+
+
+def test_batches_of_one_and_batch_normalisation():
+    from xlearn.phase import check
+
+    given = task()
+    network = toys.network(given.train)
+    network.encoder["image"].blocks[0].append(torch.nn.BatchNorm1d(16))
+    roles = {"source": {}, "target": {"target": given}}
+    check(phase(), network, roles)
+    with pytest.raises(Problem, match="batches of one example of the target, and batch normalisation needs two"):
+        check(phase(batch_size=1), network, roles)
+    with pytest.raises(Problem, match="reads the source, and there is none"):
+        check(phase(reads="source"), network, roles)
+
+
+def test_the_judge_needs_a_head():
+    from xlearn.phase import check
+
+    given = task()
+    two = TaskSource("blobs", "source", lambda: toys.blobs(classes=2), {"classes": 2}, TaskOptions())
+    roles = {"source": {"blobs": prepare(two, ImageSpec(1, 6, 6), 0)}, "target": {"target": given}}
+    with pytest.raises(Problem, match="no head for the classes of blobs"):
+        check(phase(keep="best_source"), toys.network(given.train), roles)
 
 
 def test_sealed_test_split_opens_once():

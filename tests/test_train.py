@@ -35,7 +35,7 @@ def test_what_a_run_leaves(toy, capsys):
     assert metrics["accuracy"] == pytest.approx(float(correct))
     assert [phase["name"] for phase in result["phases"]] == ["pretrain", "finetune"]
     assert all(phase["seconds"] > 0 and phase["peak_memory"] > 0 for phase in result["phases"])
-    assert result["data"]["dim"]["examples"] == {"train": 15, "val": 9, "test": 24, "unlabeled": 72}
+    assert result["data"]["target"]["examples"] == {"train": 15, "val": 9, "test": 24, "unlabeled": 72}
     assert {"torch", "xlearn", "python"} <= result["versions"].keys()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["phase"] for line in lines if line["step"] == 30] == ["finetune", "scratch"]
@@ -150,8 +150,8 @@ def test_a_folder_that_cannot_be_written(toy, capsys):
     [
         (["source=none"], "pretrain=supervised trains on a source, but there is none"),
         (["pretrain=none"], "nothing was learned before"),
-        (["transfer=source_only", "sharing=encoder"], "transfer=source_only uses the source's head"),
-        (["transfer=source_only", "source.blobs.classes=[0,1]"], "transfer=source_only uses the source's head"),
+        (["transfer=source_only", "sharing=encoder"], "sharing=encoder does not copy head."),
+        (["transfer=source_only", "source.blobs.classes=[0,1]"], "sharing=all does not copy head."),
         (["target.classes=[c0,c9]"], "target.classes: 'c9' is no class"),
         (["pretrain=checkpoint", "pretrain.start.path=nowhere.pth"], "nowhere.pth: there is no such file"),
         (["pretrain=checkpoint"], "pretrain.start.path has to be given"),
@@ -178,7 +178,8 @@ def test_digits_0_to_4_to_5_to_9_is_a_cross_task_experiment(toy):
 
 
 def test_several_sources_and_folds(toy):
-    assert main([*toy, "source=[blobs,dim]", "source.blobs.classes=[0,1]", "target.folds=3", "target.fold=0,1,2", "-m"]) == 0
+    folds = ["target.folds=3", "source.dim.folds=3", "source.dim.fold=${target.fold}"]
+    assert main([*toy, "source=[blobs,dim]", "source.blobs.classes=[0,1]", *folds, "target.fold=0,1,2", "-m"]) == 0
     rows = [set(read_tensors(folder / "predictions.safetensors")["rows"].tolist()) for folder in results()]
     assert set.union(*rows) == set(range(120))
     assert sum(len(each) for each in rows) == 120

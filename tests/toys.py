@@ -64,6 +64,6 @@ def setting(folder: Path, **options: object) -> Setting:
     lines: list = []
     values = {
         "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "checkpoint_seconds": 1e9,
-        "force": False, "network": {}, "report": lines.append,
+        "recomputed": None, "network": {}, "report": lines.append,
     }  # fmt: skip
     return Setting(**{**values, **options})  # pyrefly: ignore[bad-argument-type]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from xlearn.errors import Interrupted, Problem
+from xlearn.interrupt import asked
 from xlearn.storage import cache_root, read_tensors, write_atomically, write_tensors, write_text
 
 
@@ -40,6 +41,12 @@ class Cache:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = (root or cache_root()) / "phases"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Problem(
+                f"{self.root} cannot be written ({error.strerror}). Set XLEARN_CACHE to a folder that can."
+            ) from error
 
     def folder(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -50,11 +57,16 @@ class Cache:
         folder = self.folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"waiting for another process that computes the same phase ({key[:12]}) ...", flush=True)
-            lock.acquire()
+        told = False
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0.2 if told else 0)
+            except Timeout:
+                if not told:
+                    print(f"waiting for another process that computes the same phase ({key[:12]}) ...", flush=True)
+                told = True
+                if (number := asked()) is not None:
+                    raise Interrupted("stopped while waiting for another process", number) from None
         try:
             yield
         finally:
@@ -73,8 +85,8 @@ class Cache:
                 raise ValueError("its weights are not the ones that were written")
         except Exception as error:  # whatever is wrong with it, it is computed again
             print(f"cache: the entry {key[:12]} is damaged ({error}); it is computed again.", flush=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("entry.json", "weights.safetensors"):  # but not the lock, which this process holds
+                (folder / name).unlink(missing_ok=True)
             return None
         return Entry(weights, digest, report)
 
@@ -84,7 +96,8 @@ class Cache:
         (folder / "entry.json").unlink(missing_ok=True)
         write_tensors(folder / "weights.safetensors", weights)
         write_text(folder / "entry.json", json.dumps({**report, "digest": digest}, indent=1))
-        (folder / "resume.pt").unlink(missing_ok=True)
+        for left in [folder / "resume.pt", *folder.glob(".*")]:  # also what a kill left half written
+            left.unlink(missing_ok=True)
         return Entry(weights, digest, report)
 
     def write_state(self, key: str, state: dict[str, Any]) -> None:

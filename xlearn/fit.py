@@ -21,7 +21,7 @@ class Update:
     """One parameter update of a step: what it minimises, which parameters it moves, and how.
 
     `rates` names the network's parameters; an objective that is a module has its own parameters trained too, at its
-    attribute `rate` times the learning rate (1 without one). A step may consist of several updates in turn (alternating training).
+    attribute `rate` times the learning rate (1 without one). A step may consist of several updates in turn.
     """
 
     objectives: Sequence[Objective]
@@ -186,6 +186,7 @@ def _state(network: Network, running: Sequence[_Running], scaler: Any, step: int
         "scaler": scaler.state_dict(),
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "random_mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
 
@@ -203,6 +204,8 @@ def _restore(network: Network, running: Sequence[_Running], scaler: Any, state: 
     torch.set_rng_state(state["random"])
     if state["random_cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["random_cuda"])
+    if state["random_mps"] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["random_mps"])
     return step
 
 

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM: a wish to stop, looked at between two steps."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ def listening() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         global _asked
         _asked = number
+        os.write(2, b"\nstopping after this step; once more to stop at once\n")
         for each, handler in before.items():
             signal.signal(each, handler)
 

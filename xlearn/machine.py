@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -27,7 +28,14 @@ class Machine:
 
     def signature(self) -> dict[str, Any]:
         kind = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        return {"device": kind, "precision": self.precision, "threads": self.threads, "torch": torch.__version__}
+        return {
+            "device": kind,
+            "precision": self.precision,
+            "threads": self.threads,
+            "processor": torch.backends.cpu.get_cpu_capability(),
+            "torch": torch.__version__,
+            "torchvision": metadata.version("torchvision"),
+        }
 
     def reset_peak(self) -> None:
         if self.device.type == "cuda":

@@ -20,17 +20,14 @@ from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import score
 from xlearn.network import Network, load, tensors
 from xlearn.objectives import Start
-from xlearn.phase import Phase, Setting, judges, rates, steps
-from xlearn.task import Examples, Task
+from xlearn.phase import Phase, Roles, Setting, judges, rates, steps
+from xlearn.task import Examples
 
 
-def solve(
-    network: Network, phase: Phase, tasks: Mapping[str, Task], others: Mapping[str, Task], copied: frozenset[str],
-    incoming: str, setting: Setting,
-) -> Entry:  # fmt: skip
+def solve(network: Network, phase: Phase, roles: Roles, copied: frozenset[str], incoming: str, setting: Setting) -> Entry:
     """Bring `network` (in place) to where the phase leaves it: from the cache if it was computed before.
 
-    `tasks` are read, by role. `others` are tasks whose validation split may select (`keep`). `incoming` is the digest
+    `roles` are all tasks; the phase reads those of its role, and its judges may select (`keep`). `incoming` is the digest
     of the weights the network has. Raises `Interrupted` after saving, and `Problem` for a loss that is not finite.
     """
     document = {
@@ -38,7 +35,7 @@ def solve(
         "network": setting.network,
         "incoming": incoming,
         "copied": sorted(copied) if _asks_for_copied(phase) else None,
-        "data": {role: task.fingerprint for role, task in {**tasks, **judges(phase, tasks, others)}.items()},
+        "data": {role: task.fingerprint for role, task in {**roles[phase.reads], **judges(phase, roles)}.items()},
         "seed": setting.seed,
         "metric": setting.metric,
         "evaluations": setting.evaluations,
@@ -47,15 +44,18 @@ def solve(
     }
     key = digest(document, 20)
     with setting.cache.locked(key):
-        entry = None if setting.force else setting.cache.read(key)
+        again = setting.recomputed is not None and key not in setting.recomputed
+        entry = None if again else setting.cache.read(key)
         if cached := entry is not None:
             load(network, entry.weights)
         else:
-            entry = _Run(network, phase, tasks, others, copied, key, setting).compute(document)
+            entry = _Run(network, phase, roles, copied, key, setting).compute(document)
+            if setting.recomputed is not None:
+                setting.recomputed.add(key)
     if cached:
         for line in entry.report["records"]:
             setting.report({**line, "phase": phase.name, "cached": True})
-    return Entry(entry.weights, entry.digest, {**entry.report, "key": key, "cached": cached})
+    return Entry(entry.weights, entry.digest, {**entry.report, "name": phase.name, "key": key, "cached": cached})
 
 
 def _asks_for_copied(phase: Phase) -> bool:
@@ -66,11 +66,11 @@ class _Run:
     """One computation of one phase: the state beside the network's, which is saved and restored with it."""
 
     def __init__(
-        self, network: Network, phase: Phase, tasks: Mapping[str, Task], others: Mapping[str, Task],
-        copied: frozenset[str], key: str, setting: Setting,
-    ) -> None:  # fmt: skip
-        self.network, self.phase, self.tasks, self.key, self.setting = network, phase, dict(tasks), key, setting
-        self.judges = judges(phase, tasks, others)
+        self, network: Network, phase: Phase, roles: Roles, copied: frozenset[str], key: str, setting: Setting
+    ) -> None:
+        tasks = self.tasks = dict(roles[phase.reads])
+        self.network, self.phase, self.key, self.setting = network, phase, key, setting
+        self.judges = judges(phase, roles)
         start = Start(network, copied, {role: task.class_counts() for role, task in tasks.items()})
         objectives = [each(start) if isclass(each.func) else each for each in phase.objectives]
         trained = rates(phase, network)
@@ -133,6 +133,10 @@ class _Run:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
         weights = self.best["weights"] if phase.keep != "last" else tensors(self.network)
         load(self.network, weights)
+        if broken := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+            raise Problem(
+                f"{broken[0]} is no longer finite after phase {phase.name} ({done} steps). Lower optimizer.lr (try a tenth)."
+            )
         report = {
             "name": phase.name,
             "steps": done,

@@ -1,11 +1,8 @@
 """From configuration to components. Everything is built and checked here, before any data are loaded."""
 
-import hashlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from xlearn.config.component import component, split_arguments
@@ -17,6 +14,7 @@ from xlearn.network import Network
 from xlearn.phase import Phase
 from xlearn.prepare import TaskSource
 from xlearn.splits import check as check_options
+from xlearn.stamps import own_code
 from xlearn.task import ImageSpec, LabelSpace
 from xlearn.task_options import TaskOptions
 
@@ -70,7 +68,7 @@ class Plan:
             name: {key: value for key, value in node.items() if key != "weights"}
             for name, node in self.config["encoder"].items()
         }
-        own = [_own_code(each) for each in (*self.encoders.values(), self.fusion)]
+        own = [own_code(each) for each in (*self.encoders.values(), self.fusion)]
         return {"encoder": encoders, "fusion": self.config["fusion"], "spec": vars(spec), "code": own}
 
 
@@ -80,9 +78,9 @@ class _Collector:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def component(self, node: Any, where: str) -> Any:
+    def component(self, node: Any, where: str, **options: Any) -> Any:
         try:
-            return component(node, where)
+            return component(node, where, **options)
         except Problem as problem:
             self.add(problem)
             return None
@@ -129,10 +127,23 @@ def build(config: dict[str, Any]) -> Plan:
     return plan
 
 
+def tasks(config: dict[str, Any]) -> list[TaskSource]:
+    """The tasks of a configuration whose own nodes are right, whatever else is wrong with it."""
+    named = [(node, name, f"source.{name}") for name, node in config["source"].items()]
+    named.append((config["target"], config["choices"].get("target", "target"), "target"))
+    right = []
+    for node, name, where in named:
+        found = _Collector()
+        made = _task(node, name, where, found)
+        right += [] if found.problems else [made]
+    return right
+
+
 def _check_values(config: Mapping[str, Any], found: _Collector) -> None:
     def one_of(key: str, options: list[str]) -> None:
         found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")
 
+    found.need(0 <= config["seed"] < 2**63, f"seed={config['seed']}: give 0 to 2^63 - 1.")
     one_of("metric", list(HIGHER_IS_BETTER))
     one_of("sampling", ["shuffled", "balanced"])
     found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
@@ -142,9 +153,10 @@ def _check_values(config: Mapping[str, Any], found: _Collector) -> None:
 
 
 def _task(node: dict[str, Any], name: str, where: str, found: _Collector) -> TaskSource:
-    options, rest = split_arguments(node, TaskOptions)
+    options, rest = split_arguments(node if isinstance(node, dict) else {}, TaskOptions)
     checked = found.component({"_target_": "xlearn.task_options.TaskOptions", **options}, where)
-    load = found.component(rest, where)
+    # A loader is called without anything.
+    load = found.component(rest if isinstance(node, dict) else node, where, positional=0)
     chosen = checked() if checked else TaskOptions()
     try:
         check_options(chosen, where)
@@ -177,7 +189,7 @@ def _phase(
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
     keeps = ["last", "best_source", "best_target"]
     found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}")
-    reads = node["reads"]
+    reads = node["reads"] or ("source" if where.startswith("pretrain") else "target")
     found.need(reads in ("source", "target"), f"{where}.reads={reads}: {nearest(reads, ['source', 'target'])}")
     batch_size = config["batch_size"] if node["batch_size"] is None else node["batch_size"]
     found.need(batch_size >= 1, f"{where + '.' if node['batch_size'] else ''}batch_size={batch_size}: give 1 or more.")
@@ -185,6 +197,7 @@ def _phase(
     penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
     augment = config["augment"] if node["augment"] else {}
     made = {key: found.component(each, key if not node[key] else f"{where}.{key}") for key, each in nodes.items()}
+    _try_optimizer(made["optimizer"], where if node["optimizer"] else "optimizer", found)
     extra = [found.component(each, key if key == "regularizer" else f"{where}.{key}") for key, each in penalties.items()]
     trainable = found.optional(node["trainable"], f"{where}.trainable")
     balance = found.component(config["balance"], "balance")
@@ -193,13 +206,24 @@ def _phase(
     document = {
         "reads": reads, "position": position, "trainable": node["trainable"], **nodes, "penalties": penalties,
         "balance": config["balance"], "augment": augment, "batch_size": batch_size, "sampling": config["sampling"],
-        **values, "own_code": [_own_code(each) for each in every if each],
+        **values, "own_code": [own_code(each) for each in every if each],
     }  # fmt: skip
     return Phase(
         name=name, position=position, reads=reads, trainable=trainable, objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments),
         batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **values,
     )  # fmt: skip
+
+
+def _try_optimizer(optimizer: partial[Any] | None, where: str, found: _Collector) -> None:
+    """Optimizers check the ranges of their arguments when they are made."""
+    import torch
+
+    try:
+        if optimizer is not None:
+            optimizer([torch.nn.Parameter(torch.zeros(1))])
+    except (ValueError, RuntimeError, TypeError) as error:
+        found.add(Problem(f"{where}: {error}. Change the argument it names."))
 
 
 def _check_chain(plan: Plan, found: _Collector) -> None:
@@ -217,11 +241,3 @@ def _check_chain(plan: Plan, found: _Collector) -> None:
             "an encoder without weights. Use pretrain=supervised, encoder.image.weights, or transfer=scratch.",
         )
     found.need(not plan.config["baseline"]["carry"], "baseline: the baseline must not copy anything (carry: false).")
-
-
-def _own_code(each: partial[Any]) -> str | None:
-    """A digest of the user's module behind a component; xlearn's own code is hashed as a whole, torch by its version."""
-    module = inspect.getmodule(each.func)
-    if module is None or module.__name__.split(".")[0] in ("xlearn", "torch") or not module.__file__:
-        return None
-    return hashlib.blake2b(Path(module.__file__).read_bytes(), digest_size=8).hexdigest()

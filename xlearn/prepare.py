@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -93,7 +94,9 @@ def prepare(source: TaskSource, spec: ImageSpec, seed: int) -> Task:
     space = LabelSpace(data.space, tuple(data.classes[position] for position in classes))
     whole = Examples({"image": _adapted[fingerprint, spec]}, relabel[data.labels], torch.arange(len(data.labels)), space)
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
-    notes = {"examples": {part: len(examples) for part, examples in parts.items()}, **data.notes}
+    counts = {part: len(examples) for part, examples in parts.items()}
+    held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
+    notes = {"examples": counts, "split": held, **data.notes}
     task = Task(
         name=source.name,
         inputs={"image": spec},
@@ -102,12 +105,40 @@ def prepare(source: TaskSource, spec: ImageSpec, seed: int) -> Task:
         val=parts["val"],
         unlabeled=parts["unlabeled"],
         test=Sealed(source.name, parts["test"]),
+        data=fingerprint,
         # The rows of all splits follow from the data, the options and the seed.
         fingerprint=digest([fingerprint, asdict(source.options), asdict(spec), seed], 16),
         notes=notes,
     )
     need_examples(task)
     return task
+
+
+def need_apart(sources: Mapping[str, Task], target: Task) -> None:
+    """Raise where a source made of the target's own data would learn, or select, from what the target is measured on."""
+    for source in sources.values():
+        if source.data != target.data:
+            continue
+        used = torch.cat([source.train.rows, source.val.rows])
+        for part, held, seen in (("test", target.test.examples, used), ("validation", target.val, source.train.rows)):
+            if count := int(torch.isin(held.rows, seen).sum()):
+                raise Problem(
+                    f"source {source.name} and the target are the same data, and the source uses {count} {part} examples of "
+                    "the target. Give both the same test, val, shots, folds and fold, or other classes."
+                )
+
+
+def need_same_splits(path: str | None, target: Task) -> None:
+    """Raise where the weights of an earlier run were made of the target's data, split in another way."""
+    file = Path(path or "").expanduser() / "result.json"
+    if not path or not file.is_file():
+        return
+    for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
+        if task["data"] == target.data and task["split"] != target.notes["split"]:
+            raise Problem(
+                f"{path} was made of the same data as the target, with other splits ({task['split']}, now "
+                f"{target.notes['split']}): it may have learned from test examples. Use the same seed, test, folds and fold."
+            )
 
 
 def tiny(task: Task, per_class: int = 2) -> Task:

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -20,10 +20,12 @@ from xlearn.machine import Machine
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import measure, scalars
 from xlearn.network import Network, load, tensors
-from xlearn.phase import Phase, Setting
+from xlearn.phase import Phase, Roles, Setting, check, rates
 from xlearn.phases import solve
 from xlearn.plan import Plan
-from xlearn.prepare import common_spec, prepare, tiny
+from xlearn.prepare import common_spec, need_apart, need_same_splits, prepare, tiny
+from xlearn.sharing.none import none
+from xlearn.stamps import stamp
 from xlearn.storage import write_tensors, write_text
 from xlearn.task import ImageSpec, Task
 
@@ -38,34 +40,49 @@ class Run:
     machine: Machine
     folder: Path
     cache: Cache
+    recomputed: set[str] = field(default_factory=set)
     small: bool = False
 
     def __call__(self) -> dict[str, Any]:
         """Do it, write everything into the folder, `result.json` last, and return its content."""
         began = time.monotonic()
-        plan, config = self.plan, self.plan.config
-        image = config["image"]
+        plan, image = self.plan, self.plan.config["image"]
+        stamped = stamp(plan.config)  # before the files are read: what changes meanwhile is noticed the next time
         spec = common_spec([*plan.sources, plan.target], image["size"], image["channels"])
         target = self._task(plan.target, spec)
-        sources = {each.name: self._task(each, spec) for each in plan.sources}
-        network = plan.network(spec, [target.labels], "target", weights=False)
+        sources = {each.name: self._task(each, spec) for each in plan.sources} if plan.carries else {}
+        need_apart(sources, target)
+        if (number := asked()) is not None:
+            raise Interrupted("stopped before the first phase", number)
+        roles: Roles = {"source": sources, "target": {"target": target}}
+        network, baseline = (plan.network(spec, [target.labels], "target", weights=False) for _ in range(2))
+        self._setting = self._make_setting(spec)
+        teacher = self._teacher(network, spec, roles) if plan.carries else None
+        for phase, learner in self._order(teacher, network, baseline):
+            check(phase, learner, roles)
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
         with self._lines:
-            self._setting = self._make_setting(spec)
-            phases = self._transfer(network, spec, sources, target) if plan.carries else []
-            copied = frozenset(self._carried.copied) if plan.carries else frozenset()
-            incoming = weights_digest(tensors(network))
-            phases += self._chain(network, plan.transfer, {"target": target}, sources, copied, incoming)
-            baseline = plan.network(spec, [target.labels], "target", weights=False)
-            incoming = weights_digest(tensors(baseline))
-            before = self._chain(baseline, plan.baseline, {"target": target}, {}, frozenset(), incoming)
-        result = self._result(network, baseline, target, sources, phases, before)
-        result["seconds"] = time.monotonic() - began
+            phases, copied = [], frozenset()
+            if teacher is not None:
+                phases = self._chain(teacher, plan.pretrain, roles, copied)
+                carry(tensors(teacher), network, self._carried)
+                write_text(self.folder / "transfer.json", json.dumps(self._carried.report(), indent=1))
+                copied = frozenset(self._carried.copied)
+            phases += self._chain(network, plan.transfer, roles, copied)
+            before = self._chain(baseline, plan.baseline, roles, frozenset())
+        result = self._result(network, baseline, roles, phases, before)
+        result |= {"stamp": stamped, "seconds": time.monotonic() - began}
         write_tensors(self.folder / "weights.safetensors", tensors(network))
         write_text(self.folder / "result.json", json.dumps(result, indent=1))
         if (number := asked()) is not None:
             raise Interrupted("stopped after a finished run", number)
         return result
+
+    def _order(self, teacher: Network | None, network: Network, baseline: Network) -> list[tuple[Phase, Network]]:
+        """Every phase with the network it trains, in the order they will run."""
+        plan = self.plan
+        found = [(phase, teacher) for phase in plan.pretrain] if teacher is not None else []
+        return [*found, *((phase, network) for phase in plan.transfer), *((phase, baseline) for phase in plan.baseline)]
 
     def _task(self, source: Any, spec: ImageSpec) -> Task:
         task = prepare(source, spec, self.plan.config["seed"])
@@ -80,7 +97,7 @@ class Run:
             metric=config["metric"],
             evaluations=config["evaluations"],
             checkpoint_seconds=config["checkpoint_seconds"],
-            force=config["force"],
+            recomputed=self.recomputed if config["force"] else None,
             network=self.plan.network_document(spec),
             report=self._write_line,
         )
@@ -89,68 +106,72 @@ class Run:
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
 
-    def _transfer(self, network: Network, spec: ImageSpec, sources: dict[str, Task], target: Task) -> list[dict[str, Any]]:
-        """Learn on the source (or bring weights), then copy what the sharing chooses into the target's `network`."""
-        plan = self.plan
+    def _teacher(self, network: Network, spec: ImageSpec, roles: Roles) -> Network:
+        """The source's network, with the weights it starts from; what will travel to `network` is chosen here.
+
+        Chosen before any training, from the names alone: what cannot work is refused now. Only what was learned may
+        travel; random weights are fresh wherever they come from.
+        """
+        plan, sources, target = self.plan, roles["source"], roles["target"]["target"]
         spaces = {task.labels.key: task.labels for task in sources.values()} or {target.labels.key: target.labels}
         teacher = plan.network(spec, list(spaces.values()), "source", weights=plan.encoder_weights)
-        names = f"{' + '.join(sources) or 'checkpoint'} -> {target.name}"
-        # Chosen before any training, from the names alone: what cannot work is refused now.
-        self._carried = choose(tensors(teacher), network, plan.sharing, names)
-        if plan.config["transfer"]["needs_head"]:
-            self._need_head(sources, target)
+        learned = {name for name in tensors(teacher) if plan.encoder_weights and name.startswith("encoder.")}
         if plan.start is not None:
-            load(teacher, plan.start(teacher))
-        incoming = weights_digest(tensors(teacher))
-        phases = self._chain(teacher, plan.pretrain, sources, {"target": target}, frozenset(), incoming)
-        carry(tensors(teacher), network, self._carried)
-        write_text(self.folder / "transfer.json", json.dumps(self._carried.report(), indent=1))
-        return phases
+            need_same_splits(plan.start.keywords.get("path"), target)
+            given = plan.start(teacher)
+            load(teacher, given)
+            learned |= given.keys()
+        if plan.pretrain:
+            learned = set(tensors(teacher))
+        names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
+        source = {name: value for name, value in tensors(teacher).items() if name in learned}
+        self._carried = choose(source, network, plan.sharing, names)
+        trained = {name for phase in plan.transfer for name in rates(phase, network)}
+        dead = [name for name, _ in network.named_parameters() if name in self._carried.fresh and name not in trained]
+        # `sharing=none` may be asked for to see what random features do, but then something has to be trained.
+        if dead and (plan.sharing.func is not none or not plan.transfer):
+            choices = plan.config["choices"]
+            listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in (*sources.values(), target))
+            raise Problem(
+                f"sharing={choices.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, and "
+                f"transfer={choices.get('transfer')} does not train it: it would stay random (classes: {listed}). Use a "
+                "sharing that copies it (a head is only copied between tasks of the same classes), or a transfer that "
+                "trains it, e.g. finetune."
+            )
+        return teacher
 
-    def _need_head(self, sources: dict[str, Task], target: Task) -> None:
-        if any(name.startswith("head.") for name in self._carried.copied):
-            return
-        transfer = self.plan.config["choices"].get("transfer", "this transfer")
-        listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in (*sources.values(), target))
-        sharing = self.plan.config["choices"].get("sharing")
-        raise Problem(
-            f"transfer={transfer} uses the source's head, and no head travels (sharing={sharing}; classes: {listed}). "
-            "Use tasks of the same classes with sharing=all, or a transfer that trains a new head."
-        )
-
-    def _chain(
-        self, network: Network, phases: tuple[Phase, ...], tasks: dict[str, Task], others: dict[str, Task],
-        copied: frozenset[str], incoming: str,
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    def _chain(self, network: Network, phases: tuple[Phase, ...], roles: Roles, copied: frozenset[str]) -> list[dict[str, Any]]:
         """Solve phases one after the other; what each reported, without its records."""
-        roles = {"source": tasks, "target": tasks} if "target" not in tasks else {"target": tasks, "source": others}
-        done = []
+        incoming, done = weights_digest(tensors(network)), []
         for phase in phases:
-            entry = solve(network, phase, roles[phase.reads], others, copied, incoming, self._setting)
+            entry = solve(network, phase, roles, copied, incoming, self._setting)
             incoming = entry.digest
             done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})
         return done
 
     def _result(
-        self, network: Network, baseline: Network, target: Task, sources: dict[str, Task],
-        phases: list[dict[str, Any]], before: list[dict[str, Any]],
-    ) -> dict[str, Any]:  # fmt: skip
-        config = self.plan.config
+        self, network: Network, baseline: Network, roles: Roles, phases: list[dict[str, Any]], before: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        config, target = self.plan.config, roles["target"]["target"]
         test = target.test.open()
         found = logits(network, test, self.machine)
         metrics = measure(found, test.labels, target.labels.classes)
         compared = measure(logits(baseline, test, self.machine), test.labels, target.labels.classes)
         write_tensors(self.folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
-        kept = sorted({phase.document["keep"] for phase in (*self.plan.transfer, *self.plan.pretrain)})
+        used = (*self.plan.transfer, *(self.plan.pretrain if self.plan.carries else ()))
+        tasks = {"target": target, **{f"source.{name}": task for name, task in roles["source"].items()}}
         return {
             "config": {name: value for name, value in config.items() if name != "choices"},
             "choices": config["choices"],
             "metrics": metrics,
-            "baseline": {"name": "scratch", "metrics": compared, "phases": before},
+            "baseline": {"name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": before},
             "gain": gain(metrics, compared),
-            "selection": kept,
+            "selection": sorted({phase.keep for phase in used}),
             "phases": phases,
-            "data": {task.name: {"fingerprint": task.fingerprint, **task.notes} for task in (target, *sources.values())},
+            "data": {
+                name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
+                for name, task in tasks.items()
+            },
             "machine": {**self.machine.signature(), "platform": platform.platform()},
             "versions": versions(),
             "code": code_digest(),

@@ -5,25 +5,32 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from xlearn.config.arguments import config_dirs
-from xlearn.config.folders import conf_folder, groups, options, read_yaml
+from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
+from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
 from xlearn.errors import Problem, nearest
 
 # `source` and `target` are made of the tasks.
 TASK_GROUPS = ("source", "target")
 
 
+HELP = """xlearn show                  every group with its options
+xlearn show transfer         one group
+xlearn show transfer=lp_ft   one option: its YAML and the documentation behind it"""
+
+
 def main(arguments: list[str]) -> int:
     """Print all groups, one group, or one option. Returns the exit status."""
-    folders = [conf_folder(), *config_dirs(arguments)]
-    words = _without_config_dir(arguments)
-    if any(word in ("-h", "--help") for word in words):
-        print("xlearn show                  every group with its options\nxlearn show transfer         one group\n"
-              "xlearn show transfer=lp_ft   one option: its YAML and the documentation behind it")  # fmt: skip
+    if asks_help(arguments):
+        print(HELP)
         return 0
     try:
+        refuse_flags(arguments, "show")
+        folders = [conf_folder(), *config_dirs(arguments)]
+        words = split(arguments)[1]
         for word in words:
             group, _, option = word.partition("=")
+            if not group:
+                raise Problem(f"show {word!r}: name a group, as in `xlearn show transfer` or `xlearn show transfer=lp_ft`.")
             print(show_option(group, option, folders) if option else show_group(group, folders))
         if not words:
             print(show_all(folders))
@@ -52,7 +59,7 @@ def show_option(group: str, option: str, folders: list[Path]) -> str:
     found = _options(group, folders)
     if option not in found:
         raise Problem(f"{group}={option}: there is no such option. {nearest(option, found)}")
-    parts = [f"# {found[option]}\n{found[option].read_text(encoding='utf-8').rstrip()}"]
+    parts = [f"# {found[option]}\n{read_text(found[option]).rstrip()}"]
     for target in dict.fromkeys(_targets(read_yaml(found[option]))):
         parts.append(f"{target}\n{docstring(target)}")
     if group in ("task", *TASK_GROUPS):
@@ -62,7 +69,7 @@ def show_option(group: str, option: str, folders: list[Path]) -> str:
 
 def first_comment(file: Path) -> str:
     """The first comment line that is no directive of Hydra."""
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in read_text(file).splitlines():
         if line.startswith("# ") and not line.startswith("# @"):
             return line[2:]
     return ""
@@ -109,14 +116,3 @@ def _options(group: str, folders: list[Path]) -> dict[str, Path]:
     if not found:
         raise Problem(f"{group}: there is no such group. {nearest(group, _all_groups(folders))}")
     return found
-
-
-def _without_config_dir(arguments: list[str]) -> list[str]:
-    words = []
-    waiting = iter(arguments)
-    for word in waiting:
-        if word in ("--config-dir", "-cd"):
-            next(waiting, None)
-        elif not word.startswith(("--config-dir=", "-cd=")):
-            words.append(word)
-    return words

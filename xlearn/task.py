@@ -56,8 +56,8 @@ class Batch:
             return self
 
         def move(tensor: Tensor) -> Tensor:
-            # Pinned memory is what makes the copy asynchronous.
-            return tensor.pin_memory().to(device, non_blocking=True)
+            # Pinned memory is what makes the copy to a GPU asynchronous.
+            return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
         features = None if self.features is None else move(self.features)
         inputs = {name: move(column) for name, column in self.inputs.items()}
@@ -122,7 +122,10 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Task:
-    """One task: `inputs` {modality: spec}, a label space and its splits. `fingerprint` identifies all of the data."""
+    """One task: `inputs` {modality: spec}, a label space and its splits.
+
+    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes.
+    """
 
     name: str
     inputs: dict[str, ImageSpec]
@@ -131,6 +134,7 @@ class Task:
     val: Examples
     unlabeled: Examples
     test: Sealed
+    data: str
     fingerprint: str
     notes: dict[str, Any] = field(default_factory=dict)
 

@@ -13,10 +13,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from xlearn.config.arguments import config_dirs, flags_first
-from xlearn.config.compose import complete, register, sentences
+from xlearn.config.compose import check_choices, choices, complete, register, sentences
 from xlearn.config.folders import conf_folder
+from xlearn.config.schema import NOT_IDENTITY
 from xlearn.errors import Interrupted, Problem
-from xlearn.hashing import code_digest
+from xlearn.hashing import digest
+from xlearn.stamps import stamp
 from xlearn.storage import write_text
 from xlearn.summary import summary, title
 
@@ -25,8 +27,14 @@ class JobFailed(Exception):
     """A job's problem was told and written to its `error.txt`; the exit status has to say so too."""
 
 
+class Taken(Problem):
+    """The folder holds the result of another run: nothing may be written there."""
+
+
 # The problem of a single run. In a sweep, whose jobs may run in other processes, the exception says it instead.
 _failed: list[str] = []
+# The keys of phases that this command computed again under `force`.
+_recomputed: set[str] = set()
 
 
 def main(arguments: list[str]) -> int:
@@ -34,12 +42,13 @@ def main(arguments: list[str]) -> int:
     # Hydra would print tracebacks of its own; with this it raises, and the sentences are ours.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _failed.clear()
-    folders = config_dirs(arguments)
-    register(folders)
+    _recomputed.clear()
     # The name in Hydra's help; in shell completion it is the command that the shell completes.
     sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *flags_first(arguments)]
     try:
+        folders = config_dirs(arguments)
         with sentences(folders):
+            register(folders)
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")(job)()
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
@@ -52,7 +61,7 @@ def main(arguments: list[str]) -> int:
         return 128 + interrupted.signal
     except OSError as error:
         told = f"{error.filename or 'output'}: {error.strerror or error}"
-        print(f"error: {told}. Set hydra.run.dir (hydra.sweep.dir) to a folder that can be written.", file=sys.stderr)
+        print(f"error: {told}. Start in a folder that can be written, or set hydra.run.dir (hydra.sweep.dir).", file=sys.stderr)
         return 1
     return 1 if _failed else 0
 
@@ -62,35 +71,34 @@ def job(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode == RunMode.MULTIRUN
     folder = Path(hydra_config.runtime.output_dir)
-    choices = {str(name): choice for name, choice in hydra_config.runtime.choices.items() if not str(name).startswith("hydra/")}
-    result, again = finished(folder), True
     try:
-        if result is None or config.force:
-            with sentences([]):
-                content = {**complete(config), "choices": choices}
-            result, again = execute(content, folder, multirun), False
+        chosen = choices(hydra_config)
+        check_choices(chosen)
+        with sentences([]):
+            content = {**complete(config), "choices": chosen}
+        earlier = finished(folder, content)
+        again = earlier is not None and not config.force
+        result = earlier if earlier is not None and again else execute(content, folder, multirun)
+    except Taken as problem:
+        fail(None, str(problem), folder, multirun)
     except Problem as problem:
         fail(f"{problem}\n", str(problem), folder, multirun)
-        return
     except Exception as error:
         told = f"unexpected {type(error).__name__}: {error}\nThe traceback is in the file"
         fail(traceback.format_exc(), told, folder, multirun)
-        return
-    if again and result["code"] != code_digest():
-        version = result["versions"]["xlearn"]
-        print(f"note: an older result, of other code (xlearn {version}); force=true repeats it.", file=sys.stderr)
-    if multirun:
+    else:
         metric = result["config"]["metric"]
         value, gain = result["metrics"][metric], result["gain"][metric]
-        print(f"{title(result)}: {metric} {value:.4f} ({gain:+.4f}){' (done before)' * again}", flush=True)
-    else:
-        print(summary(result, shown(folder), again))
+        line = f"{title(result)}: {metric} {value:.4f} ({gain:+.4f}){' (done before)' * again}"
+        print(line if multirun else summary(result, shown(folder), again), flush=True)
 
 
-def fail(content: str, told: str, folder: Path, multirun: bool) -> None:
-    """Tell a problem, leave it in the job's folder, and see to the exit status."""
-    write_text(folder / "error.txt", content)
-    print(f"error: {told}\n({shown(folder)}/error.txt)", file=sys.stderr)
+def fail(content: str | None, told: str, folder: Path, multirun: bool) -> None:
+    """Tell a problem, leave `content` in the job's folder, and see to the exit status."""
+    print(f"error: {told}", file=sys.stderr)
+    if content is not None:
+        write_text(folder / "error.txt", content)
+        print(f"({shown(folder)}/error.txt)", file=sys.stderr)
     if multirun:
         raise JobFailed(told)
     _failed.append(told)
@@ -101,26 +109,41 @@ def shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
-    """The result in this folder, or None. It is written last, so that it is whole if it is there."""
+def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """The result in this folder, or None if there is none, or one of other code or other files.
+
+    `result.json` is written last, so that it is whole if it is there. Raises `Taken` for another configuration's.
+    """
     file = folder / "result.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        result = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     except ValueError:
         return None
+    if result is None:
+        return None
+    if digest(_identity(result["config"])) != digest(_identity(config)):
+        raise Taken(f"{shown(folder)} holds the result of another configuration. Choose another folder, or delete it.")
+    if result["stamp"] != stamp(config):
+        print(f"note: {shown(folder)} is of other code or other files; it is computed again.", file=sys.stderr)
+        return None
+    return result
+
+
+def _identity(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in (*NOT_IDENTITY, "choices")}
 
 
 def execute(config: dict[str, Any], folder: Path, multirun: bool) -> dict[str, Any]:
-    """Build everything, then run it. What an earlier, failed attempt left as `error.txt` goes."""
+    """Build everything, then run it. An earlier result stays until there is a new one; then an `error.txt` goes."""
     from xlearn.cache import Cache
     from xlearn.interrupt import listening
     from xlearn.machine import machine
     from xlearn.plan import build
     from xlearn.run import Run
 
-    (folder / "error.txt").unlink(missing_ok=True)
-    (folder / "result.json").unlink(missing_ok=True)
     with listening():
         plan = build(config)
         place = machine(config["device"], config["precision"], config["threads"], multirun)
-        return Run(plan, place, folder, Cache())()
+        result = Run(plan, place, folder, Cache(), _recomputed)()
+    (folder / "error.txt").unlink(missing_ok=True)
+    return result

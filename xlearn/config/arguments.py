@@ -1,36 +1,83 @@
-"""The words of a command: Hydra's flags among the overrides. Imports nothing heavy."""
+"""The words of a command: flags among overrides. Imports nothing heavy."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from xlearn.errors import Problem, nearest
+
+HELP = ("--help", "-h")
+CONFIG_DIR = ("--config-dir", "-cd")
 # Hydra's flags that take a value in the next word.
 VALUED = (
-    "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c",
-    "--shell-completion", "-sc",
+    *CONFIG_DIR, "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--shell-completion", "-sc",
 )  # fmt: skip
+INFO = ("--info", "-i")
+TOPICS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+OTHERS = ("--multirun", "-m", "--run", "-r", "--resolve", "--version", "--hydra-help", "--experimental-rerun")
+
+
+class Flag(NamedTuple):
+    """A flag with its value (None: it has none), and the words that both were typed as."""
+
+    name: str
+    value: str | None
+    words: tuple[str, ...]
+
+
+def split(words: Sequence[str]) -> tuple[list[Flag], list[str]]:
+    """(flags, the other words), each in their order."""
+    flags: list[Flag] = []
+    others: list[str] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            others.append(word)
+        elif equals:
+            flags.append(Flag(name, value, (word,)))
+        elif name in VALUED and waiting:
+            flags.append(Flag(name, waiting[0], (word, waiting.pop(0))))
+        elif name in INFO:
+            # Hydra would take the next word for the topic, whatever it is.
+            topic = waiting.pop(0) if waiting and waiting[0] in TOPICS else "all"
+            flags.append(Flag(name, topic, (word, topic)))
+        else:
+            flags.append(Flag(name, None, (word,)))
+    return flags, others
 
 
 def flags_first(words: Sequence[str]) -> list[str]:
     """Hydra takes its flags first or last only; put them first, each with its value."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    waiting = iter(words)
-    for word in waiting:
-        if word.startswith("-"):
-            flags.append(word)
-            if word in VALUED and (value := next(waiting, None)) is not None:
-                flags.append(value)
-        else:
-            overrides.append(word)
-    return flags + overrides
+    flags, overrides = split(words)
+    return [*(word for flag in flags for word in flag.words), *overrides]
 
 
-def config_dirs(arguments: list[str]) -> list[Path]:
-    """The folders given by `--config-dir` or `-cd`, as Hydra takes them."""
-    found = []
-    for position, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name in ("--config-dir", "-cd"):
-            given = value or (arguments[position + 1] if position + 1 < len(arguments) else "")
-            found.append(Path(given).expanduser())
-    return [folder for folder in found if folder.is_dir()]
+def config_dirs(words: Sequence[str]) -> list[Path]:
+    """The folders given by `--config-dir` or `-cd`. Raises `Problem` for one that does not exist."""
+    return [config_dir(flag.name, flag.value) for flag in split(words)[0] if flag.name in CONFIG_DIR]
+
+
+def config_dir(flag: str, value: str | None) -> Path:
+    """The folder that a flag names. Raises `Problem` where there is none."""
+    if not value:
+        raise Problem(f"{flag} needs a folder, as in {flag} FOLDER: one with task/, transfer/ or other groups of YAML in it.")
+    folder = Path(value).expanduser()
+    if not folder.is_dir():
+        raise Problem(f"{flag} {value}: there is no such folder in {Path.cwd()}. Name one with task/, transfer/, ... in it.")
+    return folder
+
+
+def asks_help(words: Sequence[str]) -> bool:
+    return any(flag.name in HELP for flag in split(words)[0])
+
+
+def refuse_flags(words: Sequence[str], command: str) -> None:
+    """Raise `Problem` for a flag other than those of every command."""
+    for flag in split(words)[0]:
+        if flag.name in (*VALUED, *INFO, *OTHERS) and flag.name not in CONFIG_DIR:
+            told = " ".join(flag.words)
+            raise Problem(f"{told}: {command} takes only --config-dir FOLDER and --help. Use `xlearn train {told}`.")
+        if flag.name not in (*CONFIG_DIR, *HELP):
+            raise Problem(f"{flag.name}: there is no such flag of {command}. {nearest(flag.name, ['--config-dir', '--help'])}")

@@ -11,18 +11,23 @@ from typing import Any
 from xlearn.errors import Problem, Problems, nearest
 
 
-def component(node: Any, where: str) -> partial[Any]:
+def component(node: Any, where: str, positional: int | None = None) -> partial[Any]:
     """The partial of `node`. `where` is the node's place, for messages.
 
     A configuration may set the target's keyword-only parameters and those with a default. What the run passes (a
-    network, a batch) is given by position when the partial is called.
-    Raises `Problems` that name unknown keys, missing ones and values of a wrong type.
+    network, a batch) is given by position when the partial is called; `positional` says how many values that will be,
+    where it is known.
+    Raises `Problems` that name unknown keys, missing ones and values of a wrong type, and a target that waits for more
+    positional values than the run passes.
     """
     if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
         raise Problem(f"{where}: {node!r} is no component. Expected _target_ with a dotted path, and its arguments.")
     target = resolve(node["_target_"], where)
     arguments = {name: value for name, value in node.items() if name != "_target_"}
-    settable, hints = _settable(target)
+    try:
+        settable, hints = _settable(target)
+    except ValueError as error:  # some of Python's own classes and functions
+        raise Problem(f"{where}._target_={node['_target_']}: it has no signature. Name a function of your own.") from error
     problems = [
         f"{where}.{name}: {node['_target_']} has no such argument. {nearest(name, settable)}"
         for name in arguments
@@ -36,6 +41,13 @@ def component(node: Any, where: str) -> partial[Any]:
     for name, value in arguments.items():
         if name in settable and name in hints and not _fits(value, hints[name]):
             problems.append(f"{where}.{name}={value!r} is no {_readable(hints[name])}.")
+    waiting = _waiting(target) if positional is not None else []
+    if positional is not None and len(waiting) > positional:
+        passed = f"{positional or 'no'} value{'' if positional == 1 else 's'}"
+        problems.append(
+            f"{where}._target_={node['_target_']} waits for {', '.join(waiting)}, but is called with {passed} here. Name a "
+            "function whose parameters are keyword-only or have defaults."
+        )
     if problems:
         raise Problems(problems)
     return partial(target, **arguments)
@@ -66,6 +78,16 @@ def resolve(path: str, where: str) -> Callable[..., Any]:
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise Problem(f"{where}._target_={path}: {module_name} has no {name!r} to call. {nearest(name, public)}")
     return found
+
+
+def _waiting(target: Callable[..., Any]) -> list[str]:
+    """The parameters that have to be given by position."""
+    parameters = inspect.signature(target).parameters.values()
+    return [
+        each.name
+        for each in parameters
+        if each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 def _settable(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import yaml
 
+from xlearn.errors import Problem
+
 
 def conf_folder() -> Path:
     """`conf/` beside the package in a checkout, inside the package when installed from a wheel."""
@@ -22,6 +24,33 @@ def groups(folders: list[Path]) -> list[str]:
     return sorted(found - {"."})
 
 
+def read_text(file: Path) -> str:
+    """The text of a file. Raises `Problem` where it is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Problem(
+            f"{file} is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#04x}). Save it so."
+        ) from error
+
+
 def read_yaml(file: Path) -> dict:
-    """The content of a YAML file; an empty one is an empty mapping."""
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    """The content of a YAML file; an empty one is an empty mapping. Raises `Problem` where it is none."""
+    try:
+        content = yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
+        raise Problem(broken(error, str(file))) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        what = "a list" if isinstance(content, list) else f"{content!r}"
+        raise Problem(f"{file} holds {what}, where a mapping is expected. Write lines such as `key: value`.")
+    return content
+
+
+def broken(error: yaml.YAMLError, file: str | None = None) -> str:
+    """A sentence for what the parser says. `file`: where the error does not know it."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"{file or getattr(mark, 'name', 'A configuration file')}{f', line {mark.line + 1}' if mark else ''}"
+    told = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    return f"{where}: this is no YAML ({told}). Mend the line or the one above it."

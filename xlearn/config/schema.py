@@ -12,7 +12,7 @@ from typing import Any
 class PhaseConfig:
     """One phase. Null means: as at the top of the configuration, or as in its budget."""
 
-    reads: str = "target"  # source | target
+    reads: str | None = None  # source | target; null: source in pretrain, target in transfer
     trainable: Any = None  # null: everything
     objective: Any = None
     penalties: dict[str, Any] = field(default_factory=dict)
@@ -33,13 +33,15 @@ class ChainConfig:
 
     start: Any = None  # pretrain: a component that brings weights
     carry: bool = True  # transfer: whether anything is copied from the source
-    needs_head: bool = False  # transfer: whether the source's head must fit the target
     phases: dict[str, PhaseConfig] = field(default_factory=dict)
 
 
 @dataclass
 class StageBudget:
-    """How long the phases of a chain last, and which weights they keep: last | best_source | best_target."""
+    """How long the phases of a chain last, and which weights they keep: last | best_source | best_target.
+
+    `patience` counts looks at the validation split (there are `evaluations` of them in a phase) without a better score.
+    """
 
     epochs: float | None = None
     steps: int | None = None

@@ -47,6 +47,10 @@ class TorchvisionClassifier(nn.Module):
         self.pixels = Pixels(mean, std, channels=3, size=size)
         extra = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
         self.body = models.get_model(name, weights=None, **extra)
+        if hasattr(self.body, "transform_input"):
+            # googlenet and inception were trained with another normalisation, which torchvision then makes of this one;
+            # with and without weights, because a network may be given those of another later.
+            setattr(self.body, "transform_input", True)  # noqa: B010  (a flag, where the type checker expects modules)
         if weights is not None:
             _load(self.body, name, weights)
         if stem == "small":
@@ -70,12 +74,23 @@ class TorchvisionClassifier(nn.Module):
 
 
 def _statistics(name: str, weights: str | None) -> tuple[list[float], list[float]]:
-    """(mean, standard deviation) that the weights were trained with; for others those of the network's default."""
+    """(mean, standard deviation) of the inputs that the network's default weights were trained with.
+
+    They are the same whatever the weights: what one network learned is carried over into another, built without.
+    """
     from torchvision import models
 
+    def of(which: str) -> tuple[list[float], list[float]]:
+        preset: Any = known[which].transforms()
+        return list(preset.mean), list(preset.std)
+
     known = models.get_model_weights(name)
-    preset: Any = known[weights if weights in known.__members__ else "DEFAULT"].transforms()
-    return list(preset.mean), list(preset.std)
+    if weights in known.__members__ and of(weights) != of("DEFAULT"):
+        raise Problem(
+            f"encoder.image.weights={weights}: these weights of {name} need another normalisation of the inputs than its "
+            "others. Use encoder.image.weights=DEFAULT."
+        )
+    return of("DEFAULT")
 
 
 def _load(body: nn.Module, name: str, weights: str) -> None:
@@ -84,9 +99,6 @@ def _load(body: nn.Module, name: str, weights: str) -> None:
         loaded = read_tensors(file)
     else:
         loaded = _published(name, weights)
-    if hasattr(body, "transform_input"):
-        # googlenet and inception were trained with another normalisation, which torchvision then makes of this one.
-        setattr(body, "transform_input", True)  # noqa: B010  (a flag, where the type checker expects modules)
     own, last = body.state_dict(), f"{_last_layer(body)}."
     # The auxiliary heads of googlenet and inception are not built.
     names = {key: OLD_DENSENET.sub(r"\1\2", key) for key in loaded if not key.startswith(("aux", "AuxLogits"))}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.class_weights import ClassWeights, class_weights
@@ -14,11 +15,14 @@ from xlearn.task import Batch
 class CrossEntropy(nn.Module):
     """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i.
 
-    `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see there.
+    `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see there. Raises `Problem`
+    unless 0 <= s < 1.
     """
 
     def __init__(self, start: Start, *, class_weights: ClassWeights = "none", label_smoothing: float = 0.0) -> None:
         super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise Problem(f"objective.label_smoothing={label_smoothing}: give a share in [0, 1).")
         self.label_smoothing = label_smoothing
         self.weighted = class_weights != "none"
         if self.weighted:

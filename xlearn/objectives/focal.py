@@ -6,20 +6,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.class_weights import ClassWeights, class_weights
 from xlearn.task import Batch
+
+SMALLEST = 1e-7
 
 
 class Focal(nn.Module):
     """`-sum_i w_{y_i} (1 - p_{y_i})^gamma log p_{y_i} / sum_i w_{y_i}` per role (Lin et al., ICCV 2017, eq. 4 and 5).
 
     The paper's alpha is `class_weights`. Soft labels q: `sum_c q_c` over the same expression. gamma 0 is cross-entropy.
+    Raises `Problem` for a gamma below 0.
     """
 
     def __init__(self, start: Start, *, gamma: float, class_weights: ClassWeights = "none") -> None:
         super().__init__()
+        if not gamma >= 0:
+            raise Problem(f"objective.gamma={gamma}: give 0 (cross-entropy) or more.")
         self.gamma = gamma
         for role, counts in start.class_counts.items():
             self.register_buffer(f"weight_{role}", _weights(class_weights, counts))
@@ -32,7 +38,9 @@ class Focal(nn.Module):
             if not q.is_floating_point():
                 q = functional.one_hot(q, log_p.shape[1]).to(log_p.dtype)
             weighted = q * self.get_buffer(f"weight_{role}")
-            terms = weighted * (1 - log_p.exp()) ** self.gamma * log_p
+            # 1 - p without cancellation; at p = 1 a power below 1 has an infinite slope.
+            modulation = (-torch.expm1(log_p)).clamp_min(SMALLEST) ** self.gamma
+            terms = weighted * modulation * log_p
             losses[role] = -terms.sum() / weighted.sum().clamp_min(1e-12)
         return losses
 

@@ -67,7 +67,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines."""
+    """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines.
+
+    `codes`: the digests of the code that computed the results, with their numbers of results.
+    """
 
     row_keys: tuple[str, ...]
     column_keys: tuple[str, ...]
@@ -83,6 +86,7 @@ class Table:
     failures: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
+    codes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def full(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xlearn.config.arguments import config_dir
 from xlearn.config.folders import conf_folder, options
 from xlearn.errors import Problem, nearest
 
@@ -64,14 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     option("--out", type=Path, metavar="FILE", help="write to this file instead of printing")
     option("--run", action="store_true", help="first compute what is missing of the table NAME")
     own = "a folder of your own with table/NAME.yaml"
-    option("--config-dir", "-cd", type=Path, action="append", default=[], metavar="FOLDER", help=own)
+    option("--config-dir", "-cd", action="append", default=[], metavar="FOLDER", help=own)
     return parser
 
 
 def _main(given: argparse.Namespace) -> int:
-    for folder in given.config_dir:
-        if not folder.is_dir():
-            raise Problem(f"--config-dir {folder}: there is no such folder.")
+    given.config_dir = [config_dir("--config-dir", folder) for folder in given.config_dir]
     tables = options("table", [conf_folder(), *given.config_dir])
     sources = _sources(given.words, tables)
     filters = [_filter(each) for each in given.where]
@@ -103,7 +102,12 @@ def _named(given: argparse.Namespace, sources: Sources, file: Path, filters: lis
     status = _run(definition.overrides(sources.overrides), given.config_dir) if given.run else 0
     if status >= 128:  # interrupted: whoever did it wants the prompt back
         return status
-    records, folder, others = runs(definition, sources.overrides, given.config_dir)
+    try:
+        records, folder, others = runs(definition, sources.overrides, given.config_dir)
+    except Problem:
+        if status:  # the sweep has told it
+            return status
+        raise
     if all(record.result is None and record.failure is None for record in records):
         if status:
             return status

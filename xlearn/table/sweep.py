@@ -81,33 +81,30 @@ def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) 
 
 def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], Path]:
     """A record without result for every job that Hydra's sweeper would start, and the folder of the sweep."""
-    from hydra import compose, initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    from xlearn.config.compose import plain, register, sentences
+    from xlearn.config.compose import choices, composed, plain, register, sentences
 
     register(config_dirs)
-    search = [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in config_dirs)}]"] if config_dirs else []
     all_groups = {*groups([conf_folder(), *config_dirs]), "source", "target"}
     parser = OverridesParser.create()
-    jobs, composed = [], {}
-    with sentences(config_dirs), initialize_config_dir(str(conf_folder()), version_base="1.3"):
+    jobs, made = [], {}
+    with sentences(config_dirs):
         parsed = parser.parse_overrides(overrides)
         # Composing takes a sixth of a second: once for every combination of groups, and values are set in the outcome.
         swept = {each.key_or_group for each in parsed if each.is_sweep_override() and each.key_or_group not in all_groups}
         for job in BasicSweeper.split_arguments(parsed, None)[0]:
             values = [each for each in parser.parse_overrides(job) if each.key_or_group in swept]
             fixed = tuple(text for text in job if parser.parse_override(text).key_or_group not in swept)
-            if fixed not in composed:
-                composed[fixed] = compose("train", overrides=[*fixed, *search], return_hydra_config=True)
-            config = composed[fixed]
+            if fixed not in made:
+                made[fixed] = composed(fixed, config_dirs)
+            config = made[fixed]
             for each in values:
                 OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add())
             content = {str(name): plain(config[name]) for name in config if name != "hydra"}
-            choices = {str(name): each for name, each in config.hydra.runtime.choices.items() if "hydra/" not in str(name)}
-            jobs.append(Record(Path(config.hydra.sweep.dir), content, choices))
+            jobs.append(Record(Path(config.hydra.sweep.dir), content, choices(config.hydra)))
     return jobs, jobs[0].folder
 
 

@@ -1,5 +1,6 @@
 """Records into cells: by row and column, over seeds, tested and corrected."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,12 +46,15 @@ def tabulate(
         baselines=tuple(sorted({result["baseline"]["name"] for result in done})),
         replicates=tuple((key, _sorted({str(each) for each in values})) for key, values in seen.items() if values),
         differing=differing(records, without=(*rows, *columns, *REPLICATES)), failures=tuple(failures),
+        codes=Counter(str(result.get("code", "unknown")) for result in done),
     )  # fmt: skip
 
 
 def _metric(records: Sequence[Record], metric: str | None) -> tuple[str, bool]:
     """(name, whether more is better)."""
-    configured = sorted({record.config["metric"] for record in records})
+    # A failed run may have failed for its metric.
+    finished = [record for record in records if record.result is not None]
+    configured = sorted({record.config["metric"] for record in finished or records})
     if metric is None and len(configured) > 1:
         raise Problem(f"The runs were made for different metrics ({', '.join(configured)}). Choose one with --metric.")
     name = metric or configured[0]

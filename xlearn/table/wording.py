@@ -59,7 +59,18 @@ def sentences(table: Table) -> list[str]:
     if table.differing:
         listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
         found.append(f"The runs also differ in what is neither row, column nor seed: {listed}.")
-    return [*found, *_failures(table), *table.notes]
+    return [*found, *_codes(table), *_failures(table), *table.notes]
+
+
+def _codes(table: Table) -> list[str]:
+    """A sentence where results of different code stand side by side, or none."""
+    if len(table.codes) < 2:
+        return []
+    listed = ", ".join(f"{code} ({count} run(s))" for code, count in table.codes.items())
+    return [
+        f"The results were computed by {len(table.codes)} versions of the code: {listed}. Differences may stem from that; "
+        "repeat the older ones."
+    ]
 
 
 def _failures(table: Table) -> list[str]:

@@ -27,6 +27,7 @@ def hf_images(
 
     `image` and `label` name the columns. Splits named train, validation and test are kept as such; in a folder of
     Parquet the name of the file or its folder tells the split, as in `test-00000.parquet` or `test/0000.parquet`.
+    Raises `Problem` where one of several splits has another name: it must not become training silently.
     """
     import datasets
 
@@ -35,6 +36,7 @@ def hf_images(
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     found = _load(name, config)
     splits = dict(found) if isinstance(found, dict) else {"train": found}
+    _check_splits(name, list(splits))
     features = next(iter(splits.values())).features
     for key, column in (("image", image), ("label", label)):
         if column not in features:
@@ -66,6 +68,15 @@ def hf_images(
     return decode(read, classes, Decoding(name, size, channels, skip_bad), stamp)
 
 
+def _check_splits(name: str, splits: list[str]) -> None:
+    unknown = [split for split in splits if split.lower() not in SPLITS]
+    if unknown and len(splits) > 1:
+        raise Problem(
+            f"name={name}: its split {unknown[0]!r} could be for training or for testing. Known: {', '.join(SPLITS)}. Rename "
+            "or remove it with `datasets`, use save_to_disk('FOLDER'), and set name=FOLDER."
+        )
+
+
 def _load(name: str, config: str | None) -> Any:
     import datasets
 
@@ -76,11 +87,7 @@ def _load(name: str, config: str | None) -> Any:
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         if not files:
             raise Problem(f"name={name}: no .parquet file below it. For class folders of images use image_folder.")
-        by_split: dict[str, list[str]] = {}
-        for file in files:
-            # test-00000-of-00001.parquet, or test/0000.parquet as the hub converts
-            words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != path else "")
-            by_split.setdefault(next((word for word in words if word in SPLITS), "train"), []).append(str(file))
+        by_split = _by_split(files, path)
         try:
             return datasets.load_dataset("parquet", data_files=by_split, cache_dir=cache)
         except Exception as error:  # the reader raises many kinds for damaged and for unequal files
@@ -92,6 +99,24 @@ def _load(name: str, config: str | None) -> Any:
             f"name={name}: no such file or folder here, and not to be had from the hub ({_reason(error)}). On a machine that "
             f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
         ) from error
+
+
+def _by_split(files: list[Path], path: Path) -> dict[str, list[str]]:
+    """The files of each split. Where no name tells one, all are for training."""
+    found: dict[str, list[str]] = {}
+    untold = []
+    for file in files:
+        # test-00000-of-00001.parquet, or test/0000.parquet as the hub converts
+        words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != path else "")
+        split = next((word for word in words if word in SPLITS), None)
+        untold += [] if split else [file]
+        found.setdefault(split or "train", []).append(str(file))
+    if untold and len(untold) < len(files):
+        raise Problem(
+            f"name={path}: the name of {untold[0]} tells no split, but those of others do. Known: {', '.join(SPLITS)}. "
+            "Rename it, as in test-00000.parquet or test/0000.parquet, or remove it."
+        )
+    return found
 
 
 def _reason(error: Exception) -> str:

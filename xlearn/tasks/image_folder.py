@@ -14,6 +14,9 @@ def image_folder(*, folder: str, size: int = 32, channels: int = 3, skip_bad: bo
 
     Images become `channels` x `size` x `size`. A file that is no image stops with its name, unless `skip_bad`. Two
     folders with the same class names have the same label space. Hidden files and folders are left out.
+
+    The task's name is that of its configuration's file. For two folders at once, as in `source=[cats,birds]`, write a
+    YAML for each (`task/cats.yaml`, `task/birds.yaml`) into a folder of your own, and give it by `--config-dir`.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():

@@ -1,0 +1,74 @@
+"""What must not happen silently: leaks, random weights called copied, stale or foreign results."""
+
+import json
+from pathlib import Path
+
+import pytest
+from runs import only, results
+
+from xlearn.train import main
+
+
+def test_a_folder_of_another_run_is_left_alone(toy, capsys):
+    assert main([*toy, "hydra.run.dir=mine"]) == 0
+    before = Path("mine/result.json").read_text(encoding="utf-8")
+    assert main([*toy, "hydra.run.dir=mine", "seed=1"]) == 1
+    assert "mine holds the result of another configuration" in capsys.readouterr().err
+    assert Path("mine/result.json").read_text(encoding="utf-8") == before
+    assert not Path("mine/error.txt").exists()
+
+
+@pytest.mark.parametrize("option", ["target.test=0.5", "target.folds=3", "target.val=0.4 target.shots=null"])
+def test_a_source_must_not_see_what_the_target_is_measured_on(toy, capsys, option):
+    assert main([*toy, "source=dim", *option.split()]) == 1
+    assert "source dim and the target are the same data, and the source uses" in capsys.readouterr().err
+    assert main([*toy, "source=dim", "target.classes=[0,1]"]) == 0
+
+
+def test_weights_of_an_earlier_run_with_other_splits_are_refused(toy, capsys):
+    main([*toy, "experiment=first"])
+    [folder] = results(Path("outputs/first"))
+    assert main([*toy, "pretrain=checkpoint", f"pretrain.start.path={folder}", "source=none", "seed=1"]) == 1
+    assert "was made of the same data as the target, with other splits" in capsys.readouterr().err
+
+
+def test_random_weights_are_never_reported_as_copied(toy, capsys):
+    main([*toy, "experiment=first"])
+    [folder] = results(Path("outputs/first"))
+    words = [*toy, "experiment=second", "source=none", "pretrain=checkpoint", f"pretrain.start.path={folder}"]
+    assert main([*words, "target.classes=[0,1]"]) == 0
+    report = json.loads(next(Path("outputs/second").rglob("transfer.json")).read_text(encoding="utf-8"))
+    assert all(name.startswith("head.") for name in report["fresh"])
+    assert len(report["fresh"]) == 2
+    assert main([*words, "target.classes=[0,1]", "transfer=source_only"]) == 1
+    assert "it would stay random" in capsys.readouterr().err
+
+
+def test_what_is_neither_copied_nor_trained_is_refused(toy, capsys):
+    assert main([*toy, "sharing=layers", "sharing.first=1", "transfer=linear_probe"]) == 1
+    assert "sharing=layers does not copy encoder.image.blocks.1.0.weight and others" in capsys.readouterr().err
+
+
+def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
+    from xlearn import stamps
+
+    main(toy)
+    monkeypatch.setattr(stamps, "code_digest", lambda: "another")
+    assert main(toy) == 0
+    told = capsys.readouterr()
+    assert "is of other code or other files; it is computed again" in told.err
+    assert "already done" not in told.out
+
+
+def test_force_keeps_the_earlier_result_until_there_is_a_new_one(toy):
+    main(toy)
+    folder, _ = only()
+    assert main([*toy, "force=true", "device=cuda:9"]) == 1
+    assert (folder / "result.json").is_file()
+
+
+def test_a_forced_sweep_computes_each_phase_once(toy):
+    assert main([*toy, "-m", "force=true", "transfer=scratch,linear_probe,lp_ft"]) == 0
+    phases = [phase for result in results().values() for phase in (*result["phases"], *result["baseline"]["phases"])]
+    keys = [phase["key"] for phase in phases if not phase["cached"]]
+    assert len(keys) == len(set(keys)) == 4  # source, scratch, probe, and the second phase of lp_ft
