@@ -46,7 +46,7 @@ def test_a_task_that_cannot_be_loaded_hides_no_other(toy, capsys):
     [
         ("budget.pretrain.steps=5", "budget.pretrain: epochs=2.0 and steps=5 set. Set exactly one"),
         ("budget.pretrain.epochs=-1", "pretrain.phases.pretrain.epochs=-1.0: give more than 0"),
-        ("budget.transfer.epochs=null", "budget.transfer: neither epochs nor steps set"),
+        ("budget.transfer.steps=null", "budget.transfer: neither epochs nor steps set"),
     ],
 )
 def test_the_budget_is_checked_as_it_is_configured(override, sentence, toy, capsys):

@@ -1,0 +1,43 @@
+"""A toy phase, and solving it."""
+
+from functools import partial
+
+import torch
+import toys
+
+from xlearn import phases
+from xlearn.balance.equal import equal
+from xlearn.cache import weights_digest
+from xlearn.network import tensors
+from xlearn.objectives.cross_entropy import CrossEntropy
+from xlearn.phase import Phase
+from xlearn.prepare import TaskSource, prepare
+from xlearn.schedules.constant import constant
+from xlearn.task import ImageSpec
+from xlearn.task_options import TaskOptions
+
+
+def task(**options):
+    source = TaskSource("blobs", "target", toys.blobs, {}, TaskOptions(**options))
+    return prepare(source, ImageSpec(1, 6, 6), 0)
+
+
+def phase(**values):
+    defaults = {
+        "name": "learn", "position": 0, "reads": "target", "trainable": None, "objectives": (partial(CrossEntropy),),
+        "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
+        "schedule": partial(constant), "augment": (), "batch_size": 16, "balanced": False, "epochs": None, "steps": 40,
+        "patience": None, "stop_below": None, "keep": "last",
+    }  # fmt: skip
+    made = {**defaults, **values}
+    return Phase(**made, document={"values": repr(sorted(made.items(), key=str))})
+
+
+def solve(folder, which, *, given=None, network=None, **options):
+    given = given or task()
+    network = network or toys.network(given.train)
+    lines = []
+    setting = toys.setting(folder, report=lines.append, **options)
+    incoming = weights_digest(tensors(network))
+    entry = phases.solve(network, which, {"source": {}, "target": {"target": given}}, frozenset(), incoming, setting)
+    return network, entry, lines
