@@ -48,6 +48,7 @@ def test_light_commands_import_nothing_heavy(words, forbidden):
         (["a=1", "--info", "searchpath"], ["--info", "searchpath", "a=1"]),
         (["--info", "a=1"], ["--info", "all", "a=1"]),
         (["a=1", "--cfg"], ["--cfg", "a=1"]),
+        (["-cd", "/x", "a=1", "-cd=/y", "-cd", "/z"], ["-cd", "/z", "a=1", "hydra.searchpath=['file:///x','file:///y']"]),
     ],
 )
 def test_flags_may_stand_anywhere(words, expected):
@@ -145,3 +146,19 @@ def test_show_tells_what_is_wrong(words, sentence, working_directory, capsys):
     (working_directory / "task" / "latin.yaml").write_bytes(b"# \xff\n")
     assert main(words) == 1
     assert capsys.readouterr().err.startswith(sentence)
+
+
+def test_several_folders_of_configuration(working_directory, capsys):
+    from xlearn.train import main
+
+    words = ["--cfg", "job"]
+    for name in ("one", "two"):
+        (working_directory / name / "transfer").mkdir(parents=True)
+        (working_directory / name / "transfer" / f"of_{name}.yaml").write_text("# Mine\ncarry: false\n")
+        words += ["--config-dir", name]
+    for name in ("one", "two"):
+        assert main([*words, f"transfer=of_{name}"]) == 0
+        assert "carry: false" in capsys.readouterr().out
+    (working_directory / "two" / "transfer" / "finetune.yaml").write_text("# Never found\ncarry: false\n")
+    assert main([*words, "transfer=finetune"]) == 1
+    assert "error: two/transfer/finetune.yaml: transfer=finetune is there already, in" in capsys.readouterr().err

@@ -71,3 +71,14 @@ def test_a_target_that_waits_for_more_than_it_gets(path, passed, sentence):
 def test_a_target_without_a_signature_is_told():
     with pytest.raises(Problem, match=r"target\._target_=builtins\.dict: .* has no signature"):
         component({"_target_": "builtins.dict"}, "target")
+
+
+def test_widths_of_the_mean():
+    def mean(width):
+        return component({"_target_": "xlearn.fusion.mean.Mean", "width": width}, "fusion")({"image": 5})
+
+    assert (mean(None).width, mean(1).width, mean(7).width) == (5, 1, 7)
+    assert not mean(None).project and mean(7).project["image"].out_features == 7
+    for width in (0, -3):
+        with pytest.raises(Problem, match=f"fusion.width={width}: give 1 or more, or null"):
+            mean(width)

@@ -46,6 +46,19 @@ def test_saved_splits(tmp_path):
     assert numpy.array_equal(found.inputs["image"][6].permute(1, 2, 0).numpy(), pixels(50))
 
 
+@pytest.mark.parametrize("split", ["eval", "holdout", "test_clean"])
+def test_a_split_of_an_unknown_name_does_not_become_training(tmp_path, split):
+    datasets.DatasetDict({"train": table(6), split: table(4)}).save_to_disk(tmp_path / "set")
+    with pytest.raises(Problem, match=f"its split '{split}' could be for training or for testing. Known: train,.* test"):
+        hf_images(name=str(tmp_path / "set"), size=8)
+    datasets.DatasetDict({split: table(4)}).save_to_disk(tmp_path / "alone")
+    assert hf_images(name=str(tmp_path / "alone"), size=8).official is None
+    for name in ("train-0.parquet", f"{split}-0.parquet"):
+        table(6).to_parquet(tmp_path / name)
+    with pytest.raises(Problem, match=f"the name of .*{split}-0.parquet tells no split, but those of others do"):
+        hf_images(name=str(tmp_path), size=8)
+
+
 @pytest.mark.parametrize(
     ("labels", "kind", "classes", "positions"),
     [

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from xlearn.balance.equal import equal
 from xlearn.batches import Batches
+from xlearn.errors import Problem
 from xlearn.objectives import Start
 from xlearn.objectives.class_weights import class_weights
 from xlearn.objectives.cross_entropy import CrossEntropy
@@ -84,6 +85,24 @@ def test_focal_loss_by_hand_and_without_focus():
         assert Focal(start(), gamma=0.0, class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(
             plain.item()
         )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 1.0, 2.0])
+def test_focal_loss_has_a_gradient_where_p_rounds_to_one(gamma):
+    network = Fixed([[200.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
+    loss = Focal(start(), gamma=gamma)(network, batch([0, 2]))["a"]
+    loss.backward()
+    assert network.logits.grad.isfinite().all() and network.logits.grad[0].abs().max() < 1e-3
+    p = torch.tensor(network.logits.tolist()[1], dtype=torch.float64).softmax(0)[2]
+    assert loss.item() == pytest.approx((-((1 - p) ** gamma) * p.log() / 2).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 2.0, math.nan])
+def test_arguments_out_of_range_are_refused(share):
+    with pytest.raises(Problem, match=r"objective.label_smoothing=.*: give a share in \[0, 1\)"):
+        CrossEntropy(start(), label_smoothing=share)
+    with pytest.raises(Problem, match=r"objective.gamma=-0.5: give 0 \(cross-entropy\) or more"):
+        Focal(start(), gamma=-0.5)
 
 
 def test_focal_loss_agrees_with_torchvision():

@@ -216,3 +216,29 @@ def test_only_failures_make_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
         fail(tmp_path / f"{transfer}{shots}", document(transfer, shots, 0, 0, 0))
     assert command.main([str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("| X ") == 4
+
+
+def test_the_metric_of_a_failed_run_is_not_asked_for(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = document("lp_ft", 1, 9, 0.5, 0.5, metric="f1")
+    fail(results / "typo", content, "metric=f1: Known: accuracy, nll.")
+    assert command.main([str(results)]) == 0
+    said = capsys.readouterr().out
+    assert "Metric: accuracy" in said and "metric=f1: Known: accuracy, nll." in said
+
+
+def test_a_failed_run_without_a_choice_is_no_obstacle(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = document("lp_ft", 1, 9, 0, 0)
+    fail(results / "none", {**content, "choices": {"target": "optdigits"}}, "transfer: choose one option")
+    assert command.main([str(results)]) == 0
+    said = capsys.readouterr().out
+    assert "| unset" in said and "transfer: choose one option" in said
+
+
+def test_results_of_different_code_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, code in enumerate(["old", "new", "new"]):
+        write(tmp_path / str(seed), {**document("lp_ft", 5, seed, 0.7, 0.6), "code": code})
+    assert command.main([str(tmp_path)]) == 0
+    assert "computed by 2 versions of the code: old (1 run(s)), new (2 run(s))." in capsys.readouterr().out
+    write(tmp_path / "0", {**document("lp_ft", 5, 0, 0.7, 0.6), "code": "new"})
+    assert command.main([str(tmp_path)]) == 0
+    assert "versions of the code" not in capsys.readouterr().out

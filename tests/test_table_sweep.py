@@ -157,3 +157,12 @@ def test_a_wrong_override_names_the_nearest_key(work: Path, capsys: pytest.Captu
     for word, nearest in (("target.shot=1,2", "'shots'"), ("transfer=finetun", "'finetune'")):
         assert command.main(["digits", word]) == 1
         assert nearest in capsys.readouterr().err
+
+
+def test_what_cannot_be_composed_is_told_once(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["digits", "--run", "transfer="]) == 1
+    assert capsys.readouterr().err.count("error:") == 1
+    assert command.main(["digits", "transfer="]) == 1
+    assert capsys.readouterr().err.count("error:") == 1
+    assert command.main(["digits", "regularizer=[l1,l2]"]) == 1
+    assert "regularizer: choose one option" in capsys.readouterr().err

@@ -49,9 +49,21 @@ def split(words: Sequence[str]) -> tuple[list[Flag], list[str]]:
 
 
 def flags_first(words: Sequence[str]) -> list[str]:
-    """Hydra takes its flags first or last only; put them first, each with its value."""
+    """Hydra takes its flags first or last only; put them first, each with its value.
+
+    It takes one `--config-dir` only, the last; the others become its search path.
+    """
     flags, overrides = split(words)
-    return [*(word for flag in flags for word in flag.words), *overrides]
+    *others, _ = [flag for flag in flags if flag.name in CONFIG_DIR and flag.value] or [None]
+    more = [searchpath([Path(flag.value).expanduser() for flag in others if flag and flag.value])] if others else []
+    return [*(word for flag in flags if flag not in others for word in flag.words), *overrides, *more]
+
+
+def searchpath(folders: Sequence[Path]) -> str:
+    """The override by which Hydra looks into `folders` too."""
+    places = [str(folder.resolve()).replace("'", "\\'") for folder in folders]
+    quoted = [f"'file://{place}'" for place in places]
+    return f"hydra.searchpath=[{','.join(quoted)}]"
 
 
 def config_dirs(words: Sequence[str]) -> list[Path]:

@@ -17,6 +17,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from xlearn.config.arguments import searchpath
 from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
 from xlearn.config.schema import NOT_IDENTITY, TrainConfig
 from xlearn.errors import Problem, Problems, nearest
@@ -34,12 +35,13 @@ def register(config_dirs: list[Path]) -> None:
 
     In plain Hydra `source=mnist5k` would replace the node by a string. As options under the package `source.<name>`
     one or several can be chosen: `source=mnist5k`, `source=[mnist5k,fashion_mnist]`, `source=none`.
-    Raises `Problems` for every task that cannot be read or has a name that cannot be chosen.
+    Raises `Problems` for every task that cannot be read or has a name that cannot be chosen, and for every option that
+    another of the same name would hide.
     """
     store = ConfigStore.instance()
     store.store(name="schema", node=TrainConfig)
     store.store(group="source", name="none", node={}, package="source")
-    problems: list[str] = []
+    problems = _hidden([conf_folder(), *config_dirs])
     for name, file in options("task", [conf_folder(), *config_dirs]).items():
         if name in RESERVED or "." in name:
             why = "a dot separates keys" if "." in name else f"{name!r} has a meaning of its own"
@@ -58,14 +60,25 @@ def register(config_dirs: list[Path]) -> None:
     OmegaConf.register_new_resolver("digest", lambda _root_: digest(identity(_root_)), replace=True)
 
 
+def _hidden(folders: list[Path]) -> list[str]:
+    """A sentence for every option that Hydra would not find: it takes the first of a name. Tasks and tables are ours."""
+    problems = []
+    for group in groups(folders[1:]):
+        given: dict[str, Path] = {}
+        for folder in folders if group not in ("task", "table") else []:
+            for name, file in options(group, [folder]).items():
+                if (first := given.setdefault(name, file)).resolve() != file.resolve():
+                    problems.append(f"{file}: {group}={name} is there already, in {first}. Give the file another name.")
+    return problems
+
+
 def composed(overrides: Sequence[str], config_dirs: list[Path]) -> DictConfig:
     """The configuration that `xlearn train` would compose, with Hydra's own part. Call `register` before.
 
     Raises `Problem` for what cannot be composed, and where a group lacks its one option (see `check_choices`).
     """
     GlobalHydra.instance().clear()
-    quoted = [f"'file://{folder.resolve()}'" for folder in config_dirs]
-    search = [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
+    search = [searchpath(config_dirs)] if config_dirs else []
     with sentences(config_dirs), initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("train", overrides=[*overrides, *search], return_hydra_config=True)
     HydraConfig.instance().set_config(config)

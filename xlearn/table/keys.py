@@ -62,7 +62,9 @@ def labels(records: Sequence[Record], keys: Sequence[str]) -> list[str]:
     """
     columns = []
     for key in keys:
-        values = [value(record, key) for record in records]
+        # A run that failed because it chose no option, or several, has none.
+        chosen = key not in ("source", "augment") and any(key in record.choices for record in records)
+        values = [None if chosen and key not in record.choices else value(record, key) for record in records]
         if all(each is None for each in values):
             raise Problem(f"{key}: no run has such a key. {nearest(key, known(records))}")
         columns.append([UNSET if each is None else each for each in values])
