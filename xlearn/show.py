@@ -2,12 +2,12 @@
 
 import ast
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
 from xlearn.errors import Problem, nearest
+from xlearn.stamps import module_file
 
 # `source` and `target` are made of the tasks.
 TASK_GROUPS = ("source", "target")
@@ -78,7 +78,7 @@ def first_comment(file: Path) -> str:
 def docstring(target: str) -> str:
     """The docstring of `package.module.name`, indented; from the source text, so that nothing is imported."""
     module, _, name = target.rpartition(".")
-    file = _source(module)
+    file = module_file(module)
     if file is None:
         return f"    (see the documentation of {module.split('.')[0]})"
     tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -87,17 +87,6 @@ def docstring(target: str) -> str:
             text = ast.get_docstring(node) or "(no docstring)"
             return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
     return f"    (see the documentation of {module.split('.')[0]})"
-
-
-def _source(module: str) -> Path | None:
-    """The file of a module. `find_spec` of a dotted name would import the packages above it, so they are walked here."""
-    top, *below = module.split(".")
-    spec = find_spec(top)
-    if spec is None or not spec.origin:
-        return None
-    path = Path(spec.origin).parent.joinpath(*below)
-    found = [path.with_suffix(".py"), path / "__init__.py"] if below else [Path(spec.origin)]
-    return next((file for file in found if file.is_file()), None)
 
 
 def _targets(node: object) -> list[str]:
