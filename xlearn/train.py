@@ -59,6 +59,8 @@ def main(arguments: list[str]) -> int:
     except Interrupted as interrupted:
         print(f"{interrupted}; the same command goes on from there.", file=sys.stderr)
         return 128 + interrupted.signal
+    except BrokenPipeError:  # the reader of our output went away; the command line sees to it
+        raise
     except OSError as error:
         told = f"{error.filename or 'output'}: {error.strerror or error}"
         print(f"error: {told}. Start in a folder that can be written, or set hydra.run.dir (hydra.sweep.dir).", file=sys.stderr)
