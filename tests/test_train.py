@@ -107,11 +107,31 @@ def test_a_failing_job_does_not_stop_the_others(toy, capsys):
     assert "Traceback" not in told.err
 
 
-def test_a_mended_run_loses_its_error(toy):
-    assert main([*toy, "target.val=1.5"]) == 1
+def test_wrong_words_leave_nothing_behind(toy, capsys):
+    assert main([*toy, "target.val=1.5", "batch_size=0"]) == 1
+    assert not list(Path("outputs").rglob("*.*"))
+    told = capsys.readouterr().err
+    assert "target.val=1.5" in told
+    assert "batch_size=0" in told
+    assert main([*toy, "-m", "target.val=1.5,0.2"]) == 1  # in a sweep the job keeps its place
+    assert [file.name for file in Path("outputs").rglob("*.txt")] == ["error.txt"]
+
+
+def test_a_mended_run_loses_its_error(toy, monkeypatch):
+    import toys
+
+    blobs = toys.blobs
+    monkeypatch.setattr(toys, "blobs", lambda *, shift=1.0: blobs(per_class=5, shift=shift))
+    assert main([*toy, "target.shift=61.0"]) == 1
     [error] = Path("outputs").rglob("error.txt")
-    assert "target.val=1.5" in error.read_text(encoding="utf-8")
-    assert not list(Path("outputs").rglob("result.json"))
+    assert "target.shots=5: class 'c0' has 3 training examples" in error.read_text(encoding="utf-8")
+    monkeypatch.setattr(toys, "blobs", blobs)
+    assert main([*toy, "target.shift=61.0"]) == 1  # the data of this process are kept
+    from xlearn import prepare
+
+    monkeypatch.setattr(prepare, "_loaded", {})
+    assert main([*toy, "target.shift=61.0"]) == 0
+    assert not list(Path("outputs").rglob("error.txt"))
 
 
 def test_earlier_results_survive_a_wrong_command(toy):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -16,7 +17,7 @@ from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import check_choices, choices, complete, register, sentences
 from xlearn.config.folders import conf_folder
 from xlearn.config.schema import NOT_IDENTITY
-from xlearn.errors import Interrupted, Problem
+from xlearn.errors import Interrupted, Problem, Problems
 from xlearn.hashing import digest
 from xlearn.stamps import stamp
 from xlearn.storage import write_text
@@ -83,6 +84,11 @@ def job(config: DictConfig) -> None:
         result = earlier if earlier is not None and again else execute(content, folder, multirun)
     except Taken as problem:
         fail(None, str(problem), folder, multirun)
+    except Problems as problem:
+        # Wrong words: nothing was begun. A sweep keeps the place of the job; a slip of the hand needs none.
+        fail(f"{problem}\n" if multirun else None, str(problem), folder, multirun)
+        if not multirun and not any(file.is_file() for file in folder.iterdir()):
+            shutil.rmtree(folder)
     except Problem as problem:
         fail(f"{problem}\n", str(problem), folder, multirun)
     except Exception as error:
