@@ -48,7 +48,7 @@ def network(given: Examples, dropout: float = 0.0, seed: int = 0) -> Network:
 
 
 def batches(given: Examples, batch_size: int = 16, **options: object) -> Batches:
-    return Batches({"target": given}, batch_size=batch_size, seed=3, **options)  # pyrefly: ignore[bad-argument-type]
+    return Batches({"target": given}, batch_size=batch_size, seed=3, **options)
 
 
 def update(objectives: list, rates: dict, lr: float = 0.01) -> Update:
@@ -66,4 +66,4 @@ def setting(folder: Path, **options: object) -> Setting:
         "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "checkpoint_seconds": 1e9,
         "recomputed": None, "network": {}, "report": lines.append,
     }  # fmt: skip
-    return Setting(**{**values, **options})  # pyrefly: ignore[bad-argument-type]
+    return Setting(**{**values, **options})
