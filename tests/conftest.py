@@ -31,3 +31,12 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def toy(tmp_path: Path) -> list[str]:
     """The words of the toy experiment."""
     return toy_folder(tmp_path)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that no other test has filled, and `datasets` quiet."""
+    import datasets
+
+    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()

@@ -7,21 +7,13 @@ import numpy
 import pytest
 import torch
 from PIL import Image
+from toys import pixels
 
 from xlearn.errors import Problem
 from xlearn.tasks import OPEN, TEST
 from xlearn.tasks.hf_images import hf_images
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
-    datasets.disable_progress_bars()
-
-
-def pixels(seed=0, side=8, channels=3):
-    shape = (side, side, 3) if channels == 3 else (side, side)
-    return numpy.random.default_rng(seed).integers(0, 256, shape, dtype=numpy.uint8)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def table(count=6, names=("cat", "dog"), labels=None, kind=None, seed=0):

@@ -60,6 +60,19 @@ def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
     assert "already done" not in told.out
 
 
+def test_a_changed_module_of_the_user_is_noticed_wherever_it_is_used(tmp_path, monkeypatch):
+    from xlearn.stamps import stamp
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.py").write_text("def penalty(network, batches): ...\n")
+    phases = {"finetune": {"penalties": {"mine": {"_target_": "mine.penalty"}}}}
+    config = {"source": {}, "target": {}, "encoder": {}, "pretrain": {}, "transfer": {"phases": phases}}
+    before = stamp(config)
+    assert stamp(config) == before
+    (tmp_path / "mine.py").write_text("def penalty(network, batches): return {}\n")
+    assert stamp(config) != before
+
+
 def test_force_keeps_the_earlier_result_until_there_is_a_new_one(toy):
     main(toy)
     folder, _ = only()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy
 import torch
 
 from xlearn.batches import Batches
@@ -67,3 +68,9 @@ def setting(folder: Path, **options: object) -> Setting:
         "recomputed": None, "network": {}, "report": lines.append,
     }  # fmt: skip
     return Setting(**{**values, **options})
+
+
+def pixels(seed: int = 0, side: int = 8, channels: int = 3) -> numpy.ndarray:
+    """Random pixels as Pillow takes them: `uint8 [side, side, 3]`, or `[side, side]` for grey."""
+    shape = (side, side, 3) if channels == 3 else (side, side)
+    return numpy.random.default_rng(seed).integers(0, 256, shape, dtype=numpy.uint8)

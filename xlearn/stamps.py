@@ -17,11 +17,12 @@ def stamp(config: dict[str, Any]) -> str:
     Cheap, and imports nothing: it decides whether a command has to do anything at all.
     """
     found: list[Any] = [code_digest()]
-    for key in ("source", "target", "encoder", "pretrain"):
+    for name, value in _strings(config):
+        if name == "_target_" and _own(value) and (file := module_file(value.rpartition(".")[0])):
+            found.append(_file(file))
+    for key in ("source", "target", "encoder", "pretrain"):  # where files may be named
         for name, value in _strings(config[key]):
-            if name == "_target_":
-                found += [_file(file) for file in [module_file(value.rpartition(".")[0])] if file and _own(value)]
-            elif Path(value).expanduser().exists():
+            if name != "_target_" and Path(value).expanduser().exists():
                 found += _path(Path(value).expanduser())
     return digest(found)
 

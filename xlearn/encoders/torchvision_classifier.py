@@ -107,7 +107,7 @@ def _load(body: nn.Module, name: str, weights: str) -> None:
     # The versions of modules, by which torch recognises old names; safetensors have none and are as new as ours.
     versions = getattr(loaded, "_metadata", getattr(own, "_metadata", None) if file.suffix == ".safetensors" else None)
     if versions is not None:
-        state._metadata = versions  # pyrefly: ignore
+        state._metadata = versions  # pyrefly: ignore  (torch looks for it on the dictionary)
     missing, extra = [], []
     if not shapes:
         missing, extra = body.load_state_dict(state, strict=False)
