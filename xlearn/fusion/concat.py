@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion.pooling import pool
+from xlearn.fusion.pooling import pool, pool_all
 from xlearn.network import Tokens
 
 
@@ -17,14 +17,10 @@ class Concat(nn.Module):
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         super().__init__()
-        self.modalities = sorted(widths)
         self.widths = dict(widths)
         self.width = sum(widths.values())
 
     def forward(self, tokens: Mapping[str, Tokens]) -> Tensor:
-        if len(self.modalities) == 1:
-            return pool(tokens[self.modalities[0]])[0]
-        pooled = {name: pool(given)[0] for name, given in tokens.items()}
-        like = next(iter(pooled.values()))
-        parts = [pooled.get(name, like.new_zeros(len(like), self.widths[name])) for name in self.modalities]
-        return torch.cat(parts, dim=1)
+        if len(self.widths) == 1:
+            return pool(tokens[next(iter(self.widths))])[0]
+        return torch.cat(list(pool_all(tokens, self.widths)[0].values()), dim=1)

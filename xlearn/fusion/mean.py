@@ -1,44 +1,46 @@
 """The mean of the modalities that are there."""
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xlearn.errors import Problem
-from xlearn.fusion.pooling import pool
+from xlearn.fusion.pooling import average, pool_all
+from xlearn.fusion.projection import projections, stacked
 from xlearn.network import Tokens
 
 
 class Mean(nn.Module):
-    """`sum_m present_m P_m x_m / sum_m present_m`, with x_m the mean token of modality m.
+    """`sum_m present_m y_m / sum_m present_m` with `y_m = P_m x_m`, x_m the mean token of modality m.
 
     P_m is a linear map to `width`, or the identity when `width` is null; then all modalities need the same width.
+    With `unit`, `y_m = sqrt(width) P_m x_m / ||P_m x_m||`: all modalities have one scale, as those have that a
+    contrastive loss aligned (it sees directions only), and entries stay near 1.
+    `sum_m (widths_m + 1) width` parameters, none when `width` is null.
     Raises `Problem` for a width below 1, and for different widths where `width` is null.
     """
 
-    def __init__(self, widths: Mapping[str, int], *, width: int | None = None) -> None:
+    def __init__(self, widths: Mapping[str, int], *, width: int | None = None, unit: bool = False) -> None:
         super().__init__()
         if width is not None and width < 1:
             raise Problem(f"fusion.width={width}: give 1 or more, or null for tokens as they are.")
         if width is None and len(set(widths.values())) > 1:
             listed = ", ".join(f"{name} {size}" for name, size in sorted(widths.items()))
-            raise Problem(f"fusion=mean cannot join tokens of different widths ({listed}). Set fusion.width, e.g. to 64.")
-        self.modalities = sorted(widths)
+            raise Problem(
+                f"fusion.width=null: fusion=mean cannot join tokens of different widths ({listed}). Set fusion.width=64 or so."
+            )
+        self.widths = dict(widths)
         self.width = next(iter(widths.values())) if width is None else width
-        projected = [] if width is None else self.modalities
-        self.project = nn.ModuleDict({name: nn.Linear(widths[name], self.width) for name in projected})
+        self.unit = unit
+        self.project = nn.ModuleDict() if width is None else projections(widths, width)
 
     def forward(self, tokens: Mapping[str, Tokens]) -> Tensor:
-        total, count = None, None
-        for name in self.modalities:
-            if name not in tokens:
-                continue
-            pooled, present = pool(tokens[name])
-            if name in self.project:
-                pooled = self.project[name](pooled)
-            weight = pooled.new_ones(len(pooled), 1) if present is None else present.to(pooled.dtype).unsqueeze(1)
-            total = pooled * weight if total is None else total + pooled * weight
-            count = weight if count is None else count + weight
-        assert total is not None and count is not None
-        return total / torch.clamp_min(count, 1)
+        vectors, present = pool_all(tokens, self.widths)
+        parts = stacked(self.project, vectors) if len(self.project) else torch.stack(list(vectors.values()), dim=1)
+        if self.unit:
+            # Shorter vectors than 1e-6 are left short: their direction is noise and its gradient huge.
+            parts = math.sqrt(self.width) * functional.normalize(parts, dim=2, eps=1e-6)
+        return average(parts, present)
