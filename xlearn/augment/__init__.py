@@ -1,4 +1,4 @@
 """Augmentations of whole batches: `augment(batch, generator) -> Batch`, drawing anew for every example.
 
-They act on the modality `image`, `[batch, channels, height, width]`, values 0..255.
+A batch without the modality that one acts on is returned as it is, the same object.
 """

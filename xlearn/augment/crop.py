@@ -11,6 +11,8 @@ from xlearn.task import Batch
 
 def crop(batch: Batch, generator: torch.Generator, *, padding: int) -> Batch:
     """Pad every side by `padding` black pixels and cut the original size at a uniformly random place."""
+    if "image" not in batch.inputs:
+        return batch
     images = batch.inputs["image"]
     count, _, height, width = images.shape
     most = min(height, width)

@@ -17,6 +17,10 @@ def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     """
     if not alpha > 0:
         raise Problem(f"augment.mixup.alpha={alpha}: give more than 0, e.g. 0.2.")
+    if "image" not in batch.inputs:
+        return batch
+    if others := sorted(batch.inputs.keys() - {"image"}):
+        raise Problem(f"augment=mixup mixes images and labels, but the examples have {' and '.join(others)} too. Leave it out.")
     images, labels = batch.inputs["image"], batch.labels
     # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
     seed = int(torch.randint(2**62, (), generator=generator))

@@ -16,6 +16,8 @@ def rotate(batch: Batch, generator: torch.Generator, *, degrees: float) -> Batch
     """
     if not 0 <= degrees <= 180:
         raise Problem(f"augment.rotate.degrees={degrees}: give 0 to 180.")
+    if "image" not in batch.inputs:
+        return batch
     images = batch.inputs["image"]
     height, width = images.shape[-2:]
     angle = (torch.rand(len(images), generator=generator) * 2 - 1).to(images.device) * torch.pi * degrees / 180

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.errors import Problem
-from xlearn.storage import cache_root, read_tensors, write_tensors
+from xlearn.storage import kept
 from xlearn.tasks import OPEN, TEST, VAL, Raw
 
 SPLITS = {
@@ -42,12 +42,7 @@ def decode(splits: Mapping[str, Iterable[tuple[Any, int]]], classes: list[str], 
     """`splits[name]` yields (path, or `{path, bytes}`; class position). `stamp` identifies the files' content."""
     how.check()
     key = hashlib.blake2b(repr((stamp, classes, how)).encode(), digest_size=16).hexdigest()
-    kept = cache_root() / "data" / f"{key}.safetensors"
-    if kept.is_file():
-        columns = read_tensors(kept)
-    else:
-        columns = _decode(splits, how)
-        write_tensors(kept, columns)
+    columns = kept(key, lambda: _decode(splits, how))
     official = columns["official"] if len(splits) > 1 else None
     notes = {"bad_images": int(columns["bad"])} if how.skip_bad else {}
     return Raw({"image": columns["image"]}, columns["label"], tuple(classes), "labels", official, notes)

@@ -16,4 +16,4 @@ def mnist5k() -> Raw:
     table = numpy.loadtxt(Path(spec.origin).parent / "data/data/mnist_5k.csv.gz", delimiter=",", dtype=numpy.uint8)
     images = torch.from_numpy(table[:, :-1].reshape(-1, 1, 28, 28).copy())
     labels = torch.from_numpy(table[:, -1].astype(numpy.int64))
-    return Raw({"image": images}, labels, tuple("0123456789"), "digits")
+    return Raw({"image": images}, labels, tuple("0123456789"), "digits", origin={"image": ("mnist5k", torch.arange(5000))})

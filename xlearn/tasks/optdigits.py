@@ -19,4 +19,7 @@ def optdigits() -> Raw:
     table = numpy.loadtxt(Path(spec.origin).parent / "datasets/data/digits.csv.gz", delimiter=",")
     grey = torch.from_numpy(table[:, :-1]).reshape(-1, 1, 8, 8)
     images = (grey * (255 / 16)).round().to(torch.uint8)
-    return Raw({"image": images}, torch.from_numpy(table[:, -1]).long(), tuple("0123456789"), "digits")
+    labels = torch.from_numpy(table[:, -1]).long()
+    return Raw(
+        {"image": images}, labels, tuple("0123456789"), "digits", origin={"image": ("optdigits", torch.arange(len(labels)))}
+    )

@@ -1,0 +1,66 @@
+"""A small transformer over tokens."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.columns import Sequences
+from xlearn.encoders.token_numbers import Embedding, need_options, need_text, tokens
+from xlearn.errors import Problem
+from xlearn.network import Tokens
+from xlearn.task import TextSpec
+
+
+class Block(nn.Module):
+    """`x + attention(norm(x))`, then `x + dense(norm(x))`: the pre-norm form (Xiong et al., ICML 2020)."""
+
+    def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.attention_norm = nn.LayerNorm(width)
+        self.projections = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.dense_norm = nn.LayerNorm(width)
+        self.dense = nn.Sequential(nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width))
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        """`x [batch, length, width]`; `seen bool [batch, 1, 1, length]`, True somewhere in every row."""
+        parts = self.projections(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        found = functional.scaled_dot_product_attention(queries, keys, values, seen, dropout)
+        x = x + self._dropped(self.out(found.transpose(1, 2).flatten(2)))
+        return x + self._dropped(self.dense(self.dense_norm(x)))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)
+
+
+class Transformer(nn.Module):
+    """Tokens plus learned positions, pre-norm blocks, a last norm (Vaswani et al., NeurIPS 2017; GELU for ReLU).
+
+    Reads `Sequences` of token numbers `[batch, length]`, gives a token for each, `[batch, length, width]`, and their mask.
+    Padding is neither attended to nor given: its tokens are zeros. `feedforward`: the inner width of the dense part.
+    """
+
+    def __init__(self, spec: TextSpec, *, width: int, layers: int, heads: int, feedforward: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        spec = need_text(spec)
+        need_options(width=width, layers=layers, heads=heads, feedforward=feedforward, dropout=dropout)
+        if width % heads:
+            divisors = ", ".join(str(each) for each in range(1, width + 1) if width % each == 0)
+            raise Problem(f"encoder.text.heads={heads}: width {width} is no multiple of it. Give one of {divisors}.")
+        self.embedding = Embedding(spec.vocabulary, width, 0.03)
+        self.positions = nn.Parameter(torch.empty(spec.length, width).normal_(std=0.02))
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(width, heads, feedforward, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.width = width
+
+    def forward(self, texts: Sequences) -> Tokens:
+        x = self.dropout(self.embedding(texts.values) + self.positions[: texts.values.shape[1]])
+        # Attention over nothing would be NaN: a text of nothing looks at its first place, and is hidden below.
+        seen = torch.cat([texts.mask[:, :1] | ~texts.mask.any(1, keepdim=True), texts.mask[:, 1:]], dim=1)[:, None, None]
+        for block in self.blocks:
+            x = block(x, seen)
+        return tokens(self.norm(x), texts.mask)

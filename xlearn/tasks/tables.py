@@ -1,0 +1,146 @@
+"""Tables of examples: CSV, TSV, JSON lines, Parquet, a folder of these, or what `datasets` keeps."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlearn.errors import Problem, nearest
+from xlearn.storage import cache_root
+from xlearn.tasks.decoding import SPLITS
+from xlearn.tasks.table_files import ENDINGS, Columns, plain, read_file, reason
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file, or one split of a set: `name` for messages, its `split` where a name tells it."""
+
+    name: str
+    split: str | None
+    columns: Columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length: what all `parts` have, one after the other. Paths are relative to `folder`."""
+
+    name: str
+    folder: Path
+    parts: list[Part]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that all parts have, in the order of the first."""
+        return [name for name in self.parts[0].columns if all(name in part.columns for part in self.parts)]
+
+    def column(self, name: str) -> list[Any]:
+        return [value for part in self.parts for value in part.columns[name]]
+
+    def place(self, row: int) -> str:
+        """ "row 3 of train.csv": rows are counted from 1 in each part, without the line of names."""
+        for part in self.parts:
+            if row < len(part):
+                return f"row {row + 1} of {part.name}"
+            row -= len(part)
+        raise IndexError(row)
+
+    def splits(self) -> list[str] | None:
+        """The split of every row, by the names of files or of the set's splits; None where they tell none."""
+        if len({part.split for part in self.parts}) < 2:
+            return None
+        return [part.split or "train" for part in self.parts for _ in range(len(part))]
+
+
+def read_table(name: str) -> Table:
+    """A file, a folder of files (whose names may tell splits), a folder of `save_to_disk`, or a `datasets` name.
+
+    Raises `Problem` for what is not there, empty, damaged, not UTF-8, or of another kind.
+    """
+    path = Path(name).expanduser()
+    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+        import datasets
+
+        return _nonempty(Table(name, path, _set_parts(name, datasets.load_from_disk(str(path)))))
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+        if not files:
+            raise Problem(f"file={name}: no table below this folder. Known endings: {', '.join(ENDINGS)}.")
+        if len({file.suffix.lower() for file in files}) > 1:
+            raise Problem(f"file={name}: tables of several kinds ({files[0].name}, {files[-1].name}). Name one of them.")
+        split_of = _splits_of(files, path)
+        return _nonempty(
+            Table(name, path, [Part(str(file.relative_to(path)), split_of[file], read_file(file)) for file in files])
+        )
+    if path.is_file():
+        return _nonempty(Table(name, path.parent, [Part(path.name, None, read_file(path))]))
+    if path.suffix.lower() in ENDINGS or path.is_absolute():
+        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = nearest(path.name, beside) if beside else f"The folder {path.parent} is not there either."
+        raise Problem(f"file={name}: there is no such file. {hint}")
+    return _nonempty(Table(name, Path(), _hub(name)))
+
+
+def stamp_of(paths: list[Path], contents: list[bytes]) -> str:
+    """What identifies the content of files (by size and time) and of embedded ones (by digest)."""
+    content = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        state = path.stat()
+        content.update(repr((str(path.resolve()), state.st_size, state.st_mtime_ns)).encode())
+    for each in contents:
+        content.update(hashlib.blake2b(each, digest_size=16).digest())
+    return content.hexdigest()
+
+
+def _nonempty(table: Table) -> Table:
+    for part in table.parts:
+        if len(part) == 0:
+            raise Problem(f"file={table.name}: {part.name} holds no row. Remove it, or fill it.")
+    return table
+
+
+def _splits_of(files: list[Path], root: Path) -> dict[Path, str | None]:
+    """As train-00000.parquet, test.csv or test/0000.parquet tell. Either all files tell a split, or none."""
+    found: dict[Path, str | None] = {}
+    for file in files:
+        words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != root else "")
+        found[file] = next((word for word in words if word in SPLITS), None)
+    untold = [file for file, split in found.items() if split is None]
+    if 0 < len(untold) < len(files):
+        raise Problem(
+            f"file={root}: the name of {untold[0]} tells no split, but those of others do. Known: {', '.join(SPLITS)}. "
+            "Rename it, as in test.csv or test-00000.parquet, or remove it."
+        )
+    return found
+
+
+def _set_parts(name: str, found: Any) -> list[Part]:
+    splits = dict(found) if isinstance(found, dict) else {"train": found}
+    unknown = [split for split in splits if split.lower() not in SPLITS]
+    if unknown and len(splits) > 1:
+        raise Problem(
+            f"file={name}: its split {unknown[0]!r} could be for training or for testing. Known: {', '.join(SPLITS)}. Rename "
+            "or remove it with `datasets`, use save_to_disk('FOLDER'), and set file=FOLDER."
+        )
+    return [Part(f"split {split}", split, plain(part.with_format("arrow")[:])) for split, part in splits.items()]
+
+
+def _hub(name: str) -> list[Part]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells every attempt
+    try:
+        found = datasets.load_dataset(name, cache_dir=str(cache_root() / "datasets"))
+    except Exception as error:  # the hub's client raises many kinds, offline and online
+        raise Problem(
+            f"file={name}: no such file or folder here, and not to be had from the hub ({reason(error)}). On a machine that "
+            f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
+        ) from error
+    return _set_parts(name, found)
