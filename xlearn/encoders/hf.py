@@ -1,0 +1,212 @@
+"""Any text encoder of Hugging Face, by its name on the hub or from a folder."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from xlearn.columns import Ragged, Sequences
+from xlearn.encoders.vector import pooled
+from xlearn.errors import Problem
+from xlearn.hashing import digest
+from xlearn.modalities import Pool
+from xlearn.modalities.tokenizer import encode_once
+from xlearn.network import Tokens
+from xlearn.task import TextSpec
+
+
+@dataclass(frozen=True)
+class Published:
+    """Texts as the numbers of the model's own tokeniser, special tokens among them."""
+
+    spec: TextSpec
+    tokenizer: Any
+
+    def __call__(self, pool: Pool) -> tuple[Ragged, dict[str, Any]]:
+        return encode_once(pool, self.tokenizer, self.spec)
+
+
+class HuggingFaceText(nn.Module):
+    """The encoder that `transformers.AutoModel` makes of `name`, a name on the hub or a folder of `save_pretrained`.
+
+    `weights`: `published`, or null for the same network with random weights. `length`: at most so many tokens of a
+    text, special ones among them. `pool`: `mean` over the tokens of the text, `cls` (the first token), `none` (the
+    sequence). Of a network with a decoder only the encoder is taken; a pooler is left out. Needs the extra `hf`.
+    Code that a model brings with it is never run.
+    """
+
+    def __init__(
+        self,
+        spec: TextSpec,
+        *,
+        name: str,
+        weights: Literal["published"] | None = "published",
+        length: int = 256,
+        pool: Literal["mean", "cls", "none"] = "mean",
+    ) -> None:
+        super().__init__()
+        self.pool = pool
+        self.model = model(name, "text", weights == "published")
+        config: Any = self.model.config
+        self.width = int(config.hidden_size)
+        if spec.vocabulary > config.vocab_size:
+            raise Problem(
+                f"encoder.text.name={name}: it knows {config.vocab_size} tokens, the texts have {spec.vocabulary}. "
+                "Bring its own tokeniser into its folder (tokenizer.save_pretrained)."
+            )
+        self._try(name, length)
+
+    @torch.no_grad()
+    def _try(self, name: str, length: int) -> None:
+        """One text of the full length through the network: what cannot work is told before anything is trained."""
+        training = self.training
+        config: Any = self.model.config
+        # Some count positions by what is no padding.
+        number = 0 if config.pad_token_id == 1 else 1
+        try:
+            self.eval()(Sequences(torch.full((1, length), number), torch.ones(1, length, dtype=torch.bool)))
+        except Exception as error:  # the models raise many kinds
+            most = getattr(config, "max_position_embeddings", None)
+            fix = f"It has {most} positions: set encoder.text.length lower." if most else "Choose another text encoder."
+            raise Problem(
+                f"encoder.text.length={length}: {name} cannot read so many tokens ({reason(error)}). {fix}"
+            ) from error
+        self.train(training)
+
+    @staticmethod
+    def format(pools: Sequence[Pool], options: Mapping[str, Any], *, name: str, length: int = 256, **others: Any) -> Published:
+        """The model's own tokeniser, whatever the modality's own settings are."""
+        if length < 3:
+            raise Problem(f"encoder.text.length={length}: give 3 or more tokens, special ones among them.")
+        found = pretrained("AutoTokenizer", name, "text")
+        backend = getattr(found, "backend_tokenizer", None)
+        if backend is None:
+            raise Problem(
+                f"encoder.text.name={name}: its tokeniser has no fast form (tokenizer.json). Save one with "
+                "AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained('FOLDER'), and set name=FOLDER."
+            )
+        identity = digest(backend.to_str())
+        return Published(TextSpec(len(found), length, f"hugging face {identity}"), backend)
+
+    def forward(self, texts: Sequences) -> Tokens:
+        numbers, mask = texts
+        # An example without any token looks at its padding: attention to nothing is not a number.
+        seen = mask | ~mask.any(1, keepdim=True)
+        values = self.model(input_ids=numbers.long(), attention_mask=seen.long()).last_hidden_state
+        return pooled(values, mask, self.pool)
+
+
+def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module:
+    """The network `name` without its pooler, its blocks in a list named `layers`. `settings` replace its configuration's.
+
+    Raises `Problem` where it is not to be had, or where some of its parameters are not among the published ones.
+    """
+    config = pretrained("AutoConfig", name, modality)
+    for key, value in settings.items():
+        if hasattr(config, key):
+            setattr(config, key, value)
+    if weights:
+        loading = {"config": config, "dtype": torch.float32, "weights_only": True, "output_loading_info": True}
+        made, report = pretrained("AutoModel", name, modality, **loading)
+    else:
+        import transformers
+
+        with _quiet(), _told(name, modality):
+            made, report = transformers.AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False), {}
+    if config.is_encoder_decoder:
+        made = made.get_encoder()
+    if getattr(made, "pooler", None) is not None:
+        made.pooler = None  # no token goes through it
+    own = set(made.state_dict())
+    if missing := sorted(own & {key.removeprefix("encoder.") if config.is_encoder_decoder else key
+                                for key in report.get("missing_keys", ())}):  # fmt: skip
+        raise Problem(
+            f"encoder.{modality}.name={name}: its file of weights lacks {len(missing)} parameters of its network, such as "
+            f"{missing[0]}. Choose a model that was saved whole, or weights=null."
+        )
+    _name_stack(made)
+    return made.train()
+
+
+def _name_stack(made: nn.Module) -> None:
+    """Make the list of blocks known as `layers` to who looks for them; the parameters keep their published names."""
+    count = getattr(made.config, "num_hidden_layers", None)
+    for parent in made.modules():
+        for child in parent.children():
+            if isinstance(child, nn.ModuleList) and len(child) == count and not hasattr(parent, "layers"):
+                # Past `nn.Module`, which would register it, and so its parameters, a second time.
+                vars(parent)["layers"] = child
+                return
+
+
+def pretrained(kind: str, name: str, modality: str, **arguments: Any) -> Any:
+    """`transformers.<kind>.from_pretrained(name)`: from its folder or cache, otherwise from the hub if that answers."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise Problem(
+            f"encoder.{modality}: Hugging Face models need transformers, which is not installed. Run "
+            "`pip install 'xlearn[hf]'`."
+        ) from error
+    load: Callable[..., Any] = getattr(transformers, kind).from_pretrained
+    folder = Path(name).expanduser()
+    with _quiet():
+        if folder.is_dir():
+            with _told(name, modality):
+                return load(str(folder), local_files_only=True, trust_remote_code=False, **arguments)
+        try:
+            return load(name, local_files_only=True, trust_remote_code=False, **arguments)
+        except Exception:  # many kinds; all of them mean that it is not here as a whole
+            with _told(name, modality):
+                _need_hub(name)
+                return load(name, trust_remote_code=False, **arguments)
+
+
+def _need_hub(name: str) -> None:
+    """One short question to the hub. The loader itself asks six times, and waits 23 seconds, where there is none."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("HF_HUB_OFFLINE is set")
+    get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=5)
+
+
+@contextmanager
+def _told(name: str, modality: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # transformers and the hub's client raise many kinds
+        raise Problem(
+            f"encoder.{modality}.name={name}: no such folder here, or not a whole one, and not to be had from the hub "
+            f"({reason(error)}). On a machine that reaches it run save_pretrained('FOLDER') of its model and its tokeniser or "
+            "feature extractor, bring FOLDER, and set name=FOLDER."
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars and without what the libraries tell of every attempt; settings of others are restored."""
+    from transformers.utils import logging as told
+
+    hub = logging.getLogger("huggingface_hub")
+    before, level, bars = told.get_verbosity(), hub.level, told.is_progress_bar_enabled()
+    told.set_verbosity_error()
+    told.disable_progress_bar()
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        told.set_verbosity(before)
+        hub.setLevel(level)
+        if bars:
+            told.enable_progress_bar()
+
+
+def reason(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,43 @@
+"""A convolutional network over tokens: learned phrases, wherever they stand."""
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.columns import Sequences
+from xlearn.encoders.token_numbers import Embedding, need_options, need_text
+from xlearn.errors import Problem
+from xlearn.network import Tokens
+from xlearn.task import TextSpec
+
+
+class TextCnn(nn.Module):
+    """Embedding - convolutions over `kernels` neighbouring tokens, side by side - ReLU - maximum over the text (Kim, EMNLP
+    2014) - one token `[batch, 1, filters * len(kernels)]`.
+
+    Reads `Sequences` of token numbers `[batch, length]`. Padding is zero before the convolutions and never the maximum;
+    an example of nothing else has a False mask and zeros. Parameters: `vocabulary * embedding + sum_k (k * embedding + 1)
+    * filters`.
+    """
+
+    def __init__(self, spec: TextSpec, *, embedding: int, filters: int, kernels: list[int], dropout: float = 0.0) -> None:
+        super().__init__()
+        spec = need_text(spec)
+        need_options(embedding=embedding, filters=filters, dropout=dropout)
+        if not kernels or min(kernels) < 1:
+            raise Problem(f"encoder.text.kernels={list(kernels)}: give at least one length of phrases, each 1 or more.")
+        self.embedding = Embedding(spec.vocabulary, embedding, 0.1)
+        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, size, padding=size - 1) for size in kernels)
+        self.dropout = nn.Dropout(dropout)
+        self.width = filters * len(kernels)
+
+    def forward(self, texts: Sequences) -> Tokens:
+        there = texts.mask.any(1, keepdim=True)
+        x = self.dropout(self.embedding(texts.values)) * texts.mask.unsqueeze(-1)
+        phrases = [self._largest(convolution, x.transpose(1, 2), texts.mask) for convolution in self.convolutions]
+        return Tokens(self.dropout(torch.cat(phrases, 1)).masked_fill(~there, 0).unsqueeze(1), there)
+
+    def _largest(self, convolution: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+        """`[batch, filters]`; position i of the result is the phrase that ends at token i."""
+        found = convolution(x)[:, :, : mask.shape[1]].relu()
+        # After the ReLU zero is the least there is: phrases behind the end never are the maximum.
+        return (found * mask.unsqueeze(1)).amax(2)
