@@ -11,6 +11,10 @@ def toy_folder(folder: Path) -> list[str]:
     tasks = folder / "own" / "task"
     tasks.mkdir(parents=True)
     (tasks / "blobs.yaml").write_text("# Bright squares\n_target_: toys.blobs\n")
+    (tasks / "pairs.yaml").write_text("# Images and numbers\n_target_: toys.pairs\n")
+    (tasks / "told.yaml").write_text("# Images and words\n_target_: toys.pairs\nside: words\n")
+    (tasks / "numbers.yaml").write_text("# Numbers of the same classes\n_target_: toys.numbers\nseed: 9\n")
+    (tasks / "words.yaml").write_text("# Texts of the same classes\n_target_: toys.words\nseed: 9\n")
     (tasks / "dim.yaml").write_text("# The same, on a brighter ground\n_target_: toys.blobs\nshift: 50.0\n")
     return ["--config-dir", str(folder / "own"), *TOY]
 

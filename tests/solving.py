@@ -13,18 +13,18 @@ from xlearn.objectives.cross_entropy import CrossEntropy
 from xlearn.phase import Phase
 from xlearn.prepare import TaskSource, prepare
 from xlearn.schedules.constant import constant
-from xlearn.task import ImageSpec
 from xlearn.task_options import TaskOptions
 
 
 def task(**options):
     source = TaskSource("blobs", "target", toys.blobs, {}, TaskOptions(**options))
-    return prepare(source, ImageSpec(1, 6, 6), 0)
+    return prepare(source, toys.image_format(), 0)
 
 
 def phase(**values):
     defaults = {
-        "name": "learn", "position": 0, "reads": "target", "trainable": None, "objectives": (partial(CrossEntropy),),
+        "name": "learn", "position": 0, "reads": "target", "modalities": None, "trainable": None,
+        "objectives": (partial(CrossEntropy),),
         "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
         "schedule": partial(constant), "augment": (), "batch_size": 16, "balanced": False, "epochs": None, "steps": 40,
         "patience": None, "stop_below": None, "keep": "last",

@@ -12,7 +12,6 @@ from xlearn.errors import Problem
 from xlearn.network import tensors
 from xlearn.phase import check
 from xlearn.prepare import TaskSource, prepare
-from xlearn.task import ImageSpec
 from xlearn.task_options import TaskOptions
 from xlearn.trainable.head_and_backbone import head_and_backbone
 
@@ -116,6 +115,6 @@ def test_batches_of_one_and_batch_normalisation():
 def test_the_judge_needs_a_head():
     given = task()
     two = TaskSource("blobs", "source", lambda: toys.blobs(classes=2), {"classes": 2}, TaskOptions())
-    roles = {"source": {"blobs": prepare(two, ImageSpec(1, 6, 6), 0)}, "target": {"target": given}}
+    roles = {"source": {"blobs": prepare(two, toys.image_format(), 0)}, "target": {"target": given}}
     with pytest.raises(Problem, match="no head for the classes of blobs"):
         check(phase(keep="best_source"), toys.network(given.train), roles)

@@ -21,7 +21,7 @@ def test_a_folder_of_another_run_is_left_alone(toy, capsys):
 @pytest.mark.parametrize("option", ["target.test=0.5", "target.folds=3", "target.val=0.4 target.shots=null"])
 def test_a_source_must_not_see_what_the_target_is_measured_on(toy, capsys, option):
     assert main([*toy, "source=dim", *option.split()]) == 1
-    assert "source dim and the target are the same data, and the source uses" in capsys.readouterr().err
+    assert "source dim and the target are made of the same data, and the source uses" in capsys.readouterr().err
     assert main([*toy, "source=dim", "target.classes=[0,1]"]) == 0
 
 
@@ -53,7 +53,7 @@ def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
     from xlearn import stamps
 
     main(toy)
-    monkeypatch.setattr(stamps, "code_digest", lambda: "another")
+    monkeypatch.setattr(stamps, "code_digest", lambda *beside: "another")
     assert main(toy) == 0
     told = capsys.readouterr()
     assert "is of other code or other files; it is computed again" in told.err

@@ -70,12 +70,14 @@ def toy_sides(monkeypatch, seen=(3, 2), heard=(2, 4)):
 
     def images():
         labels = torch.tensor([0] * seen[0] + [1] * seen[1])
-        return Raw({"image": torch.arange(len(labels), dtype=torch.uint8)[:, None, None, None]}, labels, ("0", "1"), "digits")
+        images = torch.arange(len(labels), dtype=torch.uint8)[:, None, None, None]
+        return Raw({"image": images}, labels, ("0", "1"), "digits", origin={"image": ("seen", torch.arange(len(labels)))})
 
     def sounds(*, speakers, without):
         labels = torch.tensor([1] * heard[1] + [0] * heard[0])
         waves = Ragged.of([torch.full((row + 1,), float(row)) for row in range(len(labels))])
-        return Raw({"audio": waves}, labels, ("0", "1"), "digits", notes={"speakers": speakers}, rate=8000)
+        origin = {"audio": ("heard", torch.arange(len(labels)))}
+        return Raw({"audio": waves}, labels, ("0", "1"), "digits", notes={"speakers": speakers}, rate=8000, origin=origin)
 
     monkeypatch.setattr(spoken_digits, "IMAGES", {"mnist5k": images, "optdigits": images})
     monkeypatch.setattr(spoken_digits, "fsdd", sounds)

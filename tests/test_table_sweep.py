@@ -11,7 +11,8 @@ from xlearn.config.folders import conf_folder, options
 from xlearn.errors import Problem
 from xlearn.table import command
 from xlearn.table.collect import Record
-from xlearn.table.sweep import Definition, read_definition, runs
+from xlearn.table.definition import Definition, read_definition
+from xlearn.table.sweep import runs
 
 
 def finish(record: Record, folder: Path, accuracy: float = 0.5) -> None:
@@ -69,7 +70,7 @@ def test_digits_is_45_runs_in_the_order_of_the_sweep(work: Path) -> None:
 
 def test_extra_overrides_replace_those_of_the_sweep() -> None:
     definition = Definition("a", ["transfer=scratch,finetune", "seed=0,1"])
-    assert definition.overrides(["seed=5", "budget=quick"]) == [
+    assert definition.commands(["seed=5", "budget=quick"])[""] == [
         "experiment=a",
         "transfer=scratch,finetune",
         "seed=5",
@@ -143,6 +144,12 @@ def test_run_sweeps_first_writes_every_format_and_keeps_the_status(
         ({"sweep": "seed=0"}, "is no list of overrides"),
         ({"reference": {"a": {1: 0.5}}}, "reference.a.1=0.5"),
         ({"reference": {"a": 0.5}}, "reference.a.None=0.5"),
+        ({"sweep": None}, "sweep is missing"),
+        ({"sweep": None, "sweeps": {"a": "seed=0"}}, "sweeps.a='seed=0' is no list of overrides"),
+        ({"sweep": None, "sweeps": "seed=0"}, "is no mapping"),
+        ({"bounds": ["majorty"]}, "'majority'"),
+        ({"bounds": 3}, "bounds=3 is no list"),
+        ({"rows": ["transfer"]}, "rows=['transfer'] is no text"),
     ],
 )
 def test_a_wrong_table_file_is_refused(work: Path, mine: Path, change: dict, part: str) -> None:
@@ -166,3 +173,72 @@ def test_what_cannot_be_composed_is_told_once(work: Path, capsys: pytest.Capture
     assert capsys.readouterr().err.count("error:") == 1
     assert command.main(["digits", "regularizer=[l1,l2]"]) == 1
     assert "regularizer: choose one option" in capsys.readouterr().err
+
+
+SWEEPS = {"plain": ["transfer=scratch", "seed=0,1"], "slow, long": ["transfer=finetune", "optimizer.lr=1e-4", "seed=0,1"]}
+
+
+def several(mine: Path, sweeps: object, **more: object) -> Path:
+    file = mine / "table" / "several.yaml"
+    file.write_text(yaml.safe_dump({"experiment": "several", "sweeps": sweeps, "rows": "sweep", **more}))
+    return file
+
+
+def test_several_sweeps_are_rows_of_one_table(work: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    definition = read_definition(several(mine, SWEEPS))
+    records, folder, _ = runs(definition, ["seed=0,1,2"], [mine])
+    assert [(each.sweep, each.config["seed"]) for each in records] == [(label, seed) for label in SWEEPS for seed in (0, 1, 2)]
+    assert {each.config["optimizer"]["lr"] for each in records[3:]} == {1e-4}
+    for number, record in enumerate(records[:5]):
+        finish(record, folder / str(number), 0.5 + number / 10)
+    assert command.main(["several", "--config-dir", str(mine), "seed=0,1,2"]) == 0
+    out = capsys.readouterr().out
+    assert "| plain " in out and "n=2" in out and "The runs also differ" not in out
+    assert command.main(["several", "--config-dir", str(mine), "--where", "sweep=plain"]) == 0
+    capsys.readouterr()
+    assert [*read_definition(several(mine, [["seed=0"], ["seed=1"]])).sweeps] == ["1", "2"]
+
+
+def test_what_all_sweeps_begin_with(mine: Path) -> None:
+    file = several(mine, {"a": ["seed=1"], "b": ["transfer=scratch"]}, sweep=["seed=0", "target.shots=1"])
+    assert read_definition(file).commands(["target.shots=2"]) == {
+        "a": ["experiment=several", "seed=1", "target.shots=2"],
+        "b": ["experiment=several", "seed=0", "target.shots=2", "transfer=scratch"],
+    }
+
+
+def test_a_run_of_two_sweeps_is_in_both_rows(work: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = {"a": ["transfer=scratch,finetune", "seed=0"], "b": ["transfer=scratch", "seed=0,1"]}
+    several(mine, both, columns="transfer")
+    records, folder, _ = runs(read_definition(mine / "table" / "several.yaml"), [], [mine])
+    for number, record in enumerate(records[1:]):
+        finish(record, folder / str(number))
+    assert command.main(["several", "--config-dir", str(mine), "--format", "csv"]) == 0
+    lines = {tuple(line.split(",")[:3]) for line in capsys.readouterr().out.splitlines()[1:]}
+    assert lines == {("a", "scratch", "1"), ("a", "finetune", "1"), ("b", "scratch", "2"), ("b", "finetune", "0")}
+    assert command.main(["several", "--config-dir", str(mine), "--rows", "transfer", "--columns", "target.shots"]) == 0
+    assert "other run(s)" not in capsys.readouterr().out
+
+
+def test_sweeps_run_one_after_the_other(
+    work: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = several(mine, SWEEPS)
+    asked: list[list[str]] = []
+
+    def swept(arguments: list[str]) -> int:
+        asked.append(arguments[3:])
+        records, folder, _ = runs(read_definition(file), [], [mine])
+        curve = {"missing": {"modality": "image", "levels": [0.0, 1.0], "accuracy": [0.5, 0.2]}}
+        for number, record in enumerate(records):
+            finish(record, folder / str(number))
+            content = json.loads((folder / str(number) / "result.json").read_text())
+            (folder / str(number) / "result.json").write_text(json.dumps({**content, "robustness": curve}))
+        return len(asked) - 1
+
+    monkeypatch.setattr(train, "main", swept)
+    assert command.main(["several", "--run", "--config-dir", str(mine), "seed=0"]) == 1
+    assert asked == [["experiment=several", *sweep[:-1], "seed=0"] for sweep in SWEEPS.values()]
+    names = {each.name for each in (work / "outputs" / "several").glob("curve_*")}
+    assert names == {"curve_missing.json", "curve_missing.md", "curve_missing.png"}
+    assert [*json.loads((work / "outputs" / "several" / "curve_missing.json").read_text())["rows"]] == [*SWEEPS]

@@ -1,13 +1,18 @@
 """Tasks: the bundled data against independent loaders, adapting images, relabelling, one look at the test split."""
 
+from functools import partial
+
 import numpy
 import pytest
 import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as transforms
+from toys import image_format
 
+from xlearn.encoders.mlp import Mlp
 from xlearn.errors import Problem
-from xlearn.prepare import TaskSource, adapt, common_spec, prepare, raw, tiny
+from xlearn.modalities.image import adapt
+from xlearn.prepare import TaskSource, formats, prepare, raw, tiny
 from xlearn.splits import split
 from xlearn.task import ImageSpec, LabelSpace
 from xlearn.task_options import TaskOptions
@@ -46,7 +51,7 @@ def test_optdigits_is_what_sklearn_loads():
 
 
 def test_digits_share_a_label_space():
-    first, second = (prepare(source(load, shots=1), ImageSpec(1, 8, 8), 0) for load in (mnist5k, optdigits))
+    first, second = (prepare(source(load, shots=1), image_format(1, 8, 8), 0) for load in (mnist5k, optdigits))
     assert first.labels.key == second.labels.key
     assert first.fingerprint != second.fingerprint
 
@@ -83,22 +88,27 @@ def test_grey_is_repeated_and_other_channels_are_refused():
 
 def test_the_common_format_is_the_largest_of_all():
     both = [source(mnist5k), source(optdigits)]
-    assert common_spec(both, None, None) == ImageSpec(1, 28, 28)
-    assert common_spec(both, 16, 3) == ImageSpec(3, 16, 16)
+
+    def spec(size, channels):
+        found = formats(both, {"image": {"size": size, "channels": channels}}, {"image": partial(Mlp, widths=[4])}, 0)
+        return found["image"].spec
+
+    assert spec(None, None) == ImageSpec(1, 28, 28)
+    assert spec(16, 3) == ImageSpec(3, 16, 16)
 
 
 def test_a_subset_of_classes_is_relabelled():
-    task = prepare(source(optdigits, classes=[7, 3]), ImageSpec(1, 8, 8), 0)
+    task = prepare(source(optdigits, classes=[7, 3]), image_format(1, 8, 8), 0)
     original = optdigits()
     assert task.labels == LabelSpace("digits", ("7", "3"))
     for part in (task.train, task.val, task.test.examples, task.unlabeled):
         assert torch.equal(torch.tensor([7, 3])[part.labels], original.labels[part.rows])
         assert torch.equal(part.inputs["image"], original.inputs["image"][part.rows])
-    assert task.labels.key != prepare(source(optdigits, classes=[3, 7]), ImageSpec(1, 8, 8), 0).labels.key
+    assert task.labels.key != prepare(source(optdigits, classes=[3, 7]), image_format(1, 8, 8), 0).labels.key
 
 
 def test_a_task_has_the_rows_of_its_split():
-    task = prepare(source(optdigits, shots=5), ImageSpec(1, 8, 8), 3)
+    task = prepare(source(optdigits, shots=5), image_format(1, 8, 8), 3)
     rows = split(optdigits(), TaskOptions(shots=5), 3, "target")
     assert torch.equal(task.train.rows, rows.train) and torch.equal(task.unlabeled.rows, rows.unlabeled)
     assert task.class_counts().tolist() == [5] * 10
@@ -106,14 +116,14 @@ def test_a_task_has_the_rows_of_its_split():
 
 
 def test_the_test_split_opens_once():
-    task = prepare(source(optdigits), ImageSpec(1, 8, 8), 0)
+    task = prepare(source(optdigits), image_format(1, 8, 8), 0)
     assert len(task.test.open()) == len(task.test)
     with pytest.raises(RuntimeError, match="already used"):
         task.test.open()
 
 
 def test_the_fingerprint_changes_with_data_options_format_and_seed():
-    spec = ImageSpec(1, 8, 8)
+    spec = image_format(1, 8, 8)
 
     def fingerprint(load=optdigits, spec=spec, seed=0, **options):
         return prepare(source(load, **options), spec, seed).fingerprint
@@ -121,7 +131,7 @@ def test_the_fingerprint_changes_with_data_options_format_and_seed():
     same = fingerprint()
     assert fingerprint() == same
     others = [
-        fingerprint(load=mnist5k), fingerprint(spec=ImageSpec(1, 9, 8)), fingerprint(seed=1), fingerprint(val=0.2),
+        fingerprint(load=mnist5k), fingerprint(spec=image_format(1, 9, 8)), fingerprint(seed=1), fingerprint(val=0.2),
         fingerprint(classes=[0, 1]), fingerprint(classes=[1, 0]), fingerprint(shots=3), fingerprint(folds=3),
     ]  # fmt: skip
     assert len({same, *others}) == len(others) + 1
@@ -160,10 +170,10 @@ def test_a_task_without_examples_to_learn_from_or_to_test_on_is_refused():
         return Raw({"image": images(6, 1, 2, 2)}, torch.arange(6) % 2, ("a", "b"), "toy", official)
 
     with pytest.raises(Problem, match="no labelled training example"):
-        prepare(source(all_test), ImageSpec(1, 2, 2), 0)
+        prepare(source(all_test), image_format(1, 2, 2), 0)
 
 
 def test_tiny_keeps_some_of_every_class():
-    task = tiny(prepare(source(optdigits), ImageSpec(1, 8, 8), 0))
+    task = tiny(prepare(source(optdigits), image_format(1, 8, 8), 0))
     assert torch.bincount(task.train.labels).tolist() == [2] * 10
     assert torch.bincount(task.test.open().labels).tolist() == [2] * 10

@@ -9,6 +9,7 @@ from torch import nn
 from xlearn.augment.token_dropout import token_dropout
 from xlearn.columns import Sequences
 from xlearn.encoders.lstm import Lstm
+from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.transformer import Transformer
 from xlearn.errors import Problem
 from xlearn.network import blocks
@@ -19,6 +20,7 @@ EVERY = {
     "last": partial(Lstm, embedding=5, width=6, layers=2, bidirectional=False, pooling="last"),
     "both": partial(Lstm, embedding=5, width=6, layers=2, bidirectional=True, pooling="last"),
     "max": partial(Lstm, embedding=5, width=6, layers=2, bidirectional=True, pooling="max"),
+    "cnn": partial(TextCnn, embedding=5, filters=4, kernels=[1, 3]),
     "transformer": partial(Transformer, width=8, layers=2, heads=2, feedforward=12),
 }
 SPACE = LabelSpace("toy", ("a", "b"))
@@ -109,6 +111,18 @@ def test_the_order_of_words_matters():
         assert not torch.allclose(encoder(given).values.mean(1), encoder(turned).values.mean(1), atol=1e-4), name
 
 
+def test_a_phrase_is_a_window_that_ends_inside_the_text():
+    encoder, given = build("cnn"), texts(1, 6, longest=9)
+    for row, size in ((0, 1), (1, 6)):
+        x = nn.functional.pad(encoder.embedding(given.values[row, :size]), (0, 0, 2, 0))  # two tokens of nothing before it
+        expected = []
+        for convolution, length in zip(encoder.convolutions, (1, 3), strict=True):
+            windows = torch.stack([x[end - length + 3 : end + 3] for end in range(size)])
+            found = torch.einsum("wkc,fck->wf", windows, convolution.weight) + convolution.bias
+            expected.append(found.relu().amax(0))
+        assert torch.allclose(encoder(given).values[row, 0], torch.cat(expected), atol=1e-6)
+
+
 def test_the_transformer_attends_as_torch_does():
     encoder = build("transformer")
     given = texts(5, 9)
@@ -148,6 +162,7 @@ def test_counts_of_parameters():
     assert count("last") == 30 * 5 + 4 * 6 * (5 + 6 + 2) + 4 * 6 * (6 + 6 + 2)
     assert count("both") == count("max") == 30 * 5 + 2 * 4 * 3 * (5 + 3 + 2) + 2 * 4 * 3 * (6 + 3 + 2)
     block = 4 * 8 * 8 + 4 * 8 + 2 * 8 * 12 + 8 + 12 + 4 * 8
+    assert count("cnn") == 30 * 5 + (5 + 1) * 4 + (3 * 5 + 1) * 4
     assert count("transformer") == 30 * 8 + 12 * 8 + 2 * block + 2 * 8
 
 
@@ -167,6 +182,8 @@ def test_dropout_acts_in_training_alone():
         ("last", {"layers": 0}, "encoder.text.layers=0"),
         ("both", {"width": 5}, "encoder.text.width=5: two directions"),
         ("max", {"dropout": 1.0}, "encoder.text.dropout=1.0"),
+        ("cnn", {"kernels": [2, 0]}, "encoder.text.kernels=\\[2, 0\\]"),
+        ("cnn", {"filters": 0}, "encoder.text.filters=0"),
         ("transformer", {"heads": 3}, "encoder.text.heads=3: width 8 is no multiple of it. Give one of 1, 2, 4, 8"),
         ("transformer", {"heads": 0}, "encoder.text.heads=0"),
         ("transformer", {"feedforward": 0}, "encoder.text.feedforward=0"),

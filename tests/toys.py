@@ -1,6 +1,8 @@
 """Small tasks, networks and settings that the tests share. `blobs` is also a task for configurations."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy
 import torch
@@ -12,6 +14,7 @@ from xlearn.fit import Update
 from xlearn.fusion.concat import Concat
 from xlearn.hashing import derive
 from xlearn.machine import Machine
+from xlearn.modalities.image import ImageFormat
 from xlearn.network import Network
 from xlearn.phase import Setting
 from xlearn.task import Examples, ImageSpec, LabelSpace
@@ -29,6 +32,45 @@ def blobs(*, classes: int = 3, per_class: int = 40, shift: float = 0.0, channels
     for row, label in enumerate(labels.tolist()):
         images[row, :, (2 * label) % side : (2 * label) % side + 2, : side // 2 + label % 2] += 120
     return Raw({"image": images.clamp(0, 255).byte()}, labels, tuple(f"c{n}" for n in range(classes)), "blobs")
+
+
+def numbers(*, classes: int = 3, per_class: int = 40, seed: int = 6) -> Raw:
+    """Four columns of numbers, one of which is larger where the class says; some values are missing."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    values = torch.randn(len(labels), 4, generator=generator)
+    values[torch.arange(len(labels)), labels % 4] += 4
+    values[torch.rand(values.shape, generator=generator) < 0.02] = float("nan")
+    return Raw({"tabular": values}, labels, tuple(f"c{n}" for n in range(classes)), "blobs", columns=tuple("abcd"))
+
+
+def words(*, classes: int = 3, per_class: int = 40, seed: int = 7) -> Raw:
+    """Texts of 1 to 24 words, a third of which tell the class."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    texts = []
+    for label in labels.tolist():
+        drawn = torch.randint(0, 3, (int(torch.randint(1, 25, (), generator=generator)),), generator=generator)
+        texts.append(" ".join(["red", "green", "blue", "white"][label % 4] if each == 0 else "of" for each in drawn))
+    return Raw({"text": texts}, labels, tuple(f"c{n}" for n in range(classes)), "blobs")
+
+
+def pairs(*, lacking: float = 0.0, side: Literal["numbers", "words"] = "numbers", shift: float = 0.0) -> Raw:
+    """Images with the numbers or words of the same class; a share of the examples lacks those."""
+    images, others = blobs(shift=shift), (numbers if side == "numbers" else words)()
+    [modality] = others.inputs
+    order = torch.randperm(len(images.labels), generator=torch.Generator().manual_seed(8))
+    present = {modality: order >= round(lacking * len(order))} if lacking else {}
+    return replace(images, inputs={**images.inputs, **others.inputs}, columns=others.columns, present=present)
+
+
+class Ready(Mlp):
+    """Brings weights of its own: nothing but ones."""
+
+    def __init__(self, spec: ImageSpec, *, widths: list[int], dropout: float = 0.0, weights: str | None = None) -> None:
+        super().__init__(spec, widths=widths, dropout=dropout)
+        for parameter in self.parameters() if weights else ():
+            torch.nn.init.ones_(parameter)
 
 
 def examples(count: int = 50, classes: int = 3, seed: int = 0) -> Examples:
@@ -65,7 +107,7 @@ def setting(folder: Path, **options: object) -> Setting:
     lines: list = []
     values = {
         "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "checkpoint_seconds": 1e9,
-        "recomputed": None, "network": {}, "report": lines.append,
+        "recomputed": None, "pretrained": frozenset(), "report": lines.append,
     }  # fmt: skip
     return Setting(**{**values, **options})
 
@@ -74,3 +116,8 @@ def pixels(seed: int = 0, side: int = 8, channels: int = 3) -> numpy.ndarray:
     """Random pixels as Pillow takes them: `uint8 [side, side, 3]`, or `[side, side]` for grey."""
     shape = (side, side, 3) if channels == 3 else (side, side)
     return numpy.random.default_rng(seed).integers(0, 256, shape, dtype=numpy.uint8)
+
+
+def image_format(channels: int = 1, height: int = 6, width: int = 6) -> dict[str, ImageFormat]:
+    """Images of one size, as `prepare` wants it."""
+    return {"image": ImageFormat(ImageSpec(channels, height, width))}

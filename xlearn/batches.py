@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from xlearn.hashing import derive
 from xlearn.task import Batch, Examples
 
+BUCKET = 20
+
 Augment = Callable[[Batch, torch.Generator], Batch]
 
 
@@ -15,7 +17,9 @@ class Batches:
     """`batches(step, network) -> {role: Batch}`. It has no state to save: a resumed phase asks for its next step.
 
     Each role runs through permutations of its own examples; the last, incomplete batch of a permutation is left out,
-    so that all batches have the same size. `balanced` draws with replacement, every class equally often.
+    so that all batches have the same size. `balanced` draws with replacement, every class equally often. Sequences of
+    like lengths come into one batch, so that little is padding: `BUCKET` batches at a time are drawn at random (at most a
+    quarter of all, so that nobody meets the same company in every epoch), sorted by length, cut, and the batches shuffled.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Batches:
         self.seed, self.balanced, self.augment = seed, balanced, tuple(augment)
         self.device = device or torch.device("cpu")
         self.sizes = {role: min(batch_size, len(each)) for role, each in self.examples.items()}
+        self._lengths = {role: each.lengths() for role, each in self.examples.items()}
         self._order: dict[str, tuple[int, Tensor]] = {}
 
     @property
@@ -55,9 +60,17 @@ class Batches:
         return batch
 
     def _permutation(self, role: str, epoch: int) -> Tensor:
-        labels = self.examples[role].labels
+        labels, size = self.examples[role].labels, self.sizes[role]
         generator = torch.Generator().manual_seed(derive(self.seed, role, "order", epoch))
-        if not self.balanced:
-            return torch.randperm(len(labels), generator=generator)
-        weights = 1 / torch.bincount(labels)[labels].double()
-        return torch.multinomial(weights, len(labels), replacement=True, generator=generator)
+        if self.balanced:
+            weights = 1 / torch.bincount(labels)[labels].double()
+            order = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(labels), generator=generator)
+        if (lengths := self._lengths[role]) is None or len(labels) < 2 * size:
+            return order
+        order = order[: len(labels) // size * size]
+        bucket = max(1, min(BUCKET, len(order) // (4 * size))) * size
+        pieces = [piece[lengths[piece].argsort(stable=True)] for piece in order.split(bucket)]
+        batches = torch.cat(pieces).reshape(-1, size)
+        return batches[torch.randperm(len(batches), generator=generator)].flatten()

@@ -29,23 +29,35 @@ class Carried:
 
 
 def choose(
-    source: Mapping[str, Tensor], target: Network, sharing: Callable[[list[str], Network], list[str]], names: str
+    source: Mapping[str, Tensor],
+    target: Network,
+    sharing: Callable[[list[str], Network], list[str]],
+    names: str,
+    empty: bool = False,
 ) -> Carried:
     """What of `source` travels to `target` under `sharing`. `names` says "source -> target" in messages.
 
-    Raises `Problem` where a common name has two shapes, and where nothing travels though the sharing copies.
+    Raises `Problem` where a common name has two shapes, and where nothing travels though the sharing copies, unless it
+    may be `empty` (knowledge that travels by predictions needs no parameter in common): then what does not fit stays.
     """
     own = target.state_dict()
     common = [name for name in own if name in source]
     chosen = sharing(common, target)
     clashes = [name for name in chosen if source[name].shape != own[name].shape]
+    if clashes and empty:
+        # Not needed, then: but nothing is copied by halves, a bias without its weight.
+        apart = {_top(name) for name in clashes}
+        chosen, clashes = [name for name in chosen if _top(name) not in apart], []
     if clashes:
         listed = ", ".join(f"{name} {tuple(source[name].shape)} and {tuple(own[name].shape)}" for name in clashes[:5])
-        raise Problem(f"{names}: parameters of one name have two shapes: {listed}. Give both the same encoder and image size.")
-    if not chosen and getattr(sharing, "func", sharing) is not none:
+        raise Problem(
+            f"{names}: parameters of one name have two shapes: {listed}. Give both the same encoder and "
+            "sizes (fusion=mean with a fusion.width brings all modalities to one width), or copy less (sharing=encoder)."
+        )
+    if not chosen and not empty and getattr(sharing, "func", sharing) is not none:
         raise Problem(
             f"{names}: nothing to copy under this sharing. The source has {_tops(source)}, the target {_tops(own)}. "
-            "Use sharing=all, a source of the same modality, or transfer=scratch."
+            "Use sharing=all, a source of the same modality, a trunk that both share (trunk=mlp), or transfer=scratch."
         )
     travels = set(chosen)
     return Carried(
@@ -60,5 +72,9 @@ def carry(source: Mapping[str, Tensor], target: Network, carried: Carried) -> No
     load(target, {name: source[name] for name in carried.copied})
 
 
+def _top(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
 def _tops(names: Mapping[str, Any]) -> str:
-    return ", ".join(sorted({".".join(name.split(".")[:2]) for name in names})) or "nothing"
+    return ", ".join(sorted({_top(name) for name in names})) or "nothing"

@@ -107,20 +107,28 @@ def _small(config: dict[str, Any]) -> dict[str, Any]:
 
 def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
     """Load and split every task; what goes wrong, in sentences."""
-    from xlearn.prepare import common_spec, prepare, raw
+    from xlearn.plan import encoders
+    from xlearn.prepare import formats, prepare, raw
+    from xlearn.splits import split
 
     problems, loaded = [], []
     for source in sources:
         found = _problems(lambda source=source: raw(source))
+        found = found or _problems(lambda source=source: split(raw(source)[0], source.options, config["seed"], source.where))
         problems += found
         loaded += [] if found else [source]
     # Sizes that are refused elsewhere must not hide what else is wrong.
     size, channels = (config["image"][key] for key in ("size", "channels"))
-    size, channels = size if size is None or size >= 1 else None, channels if channels in (1, 3) else None
-    for source in loaded:
-        spec = common_spec(loaded, size, channels)
-        problems += _problems(lambda source=source, spec=spec: prepare(source, spec, config["seed"]))
-    return problems
+    image = {"size": size if size is None or size >= 1 else None, "channels": channels if channels in (1, 3) else None}
+
+    def prepared() -> None:
+        given = formats(loaded, {**config, "image": image}, encoders(config), config["seed"])
+        for source in loaded:
+            prepare(source, given, config["seed"])
+
+    # Wrong components are told by whoever builds them.
+    built = len(encoders(config)) == len(config["encoder"])
+    return [*problems, *(_problems(prepared) if loaded and built else [])]
 
 
 def _unwritable(folder: Path) -> list[str]:

@@ -53,7 +53,9 @@ class Ragged:
         lengths = self.lengths[index]
         places = torch.arange(max(int(lengths.max()), 1))
         mask = places < lengths[:, None]
-        rows = (self.offsets[:-1][index, None] + places).clamp_max(max(len(self.values) - 1, 0))
+        if len(self.values) == 0:  # nothing to gather from
+            return Sequences(self.values.new_zeros(*mask.shape, *self.values.shape[1:]), mask)
+        rows = (self.offsets[:-1][index, None] + places).clamp_max(len(self.values) - 1)
         values = self.values.index_select(0, rows.flatten()).reshape(*rows.shape, *self.values.shape[1:])
         return Sequences(values.masked_fill(~mask.reshape(*mask.shape, *[1] * (values.ndim - 2)), 0), mask)
 

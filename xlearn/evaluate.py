@@ -1,10 +1,12 @@
 """What a network makes of examples, without gradients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from xlearn.columns import Column, Ragged, offsets
 from xlearn.machine import Machine, place
 from xlearn.network import Network
 from xlearn.task import Batch, Examples
@@ -12,23 +14,46 @@ from xlearn.task import Batch, Examples
 BATCH = 256
 
 
-def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Tensor]) -> Tensor:
+def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Any]) -> Iterator[tuple[Tensor, Any]]:
+    """(positions in `examples`, what `give` makes of them), batch by batch; sequences of like lengths together."""
     # Moved outside of inference mode: what is laid out anew in it could never be trained again.
     place(network, machine)
     network.eval()
+    lengths = examples.lengths()
+    order = torch.arange(len(examples)) if lengths is None else lengths.argsort(stable=True)
+    for positions in order.split(BATCH):
+        with torch.inference_mode():
+            found = give(examples.take(positions).to(machine.device))
+        yield positions, found
+
+
+def _rows(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Tensor]) -> Tensor:
+    found = list(_over(network, examples, machine, lambda batch: give(batch).float().cpu()))
     with torch.inference_mode():
-        parts = [
-            give(examples.slice(start, start + BATCH).to(machine.device)).float().cpu()
-            for start in range(0, len(examples), BATCH)
-        ]
-    return torch.cat(parts)
+        return torch.cat([values for _, values in found])[torch.cat([positions for positions, _ in found]).argsort()]
 
 
 def logits(network: Network, examples: Examples, machine: Machine) -> Tensor:
     """`float [n, classes]` on the CPU, in evaluation mode. n > 0."""
-    return _over(network, examples, machine, network)
+    return _rows(network, examples, machine, network)
 
 
 def features(network: Network, examples: Examples, machine: Machine) -> Tensor:
     """`float [n, width]` on the CPU: what the heads read."""
-    return _over(network, examples, machine, network.features)
+    return _rows(network, examples, machine, network.features)
+
+
+def tokens(network: Network, examples: Examples, modality: str, machine: Machine) -> Column:
+    """What the encoder of one modality makes of the examples: `float [n, width]` where it gives one token, else `Ragged`."""
+    parts, lengths, order = [], [], []
+    single = True
+    for positions, (values, mask) in _over(network, examples, machine, lambda batch: network.encoded(batch, modality)):
+        single = single and mask is None and values.shape[1] == 1
+        there = torch.ones(values.shape[:2], dtype=torch.bool) if mask is None else mask.cpu()
+        parts.append(values.float().cpu()[there])
+        lengths.append(there.sum(1))
+        order.append(positions)
+    back = torch.cat(order).argsort()
+    # Outside of inference mode, so that a phase may train on them.
+    values = torch.cat(parts).clone()
+    return values[back] if single else Ragged(values, offsets(torch.cat(lengths))).subset(back)

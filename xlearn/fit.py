@@ -124,15 +124,20 @@ def _autocast(machine: Machine) -> Callable[[], Any]:
 def _begin(update: Update, network: Network, steps: int, machine: Machine) -> _Running:
     """Build the optimizer over what trains from the start; later groups wait for their step."""
     grouped: dict[Rate, list[nn.Parameter]] = {}
-    for objective in update.objectives:
-        if isinstance(objective, nn.Module):
-            for parameter in objective.to(machine.device).parameters():
-                grouped.setdefault(Rate(getattr(objective, "rate", 1.0)), []).append(parameter)
+    # Temperatures, weights of losses and the like are no weights of a network: they are not decayed.
+    own: list[dict[str, Any]] = [
+        {"params": parameters, "multiplier": getattr(objective, "rate", 1.0), "weight_decay": 0.0}
+        for objective in update.objectives
+        if isinstance(objective, nn.Module) and (parameters := list(objective.to(machine.device).parameters()))
+    ]
     named = dict(network.named_parameters())
     for name, rate in update.rates.items():
         grouped.setdefault(rate, []).append(named[name])
     ordered = sorted(grouped.items(), key=lambda item: (item[0].start, -item[0].multiplier))
-    now = [{"params": each, "multiplier": rate.multiplier} for rate, each in ordered if rate.start == 0]
+    now: list[dict[str, Any]] = [
+        *own,
+        *({"params": each, "multiplier": rate.multiplier} for rate, each in ordered if rate.start == 0),
+    ]
     optimizer = update.optimizer([dict(group) for group in now])
     waiting = [
         (round(rate.start * steps), {"params": each, "multiplier": rate.multiplier}) for rate, each in ordered if rate.start > 0

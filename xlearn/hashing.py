@@ -8,8 +8,14 @@ from typing import Any
 
 # A change in any of these may change a phase's result. (Data are fingerprinted; the user's own modules are added.)
 CODE = (
-    "fit.py", "phase.py", "phases.py", "batches.py", "evaluate.py", "network.py", "task.py", "hashing.py", "machine.py",
-    "metrics.py", "splits.py", "prepare.py", "encoders", "fusion", "trainable", "objectives", "balance", "augment", "schedules",
+    "columns.py", "fit.py", "phase.py", "phases.py", "batches.py", "evaluate.py", "network.py", "task.py", "hashing.py",
+    "machine.py", "metrics.py", "splits.py", "prepare.py", "frozen.py", "modalities", "encoders", "fusion", "trunks",
+    "trainable", "objectives", "balance", "augment", "schedules",
+)  # fmt: skip
+
+# What makes a result of phases: a change makes a finished run be measured again, but no phase be computed again.
+MEASURING = (
+    "run.py", "learner.py", "outcome.py", "retrieval.py", "robustness", "plan.py", "chains.py", "carry.py", "sharing", "tasks",
 )  # fmt: skip
 
 
@@ -25,11 +31,11 @@ def derive(seed: int, *labels: str | int) -> int:
 
 
 @lru_cache
-def code_digest() -> str:
-    """blake2b over the source of all that takes part in training."""
+def code_digest(*beside: str) -> str:
+    """blake2b over the source of all that takes part in training, and of the modules `beside` it."""
     package = Path(__file__).parent
     content = hashlib.blake2b(digest_size=8)
-    for name in CODE:
+    for name in (*CODE, *beside):
         path = package / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             content.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())

@@ -1,15 +1,17 @@
-"""A network is encoders, a fusion and heads. Parameter names say who owns what:
+"""A network is encoders, a fusion, a trunk and heads. Parameter names say who owns what:
 
-`encoder.<modality>.*` belongs to the modality, `head.<label space>.*` to the label space, `fusion.*` to nobody.
+`encoder.<modality>.*` belongs to the modality, `head.<label space>.*` to the label space, `fusion.*` and `trunk.*` to
+nobody: they travel from task to task and from modality to modality.
 Two networks share exactly the parameters that both name.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from xlearn.columns import Sequences
 from xlearn.task import Batch
 
 
@@ -24,19 +26,52 @@ class Tokens(NamedTuple):
 
 
 class Network(nn.Module):
-    """Encoders by modality, a fusion, and one linear head per label space."""
+    """Encoders by modality, a fusion, a trunk, and one linear head per label space."""
 
-    def __init__(self, encoders: Mapping[str, nn.Module], fusion: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        fusion: nn.Module,
+        heads: Mapping[str, nn.Module],
+        trunk: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = nn.ModuleDict({name: encoders[name] for name in sorted(encoders)})
         self.fusion = fusion
+        self.trunk = nn.Identity() if trunk is None else trunk
         self.head = nn.ModuleDict(dict(heads))
+        # What it was built from, without weights: part of the address of all that is learned with it.
+        self.document: dict[str, Any] = {}
+
+    def tokens(self, batch: Batch) -> dict[str, Tokens]:
+        """What the encoders make of the batch, by modality. A modality that the network has no encoder for is not read."""
+        found = {}
+        for name in sorted(batch.inputs):
+            if name not in self.encoder:
+                continue
+            values, mask = self.encoded(batch, name)
+            if (present := batch.present.get(name)) is not None:
+                there = present[:, None].expand(-1, values.shape[1])
+                mask = there if mask is None else mask & there
+            found[name] = Tokens(values, mask)
+        return found
+
+    def encoded(self, batch: Batch, name: str) -> Tokens:
+        """The tokens of one modality, whichever examples have it; taken over where they were computed before."""
+        given = batch.inputs[name]
+        if name not in batch.encoded:
+            return self.encoder[name](given)
+        return Tokens(given.values, given.mask) if isinstance(given, Sequences) else Tokens(given.unsqueeze(1))
 
     def features(self, batch: Batch) -> Tensor:
         """`float [batch, width]`, what every head reads."""
         if batch.features is not None:
             return batch.features
-        return self.fusion({name: self.encoder[name](batch.inputs[name]) for name in sorted(batch.inputs)})
+        return self.joined(self.tokens(batch))
+
+    def joined(self, tokens: Mapping[str, Tokens]) -> Tensor:
+        """`float [batch, width]`, the features of examples of which only these modalities are known."""
+        return self.trunk(self.fusion(tokens))
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits `[batch, classes]` by the head of the batch's label space."""

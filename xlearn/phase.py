@@ -1,17 +1,19 @@
 """What a phase is: the batches it reads, what it minimises, what it trains, how long, and which weights it keeps."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import isclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xlearn.cache import Cache
 from xlearn.errors import Problem
 from xlearn.machine import Machine
 from xlearn.network import Network
+from xlearn.objectives import Start
 from xlearn.task import Task
 from xlearn.trainable import Rate
 
@@ -26,6 +28,7 @@ class Phase:
     name: str
     position: int
     reads: str
+    modalities: tuple[str, ...] | None
     trainable: partial[dict[str, Rate]] | None
     objectives: tuple[partial[Any], ...]
     balance: partial[None]
@@ -47,6 +50,7 @@ class Setting:
     """What the phases of a run have in common.
 
     `recomputed`: under `force`, the keys this command has computed again already (a sweep does each once); else None.
+    `pretrained`: the modalities whose encoders bring weights; where they stay frozen, they encode a data set once.
     """
 
     seed: int
@@ -56,8 +60,22 @@ class Setting:
     evaluations: int
     checkpoint_seconds: float
     recomputed: set[str] | None
-    network: dict[str, Any]
+    pretrained: frozenset[str]
     report: Callable[[dict[str, Any]], None]
+
+
+def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
+    """The tasks that a phase reads, by role, with the modalities that it reads of them."""
+    chosen = ("source", "target") if phase.reads == "both" else (phase.reads,)
+    found = {role: task for each in chosen for role, task in roles[each].items()}
+    for task in found.values():
+        for name in phase.modalities or ():
+            if name not in task.inputs:
+                raise Problem(
+                    f"phase {phase.name}: modalities={list(phase.modalities or ())}, but {task.name} has "
+                    f"{' and '.join(sorted(task.inputs))}. Choose among these."
+                )
+    return {role: task if phase.modalities is None else task.only(*phase.modalities) for role, task in found.items()}
 
 
 def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
@@ -65,7 +83,7 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     if phase.keep == "last" and phase.patience is None:
         return {}
     wanted = phase.reads if phase.keep == "last" else phase.keep.removeprefix("best_")
-    found = dict(roles[wanted])
+    found = reading(replace(phase, reads=wanted), roles)
     if not found or any(len(task.val) == 0 for task in found.values()):
         raise Problem(
             f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} need validation examples of the "
@@ -74,17 +92,42 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     return found
 
 
-def check(phase: Phase, network: Network, roles: Roles) -> None:
+def begun(phase: Phase, start: Start) -> list[Any]:
+    """The phase's objectives, ready to be called. Raises `Problem` for arguments out of range."""
+    return [each(start) if isclass(each.func) else each for each in phase.objectives]
+
+
+def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
+    return {role: task.class_counts() for role, task in read.items()}
+
+
+def check(
+    phase: Phase, network: Network, roles: Roles, copied: frozenset[str] = frozenset(), teacher: Network | None = None
+) -> None:
     """Refuse, before any training, what the phase could not do with this network and these tasks."""
-    read, judging = roles[phase.reads], judges(phase, roles)
-    if not read:
-        raise Problem(f"phase {phase.name} reads the {phase.reads}, and there is none. Choose one, e.g. source=mnist5k.")
+    read, judging = reading(phase, roles), judges(phase, roles)
+    if not read or (phase.reads == "both" and not roles["source"]):
+        missing = "source" if phase.reads == "both" else phase.reads
+        raise Problem(f"phase {phase.name} reads the {missing}, and there is none. Choose one, e.g. source=mnist5k.")
     for task in (*read.values(), *judging.values()):
+        if not task.inputs.keys() & network.encoder.keys():
+            raise Problem(
+                f"phase {phase.name}: {task.name} has {' and '.join(task.inputs)}, and the network reads "
+                f"{' and '.join(network.encoder)}. Give both a modality in common, or let the phase read another task."
+            )
         if task.labels.key not in network.head:
             raise Problem(
                 f"phase {phase.name}: the network has no head for the classes of {task.name}, which the phase reads or is "
                 f"judged by (reads={phase.reads}, keep={phase.keep}). Use tasks of the same classes, or read the other one."
             )
+    begun(phase, Start(network, copied, counted(read), teacher))
+    if teacher is not None and not any(task.inputs.keys() & teacher.encoder.keys() for task in read.values()):
+        raise Problem(
+            f"phase {phase.name}: the teacher reads {' and '.join(teacher.encoder)}, which no task that the phase "
+            "reads has. Choose a source or a target of pairs, or let the phase read both."
+        )
+    if needs_pairs(phase):
+        _check_pairs(phase, network, read)
     trained = rates(phase, network)
     normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if any(f"{name}.weight" in trained for name in normalised):
@@ -94,6 +137,44 @@ def check(phase: Phase, network: Network, roles: Roles) -> None:
                     f"phase {phase.name}: batches of one example of the {role}, and batch normalisation needs two. "
                     "Raise batch_size or shots, or use an encoder without it, e.g. encoder/image=cnn."
                 )
+
+
+def needs_pairs(phase: Phase) -> bool:
+    return any(getattr(each.func, "pairs", False) for each in phase.objectives)
+
+
+def _check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
+    """Refuse an alignment without pairs, one judged by a head that it does not train, and one that could not happen."""
+    if phase.keep != "last" or phase.patience is not None:
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by a head, and the phase trains none. "
+            f"Set keep: last there and the budget's patience=null; a later phase may have its own."
+        )
+    for task in read.values():
+        names = sorted(task.inputs.keys() & network.encoder.keys())
+        if len(names) < 2:
+            raise Problem(
+                f"phase {phase.name}: {task.name} has the modality {' '.join(names)} only; alignment needs pairs. Choose "
+                "another source."
+            )
+        there = [task.train.present[name] for name in names if name in task.train.present]
+        rows = (
+            torch.arange(len(task.train)) if not there else (torch.stack(there).sum(0) + len(names) - len(there) >= 2).nonzero()
+        )
+        if len(rows) < 2 or phase.batch_size < 2:
+            raise Problem(
+                f"phase {phase.name}: {len(rows)} pairs in {task.name}, batch_size={phase.batch_size}; alignment needs two "
+                "pairs or more in a batch. Choose another source, or raise shots or batch_size."
+            )
+        batch = task.train.take(rows.flatten()[:2])
+        network.eval()
+        with torch.no_grad():
+            parts = [network.features(batch.only(name).to(next(network.parameters()).device)) for name in names]
+        if not bool((torch.stack(parts) != 0).any(1).sum(0).ge(2).any()):
+            raise Problem(
+                f"phase {phase.name}: this fusion keeps the modalities of {task.name} apart, so that they cannot be aligned. "
+                "Use fusion=mean with fusion.width=64, or a trunk (trunk=mlp)."
+            )
 
 
 def rates(phase: Phase, network: Network) -> dict[str, Rate]:

@@ -11,31 +11,43 @@ from tqdm import tqdm
 
 from xlearn import interrupt
 from xlearn.batches import Batches
-from xlearn.cache import Entry
+from xlearn.cache import Entry, weights_digest
 from xlearn.errors import Interrupted, Problem
 from xlearn.evaluate import features, logits
 from xlearn.fit import Update, fit
+from xlearn.frozen import encode
 from xlearn.hashing import code_digest, derive, digest
+from xlearn.machine import place
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import score
 from xlearn.network import Network, load, tensors
 from xlearn.objectives import Start
-from xlearn.phase import Phase, Roles, Setting, judges, rates, steps
+from xlearn.phase import Phase, Roles, Setting, begun, counted, judges, rates, reading, steps
 from xlearn.task import Examples
 
 
-def solve(network: Network, phase: Phase, roles: Roles, copied: frozenset[str], incoming: str, setting: Setting) -> Entry:
+def solve(
+    network: Network,
+    phase: Phase,
+    roles: Roles,
+    copied: frozenset[str],
+    incoming: str,
+    setting: Setting,
+    teacher: Network | None = None,
+) -> Entry:
     """Bring `network` (in place) to where the phase leaves it: from the cache if it was computed before.
 
     `roles` are all tasks; the phase reads those of its role, and its judges may select (`keep`). `incoming` is the digest
-    of the weights the network has. Raises `Interrupted` after saving, and `Problem` for a loss that is not finite.
+    of the weights the network has; `teacher`, where the transfer lets it teach, is the source's network.
+    Raises `Interrupted` after saving, and `Problem` for a loss that is not finite.
     """
     document = {
         "phase": phase.document,
-        "network": setting.network,
+        "network": network.document,
         "incoming": incoming,
         "copied": sorted(copied) if _asks_for_copied(phase) else None,
-        "data": {role: task.fingerprint for role, task in {**roles[phase.reads], **judges(phase, roles)}.items()},
+        "teacher": None if teacher is None else [weights_digest(tensors(teacher)), teacher.document],
+        "data": {role: task.fingerprint for role, task in {**reading(phase, roles), **judges(phase, roles)}.items()},
         "seed": setting.seed,
         "metric": setting.metric,
         "evaluations": setting.evaluations,
@@ -49,7 +61,7 @@ def solve(network: Network, phase: Phase, roles: Roles, copied: frozenset[str], 
         if cached := entry is not None:
             load(network, entry.weights)
         else:
-            entry = _Run(network, phase, roles, copied, key, setting).compute(document)
+            entry = _Run(network, phase, roles, copied, key, setting, teacher).compute(document)
             if setting.recomputed is not None:
                 setting.recomputed.add(key)
     if cached:
@@ -66,19 +78,34 @@ class _Run:
     """One computation of one phase: the state beside the network's, which is saved and restored with it."""
 
     def __init__(
-        self, network: Network, phase: Phase, roles: Roles, copied: frozenset[str], key: str, setting: Setting
+        self,
+        network: Network,
+        phase: Phase,
+        roles: Roles,
+        copied: frozenset[str],
+        key: str,
+        setting: Setting,
+        teacher: Network | None,
     ) -> None:
-        tasks = self.tasks = dict(roles[phase.reads])
+        tasks = self.tasks = reading(phase, roles)
         self.network, self.phase, self.key, self.setting = network, phase, key, setting
         self.judges = judges(phase, roles)
-        start = Start(network, copied, {role: task.class_counts() for role, task in tasks.items()})
-        objectives = [each(start) if isclass(each.func) else each for each in phase.objectives]
+        objectives = begun(phase, Start(network, copied, counted(tasks), teacher))
         trained = rates(phase, network)
         self.update = Update(objectives, trained, phase.optimizer, phase.schedule, phase.balance)
         read = {role: task.train for role, task in tasks.items()}
         self.valid = {role: task.val for role, task in {**self.judges, **tasks}.items() if len(task.val)}
         augment = phase.augment
-        if not augment and all(name.startswith("head.") for name in trained):
+        if teacher is not None:
+            # Laid out as a network that was trained here is, so that one from the cache computes the same bits.
+            place(teacher, setting.machine)
+        # A teacher has encoders of its own, and some objectives look at the inputs.
+        inputs = (
+            bool(augment) or teacher is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
+        )
+        if not inputs:
+            read, self.valid = self._encoded(read, trained), self._encoded(self.valid, trained)
+        if not inputs and all(name.startswith("head.") for name in trained):
             # Nothing below the head moves: what the head reads is computed once.
             read = self._with_features(read)
             self.valid = self._with_features(self.valid)
@@ -100,6 +127,12 @@ class _Run:
     def _with_features(self, read: Mapping[str, Examples]) -> dict[str, Examples]:
         machine = self.setting.machine
         return {role: each.with_features(features(self.network, each, machine)) for role, each in read.items()}
+
+    def _encoded(self, read: Mapping[str, Examples], trained: Mapping[str, Any]) -> dict[str, Examples]:
+        """What pretrained encoders that this phase does not train make of the examples."""
+        moving = {name.split(".")[1] for name in trained if name.startswith("encoder.")}
+        still = (self.setting.pretrained & self.network.encoder.keys()) - moving
+        return {role: encode(self.network, each, sorted(still), self.setting.machine) for role, each in read.items()}
 
     def compute(self, document: dict[str, Any]) -> Entry:
         setting, phase = self.setting, self.phase

@@ -1,22 +1,27 @@
-"""From a loader to a `Task`: load once per process, adapt images, split, remap labels."""
+"""From loaders to tasks: load once per process, one format per modality for all tasks of a run, split, remap labels."""
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from xlearn.errors import Problem
+from xlearn.columns import Column, Ragged
+from xlearn.errors import Problem, nearest
 from xlearn.hashing import digest
+from xlearn.modalities import Format, Pool, audio, image, tabular, text
 from xlearn.splits import chosen_classes, split
-from xlearn.task import Examples, ImageSpec, LabelSpace, Sealed, Task, need_examples
+from xlearn.task import Examples, LabelSpace, Sealed, Spec, Task, need_examples
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
+
+# What `fit` of each modality makes of the raw data; an encoder may ask for another form (see `xlearn.modalities`).
+FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class TaskSource:
     options: TaskOptions
 
 
-# A sweep's jobs run in one process: the raw data and their resized form are kept for the next job.
+# A sweep's jobs run in one process: the raw data, the formats and what they made of the data are kept for the next job.
 _loaded: dict[str, tuple[Raw, str]] = {}
-_adapted: dict[tuple[str, ImageSpec], Tensor] = {}
+_formats: dict[str, Format] = {}
+_adapted: dict[tuple[str, str, Spec], tuple[Column, dict[str, Any]]] = {}
 
 
 def raw(source: TaskSource) -> tuple[Raw, str]:
@@ -48,58 +54,101 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
 
 
 def _fingerprint(data: Raw) -> str:
-    digest = hashlib.blake2b(json.dumps([data.classes, data.space]).encode(), digest_size=16)
-    columns = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
-    for column in [*columns, *([] if data.official is None else [data.official])]:
-        digest.update(str(tuple(column.shape)).encode())
-        digest.update(column.contiguous().numpy().data)
-    return digest.hexdigest()
+    content = hashlib.blake2b(json.dumps([data.classes, data.space]).encode(), digest_size=16)
+    if data.rate or data.columns:
+        content.update(json.dumps([data.rate, data.columns]).encode())
+    columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
+    columns += [] if data.official is None else [data.official]
+    for column in [*columns, *(data.present[name] for name in sorted(data.present))]:
+        for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
+            if isinstance(part, Tensor):
+                content.update(str(tuple(part.shape)).encode())
+                content.update(part.contiguous().view(torch.uint8).numpy().data if part.numel() else b"")
+            else:
+                content.update(json.dumps(list(part)).encode())
+    return content.hexdigest()
 
 
-def common_spec(sources: Sequence[TaskSource], size: int | None, channels: int | None) -> ImageSpec:
-    """One image format for all tasks: the largest height, width and number of channels, or what is given."""
-    shapes = [raw(source)[0].inputs["image"].shape[1:] for source in sources]
-    highest = [max(sides) for sides in zip(*shapes, strict=True)]
-    return ImageSpec(channels or highest[0], size or highest[1], size or highest[2])
+def modalities(source: TaskSource) -> list[str]:
+    """The modalities that a task reads, sorted."""
+    there, wanted = sorted(raw(source)[0].inputs), source.options.modalities
+    if wanted is None:
+        return there
+    for name in wanted:
+        if name not in there:
+            raise Problem(f"{source.where}.modalities: {source.name} has no {name!r}. {nearest(name, there)}")
+    if not wanted:
+        raise Problem(f"{source.where}.modalities=[]: name at least one of {', '.join(there)}, or null for all.")
+    return sorted(set(wanted))
 
 
-def adapt(images: Tensor, spec: ImageSpec) -> Tensor:
-    """uint8 images in the format of `spec`: bilinear with antialiasing; grey is repeated, colour becomes luma."""
-    if images.shape[1] == 3 and spec.channels == 1:
-        luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # ITU-R 601
-        images = torch.cat([(part.float() * luma).sum(1, keepdim=True).round().byte() for part in images.split(4096)])
-    elif images.shape[1] == 1 and spec.channels == 3:
-        images = images.expand(-1, 3, -1, -1)
-    elif images.shape[1] != spec.channels:
-        raise Problem(f"image.channels={spec.channels}: images have {images.shape[1]} channels. Give 1 or 3, or null.")
-    side = (spec.height, spec.width)
-    if images.shape[2:] == side:
-        return images.contiguous()
-    parts = [
-        functional.interpolate(part.contiguous(), side, mode="bilinear", align_corners=False, antialias=True)
-        for part in images.split(4096)
-    ]
-    return torch.cat(parts)
+def formats(
+    sources: Sequence[TaskSource], options: Mapping[str, Any], encoders: Mapping[str, partial[Any]], seed: int
+) -> dict[str, Format]:
+    """The form that each modality has in all tasks of a run. `options[modality]` are the settings of the configuration.
+
+    What is learned from data for it (a vocabulary, means) is learned from training rows, whatever number of labels a
+    run is given. Raises `Problem` for a modality without an encoder, and for data that no common form fits.
+    """
+    found = {}
+    pools: dict[str, list[Pool]] = {}
+    for source in sources:
+        data, fingerprint = raw(source)
+        train = split(data, replace(source.options, shots=None, fraction=None), seed, source.where).train
+        for name in modalities(source):
+            if name not in encoders:
+                others = [each for each in modalities(source) if each in encoders]
+                instead = f", or {source.where}.modalities=[{','.join(others)}]" if others else ""
+                raise Problem(
+                    f"{source.where}: {source.name} has the modality {name!r}, and no encoder reads it. Choose one "
+                    f"(encoder/{name}=...; `xlearn show encoder/{name}`){instead}."
+                )
+            there = data.present.get(name)
+            rows = train if there is None else train[there[train]]
+            pools.setdefault(name, []).append(Pool(source.name, data, fingerprint, rows))
+    for name, given in pools.items():
+        encoder = encoders[name]
+        if (own := getattr(encoder.func, "format", None)) is not None:
+            fit, arguments = own, encoder.keywords
+        elif name in FITS:
+            fit, arguments = FITS[name], {}
+        else:
+            raise Problem(f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`.")
+        chosen = options.get(name) or {}
+        learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
+        key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
+        if key not in _formats:
+            _formats[key] = fit(given, chosen, **arguments)
+        found[name] = _formats[key]
+    return found
 
 
-def prepare(source: TaskSource, spec: ImageSpec, seed: int) -> Task:
+def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     """Load, adapt and split one task. The same arguments give the same rows, whatever the method."""
     data, fingerprint = raw(source)
-    if (fingerprint, spec) not in _adapted:
-        _adapted[fingerprint, spec] = adapt(data.inputs["image"], spec)
+    specs = {name: given[name].spec for name in modalities(source)}
+    notes: dict[str, Any] = {}
+    columns = {}
+    for name, spec in specs.items():
+        if (fingerprint, name, spec) not in _adapted:
+            _adapted[fingerprint, name, spec] = given[name](Pool(source.name, data, fingerprint, torch.arange(0)))
+        columns[name], told = _adapted[fingerprint, name, spec]
+        notes |= {name: told} if told else {}
     classes = chosen_classes(data, source.options, source.where)
     rows = split(data, source.options, seed, source.where)
     relabel = torch.full((len(data.classes),), -1)
     relabel[torch.tensor(classes)] = torch.arange(len(classes))
-    space = LabelSpace(data.space, tuple(data.classes[position] for position in classes))
-    whole = Examples({"image": _adapted[fingerprint, spec]}, relabel[data.labels], torch.arange(len(data.labels)), space)
+    space = LabelSpace(source.options.head or data.space, tuple(data.classes[position] for position in classes))
+    form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}], 16)
+    present = {name: data.present[name] for name in specs if name in data.present}
+    labels = relabel[data.labels]
+    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form)
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
     counts = {part: len(examples) for part, examples in parts.items()}
     held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
-    notes = {"examples": counts, "split": held, **data.notes}
     task = Task(
         name=source.name,
-        inputs={"image": spec},
+        inputs=specs,
         labels=space,
         train=parts["train"],
         val=parts["val"],
@@ -107,8 +156,9 @@ def prepare(source: TaskSource, spec: ImageSpec, seed: int) -> Task:
         test=Sealed(source.name, parts["test"]),
         data=fingerprint,
         # The rows of all splits follow from the data, the options and the seed.
-        fingerprint=digest([fingerprint, asdict(source.options), asdict(spec), seed], 16),
-        notes=notes,
+        fingerprint=digest([form, asdict(source.options), seed], 16),
+        notes={"examples": counts, "split": held, **notes, **data.notes},
+        origin=dict(data.origin[name] for name in specs if name in data.origin) or {fingerprint: torch.arange(len(labels))},
     )
     need_examples(task)
     return task
@@ -117,15 +167,18 @@ def prepare(source: TaskSource, spec: ImageSpec, seed: int) -> Task:
 def need_apart(sources: Mapping[str, Task], target: Task) -> None:
     """Raise where a source made of the target's own data would learn, or select, from what the target is measured on."""
     for source in sources.values():
-        if source.data != target.data:
-            continue
-        used = torch.cat([source.train.rows, source.val.rows])
-        for part, held, seen in (("test", target.test.examples, used), ("validation", target.val, source.train.rows)):
-            if count := int(torch.isin(held.rows, seen).sum()):
-                raise Problem(
-                    f"source {source.name} and the target are the same data, and the source uses {count} {part} examples of "
-                    "the target. Give both the same test, val, shots, folds and fold, or other classes."
-                )
+        for name in source.origin.keys() & target.origin.keys():
+            here, there = target.origin[name], source.origin[name]
+            # Unlabelled rows too: a vocabulary or means may come from them.
+            used = there[torch.cat([source.train.rows, source.val.rows, source.unlabeled.rows])]
+            learned = there[source.train.rows]
+            for part, held, seen in (("test", target.test.examples, used), ("validation", target.val, learned)):
+                if count := int(torch.isin(here[held.rows], seen).sum()):
+                    raise Problem(
+                        f"source {source.name} and the target are made of the same data, and the source uses {count} {part} "
+                        "examples of the target. Give both the same test, val, shots, folds and fold, or other classes or "
+                        "speakers, or other data."
+                    )
 
 
 def need_same_splits(path: str | None, target: Task) -> None:

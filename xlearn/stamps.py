@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from xlearn.hashing import code_digest, digest
+from xlearn.hashing import MEASURING, code_digest, digest
 
 
 def stamp(config: dict[str, Any]) -> str:
@@ -16,7 +16,7 @@ def stamp(config: dict[str, Any]) -> str:
 
     Cheap, and imports nothing: it decides whether a command has to do anything at all.
     """
-    found: list[Any] = [code_digest()]
+    found: list[Any] = [code_digest(*MEASURING)]
     for name, value in _strings(config):
         if name == "_target_" and _own(value) and (file := module_file(value.rpartition(".")[0])):
             found.append(_file(file))

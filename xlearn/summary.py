@@ -3,7 +3,25 @@
 from pathlib import Path
 from typing import Any
 
+from xlearn.metric_names import HIGHER_IS_BETTER
+
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error")
+
+# What a task's notes hold for other readers than people, and what is said together with another note.
+UNTOLD = ("name", "data", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
+# How the notes of the tasks and modalities that come with xlearn are told; others are told as they are.
+TOLD = {
+    "bad_images": "{} unreadable image(s) left out (skip_bad)",
+    "bad_sounds": "{} unreadable sound(s) left out (skip_bad)",
+    "bad_rows": "{} unreadable row(s) left out (skip_bad)",
+    "truncated": "{} truncated",
+    "resampled": "{} resampled",
+    "cut": "{} cut",
+    "missing_values": "{} missing value(s)",
+    "duplicates_removed": "{} duplicate(s) left out",
+    "contradictions_removed": "{} with contradicting labels left out",
+    "neutral_left_out": "{} neutral left out",
+}
 
 
 def title(result: dict[str, Any]) -> str:
@@ -21,20 +39,83 @@ def title(result: dict[str, Any]) -> str:
 
 
 def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
-    """Metrics beside the baseline's with the gain, seconds per phase, notes, and where the files are."""
+    """Metrics beside the baseline's with the gain, what bounds them, seconds per phase, notes, and where the files are."""
     lines = [title(result), f"  {'':<18}{'result':>9}{'scratch':>9}{'gain':>9}"]
     for name in SHOWN:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>9.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
         lines.append(f"  negative transfer: training from scratch is better in {result['config']['metric']}")
+    lines += [f"  {line}" for line in (*_bounds(result), *_retrieval(result), *_robustness(result))]
     phases = [
         f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase['cached'] else ''}"
-        for phase in (*result["phases"], *({**each, "name": "baseline"} for each in result["baseline"]["phases"]))
+        for phase in (
+            *result["phases"],
+            *({**each, "name": "baseline"} for each in result["baseline"]["phases"]),
+            *({**each, "name": f"{name} alone"} for name, single in _alone(result).items() for each in single["phases"]),
+        )
     ]
     lines.append(f"  phases: {', '.join(phases)}")
-    for name, notes in result["data"].items():
-        if notes.get("bad_images"):
-            lines.append(f"  {name}: {notes['bad_images']} unreadable image(s) left out (skip_bad)")
+    lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
     return "\n".join(lines)
+
+
+def _alone(result: dict[str, Any]) -> dict[str, Any]:
+    return result.get("alone") or {}
+
+
+def _bounds(result: dict[str, Any]) -> list[str]:
+    """The main metric of each modality alone, how far the run is above the best of them, and the majority's."""
+    metric, lines = result["config"]["metric"], []
+    words = metric.replace("_", " ")
+    if alone := {name: each["metrics"][metric] for name, each in _alone(result).items()}:
+        sign = 1 if HIGHER_IS_BETTER.get(metric, True) else -1
+        best = max(alone, key=lambda name: sign * alone[name])
+        listed = ", ".join(f"{name} {value:.4f}" for name, value in alone.items())
+        above = sign * (result["metrics"][metric] - alone[best])
+        lines.append(f"alone: {listed} ({words}); together {above:+.4f} over {best}")
+    if result.get("majority"):
+        lines.append(f"majority class: {result['majority'][metric]:.4f} ({words})")
+    return lines
+
+
+def _retrieval(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for direction, found in (result.get("retrieval") or {}).items():
+        recalls = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if name.startswith("recall@"))
+        chance = f", chance@10 {found['chance@10']:.4f}" if "chance@10" in found else ""
+        lines.append(f"retrieval {direction}: {recalls}{chance} ({found['items']} items)")
+    return lines
+
+
+def _robustness(result: dict[str, Any]) -> list[str]:
+    metric, lines = result["config"]["metric"], []
+    for name, curve in (result.get("robustness") or {}).items():
+        values = ", ".join(f"{level:g}: {value:.4f}" for level, value in zip(curve["levels"], curve[metric], strict=True))
+        of = curve["modality"]
+        lines.append(f"{name}{'' if name.endswith(of) else f' {of}'}, {metric.replace('_', ' ')} by level: {values}")
+    return lines
+
+
+def _told(notes: dict[str, Any]) -> list[str]:
+    """A few words for each note that is not empty; those of a modality begin with its name."""
+    found = []
+    for name, content in notes.items():
+        if name in UNTOLD or content is False or not content:
+            continue
+        if isinstance(content, dict):
+            if inner := _told(content):
+                found.append(f"{name.replace('_', ' ')}: {', '.join(inner)}")
+            continue
+        shown = f"{content:,}" if isinstance(content, int) and content is not True else content
+        shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
+        told = TOLD.get(name, f"{name.replace('_', ' ')} {{}}").replace("{}", str(shown))
+        if name == "truncated" and "longest" in notes:
+            told += f" to {notes['longest']} tokens"
+        if name == "resampled":
+            rates = notes.get("from_rates") or [notes["from_rate"]] if {"from_rates", "from_rate"} & notes.keys() else []
+            told += f" from {', '.join(map(str, rates))} Hz" if rates else ""
+            told += f" to {notes['to_rate']} Hz" if "to_rate" in notes else ""
+        found.append(name.replace("_", " ") if content is True else told)
+    return found

@@ -1,13 +1,13 @@
 """The nouns of a task: what its inputs look like, which labels it has, which examples are in which split."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xlearn.columns import Column, Inputs, Ragged, Sequences, subset, take
 from xlearn.errors import Problem
 
 
@@ -18,6 +18,49 @@ class ImageSpec:
     channels: int
     height: int
     width: int
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Texts as token numbers `int32 [length]`, 0 to `vocabulary - 1`, at most `length` of them.
+
+    `tokenizer` tells the tokeniser apart: a digest of its vocabulary and rules, or the name of a published one.
+    """
+
+    vocabulary: int
+    length: int
+    tokenizer: str
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """Sound as frames `float [frames, bands]`, or as waves `float [samples]` where `bands` is 0.
+
+    `rate` in Hz, None where the data came as frames. `front` tells how the frames were made.
+    """
+
+    bands: int
+    rate: int | None
+    front: str
+
+
+@dataclass(frozen=True)
+class TabularSpec:
+    """Numbers `float [n, columns]`, standardised; NaN where a value is missing. `statistics` is a digest of them."""
+
+    columns: tuple[str, ...]
+    statistics: str
+
+
+@dataclass(frozen=True)
+class VectorSpec:
+    """What a frozen network made of the inputs, `float [n, width]`, computed once per data set. `of` names the network."""
+
+    width: int
+    of: str
+
+
+Spec = ImageSpec | TextSpec | AudioSpec | TabularSpec | VectorSpec
 
 
 @dataclass(frozen=True)
@@ -38,18 +81,28 @@ class LabelSpace:
 class Batch:
     """Some examples on one device.
 
-    `inputs[modality]` is `[batch, ...]`; `labels` is `int64 [batch]`, or `float [batch, classes]` where an
-    augmentation mixes labels; `space` says what they mean and which head reads the batch; `features` is
-    `float [batch, width]` when the frozen part was computed before.
+    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask; `labels` is `int64 [batch]`, or `float [batch,
+    classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch;
+    `present[modality] bool [batch]` says which examples have the modality (no entry: all); `features` is
+    `float [batch, width]` when all below the head was computed before; of the modalities in `encoded` the inputs are
+    the tokens that a frozen encoder made.
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Inputs]
     labels: Tensor
     space: LabelSpace
     features: Tensor | None = None
+    present: dict[str, Tensor] = field(default_factory=dict)
+    encoded: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def only(self, *modalities: str) -> "Batch":
+        """The same examples without the other modalities."""
+        present = {name: self.present[name] for name in modalities if name in self.present}
+        encoded = self.encoded & {*modalities}
+        return replace(self, inputs={name: self.inputs[name] for name in modalities}, present=present, encoded=encoded)
 
     def to(self, device: torch.device) -> "Batch":
         if device.type == "cpu":
@@ -59,43 +112,68 @@ class Batch:
             # Pinned memory is what makes the copy to a GPU asynchronous.
             return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
+        def moved(column: Inputs) -> Inputs:
+            return Sequences(move(column.values), move(column.mask)) if isinstance(column, Sequences) else move(column)
+
         features = None if self.features is None else move(self.features)
-        inputs = {name: move(column) for name, column in self.inputs.items()}
-        return Batch(inputs, move(self.labels), self.space, features)
+        inputs = {name: moved(column) for name, column in self.inputs.items()}
+        present = {name: move(column) for name, column in self.present.items()}
+        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8), `labels int64 [n]`, `rows int64 [n]`.
+    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
 
-    `rows` are the positions in the original data, so that splits can be shown to be disjoint.
+    `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present` as in `Batch`.
+    `encoded` likewise. `data` identifies the original data and the form they were brought into; `whole` are all of them.
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Column]
     labels: Tensor
     rows: Tensor
     space: LabelSpace
     features: Tensor | None = None
+    present: dict[str, Tensor] = field(default_factory=dict)
+    data: str = ""
+    encoded: frozenset[str] = frozenset()
+    whole: "Examples | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _batch(self, pick: Callable[[Tensor], Tensor]) -> Batch:
-        if self.features is not None:
-            return Batch({}, pick(self.labels), self.space, pick(self.features))
-        return Batch({name: pick(column) for name, column in self.inputs.items()}, pick(self.labels), self.space)
-
     def take(self, index: Tensor) -> Batch:
         """The examples at `index` (int64 `[batch]`), in that order."""
-        return self._batch(lambda column: column.index_select(0, index))
+        labels = self.labels.index_select(0, index)
+        if self.features is not None:
+            return Batch({}, labels, self.space, self.features.index_select(0, index))
+        present = {name: column.index_select(0, index) for name, column in self.present.items()}
+        inputs = {name: take(column, index) for name, column in self.inputs.items()}
+        return Batch(inputs, labels, self.space, None, present, self.encoded)
 
-    def slice(self, start: int, stop: int) -> Batch:
-        """The examples from `start` to `stop`, without a copy."""
-        return self._batch(lambda column: column[start:stop])
+    def lengths(self) -> Tensor | None:
+        """How long the sequences of each example are, in units of the mean of their modality; None without sequences."""
+        ragged = [column.lengths.double() for column in self.inputs.values() if isinstance(column, Ragged)]
+        if not ragged or self.features is not None:
+            return None
+        return torch.stack([each / each.mean().clamp_min(1e-9) for each in ragged]).sum(0)
 
     def subset(self, index: Tensor) -> "Examples":
-        inputs = {name: column.index_select(0, index) for name, column in self.inputs.items()}
-        return replace(self, inputs=inputs, labels=self.labels.index_select(0, index), rows=self.rows.index_select(0, index))
+        return replace(
+            self,
+            inputs={name: subset(column, index) for name, column in self.inputs.items()},
+            labels=self.labels.index_select(0, index),
+            rows=self.rows.index_select(0, index),
+            features=None if self.features is None else self.features.index_select(0, index),
+            present={name: column.index_select(0, index) for name, column in self.present.items()},
+            whole=self.whole or self,
+        )
+
+    def only(self, *modalities: str) -> "Examples":
+        """The same examples without the other modalities."""
+        present = {name: self.present[name] for name in modalities if name in self.present}
+        encoded = self.encoded & {*modalities}
+        return replace(self, inputs={name: self.inputs[name] for name in modalities}, present=present, encoded=encoded)
 
     def with_features(self, features: Tensor) -> "Examples":
         """The same examples, with what the frozen part of a network makes of them (`float [n, width]`)."""
@@ -124,11 +202,12 @@ class Sealed:
 class Task:
     """One task: `inputs` {modality: spec}, a label space and its splits.
 
-    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes.
+    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes. `origin[name] int64`
+    says for each row of the raw data where it stands in the data called `name`, of which other tasks may be made too.
     """
 
     name: str
-    inputs: dict[str, ImageSpec]
+    inputs: dict[str, Spec]
     labels: LabelSpace
     train: Examples
     val: Examples
@@ -137,6 +216,19 @@ class Task:
     data: str
     fingerprint: str
     notes: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Tensor] = field(default_factory=dict)
+
+    def only(self, *modalities: str) -> "Task":
+        """The same task, rows included, without the other modalities."""
+        return replace(
+            self,
+            inputs={name: self.inputs[name] for name in modalities},
+            train=self.train.only(*modalities),
+            val=self.val.only(*modalities),
+            unlabeled=self.unlabeled.only(*modalities),
+            test=Sealed(self.name, self.test.examples.only(*modalities)),
+            fingerprint=f"{self.fingerprint}:{'+'.join(sorted(modalities))}",
+        )
 
     def class_counts(self) -> Tensor:
         """Labelled training examples per class, int64 `[classes]`."""

@@ -11,7 +11,8 @@ class TaskOptions:
     with a test split. `val`: the share of the remaining examples, unless they come with one; when `shots` is given, at
     most `shots` per class, because who has few labels has few to select with. `shots`: labelled training examples per
     class, or `fraction`: that share of them; the rest becomes unlabeled. `folds` and `fold`: k-fold cross-validation
-    over all examples, fold `fold` (from 0) is the test split.
+    over all examples, fold `fold` (from 0) is the test split. `modalities`: those to read, of the ones the data have;
+    null: all. `head`: a name for the label space; tasks of the same classes share a head only if it is the same.
     """
 
     classes: list[str | int] | None = None
@@ -21,3 +22,5 @@ class TaskOptions:
     test: float = 0.2
     folds: int | None = None
     fold: int = 0
+    modalities: list[str] | None = None
+    head: str | None = None

@@ -31,6 +31,7 @@ def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
     raw = mnist5k()
     rows = split(raw, TaskOptions(), 0, "mnist5k")
     images, labels = raw.inputs["image"], raw.labels
+    assert isinstance(images, torch.Tensor)
     torch.manual_seed(0)
     if kind == "plain":
         network = plain_network(model)

@@ -39,6 +39,7 @@ def main() -> None:
     torch.set_num_threads(1)
     raw = mnist5k()
     images, labels = raw.inputs["image"], raw.labels
+    assert isinstance(images, torch.Tensor)
     examples = Examples({"image": images}, labels, torch.arange(len(labels)), LabelSpace("digits", raw.classes))
     augment = [partial(crop, padding=2), partial(flip, probability=0.5)]
     whole = Batches({"a": examples}, batch_size=BATCH, seed=0, augment=augment)

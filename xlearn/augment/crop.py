@@ -5,15 +5,15 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
+from xlearn.augment import pictures
 from xlearn.errors import Problem
 from xlearn.task import Batch
 
 
 def crop(batch: Batch, generator: torch.Generator, *, padding: int) -> Batch:
     """Pad every side by `padding` black pixels and cut the original size at a uniformly random place."""
-    if "image" not in batch.inputs:
+    if (images := pictures(batch)) is None:
         return batch
-    images = batch.inputs["image"]
     count, _, height, width = images.shape
     most = min(height, width)
     if not 0 < padding <= most:

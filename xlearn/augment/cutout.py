@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.augment import pictures
 from xlearn.errors import Problem
 from xlearn.task import Batch
 
 
 def cutout(batch: Batch, generator: torch.Generator, *, size: int) -> Batch:
     """Blacken a square of `size` pixels around a uniformly random centre (DeVries & Taylor, 2017); it may reach out."""
-    if "image" not in batch.inputs:
+    if (images := pictures(batch)) is None:
         return batch
-    images = batch.inputs["image"]
     count, _, height, width = images.shape
     most = 2 * min(height, width) - 1
     if not 0 < size <= most:

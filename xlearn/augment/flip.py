@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.augment import pictures
 from xlearn.errors import Problem
 from xlearn.task import Batch
 
@@ -12,9 +13,8 @@ def flip(batch: Batch, generator: torch.Generator, *, probability: float) -> Bat
     """Mirror each image left to right with `probability`."""
     if not 0 <= probability <= 1:
         raise Problem(f"augment.flip.probability={probability}: give a share in [0, 1].")
-    if "image" not in batch.inputs:
+    if (images := pictures(batch)) is None:
         return batch
-    images = batch.inputs["image"]
     chosen = (torch.rand(len(images), generator=generator) < probability).to(images.device)
     mirrored = torch.where(chosen[:, None, None, None], images.flip(-1), images)
     return replace(batch, inputs={**batch.inputs, "image": mirrored})

@@ -6,6 +6,7 @@ import numpy
 import torch
 from torch.nn import functional
 
+from xlearn.augment import pictures
 from xlearn.errors import Problem
 from xlearn.task import Batch
 
@@ -17,11 +18,11 @@ def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     """
     if not alpha > 0:
         raise Problem(f"augment.mixup.alpha={alpha}: give more than 0, e.g. 0.2.")
-    if "image" not in batch.inputs:
+    if (images := pictures(batch)) is None:
         return batch
     if others := sorted(batch.inputs.keys() - {"image"}):
         raise Problem(f"augment=mixup mixes images and labels, but the examples have {' and '.join(others)} too. Leave it out.")
-    images, labels = batch.inputs["image"], batch.labels
+    labels = batch.labels
     # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
     seed = int(torch.randint(2**62, (), generator=generator))
     share = torch.from_numpy(numpy.random.default_rng(seed).beta(alpha, alpha, len(images))).float().to(images.device)

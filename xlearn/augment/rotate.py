@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
+from xlearn.augment import pictures
 from xlearn.errors import Problem
 from xlearn.task import Batch
 
@@ -16,9 +17,8 @@ def rotate(batch: Batch, generator: torch.Generator, *, degrees: float) -> Batch
     """
     if not 0 <= degrees <= 180:
         raise Problem(f"augment.rotate.degrees={degrees}: give 0 to 180.")
-    if "image" not in batch.inputs:
+    if (images := pictures(batch)) is None:
         return batch
-    images = batch.inputs["image"]
     height, width = images.shape[-2:]
     angle = (torch.rand(len(images), generator=generator) * 2 - 1).to(images.device) * torch.pi * degrees / 180
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)

@@ -12,7 +12,8 @@ from typing import Any
 class PhaseConfig:
     """One phase. Null means: as at the top of the configuration, or as in its budget."""
 
-    reads: str | None = None  # source | target; null: source in pretrain, target in transfer
+    reads: str | None = None  # source | target | both; null: source in pretrain, target in transfer
+    modalities: list[str] | None = None  # of what it reads; null: all
     trainable: Any = None  # null: everything
     objective: Any = None
     penalties: dict[str, Any] = field(default_factory=dict)
@@ -33,6 +34,8 @@ class ChainConfig:
 
     start: Any = None  # pretrain: a component that brings weights
     carry: bool = True  # transfer: whether anything is copied from the source
+    teaches: bool = False  # transfer: whether objectives may ask the source's network; then nothing has to be copied
+    joins: bool = False  # transfer: whether the target's network has the sources' encoders and heads too
     phases: dict[str, PhaseConfig] = field(default_factory=dict)
 
 
@@ -63,6 +66,23 @@ class ImageConfig:
 
 
 @dataclass
+class TextConfig:
+    tokenizer: str = "bpe"  # bpe | characters
+    vocabulary: int = 4000
+    length: int = 128
+    lowercase: bool = True
+
+
+@dataclass
+class AudioConfig:
+    rate: int | None = None
+    bands: int = 40
+    window: float = 0.025
+    hop: float = 0.010
+    seconds: float | None = None
+
+
+@dataclass
 class TrainConfig:
     """Everything that `xlearn train` reads."""
 
@@ -78,10 +98,13 @@ class TrainConfig:
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
     image: ImageConfig = field(default_factory=ImageConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
     source: dict[str, Any] = field(default_factory=dict)
     target: Any = None
     encoder: dict[str, Any] = field(default_factory=dict)
     fusion: Any = None
+    trunk: Any = None
     sharing: Any = None
     pretrain: ChainConfig = field(default_factory=ChainConfig)
     transfer: ChainConfig = field(default_factory=ChainConfig)
@@ -92,8 +115,12 @@ class TrainConfig:
     optimizer: Any = None
     schedule: Any = None
     augment: dict[str, Any] = field(default_factory=dict)
+    robustness: dict[str, Any] = field(default_factory=dict)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
 
 # What does not change the numbers is not part of a run's identity.
 NOT_IDENTITY = ("experiment", "force", "device", "threads", "checkpoint_seconds")
+
+# Groups of which several options can be chosen, or none.
+LISTS = ("source", "augment", "robustness")

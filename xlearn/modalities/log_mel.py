@@ -34,8 +34,8 @@ def mel_bands(rate: int, bands: int, length: int) -> Tensor:
     The corners run from 20 Hz to half the rate; band b rises from corner b to corner b + 1 and falls to corner b + 2, in
     Hz. Raises `Problem` where a band lies between two bins of the Fourier transform and would hear nothing.
     """
-    ends = hertz_to_mel(torch.tensor([LOWEST, rate / 2], dtype=torch.float64)).tolist()
-    corners = 700 * (10 ** (torch.linspace(*ends, bands + 2, dtype=torch.float64) / 2595) - 1)
+    low, high = hertz_to_mel(torch.tensor([LOWEST, rate / 2], dtype=torch.float64)).tolist()
+    corners = 700 * (10 ** (torch.linspace(low, high, bands + 2, dtype=torch.float64) / 2595) - 1)
     bins = torch.arange(length // 2 + 1, dtype=torch.float64)[:, None] * rate / length
     rising = (bins - corners[:-2]) / (corners[1:-1] - corners[:-2])
     falling = (corners[2:] - bins) / (corners[2:] - corners[1:-1])

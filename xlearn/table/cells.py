@@ -16,6 +16,7 @@ class Cell:
     `values`, `gains` (over each run's own baseline, above 0 is better) and `before` (that baseline's values) are by
     replicate. `p` is of the paired test, None without one; `better` its direction. `seconds`: mean over the runs of
     what all phases of their chain cost, whether they came from the cache or not. `failed`, `missing`: numbers of runs.
+    `bound`: of a row that the runs bring with them; nothing was transferred there.
     """
 
     values: Mapping[Replicate, float] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Cell:
     p_holm: float | None = None
     better: bool = False
     best: bool = False
+    bound: bool = False
 
     @property
     def n(self) -> int:
@@ -57,19 +59,31 @@ class Cell:
     @property
     def negative(self) -> bool:
         """Negative transfer: the mean gain and its whole 95 % interval lie below 0."""
-        return self.gain is not None and self.gain_half_width is not None and self.gain + self.gain_half_width < 0
+        if self.bound or self.gain is None or self.gain_half_width is None:
+            return False
+        return self.gain + self.gain_half_width < 0
 
     @property
     def perhaps_negative(self) -> bool:
         """The mean gain lies below 0, but its interval reaches 0, or there is none."""
-        return self.gain is not None and self.gain < 0 and not self.negative
+        return not self.bound and self.gain is not None and self.gain < 0 and not self.negative
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The levels of a curve: the entry of `robustness`, what its levels count, and how a title ends that tells of them."""
+
+    name: str
+    words: str
+    title: str
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines.
 
-    `codes`: the digests of the code that computed the results, with their numbers of results.
+    `codes`: the digests of the code that computed the results, with their numbers of results. `axis`: the columns are
+    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing.
     """
 
     row_keys: tuple[str, ...]
@@ -87,6 +101,7 @@ class Table:
     notes: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
     codes: Mapping[str, int] = field(default_factory=dict)
+    axis: Axis | None = None
 
     @property
     def full(self) -> int:
@@ -96,6 +111,11 @@ class Table:
     @property
     def tests(self) -> int:
         return sum(cell.p is not None for cell in self.cells.values())
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a gain in any cell; retrieval has no baseline."""
+        return any(cell.gains for cell in self.cells.values()) or not any(cell.n for cell in self.cells.values())
 
     @property
     def selection(self) -> list[str]:

@@ -16,13 +16,17 @@ NEEDED = ("config", "choices", "metrics", "baseline", "gain", "selection", "phas
 
 @dataclass(frozen=True)
 class Record:
-    """One run. `result` is None unless it finished; `failure` says why it did not, None when it is only missing."""
+    """One run. `result` is None unless it finished; `failure` says why it did not, None when it is only missing.
+
+    `sweep`: the label of the sweep that it is of, in a table of several.
+    """
 
     folder: Path
     config: dict[str, Any]
     choices: dict[str, Any]
     result: dict[str, Any] | None = None
     failure: str | None = None
+    sweep: str | None = None
 
 
 def collect(folders: Iterable[Path]) -> list[Record]:

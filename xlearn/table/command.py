@@ -2,37 +2,33 @@
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlearn.config.arguments import config_dir
 from xlearn.config.folders import conf_folder, options
 from xlearn.errors import Problem, nearest
+from xlearn.table.arguments import FORMATS, Sources, form, keys, sources, where
 
 if TYPE_CHECKING:
     from xlearn.table.cells import Table
     from xlearn.table.collect import Record
+    from xlearn.table.definition import Definition
 
-FORMATS = ("markdown", "latex", "csv", "html")
 EXPLAINED = """FOLDER: every run below it is read. A NAME comes before a folder of the same name (./NAME is the folder).
 NAME: a table of conf/table, e.g. digits: its sweep is known, so what is missing is shown. KEY=VALUE changes the sweep.
 KEY: a choice (transfer, sharing, encoder/image) or a path of the configuration (target.shots, seed, optimizer.lr).
+METRIC: accuracy, nll, ... or a path to any number of the results (per_class.cat.f1, retrieval.image->text.recall@10).
 
   xlearn table outputs/default --columns source --where target.shots=5
+  xlearn table outputs/default --rows fusion --bounds majority,alone
+  xlearn table outputs/default --rows fusion --curve missing --out curve.png
   xlearn table digits --run
   xlearn table digits --run budget=quick seed=0,1
 """
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What the words on the command line stand for."""
-
-    folders: list[Path]
-    name: str | None
-    overrides: list[str]
 
 
 def main(arguments: list[str]) -> int:
@@ -60,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     option("--columns", metavar="KEY[,KEY]", help="what the columns are (default: target.shots)")
     option("--metric", help="default: the metric that the runs were made for")
     option("--against", metavar="ROW", help="the row to test against (default: scratch, or the runs' own baselines)")
+    rows = "rows that the runs bring with them: alone (each modality), majority, scratch, none (default: alone)"
+    option("--bounds", metavar="BOUND[,BOUND]", help=rows)
+    curve = "an entry of robustness, e.g. missing: the columns are its levels; --out also .png, .svg, .pdf, .json"
+    option("--curve", metavar="NAME", help=curve)
     option("--where", metavar="KEY=VALUE[,VALUE]", action="append", default=[], help="only these runs; repeatable")
     option("--format", choices=FORMATS, help="default: markdown, or what the ending of --out says")
     option("--out", type=Path, metavar="FILE", help="write to this file instead of printing")
@@ -72,38 +72,66 @@ def _parser() -> argparse.ArgumentParser:
 def _main(given: argparse.Namespace) -> int:
     given.config_dir = [config_dir("--config-dir", folder) for folder in given.config_dir]
     tables = options("table", [conf_folder(), *given.config_dir])
-    sources = _sources(given.words, tables)
-    filters = [_filter(each) for each in given.where]
-    form = given.format or _form(given.out)
-    if sources.name is not None:
-        return _named(given, sources, tables[sources.name], filters, form)
+    words = sources(given.words, tables)
+    given.where = [where(each) for each in given.where]
+    given.format = given.format or form(given.out, given.curve)
+    if given.curve and given.bounds:
+        raise Problem("--bounds: a curve has no such rows, they are not measured on spoiled inputs. Leave it out.")
+    if words.name is not None:
+        return _named(given, words, tables[words.name])
     if given.run:
         raise Problem("--run needs the name of a table, whose sweep it computes. " + nearest("", tables))
 
+    from xlearn.table.bounds import chosen
     from xlearn.table.collect import collect
     from xlearn.table.keys import keep
+    from xlearn.table.output import give
     from xlearn.table.tabulate import tabulate
 
-    records = collect(sources.folders)
+    records = collect(words.folders)
     if not records:
-        places = ", ".join(map(str, sources.folders))
+        places = ", ".join(map(str, words.folders))
         raise Problem(f"There are no results in {places}: no run left a result.json or error.txt there.")
-    rows, columns = _keys(given.rows or "transfer"), _keys(given.columns or "target.shots")
-    _give(tabulate(keep(records, filters), rows, columns, given.metric, given.against), form, given.out)
+    rows, columns = keys(given.rows or "transfer"), keys(given.columns or "target.shots")
+    kept = keep(records, given.where)
+    if given.curve:
+        table = _curve(given, kept, rows, columns, given.curve)
+    else:
+        table = tabulate(kept, rows, columns, given.metric, given.against, added=chosen(given.bounds))
+    give(table, given.format, given.out)
     return 0
 
 
-def _named(given: argparse.Namespace, sources: Sources, file: Path, filters: list[tuple[str, str]], form: str) -> int:
+def _curve(
+    given: argparse.Namespace, records: "Sequence[Record]", rows: list[str], columns: list[str], name: str,
+    definition: "Definition | None" = None,
+) -> "Table":  # fmt: skip
+    """The rows are those of the table, with the columns in which the runs differ."""
+    from xlearn.table.curve import curve, curve_rows
+    from xlearn.table.keys import labels
+
+    shown = curve_rows(records, rows, columns)
+    against = given.against
+    if against is None and definition is not None and definition.against in labels(records, shown):
+        against = definition.against
+    return curve(records, shown, name, given.metric, against, in_order=definition is not None)
+
+
+def _named(given: argparse.Namespace, words: Sources, file: Path) -> int:
+    from xlearn.table.bounds import chosen
+    from xlearn.table.definition import read_definition
     from xlearn.table.keys import keep
-    from xlearn.table.sweep import read_definition, runs
+    from xlearn.table.output import give, keep_beside
+    from xlearn.table.sweep import identity, runs
     from xlearn.table.tabulate import tabulate
 
     definition = read_definition(file)
-    status = _run(definition.overrides(sources.overrides), given.config_dir) if given.run else 0
+    bounds = definition.bounds if given.bounds is None else chosen(given.bounds)
+    status = _run([*definition.commands(words.overrides).values()], given.config_dir) if given.run else 0
     if status >= 128:  # interrupted: whoever did it wants the prompt back
         return status
     try:
-        records, folder, others = runs(definition, sources.overrides, given.config_dir)
+        records, folder, others = runs(definition, words.overrides, given.config_dir)
     except Problem:
         if status:  # the sweep has told it
             return status
@@ -112,27 +140,42 @@ def _named(given: argparse.Namespace, sources: Sources, file: Path, filters: lis
         if status:
             return status
         beside = " ".join(_others(records, others, folder))
-        command = " ".join(["xlearn table", str(sources.name), "--run", *sources.overrides])
+        command = " ".join(["xlearn table", str(words.name), "--run", *words.overrides])
         raise Problem(
-            f"There are no results of table {sources.name} in {folder} yet. {beside}{' ' * bool(beside)}"
-            f"`{command}` computes its {len(records)} runs."
+            f"There are no results of table {words.name} in {folder} yet. {beside}{' ' * bool(beside)}"
+            f"`{command}` computes its {len({identity(record) for record in records})} runs."
         )
+    rows, columns = keys(given.rows or definition.rows), keys(given.columns or definition.columns)
+    kept, notes = keep(records, given.where), tuple(_others(records, others, folder))
+    if given.curve and not given.run:
+        table = _curve(given, kept, rows, columns, given.curve, definition)
+        give(replace(table, notes=(*table.notes, *notes)), given.format, given.out)
+        return status
     # A row that only the file's own rows have is no row of others.
     against = given.against or (definition.against if not given.rows else None)
-    rows, columns = _keys(given.rows or definition.rows), _keys(given.columns or definition.columns)
-    table = tabulate(keep(records, filters), rows, columns, given.metric or definition.metric, against, in_order=True)
+    table = tabulate(kept, rows, columns, given.metric or definition.metric, against, in_order=True, added=bounds)
     own = not given.rows and not given.columns
-    notes = tuple(_others(records, others, folder))
-    table = replace(table, notes=notes, published=definition.published() if own else ())
+    table = replace(table, notes=(*table.notes, *notes), published=definition.published() if own else ())
     if given.run:
-        from xlearn.storage import write_text
-        from xlearn.table.render import FORMATS as RENDERED
-        from xlearn.table.render import SUFFIXES
-
-        for name, render in RENDERED.items():
-            write_text(folder / f"table{SUFFIXES[name]}", render(table))
-    _give(table, form, given.out)
+        curves = {each.column_keys[0]: each for each in _curves(given, kept, rows, columns, definition)}
+        keep_beside(folder, table, curves.values())
+        if given.curve:
+            table = curves.get(given.curve) or _curve(given, kept, rows, columns, given.curve, definition)
+    give(table, given.format, given.out)
     return status
+
+
+def _curves(
+    given: argparse.Namespace, records: "Sequence[Record]", rows: list[str], columns: list[str], definition: "Definition"
+) -> "Iterator[Table]":
+    """Every curve that the runs have. One that cannot be made is told, and is no obstacle to the table."""
+    from xlearn.table.curve import names
+
+    for name in names(records):
+        try:
+            yield _curve(given, records, rows, columns, name, definition)
+        except Problem as problem:
+            print(f"note: no curve {name}: {problem}", file=sys.stderr)
 
 
 def _others(records: "list[Record]", others: "list[Record]", folder: Path) -> list[str]:
@@ -145,64 +188,17 @@ def _others(records: "list[Record]", others: "list[Record]", folder: Path) -> li
     return [f"{len(others)} other run(s) in {folder} are not of this sweep ({found}); `xlearn table {folder}` reads all."]
 
 
-def _run(overrides: list[str], config_dirs: list[Path]) -> int:
-    """The sweep, in this process. What it says goes to stderr: stdout is for the table."""
+def _run(sweeps: list[list[str]], config_dirs: list[Path]) -> int:
+    """The sweeps, one after the other, in this process: the worst status. What they say goes to stderr: stdout is for the
+    table.
+    """
     from xlearn.train import main as train
 
     flags = [word for folder in config_dirs for word in ("--config-dir", str(folder))]
-    with redirect_stdout(sys.stderr):
-        return train(["-m", *flags, *overrides])
-
-
-def _give(table: "Table", form: str, out: Path | None) -> None:
-    from xlearn.storage import write_text
-    from xlearn.table.render import FORMATS as RENDERED
-
-    text = RENDERED[form](table)
-    if out is not None:
-        write_text(out.expanduser(), text)
-        print(out)
-        return
-    encoding = sys.stdout.encoding or "utf-8"  # a terminal without ± shows ? instead of a traceback
-    print(text.encode(encoding, "replace").decode(encoding), end="")
-
-
-def _sources(words: list[str], tables: dict[str, Path]) -> Sources:
-    folders: list[Path] = []
-    names: list[str] = []
-    overrides: list[str] = []
-    for word in words:
-        if word in tables:
-            names.append(word)
-        elif Path(word).expanduser().is_dir():
-            folders.append(Path(word).expanduser())
-        elif "=" in word:
-            overrides.append(word)
-        else:
-            raise Problem(f"{word} is neither a folder nor a table. {nearest(word, tables)}")
-    if not folders and not names:
-        raise Problem(f"Say what to show: a folder of results (outputs), or a table: {', '.join(tables)}.")
-    if names and (folders or len(names) > 1):
-        raise Problem(f"{' '.join(words)}: show one table, or folders. ./{names[0]} is the folder of that name.")
-    if overrides and not names:
-        raise Problem(f"{overrides[0]} is no folder. To show only these runs, write --where {overrides[0]}.")
-    return Sources(folders, names[0] if names else None, overrides)
-
-
-def _keys(text: str) -> list[str]:
-    keys = [each.strip() for each in text.split(",") if each.strip()]
-    if not keys:
-        raise Problem("--rows and --columns need a key each, such as transfer or target.shots.")
-    return keys
-
-
-def _filter(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise Problem(f"--where {text}: write KEY=VALUE, such as target.shots=5.")
-    return key, value
-
-
-def _form(out: Path | None) -> str:
-    suffixes = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"}
-    return suffixes.get(out.suffix, "markdown") if out is not None else "markdown"
+    status = 0
+    for overrides in sweeps:
+        with redirect_stdout(sys.stderr):
+            status = max(status, train(["-m", *flags, *overrides]))
+        if status >= 128:
+            break
+    return status

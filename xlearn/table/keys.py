@@ -3,22 +3,26 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from xlearn.config.schema import NOT_IDENTITY
+from xlearn.config.schema import LISTS, NOT_IDENTITY
 from xlearn.errors import Problem, nearest
 from xlearn.table.collect import Record
 
 # Runs that differ in these only repeat each other.
 REPLICATES = ("seed", "target.fold")
+SWEEP = "sweep"  # the key of a sweep's label
 UNSET = "unset"
 
 
 def value(record: Record, key: str) -> str | None:
     """The run's value of `key` as text: its choice in a group (`transfer`, `encoder/image`), else what stands at the
-    dotted path (`target.shots`). Tasks and other named components show their names, joined by ` + `. None: no such key.
+    dotted path (`target.shots`), or the label of its sweep (`sweep`). Tasks and other named components show their names,
+    joined by ` + `. None: no such key.
 
     Raises `Problem` for a path that holds several keys.
     """
-    if key not in ("source", "augment") and key in record.choices:
+    if key == SWEEP:
+        return record.sweep
+    if key not in LISTS and key in record.choices:
         return shown(record.choices[key])
     node: Any = record.config
     for name in key.split("."):
@@ -32,6 +36,16 @@ def value(record: Record, key: str) -> str | None:
             raise Problem(f"{key} holds several keys. Name one of them: {', '.join(f'{key}.{name}' for name in node)}.")
         return " + ".join(node) or "none"
     return shown(node)
+
+
+def repeats(record: Record, key: str) -> bool:
+    """Whether the run is one of several for this key: a fold counts only under cross-validation."""
+    return key == "seed" or bool(record.config.get("target", {}).get("folds"))
+
+
+def replicate(record: Record) -> tuple[str, ...]:
+    """The run's place among those that only repeat each other: its seed, and its fold."""
+    return tuple(str(value(record, key)) for key in REPLICATES if repeats(record, key))
 
 
 def shown(content: Any) -> str:
@@ -63,7 +77,7 @@ def labels(records: Sequence[Record], keys: Sequence[str]) -> list[str]:
     columns = []
     for key in keys:
         # A run that failed because it chose no option, or several, has none.
-        chosen = key not in ("source", "augment") and any(key in record.choices for record in records)
+        chosen = key not in LISTS and any(key in record.choices for record in records)
         values = [None if chosen and key not in record.choices else value(record, key) for record in records]
         if all(each is None for each in values):
             raise Problem(f"{key}: no run has such a key. {nearest(key, known(records))}")
@@ -73,13 +87,13 @@ def labels(records: Sequence[Record], keys: Sequence[str]) -> list[str]:
 
 def known(records: Iterable[Record]) -> set[str]:
     """Every key that a run can be told apart by."""
-    return {key for record in records for key in flat(record)}
+    return {key for record in records for key in (*flat(record), *([SWEEP] if record.sweep else []))}
 
 
 def flat(record: Record) -> dict[str, str]:
     """Every choice and every leaf of the configuration that is part of a run's identity."""
     found = {group: shown(choice) for group, choice in record.choices.items()}
-    found |= {key: each for key in ("source", "augment") if (each := value(record, key)) is not None}
+    found |= {key: each for key in LISTS if (each := value(record, key)) is not None}
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for name, each in node.items():
@@ -96,15 +110,19 @@ def differing(records: Sequence[Record], without: Collection[str] = ()) -> dict[
     """Keys in which the runs differ, with their values, apart from `without`.
 
     What follows from the choice of a group stands for itself: when `transfer` differs, its phases are not listed, but
-    a value that differs among runs of the same choice is.
+    a value that differs among runs of the same choice is. So does what follows from the sweep, if that is in `without`.
     """
     content = [flat(record) for record in records]
     keys = dict.fromkeys(key for each in content for key in each)
     found = {key: [each.get(key, UNSET) for each in content] for key in keys}
     varying = {key: values for key, values in found.items() if len(set(values)) > 1}
-    groups = {group for record in records for group in record.choices} | {"source", "augment"}
+    groups = {group for record in records for group in record.choices} | {*LISTS}
+
+    sweeps = [record.sweep for record in records] if SWEEP in without else []
 
     def follows(key: str, values: list[str]) -> bool:
+        if sweeps and len(set(zip(sweeps, values, strict=True))) == len(set(sweeps)):
+            return True
         for group in groups & varying.keys():
             node = (group.rpartition("@")[2] if "@" in group else group).replace("/", ".")
             pairs = set(zip(varying[group], values, strict=True))

@@ -110,7 +110,7 @@ def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> 
         "missing": cell.missing,
         **_interval(cell.gain, cell.gain_half_width, "gain_low", "gain_high"),
         "metric": table.metric,
-        "against": table.against or "baseline",
+        "against": table.against or ("level 0" if table.axis else "baseline"),
         "selection": "+".join(sorted(cell.selection)),
         "published": published.get("value"),
         "protocol": published.get("protocol"),

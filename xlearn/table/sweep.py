@@ -1,69 +1,14 @@
-"""A table of `conf/table`: the sweep it is made of, how it is shown, and which runs belong to it."""
+"""The runs that belong to a table of `conf/table`: those of its sweeps, found by their configuration."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from xlearn.config.folders import conf_folder, groups, read_yaml
+from xlearn.config.folders import conf_folder, groups
 from xlearn.config.schema import NOT_IDENTITY
-from xlearn.errors import Problem, nearest
 from xlearn.hashing import digest
 from xlearn.table.collect import Record, collect
-from xlearn.table.keys import shown
-
-
-@dataclass(frozen=True)
-class Definition:
-    """The content of a `table/*.yaml`.
-
-    `sweep`: overrides as after `xlearn train -m`. `rows`, `columns`: keys separated by commas. `reference`: published
-    numbers, row -> column -> {value, protocol}.
-    """
-
-    experiment: str
-    sweep: list[str]
-    rows: str = "transfer"
-    columns: str = "target.shots"
-    metric: str | None = None
-    against: str | None = None
-    reference: dict[Any, Any] = field(default_factory=dict)
-
-    def overrides(self, extra: Sequence[str]) -> list[str]:
-        """The sweep with `extra` in the place of overrides of the same key, the others behind."""
-        merged = {_key(each): each for each in (f"experiment={self.experiment}", *self.sweep)}
-        return [*{**merged, **{_key(each): each for each in extra}}.values()]
-
-    def published(self) -> tuple[dict[str, Any], ...]:
-        """`reference` as a list of {row, column, value, protocol}."""
-        return tuple(
-            {"row": shown(row), "column": shown(column), "value": cell["value"], "protocol": cell["protocol"]}
-            for row, columns in self.reference.items()
-            for column, cell in columns.items()
-        )
-
-
-def read_definition(file: Path) -> Definition:
-    """Read and check a table's file. Raises `Problem` with what is wrong in it."""
-    content = read_yaml(file)
-    names = [each.name for each in fields(Definition)]
-    for name in content:
-        if name not in names:
-            raise Problem(f"{file}: {name}: there is no such key. {nearest(str(name), names)}")
-    for name in ("experiment", "sweep"):
-        if not content.get(name):
-            raise Problem(f"{file}: {name} is missing. A table needs an experiment's name and the overrides to sweep.")
-    sweep = content["sweep"]
-    if not isinstance(sweep, list) or not all(isinstance(each, str) and "=" in each for each in sweep):
-        raise Problem(f"{file}: sweep={sweep!r} is no list of overrides such as `- seed=0,1,2`.")
-    reference = content.get("reference") or {}
-    for row, columns in reference.items():
-        for column, cell in columns.items() if isinstance(columns, dict) else [(None, columns)]:
-            if not isinstance(cell, dict) or set(cell) != {"value", "protocol"} or not isinstance(cell["value"], int | float):
-                where = f"reference.{row}.{column}={cell!r}"
-                raise Problem(f"{file}: {where}: give row: {{column: {{value: number, protocol: text}}}}.")
-    values: Any = {**content, "reference": reference}
-    return Definition(**values)
+from xlearn.table.definition import Definition
 
 
 def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) -> tuple[list[Record], Path, list[Record]]:
@@ -71,12 +16,18 @@ def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) 
 
     A run that is there is recognised by its configuration, wherever it lies; the others are missing.
     """
-    jobs, folder = _jobs(definition.overrides(extra), config_dirs)
+    jobs: list[Record] = []
+    folder = Path()  # the same for all sweeps: they are of one experiment
+    for label, overrides in definition.commands(extra).items():
+        made, folder = _jobs(overrides, config_dirs)
+        jobs += [replace(job, sweep=label or None) for job in made]
     there: dict[str, list[Record]] = {}
     for record in collect([folder]) if folder.is_dir() else []:
-        there.setdefault(_identity(record), []).append(record)
-    found = [record for job in jobs for record in there.pop(_identity(job), [job])]
-    return found, folder, [record for each in there.values() for record in each]
+        there.setdefault(identity(record), []).append(record)
+    # A run of several sweeps is a record of each.
+    keys = [identity(job) for job in jobs]
+    found = [replace(each, sweep=job.sweep) for job, key in zip(jobs, keys, strict=True) for each in there.get(key, [job])]
+    return found, folder, [record for key, each in there.items() if key not in set(keys) for record in each]
 
 
 def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], Path]:
@@ -108,9 +59,6 @@ def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], 
     return jobs, jobs[0].folder
 
 
-def _identity(record: Record) -> str:
+def identity(record: Record) -> str:
+    """The digest of what makes a run the run it is."""
     return digest({name: each for name, each in record.config.items() if name not in NOT_IDENTITY})
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")

@@ -1,15 +1,16 @@
 """Records into cells: by row and column, over seeds, tested and corrected."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem, nearest
-from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.table.bounds import DEFAULT, bounds
 from xlearn.table.cells import Cell, Replicate, Table
 from xlearn.table.collect import Record
-from xlearn.table.keys import REPLICATES, differing, labels, value
+from xlearn.table.keys import REPLICATES, differing, labels, repeats, replicate, value
+from xlearn.table.measures import Measure, Reading, measure, reading
 from xlearn.table.statistics import holm, mean, paired
 
 BASELINE = "scratch"  # the row that others are tested against when nothing else is said
@@ -17,56 +18,66 @@ BASELINE = "scratch"  # the row that others are tested against when nothing else
 
 def tabulate(
     records: Sequence[Record], rows: Sequence[str], columns: Sequence[str], metric: str | None, against: str | None,
-    in_order: bool = False,
+    in_order: bool = False, added: Sequence[str] = DEFAULT,
 ) -> Table:  # fmt: skip
-    """Put the runs into cells. `in_order`: rows and columns in the order of the records, else sorted.
+    """Put the runs into cells. `in_order`: rows and columns in the order of the records, else sorted. `added`: the bounds
+    that become rows of their own, below the others.
 
     Raises `Problem` for unknown keys, metrics and rows, and for two results of the same row, column and seed.
     """
-    done = [record.result for record in records if record.result is not None]
-    name, higher = _metric(records, metric)
+    what = measure(records, metric)
     row_of, column_of = labels(records, rows), labels(records, columns)
-    order = tuple if in_order else _sorted
+    order = tuple if in_order else ordered
     row_names, column_names = order(dict.fromkeys(row_of)), order(dict.fromkeys(column_of))
-    chosen = _against(row_names, against)
     by_cell: dict[tuple[str, str], list[Record]] = {}
+    by_column: dict[str, list[Record]] = {column: [] for column in column_names}
     for record, row, column in zip(records, row_of, column_of, strict=True):
         by_cell.setdefault((row, column), []).append(record)
+        by_column[column].append(record)
     cells = {
-        (row, column): _cell(by_cell.get((row, column), []), name, f"{'/'.join(rows)}={row}, {'/'.join(columns)}={column}")
+        (row, column): cell(
+            by_cell.get((row, column), []),
+            lambda result: reading(result, what),
+            f"{'/'.join(rows)}={row}, {'/'.join(columns)}={column}",
+        )
         for row in row_names
         for column in column_names
     }
-    cells = _best(_tested(cells, chosen, higher), column_names, higher)
-    seen = {key: [value(record, key) for record in records if _repeats(record, key)] for key in REPLICATES}
-    failures = [(str(record.folder), record.failure.splitlines()[-1]) for record in records if record.failure]
+    brought = bounds(by_column, added, what, row_names)
+    cells |= {(row, column): each for row, line in brought.cells.items() for column, each in line.items()}
+    row_names = (*row_names, *brought.cells)
+    # The file of a table cannot know that its runs will bring different ones; a note says that there is no such row.
+    chosen = row_against(row_names, None if against in brought.left_out else against)
     return Table(
-        row_keys=tuple(rows), column_keys=tuple(columns), rows=row_names, columns=column_names, cells=cells,
-        metric=name, higher_is_better=higher, against=chosen,
-        baselines=tuple(sorted({result["baseline"]["name"] for result in done})),
-        replicates=tuple((key, _sorted({str(each) for each in values})) for key, values in seen.items() if values),
-        differing=differing(records, without=(*rows, *columns, *REPLICATES)), failures=tuple(failures),
-        codes=Counter(str(result.get("code", "unknown")) for result in done),
+        row_keys=tuple(rows), column_keys=tuple(columns), rows=row_names, columns=column_names,
+        cells=best(tested(cells, chosen, what.higher), column_names, what.higher),
+        metric=what.name, higher_is_better=what.higher, against=chosen,
+        differing=differing(records, without=(*rows, *columns, *REPLICATES)),
+        notes=(*brought.notes, *_lacking(records, what)), **common(records),
     )  # fmt: skip
 
 
-def _metric(records: Sequence[Record], metric: str | None) -> tuple[str, bool]:
-    """(name, whether more is better)."""
-    # A failed run may have failed for its metric.
-    finished = [record for record in records if record.result is not None]
-    configured = sorted({record.config["metric"] for record in finished or records})
-    if metric is None and len(configured) > 1:
-        raise Problem(f"The runs were made for different metrics ({', '.join(configured)}). Choose one with --metric.")
-    name = metric or configured[0]
-    if name not in HIGHER_IS_BETTER:
-        raise Problem(f"--metric {name}: there is no such metric. {nearest(name, HIGHER_IS_BETTER)}")
-    for record in records:
-        if record.result is not None and name not in record.result["gain"]:
-            raise Problem(f"{record.folder}/result.json has no {name}. {nearest(name, record.result['gain'])}")
-    return name, HIGHER_IS_BETTER[name]
+def common(records: Sequence[Record]) -> dict[str, Any]:
+    """What a table tells of its runs, whatever its rows and columns are: each run once."""
+    records = [*{record.folder if record.result or record.failure else id(record): record for record in records}.values()]
+    done = [record.result for record in records if record.result is not None]
+    seen = {key: [value(record, key) for record in records if repeats(record, key)] for key in REPLICATES}
+    return {
+        "baselines": tuple(sorted({result["baseline"]["name"] for result in done})),
+        "replicates": tuple((key, ordered({str(each) for each in values})) for key, values in seen.items() if values),
+        "failures": tuple((str(each.folder), each.failure.splitlines()[-1]) for each in records if each.failure),
+        "codes": Counter(str(result.get("code", "unknown")) for result in done),
+    }
 
 
-def _against(rows: Sequence[str], against: str | None) -> str | None:
+def _lacking(records: Sequence[Record], what: Measure) -> list[str]:
+    """A sentence about finished runs without the number that is shown, or none."""
+    count = sum(record.result is not None and reading(record.result, what) is None for record in records)
+    return [f"{count} finished run(s) have no {what.name}; they do not count here."] if count else []
+
+
+def row_against(rows: Sequence[str], against: str | None) -> str | None:
+    """The row that `against` names; without it, scratch if there is such a row."""
     if against is None:
         return BASELINE if BASELINE in rows else None
     for row in rows:
@@ -75,7 +86,7 @@ def _against(rows: Sequence[str], against: str | None) -> str | None:
     raise Problem(f"--against {against}: there is no such row. {nearest(against, rows)}")
 
 
-def _sorted(names: Iterable[str]) -> tuple[str, ...]:
+def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """Numbers by size, then null, then words; scratch before all."""
 
     def position(name: str) -> list[tuple[int, float, str]]:
@@ -93,34 +104,31 @@ def _position(name: str) -> tuple[int, float, str]:
         return 1 if name == "null" else 2, 0.0, name
 
 
-def _repeats(record: Record, key: str) -> bool:
-    """Whether the run is one of several for this key: a fold counts only under cross-validation."""
-    return key == "seed" or bool(record.config.get("target", {}).get("folds"))
-
-
-def _cell(records: Sequence[Record], metric: str, where: str) -> Cell:
+def cell(records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | None], where: str) -> Cell:
+    """The runs of one row and column, by replicate. Raises `Problem` for two different results of the same one."""
     by_replicate: dict[Replicate, list[Record]] = {}
     for record in records:
-        replicate = tuple(str(value(record, key)) for key in REPLICATES if _repeats(record, key))
-        by_replicate.setdefault(replicate, []).append(record)
+        by_replicate.setdefault(replicate(record), []).append(record)
     results: dict[Replicate, dict[str, Any]] = {}
     failed = missing = 0
-    for replicate, repeated in by_replicate.items():
-        finished = [record for record in repeated if record.result is not None]
+    for each, repeated in by_replicate.items():
+        # A run that belongs to several sweeps is there several times.
+        finished = [*{record.folder: record for record in repeated if record.result is not None}.values()]
         if len(finished) > 1:
-            _refuse(finished[0], finished[1], f"{where}, seed={'/'.join(replicate)}")
+            _refuse(finished[0], finished[1], f"{where}, seed={'/'.join(each)}")
         if finished and finished[0].result is not None:
-            results[replicate] = finished[0].result
+            results[each] = finished[0].result
         elif any(record.failure for record in repeated):
             failed += 1
         else:
             missing += 1
-    seconds = [sum(phase["seconds"] for phase in result["phases"]) for result in results.values()]
+    found = {each: made for each, result in results.items() if (made := read(result)) is not None}
+    seconds = [sum(phase["seconds"] for phase in results[each]["phases"]) for each in found]
     return Cell(
-        values={replicate: result["metrics"][metric] for replicate, result in results.items()},
-        gains={replicate: result["gain"][metric] for replicate, result in results.items()},
-        before={replicate: result["baseline"]["metrics"][metric] for replicate, result in results.items()},
-        selection=frozenset(rule for result in results.values() for rule in result["selection"]),
+        values={each: made.value for each, made in found.items()},
+        gains={each: made.gain for each, made in found.items() if made.gain is not None},
+        before={each: made.before for each, made in found.items() if made.before is not None},
+        selection=frozenset(rule for each in found for rule in results[each]["selection"]),
         seconds=mean(seconds) if seconds else None, failed=failed, missing=missing,
     )  # fmt: skip
 
@@ -138,23 +146,24 @@ def _refuse(first: Record, second: Record, where: str) -> None:
     raise Problem(f"Two results for the same (row, column, seed), {where}: {first.folder} and {second.folder}. {reason}")
 
 
-def _tested(cells: Mapping[tuple[str, str], Cell], against: str | None, higher: bool) -> dict[tuple[str, str], Cell]:
+def tested(cells: Mapping[tuple[str, str], Cell], against: str | None, higher: bool) -> dict[tuple[str, str], Cell]:
     """Every cell with its paired test over the shared replicates, corrected over all tests."""
-    tested = {}
-    for (row, column), cell in cells.items():
-        others = cell.before if against is None else cells[against, column].values
-        shared = [replicate for replicate in cell.values if replicate in others] if row != against else []
-        mine, theirs = [cell.values[each] for each in shared], [others[each] for each in shared]
+    found = {}
+    for (row, column), each in cells.items():
+        others = each.before if against is None else cells[against, column].values
+        shared = [replicate for replicate in each.values if replicate in others] if row != against else []
+        mine, theirs = [each.values[place] for place in shared], [others[place] for place in shared]
         better = bool(shared) and (mean(mine) > mean(theirs)) == higher
-        tested[row, column] = replace(cell, p=paired(mine, theirs), better=better)
-    corrected = holm([cell.p for cell in tested.values()])
-    return {place: replace(cell, p_holm=p) for (place, cell), p in zip(tested.items(), corrected, strict=True)}
+        found[row, column] = replace(each, p=paired(mine, theirs), better=better)
+    corrected = holm([each.p for each in found.values()])
+    return {place: replace(each, p_holm=p) for (place, each), p in zip(found.items(), corrected, strict=True)}
 
 
-def _best(cells: Mapping[tuple[str, str], Cell], columns: Sequence[str], higher: bool) -> dict[tuple[str, str], Cell]:
-    best: dict[str, float | None] = {}
+def best(cells: Mapping[tuple[str, str], Cell], columns: Sequence[str], higher: bool) -> dict[tuple[str, str], Cell]:
+    """The cells, with the best mean of each column marked."""
+    highest: dict[str, float | None] = {}
     for column in columns:
-        means = [cell.mean for (_, name), cell in cells.items() if name == column and cell.mean is not None]
+        means = [each.mean for (_, name), each in cells.items() if name == column and each.mean is not None]
         real = [each for each in means if each == each]  # not nan
-        best[column] = (max(real) if higher else min(real)) if real else None
-    return {(row, name): replace(cell, best=cell.n > 0 and cell.mean == best[name]) for (row, name), cell in cells.items()}
+        highest[column] = (max(real) if higher else min(real)) if real else None
+    return {(row, name): replace(each, best=each.n > 0 and each.mean == highest[name]) for (row, name), each in cells.items()}

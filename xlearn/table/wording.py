@@ -20,19 +20,20 @@ class Words:
 
 def words(table: Table, cell: Cell) -> Words:
     """A cell without results is X if a run failed, else -."""
-    if cell.mean is None or cell.gain is None or cell.seconds is None:
+    if cell.mean is None:
         return Words(FAILED if cell.failed else MISSING)
     oracle = ORACLE if "best_target" in cell.selection else ""
-    parts = [f"({cell.gain:+.{DECIMALS}f})"]
+    parts = [] if cell.gain is None else [f"({cell.gain:+.{DECIMALS}f})"]
     if cell.significant:
         parts.append(BETTER if cell.better else WORSE)
-    if cell.negative:
+    if cell.negative and table.axis is None:
         parts.append(NEGATIVE)
-    elif cell.perhaps_negative:
+    elif cell.perhaps_negative and table.axis is None:
         parts.append(PERHAPS)
     if cell.n < table.full:
         parts.append(f"n={cell.n}{f',{cell.failed}{FAILED}' if cell.failed else ''}")
-    parts.append(f"{cell.seconds:.{1 if cell.seconds < 100 else 0}f} s")
+    if cell.seconds is not None:
+        parts.append(f"{cell.seconds:.{1 if cell.seconds < 100 else 0}f} s")
     half = cell.half_width
     return Words(f"{cell.mean:.{DECIMALS}f}{oracle}", "" if half is None else f"± {half:.{DECIMALS}f}", " ".join(parts))
 
@@ -44,22 +45,39 @@ def heading(keys: tuple[str, ...], label: str) -> str:
 
 def sentences(table: Table) -> list[str]:
     """What a reader must know to read the numbers."""
-    baselines = ", ".join(table.baselines) or "scratch"
-    against = f"the row {table.against}" if table.against is not None else f"each run's own baseline ({baselines})"
-    found = [*_numbers(table), *_selection(table)]
-    found += [
-        f"In parentheses: mean gain over each run's own baseline ({baselines}, same seed), above 0 is better. Seconds: mean "
-        "per run of all phases of its own chain, cached or not.",
-        f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after Holm's "
-        f"correction for all {table.tests} test(s) of this table.",
-        f"`{NEGATIVE}`: negative transfer, the mean gain and its whole 95 % interval are below 0. `{PERHAPS}`: the mean gain "
-        "is below 0, but its interval reaches 0, or a single seed has none.",
-        f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: fewer results than a complete cell has.",
-    ]
+    own = "the same run on the test split as it is" if table.axis else f"each run's own baseline ({_baselines(table)})"
+    against = f"the row {table.against}" if table.against is not None else own
+    found = [*_numbers(table), *_selection(table), *_parentheses(table)]
+    if table.tests or table.compared:
+        found.append(
+            f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after "
+            f"Holm's correction for all {table.tests} test(s) of this table."
+        )
+    found += [*_negative(table), f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: fewer results than a complete cell has."]
     if table.differing:
         listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
         found.append(f"The runs also differ in what is neither row, column nor seed: {listed}.")
     return [*found, *_codes(table), *_failures(table), *table.notes]
+
+
+def _baselines(table: Table) -> str:
+    return ", ".join(table.baselines) or "scratch"
+
+
+def _parentheses(table: Table) -> list[str]:
+    if table.axis:
+        return ["In parentheses: mean change against the same run on the test split as it is, above 0 is better."]
+    gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, same seed), above 0 is better. "
+    return [f"{gain if table.compared else ''}Seconds: mean per run of all phases of its own chain, cached or not."]
+
+
+def _negative(table: Table) -> list[str]:
+    if table.axis or not table.compared:
+        return []
+    return [
+        f"`{NEGATIVE}`: negative transfer, the mean gain and its whole 95 % interval are below 0. `{PERHAPS}`: the mean gain "
+        "is below 0, but its interval reaches 0, or a single seed has none."
+    ]
 
 
 def _codes(table: Table) -> list[str]:
@@ -88,9 +106,11 @@ def _numbers(table: Table) -> list[str]:
     better = "higher" if table.higher_is_better else "lower"
     interval = "mean ± half of its 95 % interval (Student t)" if table.full > 1 else "a single seed, so no interval"
     repeated = "; ".join(f"{key} {', '.join(values)}" for key, values in table.replicates)
+    levels = [f"Columns: {table.axis.words}."] if table.axis else []
     return [
         f"Metric: {table.metric}, {better} is better; {interval}; n = {table.full} per cell ({repeated}). "
-        "Bold: the best mean of a column."
+        "Bold: the best mean of a column.",
+        *levels,
     ]
 
 

@@ -1,0 +1,57 @@
+"""What a run says at its end."""
+
+from pathlib import Path
+
+from test_table import document
+
+from xlearn.summary import SHOWN, summary
+
+
+def result(**more) -> dict:
+    made = document("finetune", 5, 0, 0.6, 0.5, target__fraction=None)
+    made["config"]["target"]["fraction"] = None
+    for part in (made["metrics"], made["baseline"]["metrics"], made["gain"]):
+        part.update({name: 0.25 for name in SHOWN if name not in part})
+    return {**made, "data": {}, **more}
+
+
+def test_a_run_of_one_modality_says_nothing_of_bounds() -> None:
+    lines = summary(result(), Path("out")).splitlines()
+    assert lines[-2].strip() == "phases: a 1.5 s (cached), b 2.0 s"
+    assert not any(word in line for line in lines for word in ("alone", "majority", "retrieval"))
+
+
+def test_bounds_and_retrieval() -> None:
+    alone = {
+        name: {"metrics": {"accuracy": value}, "phases": [{"name": "finetune", "seconds": 1.0, "cached": False}]}
+        for name, value in (("image", 0.4), ("text", 0.65))
+    }
+    found = {"recall@1": 0.1, "recall@5": 0.2, "recall@10": 0.3, "chance@10": 0.02, "items": 380}
+    curve = {"missing": {"modality": "image", "levels": [0.0, 1.0], "accuracy": [0.6, 0.3]}}
+    given = result(alone=alone, majority={"accuracy": 0.2}, retrieval={"image->text": found}, robustness=curve)
+    said = summary(given, Path("out"))
+    for line in (
+        "  alone: image 0.4000, text 0.6500 (accuracy); together -0.0500 over text",
+        "  majority class: 0.2000 (accuracy)",
+        "  retrieval image->text: recall@1 0.1000, recall@5 0.2000, recall@10 0.3000, chance@10 0.0200 (380 items)",
+        "  missing image, accuracy by level: 0: 0.6000, 1: 0.3000",
+        "  phases: a 1.5 s (cached), b 2.0 s, image alone 1.0 s, text alone 1.0 s",
+    ):
+        assert line in said.splitlines()
+
+
+def test_notes_are_told_in_words() -> None:
+    notes = {
+        "name": "pairs", "data": "f00", "fingerprint": "f00", "examples": {"train": 5}, "split": {"seed": 0},
+        "text": {"truncated": 37, "longest": 128}, "audio": {"resampled": 12, "from_rate": 8000, "to_rate": 16000, "cut": 0},
+        "pairing": "class-paired: at random", "neutral_left_out": 3000, "bad_images": 2, "speakers": None, "empty": {},
+        "own_note": 7,
+    }  # fmt: skip
+    lines = summary(
+        result(data={"target": notes, "source.a": {"name": "a", "examples": {"train": 9}}}), Path("out")
+    ).splitlines()
+    assert lines[-2] == (
+        "  target: text: 37 truncated to 128 tokens; audio: 12 resampled from 8000 Hz to 16000 Hz; "
+        "pairing class-paired: at random; 3,000 neutral left out; 2 unreadable image(s) left out (skip_bad); own note 7"
+    )
+    assert not any("source.a" in line for line in lines)

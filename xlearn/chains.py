@@ -1,0 +1,76 @@
+"""Chains of phases from their configuration."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from xlearn.config.collector import Collector
+from xlearn.errors import Problem, nearest
+from xlearn.phase import Phase
+from xlearn.stamps import own_code
+
+
+def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase, ...]:
+    """The phases of `pretrain`, `transfer` or `baseline`, in their order; what is wrong with them goes to `found`."""
+    budget = config["budget"]["pretrain" if name == "pretrain" else "transfer"]
+    return tuple(
+        _phase(config, f"{name}.phases.{each}", each, position, node, budget, found)
+        for position, (each, node) in enumerate(config[name]["phases"].items())
+    )
+
+
+def _phase(
+    config: Mapping[str, Any], where: str, name: str, position: int, node: dict[str, Any], budget: dict[str, Any],
+    found: Collector,
+) -> Phase:  # fmt: skip
+    own = node["epochs"] is not None or node["steps"] is not None
+    lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if where.startswith('pretrain') else 'transfer'}")
+    values = {key: node[key] if node[key] is not None else budget[key] for key in ("patience", "stop_below", "keep")}
+    values |= {"epochs": lasts["epochs"], "steps": lasts["steps"]}
+    given = {key: values[key] for key in ("epochs", "steps") if values[key] is not None}
+    told = " and ".join(f"{key}={value}" for key, value in given.items()) or "neither epochs nor steps"
+    found.need(len(given) == 1, f"{lasting}: {told} set. Set exactly one of epochs and steps, the other to null.")
+    for key in ("epochs", "steps", "patience"):
+        found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
+    keeps = ["last", "best_source", "best_target"]
+    found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}")
+    reads = node["reads"] or ("source" if where.startswith("pretrain") else "target")
+    roles = ["source", "target", "both"]
+    found.need(reads in roles, f"{where}.reads={reads}: {nearest(reads, roles)}")
+    modalities = None if node["modalities"] is None else tuple(sorted(node["modalities"]))
+    found.need(modalities != (), f"{where}.modalities=[]: name at least one, or null for all.")
+    batch_size = config["batch_size"] if node["batch_size"] is None else node["batch_size"]
+    found.need(batch_size >= 1, f"{where + '.' if node['batch_size'] else ''}batch_size={batch_size}: give 1 or more.")
+    nodes = {key: node[key] or config[key] for key in ("objective", "optimizer", "schedule")}
+    penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
+    augment = config["augment"] if node["augment"] else {}
+    made = {key: found.component(each, key if not node[key] else f"{where}.{key}") for key, each in nodes.items()}
+    _try_optimizer(made["optimizer"], where if node["optimizer"] else "optimizer", found)
+    extra = [found.component(each, key if key == "regularizer" else f"{where}.{key}") for key, each in penalties.items()]
+    trainable = found.optional(node["trainable"], f"{where}.trainable")
+    balance = found.component(config["balance"], "balance")
+    augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
+    every = [*made.values(), *extra, balance, *augments, *([trainable] if trainable else [])]
+    document = {
+        "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
+        "penalties": penalties, "balance": config["balance"], "augment": augment, "batch_size": batch_size,
+        "sampling": config["sampling"],
+        **values, "own_code": [own_code(each) for each in every if each],
+    }  # fmt: skip
+    return Phase(
+        name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
+        objectives=(made["objective"], *extra),
+        balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments),
+        batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **values,
+    )  # fmt: skip
+
+
+def _try_optimizer(optimizer: partial[Any] | None, where: str, found: Collector) -> None:
+    """Optimizers check the ranges of their arguments when they are made."""
+    import torch
+
+    try:
+        if optimizer is not None:
+            optimizer([torch.nn.Parameter(torch.zeros(1))])
+    except (ValueError, RuntimeError, TypeError) as error:
+        found.add(Problem(f"{where}: {error}. Change the argument it names."))

@@ -1,0 +1,30 @@
+"""Building components, and going on after a problem."""
+
+from typing import Any
+
+from xlearn.config.component import component
+from xlearn.errors import Problem, Problems
+
+
+class Collector:
+    """Builds components and goes on after a problem, so that all of them are told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def component(self, node: Any, where: str, **options: Any) -> Any:
+        try:
+            return component(node, where, **options)
+        except Problem as problem:
+            self.add(problem)
+            return None
+
+    def optional(self, node: Any, where: str) -> Any:
+        return self.component(node, where) if node else None
+
+    def add(self, problem: Problem) -> None:
+        self.problems += problem.problems if isinstance(problem, Problems) else [str(problem)]
+
+    def need(self, holds: bool, sentence: str) -> None:
+        if not holds:
+            self.problems.append(sentence)

@@ -1,0 +1,64 @@
+"""Frozen features of EfficientNet-Lite0: pictures become 1,280 numbers once, before any training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from xlearn.encoders.efficientnet_lite0 import EfficientNetLite0
+from xlearn.encoders.vector import Vector
+from xlearn.errors import Problem
+from xlearn.hashing import digest
+from xlearn.modalities import Pool
+from xlearn.modalities.image import adapt
+from xlearn.storage import kept
+from xlearn.task import ImageSpec, VectorSpec
+
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images as the features that the network gives them, resized to `size` first: computed once, and kept on disk."""
+
+    size: int
+
+    @property
+    def spec(self) -> VectorSpec:
+        return VectorSpec(EfficientNetLite0.width, f"efficientnet_lite0 at {self.size}")
+
+    def __call__(self, pool: Pool) -> tuple[Tensor, dict[str, Any]]:
+        # Threads and processor may change the last bits, and a result must not depend on who filled the cache.
+        machine = [torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()]
+        key = f"efficientnet-{digest([pool.fingerprint, self.size, machine], 16)}"
+        return kept(key, lambda: {"features": self._features(pool)})["features"], {}
+
+    @torch.inference_mode()
+    def _features(self, pool: Pool) -> Tensor:
+        images = pool.raw.inputs["image"]
+        assert isinstance(images, Tensor)
+        network = EfficientNetLite0(ImageSpec(3, self.size, self.size), weights="imagenet", size=self.size).eval()
+        network.to(memory_format=torch.channels_last)
+        parts = []
+        for part in tqdm(images.split(AT_ONCE), desc=f"{pool.name}: {self.spec.of}", disable=None, leave=False):
+            parts.append(network(adapt(part, ImageSpec(3, *part.shape[2:]))).values[:, 0])
+        return torch.cat(parts).clone()
+
+
+class EfficientNetFeatures(Vector):
+    """1,280 features per picture of EfficientNet-Lite0 as it was trained on ImageNet (see `efficientnet_lite0`): frozen, so
+    no augmentation and no training of the network changes them. One token `[batch, 1, 1280]`, no parameters.
+    """
+
+    def __init__(self, spec: VectorSpec, *, size: int = 96) -> None:
+        super().__init__(spec)
+
+    @staticmethod
+    def format(pools: Sequence[Pool], options: Mapping[str, Any], *, size: int = 96) -> Pictures:
+        """Nothing is learned from the pools. Raises `Problem` for a size below 32, where the network has no picture left."""
+        if size < 32:
+            raise Problem(f"encoder.image.size={size}: give 32 or more; the network was trained at 224.")
+        return Pictures(size)

@@ -1,0 +1,197 @@
+"""A learner: the networks of a run, the phases each goes through, and what travels between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from xlearn.cache import weights_digest
+from xlearn.carry import Carried, carry, choose
+from xlearn.errors import Problem
+from xlearn.network import Network, load, tensors
+from xlearn.phase import Phase, Roles, Setting, check, needs_pairs, rates, reading
+from xlearn.phases import solve
+from xlearn.plan import Plan
+from xlearn.prepare import need_same_splits
+from xlearn.sharing.none import none
+from xlearn.task import Task
+
+
+@dataclass
+class Learner:
+    """`network` goes through `phases`; where there is a `teacher` (the source's network), it goes through `before` first,
+    and `carried` says what of it travels. `teaches`: the phases may ask the teacher for its predictions."""
+
+    network: Network
+    phases: tuple[Phase, ...]
+    roles: Roles
+    teacher: Network | None = None
+    before: tuple[Phase, ...] = ()
+    carried: Carried | None = None
+    teaches: bool = False
+
+    def check(self) -> None:
+        """Refuse, before any training, what a phase could not do."""
+        for phase in self.before:
+            assert self.teacher is not None
+            check(phase, self.teacher, self.roles)
+        copied = frozenset(self.carried.copied if self.carried else ())
+        for phase in self.phases:
+            check(phase, self.network, self.roles, copied, self.teacher if self.teaches else None)
+
+    def check_augmentations(self) -> None:
+        """Refuse an augmentation that changes nothing of what any phase reads."""
+        changes: dict[Any, bool] = {}
+        seen: set[str] = set()
+        for phase in (*self.before, *self.phases):
+            for task in reading(phase, self.roles).values():
+                batch = task.train.take(torch.arange(min(2, len(task.train))))
+                seen |= task.inputs.keys()
+                for each in phase.augment:
+                    changed = each(batch, torch.Generator().manual_seed(0)) is not batch
+                    changes[each.func] = changes.get(each.func, False) or changed
+        for function, changed in changes.items():
+            if not changed:
+                raise Problem(
+                    f"augment={function.__name__} changes nothing here: the phases read {' and '.join(sorted(seen))}. Leave it "
+                    "out, or choose another (`xlearn show augment`)."
+                )
+
+    def learn(self, setting: Setting) -> list[dict[str, Any]]:
+        """Solve all phases, in place; what each reported, without its records."""
+        done, copied = [], frozenset()
+        if self.teacher is not None and self.carried is not None:
+            done = self._chain(self.teacher, self.before, copied, setting, None)
+            carry(tensors(self.teacher), self.network, self.carried)
+            copied = frozenset(self.carried.copied)
+        return done + self._chain(self.network, self.phases, copied, setting, self.teacher if self.teaches else None)
+
+    def _chain(
+        self, network: Network, phases: Sequence[Phase], copied: frozenset[str], setting: Setting, teacher: Network | None
+    ) -> list[dict[str, Any]]:
+        incoming, done = weights_digest(tensors(network)), []
+        for phase in phases:
+            entry = solve(network, phase, self.roles, copied, incoming, setting, teacher)
+            incoming = entry.digest
+            done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})
+        return done
+
+    def trained(self) -> set[str]:
+        """The names of the network's parameters that some phase trains."""
+        return {name for phase in self.phases for name in rates(phase, self.network)}
+
+    def moved(self) -> set[str]:
+        """The modalities whose encoders any phase trains, those before the carrying among them."""
+        before = {name for phase in self.before if self.teacher for name in rates(phase, self.teacher)}
+        return {name.split(".")[1] for name in self.trained() | before if name.startswith("encoder.")}
+
+
+def transferring(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
+    """The run's own learner. What will travel is chosen here, before any training, from the names: what cannot work is
+    refused now. `alone`: for a target of a single modality, joined by nothing.
+    """
+    sources, target = roles["source"], roles["target"]["target"]
+    specs, spaces = dict(target.inputs), {target.labels.key: target.labels}
+    for task in sources.values() if plan.joins else ():
+        specs |= task.inputs
+        spaces |= {task.labels.key: task.labels}
+    # Where nothing is carried, joint learning is what may begin with the encoders' own weights.
+    network = plan.network(specs, list(spaces.values()), "target", weights=plan.joins and not plan.carries, alone=alone)
+    if not plan.carries:
+        return Learner(network, plan.transfer, roles)
+    teacher, learned = _teacher(plan, roles, alone)
+    names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
+    source = {name: value for name, value in tensors(teacher).items() if name in learned}
+    carried = choose(source, network, plan.sharing, names, empty=plan.teaches)
+    found = Learner(network, plan.transfer, roles, teacher, plan.pretrain, carried, plan.teaches)
+    _need_trained(plan, found, names, [*sources.values(), target])
+    if plan.teaches and target.labels.key not in teacher.head:
+        raise Problem(
+            f"transfer={plan.config['choices'].get('transfer')}: {names}: the teacher tells other classes apart than "
+            f"{target.name} ({', '.join(target.labels.classes[:12])}). Choose a source with the same classes."
+        )
+    if plan.teaches and (random := [name for name, _ in teacher.named_parameters() if name not in learned]):
+        raise Problem(
+            f"transfer={plan.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing trains it "
+            "before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
+        )
+    return found
+
+
+def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
+    """The baseline's learner: the target alone, from random weights."""
+    target = roles["target"]["target"]
+    return Learner(plan.network(target.inputs, [target.labels], "target", weights=False, alone=alone), plan.baseline, roles)
+
+
+def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:
+    """For a target of several modalities a learner for each of them alone: is the whole more than its best part?
+
+    Each goes through the run's own phases, with the sources that have the modality. Where the phases need pairs, no
+    source has the modality, or what is shared of several modalities is not there in one, it is learned from scratch.
+    """
+    target = roles["target"]["target"]
+    if len(target.inputs) == 1:
+        return {}
+    found = {}
+    pairs = (
+        plan.teaches
+        or plan.joins
+        or any(phase.modalities is not None or needs_pairs(phase) for phase in (*plan.pretrain, *plan.transfer))
+    )
+    for name in sorted(target.inputs):
+        sources = {role: task.only(name) for role, task in roles["source"].items() if name in task.inputs}
+        only: Roles = {"source": sources, "target": {"target": target.only(name)}}
+        carries = plan.carries and not pairs and bool(sources or (not roles["source"] and name in plan.pretrained))
+        made = _transferring_if_possible(plan, only) if carries else None
+        found[name] = made or scratch(plan, only, alone=True)
+    return found
+
+
+def _transferring_if_possible(plan: Plan, roles: Roles) -> Learner | None:
+    try:
+        made = transferring(plan, roles, alone=True)
+        made.check()
+    except Problem:  # the run itself can do it, or it would have been refused before
+        return None
+    return made
+
+
+def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
+    """The source's network with the weights it starts from, and which names of it will have been learned.
+
+    Only what was learned may travel; random weights are fresh wherever they come from.
+    """
+    target = roles["target"]["target"]
+    tasks = list(roles["source"].values()) or [target]
+    specs = {name: spec for task in tasks for name, spec in task.inputs.items()}
+    spaces = {task.labels.key: task.labels for task in tasks}
+    teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone)
+    learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in plan.pretrained}
+    if plan.start is not None:
+        need_same_splits(plan.start.keywords.get("path"), target)
+        given = plan.start(teacher)
+        load(teacher, given)
+        learned |= given.keys()
+    if plan.pretrain:
+        learned = set(tensors(teacher))
+    return teacher, learned
+
+
+def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task]) -> None:
+    """Raise where something would stay random: neither copied nor trained."""
+    assert found.carried is not None
+    trained = found.trained()
+    fresh = found.carried.fresh
+    dead = [name for name, _ in found.network.named_parameters() if name in fresh and name not in trained]
+    # `sharing=none` may be asked for to see what random features do, but then something has to be trained.
+    if dead and (plan.sharing.func is not none or not plan.transfer):
+        choices = plan.config["choices"]
+        listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in tasks)
+        raise Problem(
+            f"sharing={choices.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, and "
+            f"transfer={choices.get('transfer')} does not train it: it would stay random (classes: {listed}). Use a "
+            "sharing that copies it (a head is only copied between tasks of the same classes), or a transfer that "
+            "trains it, e.g. finetune."
+        )

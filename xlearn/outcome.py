@@ -1,0 +1,124 @@
+"""What a run found: the one look at the test split, beside everything it is compared with."""
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.evaluate import logits
+from xlearn.frozen import encode
+from xlearn.hashing import code_digest, derive
+from xlearn.learner import Learner
+from xlearn.machine import Machine
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.metrics import measure, scalars, score
+from xlearn.phase import Roles, needs_pairs
+from xlearn.plan import Plan
+from xlearn.retrieval import retrieval
+from xlearn.storage import write_tensors, write_text
+from xlearn.task import Examples, Task
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The learners of a run after they learned: its own, the baseline, and each modality alone."""
+
+    plan: Plan
+    own: Learner
+    baseline: Learner
+    alone: dict[str, Learner]
+
+
+def outcome(
+    learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
+) -> dict[str, Any]:
+    """The content of `result.json` that comes from learning. Opens the test split; writes predictions and curves."""
+    plan, target = learned.plan, roles["target"]["target"]
+    config, classes = plan.config, target.labels.classes
+    test = target.test.open()
+
+    def predicted(learner: Learner, examples: Examples) -> Tensor:
+        # Pretrained encoders that nothing has moved encode a data set once for all runs.
+        still = sorted((plan.pretrained & learner.network.encoder.keys()) - learner.moved())
+        return logits(learner.network, encode(learner.network, examples, still, machine), machine)
+
+    found = predicted(learned.own, test)
+    metrics = measure(found, test.labels, classes)
+    compared = measure(predicted(learned.baseline, test), test.labels, classes)
+    alone = {name: measure(predicted(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
+    write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
+    used = (*plan.transfer, *(plan.pretrain if plan.carries else ()))
+    tasks = {"target": target, **{f"source.{name}": task for name, task in roles["source"].items()}}
+    result = {
+        "config": {name: value for name, value in config.items() if name != "choices"},
+        "choices": config["choices"],
+        "metrics": metrics,
+        "baseline": {
+            "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
+        },
+        "gain": gain(metrics, compared),
+        "majority": majority(target, test),
+        "alone": {name: {"metrics": alone[name], "phases": phases[name]} for name in alone},
+        "selection": sorted({phase.keep for phase in used}),
+        "phases": phases["own"],
+        "data": {
+            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
+            for name, task in tasks.items()
+        },
+        "machine": {**machine.signature(), "platform": platform.platform()},
+        "code": code_digest(),
+    }  # fmt: skip
+    if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
+        result["retrieval"] = retrieval(learned.own.network, test, machine)
+    if plan.robustness:
+        result["robustness"] = robustness(plan, lambda examples: predicted(learned.own, examples), test)
+        write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
+    return result
+
+
+def gain(metrics: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:
+    """What transferring brought, metric by metric, with the sign that makes more better: below 0 it did harm."""
+    before = scalars(baseline)
+    return {
+        name: value - before[name] if HIGHER_IS_BETTER[name] else before[name] - value
+        for name, value in scalars(metrics).items()
+    }
+
+
+def majority(task: Task, test: Examples) -> dict[str, Any]:
+    """The metrics of who always says the most frequent class of all training rows, labelled or not, and knows the shares.
+
+    A floor, not a learner: with `shots` the labelled rows are of each class equally many and tell nothing.
+    """
+    labels = torch.cat([task.train.labels, task.unlabeled.labels])
+    counts = torch.bincount(labels, minlength=len(task.labels.classes)).double()
+    shares = (counts / counts.sum()).clamp_min(1e-9).log().float()
+    return measure(shares.expand(len(test), -1), test.labels, task.labels.classes)
+
+
+def check_robustness(plan: Plan, target: Task) -> None:
+    """Raise, before any training, what `robustness` would raise after it: a modality or a level that is not there."""
+    few = target.train.subset(torch.arange(min(2, len(target.train))))
+    for spoil in plan.robustness.values():
+        for level in spoil.keywords["levels"]:
+            spoil(few, level, torch.Generator().manual_seed(0))
+
+
+def robustness(plan: Plan, predicted: Any, test: Examples) -> dict[str, Any]:
+    """`{name: {modality, levels, metric: [...]}}`: the metric on test inputs that are spoiled more and more.
+
+    Level by level from the same seed, so that what is spoiled a little is spoiled at higher levels too.
+    """
+    metric, curves = plan.config["metric"], {}
+    for name, spoil in plan.robustness.items():
+        values = []
+        for level in spoil.keywords["levels"]:
+            generator = torch.Generator().manual_seed(derive(plan.config["seed"], "robustness", name))
+            spoiled = spoil(test, level, generator)
+            values.append(score(metric, predicted(spoiled), spoiled.labels))
+        curves[name] = {"modality": spoil.keywords["modality"], "levels": spoil.keywords["levels"], metric: values}
+    return curves

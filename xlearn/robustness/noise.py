@@ -1,0 +1,40 @@
+"""Noise in a modality."""
+
+from dataclasses import replace
+
+import torch
+
+from xlearn.columns import Column, Ragged
+from xlearn.errors import Problem
+from xlearn.task import Examples
+
+UNKNOWN = 1  # the token that a tokeniser gives to what it does not know
+
+
+def noise(examples: Examples, level: float, generator: torch.Generator, *, modality: str, levels: list[float]) -> Examples:
+    """Pixels: plus Gaussian noise of `level * 255`, clamped to 0..255. Texts: `level` of the tokens become unknown.
+    Sound, numbers and features: plus Gaussian noise of `level` standard deviations of the column.
+    """
+    if level < 0:
+        raise Problem(f"robustness.noise.levels={list(levels)}: give 0 or more.")
+    if modality not in examples.inputs:
+        raise Problem(f"robustness.noise.modality={modality}: the target has {', '.join(sorted(examples.inputs))}.")
+    if level == 0:
+        return examples
+    column = examples.inputs[modality]
+    values = column.values if isinstance(column, Ragged) else column
+    spoiled = _spoiled(values, level, generator)
+    made: Column = Ragged(spoiled, column.offsets) if isinstance(column, Ragged) else spoiled
+    # Not the data set's own inputs any more: what was computed from those must not be taken for these.
+    whole = examples.whole and examples.whole.only(*(name for name in examples.whole.inputs if name != modality))
+    return replace(examples, inputs={**examples.inputs, modality: made}, whole=whole)
+
+
+def _spoiled(values: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+    if values.dtype == torch.uint8:
+        drawn = torch.randn(values.shape, generator=generator) * (level * 255)
+        return (values + drawn).round().clamp(0, 255).byte()
+    if not values.is_floating_point():
+        return values.masked_fill(torch.rand(values.shape, generator=generator) < level, UNKNOWN)
+    drawn = torch.randn(values.shape, generator=generator)
+    return values + level * values.nan_to_num().std() * drawn

@@ -1,0 +1,66 @@
+"""What the words on the command line of `xlearn table` stand for. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlearn.errors import Problem, nearest
+
+FORMATS = ("markdown", "latex", "csv", "html")
+ENDINGS = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"}
+CURVE_ENDINGS = {".json": "json", ".png": "picture", ".svg": "picture", ".pdf": "picture"}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Folders of runs, or the name of a table with changes to its sweep."""
+
+    folders: list[Path]
+    name: str | None
+    overrides: list[str]
+
+
+def sources(words: list[str], tables: dict[str, Path]) -> Sources:
+    """Raises `Problem` for a word that is nothing, and for words that do not go together."""
+    folders: list[Path] = []
+    names: list[str] = []
+    overrides: list[str] = []
+    for word in words:
+        if word in tables:
+            names.append(word)
+        elif Path(word).expanduser().is_dir():
+            folders.append(Path(word).expanduser())
+        elif "=" in word:
+            overrides.append(word)
+        else:
+            raise Problem(f"{word} is neither a folder nor a table. {nearest(word, tables)}")
+    if not folders and not names:
+        raise Problem(f"Say what to show: a folder of results (outputs), or a table: {', '.join(tables)}.")
+    if names and (folders or len(names) > 1):
+        raise Problem(f"{' '.join(words)}: show one table, or folders. ./{names[0]} is the folder of that name.")
+    if overrides and not names:
+        raise Problem(f"{overrides[0]} is no folder. To show only these runs, write --where {overrides[0]}.")
+    return Sources(folders, names[0] if names else None, overrides)
+
+
+def keys(text: str) -> list[str]:
+    """The keys of `--rows` or `--columns`."""
+    found = [each.strip() for each in text.split(",") if each.strip()]
+    if not found:
+        raise Problem("--rows and --columns need a key each, such as transfer or target.shots.")
+    return found
+
+
+def where(text: str) -> tuple[str, str]:
+    """The key and the values of a `--where`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise Problem(f"--where {text}: write KEY=VALUE, such as target.shots=5.")
+    return key, value
+
+
+def form(out: Path | None, curve: str | None) -> str:
+    """The format that the ending of `--out` says; markdown if it says none."""
+    suffix = out.suffix if out is not None else ""
+    if suffix in CURVE_ENDINGS and curve is None:
+        raise Problem(f"--out {out}: only a curve is written as {suffix}. Add --curve NAME, or use {', '.join(ENDINGS)}.")
+    return {**ENDINGS, **CURVE_ENDINGS}.get(suffix, "markdown")

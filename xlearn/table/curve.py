@@ -1,0 +1,128 @@
+"""A metric against how much of the test inputs is spoiled: the `robustness` of many runs as a table, and as numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from xlearn.errors import Problem, nearest
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.table.cells import Axis, Table
+from xlearn.table.collect import Record
+from xlearn.table.keys import REPLICATES, differing, labels, shown
+from xlearn.table.measures import Measure, Reading
+from xlearn.table.tabulate import best, cell, common, ordered, row_against, tested
+
+
+def names(records: Sequence[Record]) -> list[str]:
+    """The curves that any run has."""
+    return sorted({name for record in records if record.result for name in record.result.get("robustness") or {}})
+
+
+def curve_rows(records: Sequence[Record], rows: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """The keys of a table's rows, and of its columns those in which the runs differ: a curve's columns are its levels."""
+    return [*rows, *(key for key in columns if key not in rows and len(set(labels(records, [key]))) > 1)]
+
+
+def curve(
+    records: Sequence[Record], rows: Sequence[str], name: str, metric: str | None, against: str | None, in_order: bool = False
+) -> Table:
+    """Rows as in any table, columns the levels of `robustness.<name>`. Gains are the changes against the same run's
+    unspoiled test inputs, with the sign that makes more better.
+
+    Raises `Problem` for a name or metric that no run has, and for two results of the same row and seed.
+    """
+    known = names(records)
+    if not known:
+        raise Problem(
+            f"--curve {name}: no run measured one. Add e.g. robustness=[missing] robustness.missing.modality=image to the runs."
+        )
+    if name not in known:
+        raise Problem(f"--curve {name}: no run has such a curve. {nearest(name, known)}")
+    having = [each for record in records if record.result and (each := (record.result.get("robustness") or {}).get(name))]
+    what = _measure(having, name, metric)
+    row_of = labels(records, rows)
+    order = tuple if in_order else ordered
+    row_names = order(dict.fromkeys(row_of))
+    levels = sorted({float(level) for each in having for level in each["levels"]})
+    by_row: dict[str, list[Record]] = {}
+    for record, row in zip(records, row_of, strict=True):
+        by_row.setdefault(row, []).append(record)
+    cells = {
+        (row, shown(level)): replace(  # without the seconds of training, which no level has of its own
+            cell(by_row[row], lambda result, level=level: _reading(result, name, level, what), f"{'/'.join(rows)}={row}"),
+            seconds=None,
+        )
+        for row in row_names
+        for level in levels
+    }
+    chosen = row_against(row_names, against)
+    columns = tuple(shown(level) for level in levels)
+    lacking = sum(record.result is not None and name not in (record.result.get("robustness") or {}) for record in records)
+    notes = (f"{lacking} finished run(s) have no curve {name}; they do not count here.",) if lacking else ()
+    return Table(
+        row_keys=tuple(rows), column_keys=(name,), rows=row_names, columns=columns,
+        cells=best(tested(cells, chosen, what.higher), columns, what.higher), metric=what.name, higher_is_better=what.higher,
+        against=chosen, differing=differing(records, without=(*rows, *REPLICATES)), notes=notes, axis=_axis(records, name),
+        **common(records),
+    )  # fmt: skip
+
+
+def as_json(table: Table) -> str:
+    """`{metric, levels, rows: {row: {mean, low, high, n}}}`, lists by level; null where there is no value or interval."""
+    rows = {}
+    for row in table.rows:
+        cells = [table.cells[row, column] for column in table.columns]
+        ends = [(each.mean, each.half_width) for each in cells]
+        rows[row] = {
+            "mean": [mean for mean, _ in ends],
+            "low": [None if mean is None or half is None else mean - half for mean, half in ends],
+            "high": [None if mean is None or half is None else mean + half for mean, half in ends],
+            "n": [each.n for each in cells],
+        }
+    levels = [float(each) for each in table.columns]
+    return json.dumps({"metric": table.metric, "levels": levels, "rows": rows}, indent=1) + "\n"
+
+
+def _measure(having: Sequence[Mapping[str, Any]], name: str, metric: str | None) -> Measure:
+    measured = sorted({key for each in having for key in each if key not in ("modality", "levels")})
+    if metric is None and len(measured) > 1:
+        raise Problem(f"The runs measured {name} in different metrics ({', '.join(measured)}). Choose one with --metric.")
+    chosen = metric or measured[0]
+    if chosen not in measured:
+        raise Problem(f"--metric {chosen}: curves are measured in the metric of their runs. {nearest(chosen, measured)}")
+    return Measure(chosen, HIGHER_IS_BETTER.get(chosen, True))
+
+
+def _reading(result: Mapping[str, Any], name: str, level: float, what: Measure) -> Reading | None:
+    found = (result.get("robustness") or {}).get(name)
+    if found is None or what.name not in found:
+        return None
+    values = {float(each): value for each, value in zip(found["levels"], found[what.name], strict=True)}
+    if level not in values:
+        return None
+    if level == 0:  # the run itself: nothing to compare it with
+        return Reading(values[level])
+    before = values.get(0.0, result["metrics"][what.name])
+    return Reading(values[level], what.better_by(values[level], before), before)
+
+
+def _axis(records: Sequence[Record], name: str) -> Axis:
+    """What the levels count, by what the runs say they did."""
+    modalities: dict[str, None] = {}
+    targets: dict[str, None] = {}
+    for record in records:
+        if found := ((record.result or {}).get("robustness") or {}).get(name):
+            modalities[found["modality"]] = None
+            node = (record.config.get("robustness") or {}).get(name) or {}
+            targets[str(node.get("_target_", name)).rpartition(".")[2]] = None
+    of, kind = " or ".join(modalities), next(iter(targets), name)
+    if kind == "missing":
+        return Axis(name, f"share of the test examples that lack their {of}", f"with {of} missing")
+    if kind == "noise":
+        image = "standard deviation of the noise, 1 = the range of a pixel"
+        text = "share of the tokens that are made unknown"
+        other = "standard deviation of the noise, 1 = that of the values"
+        units = dict.fromkeys({"image": image, "text": text}.get(each, other) for each in modalities)
+        return Axis(name, f"noise in {of} of the test examples ({'; '.join(units)})", f"under noise in {of}")
+    return Axis(name, f"level of {name} in {of} of the test examples", f"under {name} in {of}")

@@ -1,0 +1,85 @@
+"""The number that a table shows of a result: a metric, or any number at a dotted path below `metrics` or `retrieval`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xlearn.errors import Problem, nearest
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.table.collect import Record
+
+
+@dataclass(frozen=True)
+class Measure:
+    """`name` as it was asked for; `higher`: whether more is better."""
+
+    name: str
+    higher: bool
+
+    def better_by(self, value: float, other: float) -> float:
+        """`value` against `other`, above 0 where it is better."""
+        return value - other if self.higher else other - value
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One run's number, its gain and its baseline's number; None where there is nothing to compare it with."""
+
+    value: float
+    gain: float | None = None
+    before: float | None = None
+
+
+def measure(records: Sequence[Record], metric: str | None) -> Measure:
+    """What is asked for, or what the runs were made for. Raises `Problem` where they have no such number."""
+    # A failed run may have failed for its metric.
+    finished = [record for record in records if record.result is not None]
+    configured = sorted({record.config["metric"] for record in finished or records})
+    if metric is None and len(configured) > 1:
+        raise Problem(f"The runs were made for different metrics ({', '.join(configured)}). Choose one with --metric.")
+    name = (metric or configured[0]).removeprefix("metrics.")
+    known = dict.fromkeys(path for record in finished for path in numbers(record.result or {}))
+    if name not in HIGHER_IS_BETTER:
+        if name not in known and (finished or "." not in name):
+            listed = [each for each in known if "." in each] if "." in name else [*HIGHER_IS_BETTER]
+            raise Problem(f"--metric {name}: there is no such metric. {nearest(name, listed or HIGHER_IS_BETTER)}")
+        return Measure(name, HIGHER_IS_BETTER.get(name.rpartition(".")[2], True))
+    for record in finished:
+        assert record.result is not None
+        if name not in record.result["gain"]:
+            raise Problem(f"{record.folder}/result.json has no {name}. {nearest(name, record.result['gain'])}")
+    return Measure(name, HIGHER_IS_BETTER[name])
+
+
+def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
+    """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ...}` of a result, or of what has
+    `metrics` like one (its baseline, a modality alone).
+    """
+    found: dict[str, float] = {}
+
+    def walk(node: Mapping[str, Any], prefix: str) -> None:
+        for name, each in node.items():
+            if isinstance(each, Mapping):
+                walk(each, f"{prefix}{name}.")
+            elif isinstance(each, int | float) and not isinstance(each, bool):
+                found[f"{prefix}{name}"] = float(each)
+
+    walk(holder.get("metrics") or {}, "")
+    walk(holder.get("retrieval") or {}, "retrieval.")
+    return found
+
+
+def number(holder: Mapping[str, Any], what: Measure) -> float | None:
+    """The measured number, None where there is none."""
+    if what.name in HIGHER_IS_BETTER:
+        return (holder.get("metrics") or {}).get(what.name)
+    return numbers(holder).get(what.name)
+
+
+def reading(result: Mapping[str, Any], what: Measure) -> Reading | None:
+    """A finished run's number beside its baseline's. None where the run has no such number."""
+    value = number(result, what)
+    if value is None:
+        return None
+    before = number(result["baseline"], what)
+    return Reading(value, None if before is None else result["gain"].get(what.name, what.better_by(value, before)), before)

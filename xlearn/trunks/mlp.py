@@ -1,0 +1,32 @@
+"""Dense layers that tasks and modalities share."""
+
+import itertools
+
+from torch import Tensor, nn
+
+from xlearn.errors import Problem
+
+
+class MlpTrunk(nn.Module):
+    """`h_l = dropout(relu(W_l h_{l-1} + b_l))`, one layer per width.
+
+    It belongs to no modality, so it travels from a model of one modality to a model of another, where both fusions give
+    the same width. Raises `Problem` for widths below 1 and a dropout outside [0, 1).
+    """
+
+    def __init__(self, width: int, *, widths: list[int], dropout: float = 0.0) -> None:
+        super().__init__()
+        if not widths or min(widths) < 1:
+            raise Problem(f"trunk.widths={list(widths)}: give the size of at least one layer, each 1 or more.")
+        if not 0 <= dropout < 1:
+            raise Problem(f"trunk.dropout={dropout}: give a share in [0, 1).")
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
+            for before, after in itertools.pairwise([width, *widths])
+        )
+        self.width = widths[-1]
+
+    def forward(self, fused: Tensor) -> Tensor:
+        for layer in self.layers:
+            fused = layer(fused)
+        return fused
