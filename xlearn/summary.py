@@ -33,6 +33,8 @@ def title(result: dict[str, Any]) -> str:
         labels = f"{target['fraction']:g} of the labels"
     source = " + ".join(config["source"]) or "no source"
     arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"{choices.get('target')} alone"
+    if config["transfer"].get("joins"):
+        arrow = f"{source} together with {choices.get('target')}"
     sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
     fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
     return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{fold}"
