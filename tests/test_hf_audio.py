@@ -4,7 +4,9 @@ import copy
 
 import pytest
 import torch
+from toy_modalities import everything_words
 
+from xlearn.check import main
 from xlearn.columns import Ragged, Sequences
 from xlearn.encoders.hf_audio import HuggingFaceAudio
 from xlearn.errors import Problem
@@ -127,3 +129,9 @@ def test_a_model_that_is_not_here_and_transformers_missing_are_told(monkeypatch)
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(Problem, match=r"pip install 'xlearn\[hf\]'"):
         HuggingFaceAudio(SPEC, name="nobody/nothing")
+
+
+def test_a_run_carries_its_weights_over(saved, tmp_path, capsys):
+    words = everything_words(tmp_path, ["audio"], ["audio"])
+    given = [f"encoder.audio.name={saved[0]}", "pretrain=none", "transfer=linear_probe"]
+    assert main([*words, "encoder/audio=hf_audio", *given]) == 0, capsys.readouterr().err

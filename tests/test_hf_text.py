@@ -5,7 +5,9 @@ import time
 
 import pytest
 import torch
+from toy_modalities import everything_words
 
+from xlearn.check import main
 from xlearn.columns import Sequences
 from xlearn.encoders.hf import HuggingFaceText
 from xlearn.errors import Problem
@@ -148,3 +150,9 @@ def test_transformers_missing_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(Problem, match=r"pip install 'xlearn\[hf\]'"):
         HuggingFaceText.format([], {}, name="bert-base-uncased")
+
+
+def test_a_run_carries_its_weights_over(saved, tmp_path, capsys):
+    words = everything_words(tmp_path, ["text"], ["text"])
+    given = [f"encoder.text.name={saved[0]}", "encoder.text.length=8", "pretrain=none", "transfer=linear_probe"]
+    assert main([*words, "encoder/text=hf", *given]) == 0, capsys.readouterr().err

@@ -20,8 +20,9 @@ from xlearn.fusion.concat import Concat
 from xlearn.fusion.mean import Mean
 from xlearn.modalities import tabular
 from xlearn.network import Network, Tokens
-from xlearn.prepare import TaskSource, formats, need_apart, prepare
+from xlearn.prepare import TaskSource, formats, need_apart, prepare, raw
 from xlearn.task_options import TaskOptions
+from xlearn.tasks import Raw
 from xlearn.trunks.mlp import MlpTrunk
 
 ENCODERS = {
@@ -210,3 +211,15 @@ def test_a_run_over_sequences_goes_on_bit_identical(tmp_path):
             _stop_at(stop, lambda: go(tmp_path / "broken"))
     _, entry, told = go(tmp_path / "broken")
     assert entry.digest == expected.digest and told == lines
+
+
+@pytest.mark.parametrize("pick", ["first", "turned", "second"])
+def test_the_fingerprint_takes_columns_as_they_lie_in_memory(pick):
+    whole = torch.arange(8.0).reshape(4, 2)
+    column = {"first": whole[:, :1], "turned": whole.T[:1].T, "second": whole[:, 1:]}[pick]
+
+    def fingerprint(values, name):
+        data = Raw({"tabular": values}, torch.arange(4) % 2, ("a", "b"), "t", columns=("x",))
+        return raw(source(lambda: data, name=f"{pick}-{name}"))[1]
+
+    assert fingerprint(column, "view") == fingerprint(column.clone(memory_format=torch.contiguous_format), "copy")

@@ -63,7 +63,7 @@ def _fingerprint(data: Raw) -> str:
         for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
             if isinstance(part, Tensor):
                 content.update(str(tuple(part.shape)).encode())
-                content.update(part.contiguous().view(torch.uint8).numpy().data if part.numel() else b"")
+                content.update(part.reshape(-1).contiguous().view(torch.uint8).numpy().data)
             else:
                 content.update(json.dumps(list(part)).encode())
     return content.hexdigest()

@@ -98,8 +98,16 @@ def read_tensors(file: Path) -> "dict[str, Tensor]":
     return loaded
 
 
-def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]") -> "dict[str, Tensor]":
-    """Named tensors that take long to make: from the cache if they were made before. `key` tells them apart."""
+def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]", computed: bool = False) -> "dict[str, Tensor]":
+    """Named tensors that take long to make: from the cache if they were made before. `key` tells them apart.
+
+    `computed`: by sums whose last bits the processor and the number of threads may change. They are kept for each, so that
+    a result does not depend on who filled the cache.
+    """
+    if computed:
+        import torch
+
+        key += f"-{torch.__version__}-{torch.backends.cpu.get_cpu_capability()}-{torch.get_num_threads()}".replace(" ", "_")
     file = cache_root() / "data" / f"{key}.safetensors"
     if file.is_file():
         return read_tensors(file)

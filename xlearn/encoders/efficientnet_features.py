@@ -31,10 +31,8 @@ class Pictures:
         return VectorSpec(EfficientNetLite0.width, f"efficientnet_lite0 at {self.size}")
 
     def __call__(self, pool: Pool) -> tuple[Tensor, dict[str, Any]]:
-        # Threads and processor may change the last bits, and a result must not depend on who filled the cache.
-        machine = [torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()]
-        key = f"efficientnet-{digest([pool.fingerprint, self.size, machine], 16)}"
-        return kept(key, lambda: {"features": self._features(pool)})["features"], {}
+        key = f"efficientnet-{digest([pool.fingerprint, self.size], 16)}"
+        return kept(key, lambda: {"features": self._features(pool)}, computed=True)["features"], {}
 
     @torch.inference_mode()
     def _features(self, pool: Pool) -> Tensor:

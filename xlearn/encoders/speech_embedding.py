@@ -53,7 +53,7 @@ class LogMel:
             frames = log_mel(waves, published("melspectrogram"))
             return {"values": frames.values, "offsets": frames.offsets}
 
-        return Ragged(**kept(f"speech-embedding-{content}", make)), notes
+        return Ragged(**kept(f"speech-embedding-{content}", make, computed=True)), notes
 
 
 class Convolution(nn.Module):

@@ -45,7 +45,7 @@ class Sentences:
                 "0), and have no features. Remove them, or give a loader that says `present` is False there."
             )
         key = f"{self.spec.of}-{digest([pool.fingerprint, WEIGHTS.sha256, 'text'], 16)}"
-        return kept(key, lambda: {"features": features(texts, there, pool.name)})["features"], {}
+        return kept(key, lambda: {"features": features(texts, there, pool.name)}, computed=True)["features"], {}
 
 
 class UseMultilingual(Vector):

@@ -43,7 +43,7 @@ class LogMel:
             frames = log_mel(waves, rate, options.bands, options.window, options.hop)
             return {"values": frames.values, "offsets": frames.offsets}
 
-        found = kept(digest(["log-mel", VERSION, pool.fingerprint, asdict(self.spec)], 16), make)
+        found = kept(digest(["log-mel", VERSION, pool.fingerprint, asdict(self.spec)], 16), make, computed=True)
         return Ragged(found["values"], found["offsets"]), _notes(pool, rate, options.seconds)
 
 
@@ -157,7 +157,7 @@ def _waves(pool: Pool, rate: int, seconds: float | None) -> tuple[Ragged, dict[s
             made = resampled(waves, own, rate)
             return {"values": made.values, "offsets": made.offsets}
 
-        found = kept(key, make)
+        found = kept(key, make, computed=True)
         waves = Ragged(found["values"], found["offsets"])
     return waves, _notes(pool, rate, seconds)
 

@@ -1,0 +1,38 @@
+"""Which parameters train: everything but what is named."""
+
+import pytest
+import toys
+from torch import nn
+
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.trainable import Rate
+from xlearn.trainable.frozen import frozen
+
+
+def names(network: Network, patterns: list[str]) -> set[str]:
+    rates = frozen(network, patterns=patterns)
+    assert set(rates.values()) <= {Rate()}
+    return set(rates)
+
+
+def test_what_matches_stays():
+    network = toys.network(toys.examples())
+    every = {name for name, _ in network.named_parameters()}
+    assert names(network, []) == every
+    assert names(network, ["encoder.*"]) == {name for name in every if name.startswith("head.")}
+    assert names(network, ["encoder.image.blocks.0.*", "head.*"]) == {
+        name for name in every if name.startswith("encoder.image.blocks.1.")
+    }
+
+
+def test_a_pattern_that_matches_nothing_is_told():
+    network = toys.network(toys.examples())
+    with pytest.raises(Problem, match="'encoder.text.\\*' matches no parameter"):
+        frozen(network, patterns=["encoder.text.*"])
+
+
+def test_an_encoder_without_parameters_may_be_named():
+    network = toys.network(toys.examples())
+    bare = Network({"image": nn.Identity()}, network.fusion, dict(network.head))
+    assert names(bare, ["encoder.*"]) == {name for name, _ in bare.named_parameters()}
