@@ -1,6 +1,5 @@
 """Images through Hugging Face `datasets`: a name on the hub, a saved set, or Parquet."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 from xlearn.errors import Problem, nearest
 from xlearn.storage import cache_root
 from xlearn.tasks import Raw
-from xlearn.tasks.decoding import SPLITS, Decoding, decode
+from xlearn.tasks.decoding import Decoding, decode
+from xlearn.tasks.hub import load_hub, need_known_splits, reason, splits_of
 
 PLAIN = {"bool", "string", "large_string", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
@@ -32,11 +32,9 @@ def hf_images(
     import datasets
 
     datasets.disable_progress_bars()
-    # Without a network the hub's client tells every attempt; what we say at the end is enough.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     found = _load(name, config)
     splits = dict(found) if isinstance(found, dict) else {"train": found}
-    _check_splits(name, list(splits))
+    need_known_splits("name", name, list(splits))
     features = next(iter(splits.values())).features
     for key, column in (("image", image), ("label", label)):
         if column not in features:
@@ -68,15 +66,6 @@ def hf_images(
     return decode(read, classes, Decoding(name, size, channels, skip_bad), stamp)
 
 
-def _check_splits(name: str, splits: list[str]) -> None:
-    unknown = [split for split in splits if split.lower() not in SPLITS]
-    if unknown and len(splits) > 1:
-        raise Problem(
-            f"name={name}: its split {unknown[0]!r} could be for training or for testing. Known: {', '.join(SPLITS)}. Rename "
-            "or remove it with `datasets`, use save_to_disk('FOLDER'), and set name=FOLDER."
-        )
-
-
 def _load(name: str, config: str | None) -> Any:
     import datasets
 
@@ -87,40 +76,11 @@ def _load(name: str, config: str | None) -> Any:
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         if not files:
             raise Problem(f"name={name}: no .parquet file below it. For class folders of images use image_folder.")
-        by_split = _by_split(files, path)
+        by_split: dict[str, list[str]] = {}
+        for file, split in splits_of("name", files, path).items():
+            by_split.setdefault(split or "train", []).append(str(file))
         try:
             return datasets.load_dataset("parquet", data_files=by_split, cache_dir=cache)
         except Exception as error:  # the reader raises many kinds for damaged and for unequal files
-            raise Problem(f"name={name}: its Parquet cannot be read ({_reason(error)}).") from error
-    try:
-        return datasets.load_dataset(name, config, cache_dir=cache)
-    except Exception as error:  # the hub's client raises many kinds, offline and online
-        raise Problem(
-            f"name={name}: no such file or folder here, and not to be had from the hub ({_reason(error)}). On a machine that "
-            f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
-        ) from error
-
-
-def _by_split(files: list[Path], path: Path) -> dict[str, list[str]]:
-    """The files of each split. Where no name tells one, all are for training."""
-    found: dict[str, list[str]] = {}
-    untold = []
-    for file in files:
-        # test-00000-of-00001.parquet, or test/0000.parquet as the hub converts
-        words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != path else "")
-        split = next((word for word in words if word in SPLITS), None)
-        untold += [] if split else [file]
-        found.setdefault(split or "train", []).append(str(file))
-    if untold and len(untold) < len(files):
-        raise Problem(
-            f"name={path}: the name of {untold[0]} tells no split, but those of others do. Known: {', '.join(SPLITS)}. "
-            "Rename it, as in test-00000.parquet or test/0000.parquet, or remove it."
-        )
-    return found
-
-
-def _reason(error: Exception) -> str:
-    """Its deepest cause in one line: `datasets` wraps what went wrong in a general sentence."""
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise Problem(f"name={name}: its Parquet cannot be read ({reason(error)}).") from error
+    return load_hub("name", name, config)

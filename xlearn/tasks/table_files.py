@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.errors import Problem
+from xlearn.tasks.hub import reason
 
 Columns = dict[str, list[Any]]
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -104,10 +105,3 @@ def plain(table: Any) -> Columns:
                 known = dict(enumerate(kind.names))
                 columns[name] = [known.get(value) for value in columns[name]]  # -1: no label
     return columns
-
-
-def reason(error: Exception) -> str:
-    """Its deepest cause in one line: `datasets` wraps what went wrong in a general sentence."""
-    while isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,15 +1,13 @@
 """Tables of examples: CSV, TSV, JSON lines, Parquet, a folder of these, or what `datasets` keeps."""
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xlearn.errors import Problem, nearest
-from xlearn.storage import cache_root
-from xlearn.tasks.decoding import SPLITS
-from xlearn.tasks.table_files import ENDINGS, Columns, plain, read_file, reason
+from xlearn.tasks.hub import load_hub, need_known_splits, splits_of
+from xlearn.tasks.table_files import ENDINGS, Columns, plain, read_file
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def read_table(name: str) -> Table:
             raise Problem(f"file={name}: no table below this folder. Known endings: {', '.join(ENDINGS)}.")
         if len({file.suffix.lower() for file in files}) > 1:
             raise Problem(f"file={name}: tables of several kinds ({files[0].name}, {files[-1].name}). Name one of them.")
-        split_of = _splits_of(files, path)
+        split_of = splits_of("file", files, path)
         return _nonempty(
             Table(name, path, [Part(str(file.relative_to(path)), split_of[file], read_file(file)) for file in files])
         )
@@ -84,7 +82,7 @@ def read_table(name: str) -> Table:
         beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = nearest(path.name, beside) if beside else f"The folder {path.parent} is not there either."
         raise Problem(f"file={name}: there is no such file. {hint}")
-    return _nonempty(Table(name, Path(), _hub(name)))
+    return _nonempty(Table(name, Path(), _set_parts(name, load_hub("file", name))))
 
 
 def stamp_of(paths: list[Path], contents: list[bytes]) -> str:
@@ -105,42 +103,7 @@ def _nonempty(table: Table) -> Table:
     return table
 
 
-def _splits_of(files: list[Path], root: Path) -> dict[Path, str | None]:
-    """As train-00000.parquet, test.csv or test/0000.parquet tell. Either all files tell a split, or none."""
-    found: dict[Path, str | None] = {}
-    for file in files:
-        words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != root else "")
-        found[file] = next((word for word in words if word in SPLITS), None)
-    untold = [file for file, split in found.items() if split is None]
-    if 0 < len(untold) < len(files):
-        raise Problem(
-            f"file={root}: the name of {untold[0]} tells no split, but those of others do. Known: {', '.join(SPLITS)}. "
-            "Rename it, as in test.csv or test-00000.parquet, or remove it."
-        )
-    return found
-
-
 def _set_parts(name: str, found: Any) -> list[Part]:
     splits = dict(found) if isinstance(found, dict) else {"train": found}
-    unknown = [split for split in splits if split.lower() not in SPLITS]
-    if unknown and len(splits) > 1:
-        raise Problem(
-            f"file={name}: its split {unknown[0]!r} could be for training or for testing. Known: {', '.join(SPLITS)}. Rename "
-            "or remove it with `datasets`, use save_to_disk('FOLDER'), and set file=FOLDER."
-        )
+    need_known_splits("file", name, list(splits))
     return [Part(f"split {split}", split, plain(part.with_format("arrow")[:])) for split, part in splits.items()]
-
-
-def _hub(name: str) -> list[Part]:
-    import datasets
-
-    datasets.disable_progress_bars()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells every attempt
-    try:
-        found = datasets.load_dataset(name, cache_dir=str(cache_root() / "datasets"))
-    except Exception as error:  # the hub's client raises many kinds, offline and online
-        raise Problem(
-            f"file={name}: no such file or folder here, and not to be had from the hub ({reason(error)}). On a machine that "
-            f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
-        ) from error
-    return _set_parts(name, found)
