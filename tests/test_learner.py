@@ -222,3 +222,12 @@ CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=
 )
 def test_what_cannot_work_is_told_before_any_training(toy, capsys, words, told):
     assert told in refused([*toy, *words], capsys)
+
+
+def test_what_no_phase_of_the_source_trains_was_not_learned(toy, capsys):
+    assert main([*toy, "pretrain=probe", "transfer=finetune"]) == 0
+    folder, _ = only()
+    assert tops(report(folder)["copied"]) == ["head.blobs3_d9feef"]
+    capsys.readouterr()
+    shutil.rmtree("outputs")
+    assert "does not copy encoder.image" in refused([*toy, "pretrain=probe", "transfer=linear_probe"], capsys)

@@ -50,14 +50,19 @@ def mine(work: Path) -> Path:
     return work / "conf"
 
 
-def test_every_table_of_the_project_is_understood(work: Path) -> None:
-    tables = options("table", [conf_folder()])
-    assert "digits" in tables
-    for name, file in tables.items():
-        records, folder, others = runs(read_definition(file), [], [])
-        assert folder == Path("outputs") / name
-        assert others == []
-        assert len({json.dumps(record.config, sort_keys=True) for record in records}) == len(records)
+# The smaller ones here: a table of many combinations of groups takes seconds to compose.
+TABLES = [
+    pytest.param(name, marks=[] if name in ("digits", "retrieval", "spoken_digits") else [pytest.mark.slow])
+    for name in options("table", [conf_folder()])
+]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_of_the_project_is_understood(work: Path, name: str) -> None:
+    records, folder, others = runs(read_definition(options("table", [conf_folder()])[name]), [], [])
+    assert folder == Path("outputs") / name
+    assert others == []
+    assert len({json.dumps(record.config, sort_keys=True) for record in records}) == len(records)
 
 
 def test_digits_is_45_runs_in_the_order_of_the_sweep(work: Path) -> None:

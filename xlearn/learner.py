@@ -174,8 +174,11 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
         given = plan.start(teacher)
         load(teacher, given)
         learned |= given.keys()
-    if plan.pretrain:
-        learned = set(tensors(teacher))
+    for phase in plan.pretrain:
+        trained = rates(phase, teacher)
+        # The statistics of a normalisation are learned with its parameters.
+        modules = {name.rpartition(".")[0] for name in trained}
+        learned |= trained.keys() | {name for name, _ in teacher.named_buffers() if name.rpartition(".")[0] in modules}
     return teacher, learned
 
 
