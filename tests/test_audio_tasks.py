@@ -191,3 +191,11 @@ def test_the_vowels():
         torch.bincount(found.labels[found.official == OPEN]).tolist() == [30] * 9 and int((found.official == TEST).sum()) == 370
     )
     assert float(frames.values[0, 0]) == pytest.approx(1.860936) and float(frames.values[0, 1]) == pytest.approx(-0.207383)
+
+
+def test_the_same_files_at_another_rate_have_the_same_origin(tmp_path):
+    root = folders(tmp_path, "yes", "no")
+    (root / "no" / "1.wav").write_bytes(b"no sound")
+    low, high = (audio_folder(folder=str(root), rate=rate, skip_bad=True) for rate in (4000, 8000))
+    assert low.origin["audio"][0] == high.origin["audio"][0]
+    assert low.origin["audio"][1].tolist() == high.origin["audio"][1].tolist() == [0, 2, 3]

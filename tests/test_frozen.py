@@ -1,6 +1,7 @@
 """What frozen encoders make of a data set: the same bits as direct encoding, computed once."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import toys
 from solving import phase, solve
 
 from xlearn import frozen, phases
+from xlearn.augment.modality_dropout import modality_dropout
 from xlearn.columns import Ragged, subset
 from xlearn.encoders.mlp import Mlp
 from xlearn.evaluate import logits, tokens
@@ -140,5 +142,9 @@ def test_only_encoders_that_a_phase_does_not_train(tmp_path, monkeypatch):
     solve(tmp_path, phase(**probe), pretrained=frozenset({"image"}))
     assert asked and all(names == ["image"] for names in asked)
     asked.clear()
+    # Augmented inputs are new ones at every step; those of the validation split never are.
     solve(tmp_path, phase(**probe, augment=(lambda batch, generator: batch,)), pretrained=frozenset({"image"}))
-    assert not asked  # augmented inputs are new ones at every step
+    assert asked == [["image"]]
+    asked.clear()
+    solve(tmp_path, phase(**probe, augment=(partial(modality_dropout, probability=0.5),)), pretrained=frozenset({"image"}))
+    assert asked == [["image"]] * 2  # which modality is hidden leaves what they are

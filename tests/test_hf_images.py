@@ -1,6 +1,7 @@
 """Images through `datasets`: saved sets, Parquet, and a hub that is away."""
 
 import os
+import time
 
 import datasets
 import numpy
@@ -10,7 +11,7 @@ from PIL import Image
 from toys import pixels
 
 from xlearn.errors import Problem
-from xlearn.tasks import OPEN, TEST
+from xlearn.tasks import OPEN, TEST, hub
 from xlearn.tasks.hf_images import hf_images
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -132,7 +133,35 @@ def test_a_hub_name_without_network_tells_the_way_round(monkeypatch):
         raise ConnectionError("Couldn't reach 'someone/pets' on the Hub\nmore")
 
     monkeypatch.setattr(datasets, "load_dataset", away)
+    monkeypatch.setattr(hub, "ask_hub", lambda url: None)
     with pytest.raises(Problem) as told:
         hf_images(name="someone/pets")
     for word in ("name=someone/pets", "Couldn't reach", "save_to_disk", "no such file or folder"):
         assert word in str(told.value)
+
+
+def test_a_machine_without_network_asks_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path))
+    asked = []
+
+    def away(url):
+        asked.append(url)
+        raise OSError("no route to the hub")
+
+    monkeypatch.setattr(hub, "ask_hub", away)
+    before = datasets.config.HF_HUB_OFFLINE
+    start = time.monotonic()
+    with pytest.raises(Problem, match="name=someone/pets.*no route to the hub.*save_to_disk"):
+        hf_images(name="someone/pets")
+    assert time.monotonic() - start < 3 and len(asked) == 1 and "datasets/someone/pets" in asked[0]
+    assert before == datasets.config.HF_HUB_OFFLINE
+
+
+def test_two_columns_of_labels_with_the_same_words_are_told_apart(tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "wild": datasets.Value("string"), "big": datasets.Value("string")})
+    content = {"image": [Image.fromarray(pixels(row)) for row in range(4)], "wild": list("ynyn"), "big": list("yynn")}
+    datasets.Dataset.from_dict(content, features=features).save_to_disk(tmp_path / "set")
+    wild, big = (hf_images(name=str(tmp_path / "set"), label=label, size=8) for label in ("wild", "big"))
+    assert (wild.labels.tolist(), big.labels.tolist()) == ([1, 0, 1, 0], [1, 1, 0, 0])
+    assert wild.origin["image"][0] == big.origin["image"][0]
+    assert wild.origin["image"][1].tolist() == big.origin["image"][1].tolist() == [0, 1, 2, 3]

@@ -190,3 +190,14 @@ def test_the_second_read_comes_from_the_cache_and_a_changed_file_is_noticed(tmp_
     (root / "dog").rename(root / "wolf")
     assert image_folder(folder=str(root), size=8).classes == ("cat", "wolf")
     assert calls == [1, 1, 1]
+
+
+def test_the_same_files_in_another_size_have_the_same_origin(tmp_path, monkeypatch):
+    root = folders(tmp_path / "x", "train/cat", "train/dog", "test/cat", "test/dog")
+    (root / "test" / "dog" / "0.png").write_bytes(b"no image")
+    monkeypatch.chdir(tmp_path)
+    small, large = image_folder(folder="x", size=4, skip_bad=True), image_folder(folder=str(root), size=8, skip_bad=True)
+    assert small.origin["image"][0] == large.origin["image"][0]
+    assert small.origin["image"][1].tolist() == large.origin["image"][1].tolist() == [0, 1, 3, 4, 5, 6, 7]
+    other = image_folder(folder=str(folders(tmp_path / "y", "cat", "dog")), size=8)
+    assert other.origin["image"][0] != large.origin["image"][0]

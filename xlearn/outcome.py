@@ -2,13 +2,14 @@
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xlearn.errors import Problem
 from xlearn.evaluate import logits
 from xlearn.frozen import encode
 from xlearn.hashing import code_digest, derive
@@ -19,8 +20,9 @@ from xlearn.metrics import measure, scalars, score
 from xlearn.phase import Roles, needs_pairs
 from xlearn.plan import Plan
 from xlearn.retrieval import retrieval
+from xlearn.robustness.noise import UNKNOWN, noise, unit
 from xlearn.storage import write_tensors, write_text
-from xlearn.task import Examples, Task
+from xlearn.task import Examples, Task, TextSpec
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,13 @@ def outcome(
     config, classes = plan.config, target.labels.classes
     test = target.test.open()
 
-    def predicted(learner: Learner, examples: Examples) -> Tensor:
+    def tokenised(learner: Learner, examples: Examples) -> Examples:
         # Pretrained encoders that nothing has moved encode a data set once for all runs.
         still = sorted((plan.pretrained & learner.network.encoder.keys()) - learner.moved())
-        return logits(learner.network, encode(learner.network, examples, still, machine), machine)
+        return encode(learner.network, examples, still, machine)
+
+    def predicted(learner: Learner, examples: Examples) -> Tensor:
+        return logits(learner.network, tokenised(learner, examples), machine)
 
     found = predicted(learned.own, test)
     metrics = measure(found, test.labels, classes)
@@ -69,11 +74,12 @@ def outcome(
             name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
             for name, task in tasks.items()
         },
+        "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
         "machine": {**machine.signature(), "platform": platform.platform()},
         "code": code_digest(),
     }  # fmt: skip
     if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
-        result["retrieval"] = retrieval(learned.own.network, test, machine)
+        result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)
     if plan.robustness:
         result["robustness"] = robustness(plan, lambda examples: predicted(learned.own, examples), test)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
@@ -103,7 +109,15 @@ def majority(task: Task, test: Examples) -> dict[str, Any]:
 def check_robustness(plan: Plan, target: Task) -> None:
     """Raise, before any training, what `robustness` would raise after it: a modality or a level that is not there."""
     few = target.train.subset(torch.arange(min(2, len(target.train))))
-    for spoil in plan.robustness.values():
+    for name, spoil in plan.robustness.items():
+        if not spoil.keywords["levels"]:
+            raise Problem(f"robustness.{name}.levels=[]: give at least one level, e.g. 0.5.")
+        spec = target.inputs.get(spoil.keywords["modality"])
+        if spoil.func is noise and isinstance(spec, TextSpec) and spec.unknown != UNKNOWN:
+            raise Problem(
+                f"robustness.{name}: noise in texts makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned "
+                "here. Choose another encoder/text, or robustness=missing."
+            )
         for level in spoil.keywords["levels"]:
             spoil(few, level, torch.Generator().manual_seed(0))
 
@@ -120,5 +134,8 @@ def robustness(plan: Plan, predicted: Any, test: Examples) -> dict[str, Any]:
             generator = torch.Generator().manual_seed(derive(plan.config["seed"], "robustness", name))
             spoiled = spoil(test, level, generator)
             values.append(score(metric, predicted(spoiled), spoiled.labels))
-        curves[name] = {"modality": spoil.keywords["modality"], "levels": spoil.keywords["levels"], metric: values}
+        modality = spoil.keywords["modality"]
+        curves[name] = {"modality": modality, "levels": spoil.keywords["levels"], metric: values}
+        if spoil.func is noise:
+            curves[name]["unit"] = unit(test, modality)
     return curves

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn import interrupt
+from xlearn.augment.modality_dropout import modality_dropout
 from xlearn.batches import Batches
 from xlearn.cache import Entry, weights_digest
 from xlearn.errors import Interrupted, Problem
@@ -99,12 +100,13 @@ class _Run:
         if teacher is not None:
             # Laid out as a network that was trained here is, so that one from the cache computes the same bits.
             place(teacher, setting.machine)
-        # A teacher has encoders of its own, and some objectives look at the inputs.
-        inputs = (
-            bool(augment) or teacher is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
-        )
-        if not inputs:
-            read, self.valid = self._encoded(read, trained), self._encoded(self.valid, trained)
+        # A teacher has encoders of its own; some objectives look at one modality after the other.
+        if teacher is None:
+            if all(getattr(each, "func", each) is modality_dropout for each in augment):
+                read = self._encoded(read, trained)
+            self.valid = self._encoded(self.valid, trained)
+        looks = any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
+        inputs = bool(augment) or teacher is not None or looks
         if not inputs and all(name.startswith("head.") for name in trained):
             # Nothing below the head moves: what the head reads is computed once.
             read = self._with_features(read)

@@ -1,5 +1,7 @@
 """From configuration to components. Everything is built and checked here, before any data are loaded."""
 
+import inspect
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -53,7 +55,7 @@ class Plan:
 
     @property
     def reads_source(self) -> bool:
-        """Whether a run needs the sources at all: to carry something over, or because a phase reads them."""
+        """Whether a run learns from the sources: to carry something over, or because a phase reads them."""
         return self.carries or any(phase.reads != "target" for phase in self.transfer)
 
     @property
@@ -75,6 +77,7 @@ class Plan:
         encoders = {}
         for name in sorted(specs):
             each = self.encoders[name]
+            _need_spec(each, name, specs[name])
             # Anew for every encoder, so that one is the same whatever else the network has.
             torch.manual_seed(derive(seed, "network", role))
             encoders[name] = each(specs[name], **({"weights": None} if "weights" in each.keywords and not weights else {}))
@@ -183,9 +186,18 @@ def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> Task
     return TaskSource(name, where, load, rest, chosen)
 
 
+def _need_spec(encoder: partial[Any], modality: str, spec: Spec) -> None:
+    """Raise where an encoder says by its annotation that it reads another modality."""
+    function = encoder.func.__init__ if inspect.isclass(encoder.func) else encoder.func
+    wanted = typing.get_type_hints(function).get("spec")
+    if isinstance(wanted, type) and not isinstance(spec, wanted):
+        name, reads, given = (getattr(each, "__name__", "") for each in (encoder.func, wanted, type(spec)))
+        raise Problem(f"encoder.{modality}: {name} reads {reads}, and {modality} is {given} here. Choose another encoder.")
+
+
 def _check_chain(plan: Plan, found: Collector) -> None:
     choices = plan.config["choices"]
-    # Without anything to carry over, the source is not even loaded, unless a phase of the transfer reads it.
+    # Without anything to carry over nothing is learned from the source, unless a phase of the transfer reads it.
     if any(phase.reads != "target" for phase in (*(plan.pretrain if plan.carries else ()), *plan.transfer)):
         reader = f"pretrain={choices.get('pretrain')}" if plan.pretrain else f"transfer={choices.get('transfer')}"
         found.need(

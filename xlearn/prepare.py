@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,8 @@ from xlearn.task import Examples, LabelSpace, Sealed, Spec, Task, need_examples
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
 
+# The modalities whose forms are learned from data, from those of tasks that are only named too.
+LEARNED = ("tabular", "text")
 # What `fit` of each modality makes of the raw data; an encoder may ask for another form (see `xlearn.modalities`).
 FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
 
@@ -46,11 +47,25 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
     key = json.dumps([source.name, source.arguments], sort_keys=True, default=str)
     if key not in _loaded:
         data = source.load()
+        _need_sides(source, data)
         for position, classname in enumerate(data.classes):
             if not bool((data.labels == position).any()):
                 raise Problem(f"{source.where}: class {classname!r} of {source.name} has no example. Remove it.")
         _loaded[key] = (data, _fingerprint(data))
     return _loaded[key]
+
+
+def _need_sides(source: TaskSource, data: Raw) -> None:
+    """Raise where columns have not as many rows as there are labels."""
+    columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
+    columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
+    columns |= {} if data.official is None else {"official": data.official}
+    for name, column in columns.items():
+        if len(column) != len(data.labels):
+            raise Problem(
+                f"{source.where}: {source.name} has {len(data.labels)} labels and {len(column)} rows of {name}: its sides do "
+                "not match. Give each example one row of every modality; what lacks one says so in `present`."
+            )
 
 
 def _fingerprint(data: Raw) -> str:
@@ -158,40 +173,11 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         # The rows of all splits follow from the data, the options and the seed.
         fingerprint=digest([form, asdict(source.options), seed], 16),
         notes={"examples": counts, "split": held, **notes, **data.notes},
-        origin=dict(data.origin[name] for name in specs if name in data.origin) or {fingerprint: torch.arange(len(labels))},
+        # The same content under two names is the same data too.
+        origin={fingerprint: torch.arange(len(labels)), **dict(data.origin[name] for name in specs if name in data.origin)},
     )
     need_examples(task)
     return task
-
-
-def need_apart(sources: Mapping[str, Task], target: Task) -> None:
-    """Raise where a source made of the target's own data would learn, or select, from what the target is measured on."""
-    for source in sources.values():
-        for name in source.origin.keys() & target.origin.keys():
-            here, there = target.origin[name], source.origin[name]
-            # Unlabelled rows too: a vocabulary or means may come from them.
-            used = there[torch.cat([source.train.rows, source.val.rows, source.unlabeled.rows])]
-            learned = there[source.train.rows]
-            for part, held, seen in (("test", target.test.examples, used), ("validation", target.val, learned)):
-                if count := int(torch.isin(here[held.rows], seen).sum()):
-                    raise Problem(
-                        f"source {source.name} and the target are made of the same data, and the source uses {count} {part} "
-                        "examples of the target. Give both the same test, val, shots, folds and fold, or other classes or "
-                        "speakers, or other data."
-                    )
-
-
-def need_same_splits(path: str | None, target: Task) -> None:
-    """Raise where the weights of an earlier run were made of the target's data, split in another way."""
-    file = Path(path or "").expanduser() / "result.json"
-    if not path or not file.is_file():
-        return
-    for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
-        if task["data"] == target.data and task["split"] != target.notes["split"]:
-            raise Problem(
-                f"{path} was made of the same data as the target, with other splits ({task['split']}, now "
-                f"{target.notes['split']}): it may have learned from test examples. Use the same seed, test, folds and fold."
-            )
 
 
 def tiny(task: Task, per_class: int = 2) -> Task:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from xlearn.errors import Problem
 from xlearn.evaluate import features
 from xlearn.machine import Machine
 from xlearn.network import Network
@@ -39,6 +40,8 @@ def recall(similarity: Tensor) -> dict[str, float]:
     """Recall of the diagonal of `similarity [queries, candidates]`. Of candidates that are equally similar each comes first
     equally often (the expectation): a constant embedding is at chance, `k / n`.
     """
+    if not bool(similarity.isfinite().all()):
+        raise Problem("retrieval: some embeddings are not finite. Lower optimizer.lr (try a tenth).")
     count = len(similarity)
     own = similarity.diagonal()[:, None]
     better, equal = (similarity > own).sum(1).double(), (similarity == own).sum(1).double()

@@ -4,27 +4,25 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xlearn.apart import USED, need_apart, used_rows
 from xlearn.cache import Cache
 from xlearn.errors import Interrupted
 from xlearn.interrupt import asked
 from xlearn.learner import scratch, singles, transferring
 from xlearn.machine import Machine
-from xlearn.modalities import Format
 from xlearn.network import tensors
 from xlearn.outcome import Learned, check_robustness, outcome
 from xlearn.phase import Roles, Setting
 from xlearn.plan import Plan
-from xlearn.prepare import formats, need_apart, prepare, tiny
+from xlearn.prepare import LEARNED, formats, prepare, tiny
 from xlearn.stamps import stamp
 from xlearn.storage import write_tensors, write_text
-from xlearn.task import Task
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "mlxtend", "datasets")
 
@@ -46,9 +44,15 @@ class Run:
         plan, config = self.plan, self.plan.config
         stamped = stamp(config)  # before the files are read: what changes meanwhile is noticed the next time
         given = formats([*plan.sources, plan.target], config, plan.encoders, config["seed"])
-        target = self._task(plan.target, given)
-        sources = {each.name: self._task(each, given) for each in plan.sources} if plan.reads_source else {}
+        target = prepare(plan.target, given, config["seed"])
+        sources = {each.name: prepare(each, given, config["seed"]) for each in plan.sources}
+        # A source that no phase reads may still have had a part in the vocabulary.
+        if not plan.reads_source:
+            sources = {name: task for name, task in sources.items() if task.inputs.keys() & {*LEARNED}}
         need_apart(sources, target)
+        sources = sources if plan.reads_source else {}
+        if self.small:
+            target, sources = tiny(target), {name: tiny(task) for name, task in sources.items()}
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         roles: Roles = {"source": sources, "target": {"target": target}}
@@ -69,14 +73,11 @@ class Run:
         found = outcome(Learned(plan, own, baseline, alone), phases, roles, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
         write_tensors(self.folder / "weights.safetensors", tensors(own.network))
+        write_tensors(self.folder / USED, used_rows([target, *sources.values()]))
         write_text(self.folder / "result.json", json.dumps(result, indent=1))
         if (number := asked()) is not None:
             raise Interrupted("stopped after a finished run", number)
         return result
-
-    def _task(self, source: Any, given: Mapping[str, Format]) -> Task:
-        task = prepare(source, given, self.plan.config["seed"])
-        return tiny(task) if self.small else task
 
     def _make_setting(self) -> Setting:
         config = self.plan.config

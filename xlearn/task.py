@@ -24,12 +24,14 @@ class ImageSpec:
 class TextSpec:
     """Texts as token numbers `int32 [length]`, 0 to `vocabulary - 1`, at most `length` of them.
 
-    `tokenizer` tells the tokeniser apart: a digest of its vocabulary and rules, or the name of a published one.
+    `tokenizer` tells the tokeniser apart: a digest of its vocabulary and rules, or the name of a published one. `unknown`
+    is the number of what it does not know: 1 in all that are learned here, None where there is none.
     """
 
     vocabulary: int
     length: int
     tokenizer: str
+    unknown: int | None = 1
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from xlearn.modalities import Pool
 from xlearn.modalities.tokenizer import encode_once
 from xlearn.network import Tokens
 from xlearn.task import TextSpec
+from xlearn.tasks.hub import ask_hub, reason
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class HuggingFaceText(nn.Module):
                 "AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained('FOLDER'), and set name=FOLDER."
             )
         identity = digest(backend.to_str())
-        return Published(TextSpec(len(found), length, f"hugging face {identity}"), backend)
+        return Published(TextSpec(len(found), length, f"hugging face {identity}", found.unk_token_id), backend)
 
     def forward(self, texts: Sequences) -> Tokens:
         numbers, mask = texts
@@ -163,17 +164,10 @@ def pretrained(kind: str, name: str, modality: str, **arguments: Any) -> Any:
             return load(name, local_files_only=True, trust_remote_code=False, **arguments)
         except Exception:  # many kinds; all of them mean that it is not here as a whole
             with _told(name, modality):
-                _need_hub(name)
+                from huggingface_hub import hf_hub_url
+
+                ask_hub(hf_hub_url(name, "config.json"))
                 return load(name, trust_remote_code=False, **arguments)
-
-
-def _need_hub(name: str) -> None:
-    """One short question to the hub. The loader itself asks six times, and waits 23 seconds, where there is none."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-
-    if constants.HF_HUB_OFFLINE:
-        raise OSError("HF_HUB_OFFLINE is set")
-    get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=5)
 
 
 @contextmanager
@@ -205,8 +199,3 @@ def _quiet() -> Iterator[None]:
         hub.setLevel(level)
         if bars:
             told.enable_progress_bar()
-
-
-def reason(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

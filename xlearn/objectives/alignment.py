@@ -28,6 +28,12 @@ def pairs(network: Network, batches: Mapping[str, Batch]) -> Iterator[tuple[str,
             yield f"{role}_{first}_{second}", one if both is None else one[both], other if both is None else other[both]
 
 
+def similarities(one: Tensor, other: Tensor) -> Tensor:
+    """`one @ other.T [m, m]` in single precision, whatever the run's: temperatures of 100 leave no room for rounding."""
+    with torch.autocast(one.device.type, enabled=False):
+        return one.float() @ other.float().T
+
+
 def _both(batch: Batch, first: str, second: str) -> Tensor | None:
     masks = [batch.present[name] for name in (first, second) if name in batch.present]
     return torch.stack(masks).all(0) if masks else None

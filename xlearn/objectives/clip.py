@@ -10,7 +10,7 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.alignment import pairs
+from xlearn.objectives.alignment import pairs, similarities
 from xlearn.task import Batch
 
 
@@ -46,6 +46,6 @@ def info_nce(one: Tensor, other: Tensor, scale: Tensor) -> Tensor:
     """The symmetric cross-entropy of `scale * one @ other.T [m, m]` against its diagonal; 0 where m < 2: no negatives."""
     if len(one) < 2:
         return scale * (one.sum() + other.sum()) * 0
-    logits = scale * one @ other.T
+    logits = scale * similarities(one, other)
     own = torch.arange(len(logits), device=logits.device)
     return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2

@@ -10,7 +10,7 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.alignment import pairs
+from xlearn.objectives.alignment import pairs, similarities
 from xlearn.task import Batch
 
 
@@ -46,6 +46,6 @@ class SigLip(nn.Module):
 
 def sigmoid_loss(one: Tensor, other: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Sum over candidates, mean over the m queries; 0 where there are none."""
-    logits = scale * one @ other.T + bias
+    logits = scale * similarities(one, other) + bias
     signs = 2 * torch.eye(len(logits), device=logits.device, dtype=logits.dtype) - 1
     return -functional.logsigmoid(signs * logits).sum() / max(len(logits), 1)

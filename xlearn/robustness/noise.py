@@ -12,7 +12,8 @@ UNKNOWN = 1  # the token that a tokeniser gives to what it does not know
 
 
 def noise(examples: Examples, level: float, generator: torch.Generator, *, modality: str, levels: list[float]) -> Examples:
-    """Pixels: plus Gaussian noise of `level * 255`, clamped to 0..255. Texts: `level` of the tokens become unknown.
+    """Pixels: plus Gaussian noise of `level * 255`, clamped to 0..255. Texts: `level` of the tokens become number 1,
+    which is unknown in tokenisers learned here; others are refused.
     Sound, numbers and features: plus Gaussian noise of `level` standard deviations of the column.
     """
     if level < 0:
@@ -28,6 +29,15 @@ def noise(examples: Examples, level: float, generator: torch.Generator, *, modal
     # Not the data set's own inputs any more: what was computed from those must not be taken for these.
     whole = examples.whole and examples.whole.only(*(name for name in examples.whole.inputs if name != modality))
     return replace(examples, inputs={**examples.inputs, modality: made}, whole=whole)
+
+
+def unit(examples: Examples, modality: str) -> str:
+    """What a level of 1 stands for."""
+    column = examples.inputs[modality]
+    dtype = (column.values if isinstance(column, Ragged) else column).dtype
+    if dtype == torch.uint8:
+        return "of the range of a pixel"
+    return "standard deviations of the column" if dtype.is_floating_point else "of the tokens made unknown"
 
 
 def _spoiled(values: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:

@@ -11,7 +11,7 @@ from xlearn.table.cells import Axis, Table
 from xlearn.table.collect import Record
 from xlearn.table.keys import REPLICATES, differing, labels, shown
 from xlearn.table.measures import Measure, Reading
-from xlearn.table.tabulate import best, cell, common, ordered, row_against, tested
+from xlearn.table.tabulate import best, cell, class_paired, common, ordered, row_against, tested
 
 
 def names(records: Sequence[Record]) -> list[str]:
@@ -60,6 +60,7 @@ def curve(
     columns = tuple(shown(level) for level in levels)
     lacking = sum(record.result is not None and name not in (record.result.get("robustness") or {}) for record in records)
     notes = (f"{lacking} finished run(s) have no curve {name}; they do not count here.",) if lacking else ()
+    notes = (*notes, *class_paired(records))
     return Table(
         row_keys=tuple(rows), column_keys=(name,), rows=row_names, columns=columns,
         cells=best(tested(cells, chosen, what.higher), columns, what.higher), metric=what.name, higher_is_better=what.higher,
@@ -85,7 +86,7 @@ def as_json(table: Table) -> str:
 
 
 def _measure(having: Sequence[Mapping[str, Any]], name: str, metric: str | None) -> Measure:
-    measured = sorted({key for each in having for key in each if key not in ("modality", "levels")})
+    measured = sorted({key for each in having for key in each if key not in ("modality", "levels", "unit")})
     if metric is None and len(measured) > 1:
         raise Problem(f"The runs measured {name} in different metrics ({', '.join(measured)}). Choose one with --metric.")
     chosen = metric or measured[0]
@@ -110,19 +111,18 @@ def _reading(result: Mapping[str, Any], name: str, level: float, what: Measure) 
 def _axis(records: Sequence[Record], name: str) -> Axis:
     """What the levels count, by what the runs say they did."""
     modalities: dict[str, None] = {}
+    units: dict[str, None] = {}
     targets: dict[str, None] = {}
     for record in records:
         if found := ((record.result or {}).get("robustness") or {}).get(name):
             modalities[found["modality"]] = None
+            units |= {found["unit"]: None} if found.get("unit") else {}
             node = (record.config.get("robustness") or {}).get(name) or {}
             targets[str(node.get("_target_", name)).rpartition(".")[2]] = None
     of, kind = " or ".join(modalities), next(iter(targets), name)
     if kind == "missing":
         return Axis(name, f"share of the test examples that lack their {of}", f"with {of} missing")
+    unit = f" (level x: x {' or x '.join(units)})" if units else ""
     if kind == "noise":
-        image = "standard deviation of the noise, 1 = the range of a pixel"
-        text = "share of the tokens that are made unknown"
-        other = "standard deviation of the noise, 1 = that of the values"
-        units = dict.fromkeys({"image": image, "text": text}.get(each, other) for each in modalities)
-        return Axis(name, f"noise in {of} of the test examples ({'; '.join(units)})", f"under noise in {of}")
-    return Axis(name, f"level of {name} in {of} of the test examples", f"under {name} in {of}")
+        return Axis(name, f"noise in {of} of the test examples{unit}", f"under noise in {of}")
+    return Axis(name, f"level of {name} in {of} of the test examples{unit}", f"under {name} in {of}")

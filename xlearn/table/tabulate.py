@@ -53,7 +53,7 @@ def tabulate(
         cells=best(tested(cells, chosen, what.higher), column_names, what.higher),
         metric=what.name, higher_is_better=what.higher, against=chosen,
         differing=differing(records, without=(*rows, *columns, *REPLICATES)),
-        notes=(*brought.notes, *_lacking(records, what)), **common(records),
+        notes=(*brought.notes, *_lacking(records, what), *class_paired(records)), **common(records),
     )  # fmt: skip
 
 
@@ -74,6 +74,18 @@ def _lacking(records: Sequence[Record], what: Measure) -> list[str]:
     """A sentence about finished runs without the number that is shown, or none."""
     count = sum(record.result is not None and reading(record.result, what) is None for record in records)
     return [f"{count} finished run(s) have no {what.name}; they do not count here."] if count else []
+
+
+def class_paired(records: Sequence[Record]) -> list[str]:
+    """A sentence where modalities were put together by class alone, or none."""
+    notes = [(name, each) for record in records if record.result for name, each in (record.result.get("data") or {}).items()]
+    found = sorted({each.get("name", name) for name, each in notes if str(each.get("pairing", "")).startswith("class-paired")})
+    if not found:
+        return []
+    return [
+        f"{', '.join(found)}: class-paired, the modalities of an example are of the same class, put together at random; "
+        "nobody recorded them together."
+    ]
 
 
 def row_against(rows: Sequence[str], against: str | None) -> str | None:

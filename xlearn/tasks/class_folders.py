@@ -15,7 +15,7 @@ def class_folders(folder: str, endings: Collection[str], kind: str, example: tup
     `kind` (images, sounds) and `example` (two files as they would be) are for messages. Raises `Problem` for a folder that
     is not there, has fewer than two classes, or mixes splits with classes.
     """
-    root = Path(folder).expanduser()
+    root = Path(folder).expanduser().resolve()  # one folder is the same, however it is written
     if not root.is_dir():
         raise Problem(f"folder={folder}: there is no such folder. Give a folder that holds one folder per class.")
     files = sorted(file for file in root.rglob("*") if file.suffix.lower() in endings and file.is_file())

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.errors import Problem
+from xlearn.hashing import digest
 from xlearn.storage import kept
 from xlearn.tasks import OPEN, TEST, VAL, Raw
 
@@ -38,19 +39,25 @@ class Decoding:
             raise Problem(f"size={self.size}: give 1 or more.")
 
 
-def decode(splits: Mapping[str, Iterable[tuple[Any, int]]], classes: list[str], how: Decoding, stamp: str) -> Raw:
-    """`splits[name]` yields (path, or `{path, bytes}`; class position). `stamp` identifies the files' content."""
+def decode(
+    splits: Mapping[str, Iterable[tuple[Any, int]]], classes: list[str], how: Decoding, stamp: str, columns_read: str = ""
+) -> Raw:
+    """`splits[name]` yields (path, or `{path, bytes}`; class position). `stamp` identifies the files' content, and so the
+    origin of the examples, whatever their size; `columns_read` is what else tells which pictures and labels these are.
+    """
     how.check()
-    key = hashlib.blake2b(repr((stamp, classes, how)).encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(repr(("images 2", stamp, columns_read, classes, how)).encode(), digest_size=16).hexdigest()
     columns = kept(key, lambda: _decode(splits, how))
     official = columns["official"] if len(splits) > 1 else None
     notes = {"bad_images": int(columns["bad"])} if how.skip_bad else {}
-    return Raw({"image": columns["image"]}, columns["label"], tuple(classes), "labels", official, notes)
+    origin = {"image": (f"images {digest(stamp, 16)}", columns["row"])}
+    return Raw({"image": columns["image"]}, columns["label"], tuple(classes), "labels", official, notes, origin=origin)
 
 
 def _decode(splits: Mapping[str, Iterable[tuple[Any, int]]], how: Decoding) -> dict[str, Tensor]:
-    images, labels, official, bad = [], [], [], []
+    images, labels, official, places, bad, before = [], [], [], [], [], 0
     for split, rows in splits.items():
+        number = -1
         for number, (value, label) in enumerate(tqdm(rows, desc=f"reading {how.name}", disable=None, leave=False)):
             try:
                 images.append(_pixels(value, how))
@@ -60,6 +67,8 @@ def _decode(splits: Mapping[str, Iterable[tuple[Any, int]]], how: Decoding) -> d
                 continue
             labels.append(label)
             official.append(SPLITS.get(split.lower(), OPEN))
+            places.append(before + number)
+        before += number + 1
     if bad and not how.skip_bad:
         shown = "\n  ".join(bad[:10])
         raise Problem(f"{how.name}: {len(bad)} image(s) cannot be read. Mend or remove them, or set skip_bad=true:\n  {shown}")
@@ -69,6 +78,7 @@ def _decode(splits: Mapping[str, Iterable[tuple[Any, int]]], how: Decoding) -> d
         "image": torch.from_numpy(numpy.stack(images)),
         "label": torch.tensor(labels),
         "official": torch.tensor(official, dtype=torch.int8),
+        "row": torch.tensor(places),
         "bad": torch.tensor(len(bad)),
     }
 

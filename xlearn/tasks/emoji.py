@@ -67,6 +67,7 @@ def emoji(*, labels: Literal["category", "subcategory"] = "category", language: 
         tuple(classes),
         f"emoji_{labels}",
         notes={"pairing": "aligned: each picture has its own name", "language": language},
+        origin={name: ("emoji", torch.arange(len(items))) for name in ("image", "text")},
     )
 
 

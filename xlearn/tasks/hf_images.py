@@ -63,7 +63,7 @@ def hf_images(
 
     stamp = repr([(split, part._fingerprint) for split, part in splits.items()])
     read = {split: rows(split, part) for split, part in splits.items()}
-    return decode(read, classes, Decoding(name, size, channels, skip_bad), stamp)
+    return decode(read, classes, Decoding(name, size, channels, skip_bad), stamp, repr((image, label)))
 
 
 def _load(name: str, config: str | None) -> Any:

@@ -1,7 +1,8 @@
 """What `datasets` keeps: names on the hub, and files or splits whose names tell what they are for."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,52 @@ from xlearn.tasks.decoding import SPLITS
 def load_hub(key: str, name: str, config: str | None = None) -> Any:
     """A set by its name on the hub. `key` is the setting that named it, for messages."""
     import datasets
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
 
     datasets.disable_progress_bars()
     # Without a network the hub's client tells every attempt; what we say at the end is enough.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    away: Exception | None = None
     try:
-        return datasets.load_dataset(name, config, cache_dir=str(cache_root() / "datasets"))
-    except Exception as error:  # the hub's client raises many kinds, offline and online
+        ask_hub(hf_hub_url(name, "README.md", repo_type="dataset"))
+    except HfHubHTTPError:
+        pass  # it answers; what it has against the name, it tells the loader too
+    except Exception as error:  # the hub's client raises many kinds
+        away = error
+    try:
+        with _offline(away is not None):
+            return datasets.load_dataset(name, config, cache_dir=str(cache_root() / "datasets"))
+    except Exception as error:  # many kinds too, offline and online
+        error = away or error
         raise Problem(
             f"{key}={name}: no such file or folder here, and not to be had from the hub ({reason(error)}). On a machine that "
             f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
         ) from error
+
+
+def ask_hub(url: str) -> None:
+    """One short question to the hub. The loaders themselves ask six times, and wait 23 seconds, where there is none."""
+    from huggingface_hub import constants, get_hf_file_metadata
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("HF_HUB_OFFLINE is set")
+    get_hf_file_metadata(url, timeout=5)
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """What `datasets` loaded before it still finds, without asking again."""
+    import datasets
+
+    if not wanted:
+        yield
+        return
+    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
 
 
 def need_known_splits(key: str, name: str, splits: Sequence[str]) -> None:

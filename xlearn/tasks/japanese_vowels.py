@@ -32,4 +32,5 @@ def japanese_vowels() -> Raw:
             labels.append(SPEAKERS.index(label.strip()))
             official.append(mark)
     split = torch.tensor(official, dtype=torch.int8)
-    return Raw({"audio": Ragged.of(frames)}, torch.tensor(labels), SPEAKERS, "japanese_speakers", split)
+    origin = {"audio": ("japanese_vowels", torch.arange(len(labels)))}
+    return Raw({"audio": Ragged.of(frames)}, torch.tensor(labels), SPEAKERS, "japanese_speakers", split, origin=origin)

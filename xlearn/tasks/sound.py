@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from xlearn.columns import Ragged, offsets
 from xlearn.errors import Problem
+from xlearn.hashing import digest
 from xlearn.storage import kept
 from xlearn.tasks import OPEN, Raw
 from xlearn.tasks.decoding import SPLITS
@@ -75,14 +76,15 @@ def read_sounds(sounds: Sequence[Sound], how: Reading, stamp: str) -> Sounds:
 
 
 def read_classes(splits: Mapping[str, Iterable[tuple[Sound, int]]], classes: list[str], how: Reading, stamp: str) -> Raw:
-    """A task of `splits[name]`, which yields (sound, class position)."""
+    """A task of `splits[name]`, which yields (sound, class position). `stamp`, as of `read_sounds`, names their origin."""
     rows = [(sound, label, SPLITS.get(split.lower(), OPEN)) for split, given in splits.items() for sound, label in given]
     sounds = read_sounds([sound for sound, _, _ in rows], how, stamp)
     good = torch.nonzero(sounds.waves.lengths > 0).flatten()
     labels = torch.tensor([label for _, label, _ in rows])[good]
     official = torch.tensor([split for _, _, split in rows], dtype=torch.int8)[good] if len(splits) > 1 else None
     waves = sounds.waves if len(good) == len(rows) else sounds.waves.subset(good)
-    return Raw({"audio": waves}, labels, tuple(classes), "labels", official, sounds.notes, rate=sounds.rate)
+    origin = {"audio": (f"sounds {digest(stamp, 16)}", good)}
+    return Raw({"audio": waves}, labels, tuple(classes), "labels", official, sounds.notes, rate=sounds.rate, origin=origin)
 
 
 def _read(sounds: Sequence[Sound], how: Reading) -> dict[str, Tensor]:

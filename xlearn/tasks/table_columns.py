@@ -50,8 +50,13 @@ class Rows:
         if not isinstance(value, str):
             self.bad.setdefault(row, f"{column} holds {value!r}, which is no path")
             return None
-        path = self.table.folder / Path(value.strip()).expanduser()
-        if not path.is_file():
+        try:
+            path = self.table.folder / Path(value.strip()).expanduser()
+            there = path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a text that is too long for a name, or begins with ~
+            self.bad.setdefault(row, f"{column} holds {value[:60]!r}, which is no path")
+            return None
+        if not there:
             self.bad.setdefault(row, f"{column}: there is no file {path}")
             return None
         return path
@@ -128,9 +133,9 @@ def _number(rows: Rows, row: int, column: str, value: Any) -> float:
     else:
         try:
             return float(value)  # also bool, and the decimals of Parquet
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # the last of a whole number of hundreds of digits
             pass
-    rows.bad.setdefault(row, f"{column} holds {value!r}, which is no number")
+    rows.bad.setdefault(row, f"{column} holds {repr(value)[:60]}, which is no number")
     return math.nan
 
 

@@ -77,8 +77,9 @@ def _json_lines(file: Path, text: str) -> Columns:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise Problem(f"file={file}: line {number} is no JSON ({error.msg}). Each line is one object.") from error
+        except ValueError as error:  # also of Python's own, for a number of thousands of digits
+            told = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise Problem(f"file={file}: line {number} is no JSON ({told}). Each line is one object.") from error
         if not isinstance(row, dict):
             raise Problem(f'file={file}: line {number} is no object, as in {{"text": "...", "label": "..."}}.')
         rows.append(row)

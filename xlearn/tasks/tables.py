@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.errors import Problem, nearest
+from xlearn.hashing import digest
+from xlearn.storage import sha256
 from xlearn.tasks.hub import load_hub, need_known_splits, splits_of
 from xlearn.tasks.table_files import ENDINGS, Columns, plain, read_file
 
@@ -24,11 +26,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length: what all `parts` have, one after the other. Paths are relative to `folder`."""
+    """Columns of equal length: what all `parts` have, one after the other. Paths are relative to `folder`.
+
+    `content` identifies what the files hold, wherever they lie.
+    """
 
     name: str
     folder: Path
     parts: list[Part]
+    content: str
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -65,7 +71,7 @@ def read_table(name: str) -> Table:
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
         import datasets
 
-        return _nonempty(Table(name, path, _set_parts(name, datasets.load_from_disk(str(path)))))
+        return _of_set(name, path, datasets.load_from_disk(str(path)))
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
         if not files:
@@ -73,16 +79,19 @@ def read_table(name: str) -> Table:
         if len({file.suffix.lower() for file in files}) > 1:
             raise Problem(f"file={name}: tables of several kinds ({files[0].name}, {files[-1].name}). Name one of them.")
         split_of = splits_of("file", files, path)
-        return _nonempty(
-            Table(name, path, [Part(str(file.relative_to(path)), split_of[file], read_file(file)) for file in files])
-        )
+        parts = [Part(str(file.relative_to(path)), split_of[file], read_file(file)) for file in files]
+        return _nonempty(Table(name, path, parts, _content(files)))
     if path.is_file():
-        return _nonempty(Table(name, path.parent, [Part(path.name, None, read_file(path))]))
+        return _nonempty(Table(name, path.parent, [Part(path.name, None, read_file(path))], _content([path])))
     if path.suffix.lower() in ENDINGS or path.is_absolute():
         beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = nearest(path.name, beside) if beside else f"The folder {path.parent} is not there either."
         raise Problem(f"file={name}: there is no such file. {hint}")
-    return _nonempty(Table(name, Path(), _set_parts(name, load_hub("file", name))))
+    return _of_set(name, Path(), load_hub("file", name))
+
+
+def _content(files: list[Path]) -> str:
+    return digest([sha256(file) for file in files], 16)
 
 
 def stamp_of(paths: list[Path], contents: list[bytes]) -> str:
@@ -103,7 +112,9 @@ def _nonempty(table: Table) -> Table:
     return table
 
 
-def _set_parts(name: str, found: Any) -> list[Part]:
+def _of_set(name: str, folder: Path, found: Any) -> Table:
     splits = dict(found) if isinstance(found, dict) else {"train": found}
     need_known_splits("file", name, list(splits))
-    return [Part(f"split {split}", split, plain(part.with_format("arrow")[:])) for split, part in splits.items()]
+    parts = [Part(f"split {split}", split, plain(part.with_format("arrow")[:])) for split, part in splits.items()]
+    content = digest([part._fingerprint for part in splits.values()], 16)
+    return _nonempty(Table(name, folder, parts, content))

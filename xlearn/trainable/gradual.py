@@ -5,7 +5,7 @@ from xlearn.trainable import Rate
 
 
 def gradual(network: Network, *, backbone: float, until: float) -> dict[str, Rate]:
-    """The head (and fusion) train from the start; the k-th block from the top joins at `until * k / L` of the steps.
+    """Head, trunk and fusion train from the start; the k-th block from the top joins at `until * k / L` of the steps.
 
     `backbone` multiplies the learning rate of the blocks (Howard & Ruder, ACL 2018, who unfreeze one layer per epoch).
     """

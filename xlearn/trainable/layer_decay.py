@@ -5,7 +5,7 @@ from xlearn.trainable import Rate
 
 
 def layer_decay(network: Network, *, decay: float) -> dict[str, Rate]:
-    """Block l of L gets the rate `decay^(L + 1 - l)`, l = 1..L; head and fusion get 1 (as in BEiT and timm)."""
+    """Block l of L gets the rate `decay^(L + 1 - l)`, l = 1..L; head, trunk and fusion get 1 (as in BEiT and timm)."""
     depth = {}
     for found in encoder_blocks(network).values():
         for position, block in enumerate(found):
