@@ -43,7 +43,7 @@ def test_the_readme_shows_the_whole_tree():
     assert not gone, f"in the README's tree, but nowhere: {sorted(gone)}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/adding-a-method.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/adding-a-method.md", "docs/results.md"])
 def test_links_lead_somewhere(page):
     file = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)", file.read_text(encoding="utf-8")):
