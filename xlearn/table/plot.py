@@ -38,13 +38,14 @@ def draw(table: Table, file: Path) -> None:
         axes.set_ylabel(f"{table.metric.replace('_', ' ')} ({better} is better)")
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
         interval = ", mean and 95 % interval" if table.full > 1 else ", a single seed"
-        axes.set_title(f"{table.metric.replace('_', ' ').capitalize()} {table.axis.title}{interval}", loc="left")
+        # Above the whole figure: a title of the axes alone may run into the legend.
+        figure.suptitle(f"{table.metric.replace('_', ' ').capitalize()} {table.axis.title}{interval}", x=0.01, ha="left")
         axes.grid(axis="y", color="#dddddd", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
         handles, texts = axes.get_legend_handles_labels()
         order = sorted(range(len(texts)), key=lambda place: _end(table, texts[place]), reverse=True)
         figure.legend(
-            [handles[place] for place in order], [texts[place] for place in order], loc="outside right upper",
+            [handles[place] for place in order], [texts[place] for place in order], loc="outside right center",
             title=", ".join(table.row_keys), frameon=False, handlelength=3.2, alignment="left",
         )  # fmt: skip
         write_atomically(file, lambda temporary: _save(figure, temporary, file.suffix[1:]))
