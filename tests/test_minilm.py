@@ -13,7 +13,7 @@ from xlearn.network import blocks
 from xlearn.task import TextSpec
 from xlearn.tasks import Raw
 
-SPEC = TextSpec(30522, 16, "all-MiniLM-L6-v2")
+SPEC = TextSpec(30522, 16, "all-MiniLM-L6-v2", 100)
 TEXTS = ["A cat sat on the mat.", "A kitten lay on the rug.", "Shares fell sharply in early trading on Monday. " * 20]
 
 
@@ -104,7 +104,7 @@ def test_minilm_with_its_published_weights():
     raw = Raw({"text": TEXTS}, torch.zeros(3, dtype=torch.int64), ("any",), "any")
     column, notes = form(Pool("texts", raw, "fingerprint", torch.arange(3)))
     given = column.take(torch.arange(3))
-    assert form.spec == TextSpec(30522, 64, "all-MiniLM-L6-v2") and notes["truncated"] == 1
+    assert form.spec == TextSpec(30522, 64, "all-MiniLM-L6-v2", 100) and notes["truncated"] == 1
     assert given.values[:, 0].tolist() == [101] * 3 and int(given.values[2, 63]) == 102
     for file in ("model.safetensors", "tokenizer_config.json", "vocab.txt", "config.json"):
         folder = WEIGHTS.member(f"{FOLDER}/{file}").parent
