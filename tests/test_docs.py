@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_adding_a_method(working_directory):
     text = (ROOT / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(working_directory)}

@@ -24,6 +24,7 @@ def test_what_a_run_leaves(toy, capsys):
         "predictions.safetensors",
         "result.json",
         "transfer.json",
+        "used.safetensors",
         "weights.safetensors",
     }
     assert folder.parent.name == "default"
