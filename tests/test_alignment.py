@@ -19,7 +19,7 @@ from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.alignment import pairs
 from xlearn.objectives.clip import Clip, info_nce
-from xlearn.objectives.each_modality import each_modality
+from xlearn.objectives.each_modality import EachModality
 from xlearn.objectives.siglip import SigLip, sigmoid_loss
 from xlearn.task import Batch, LabelSpace, TabularSpec
 
@@ -133,7 +133,7 @@ def test_temperatures_out_of_range_are_told():
 
 def test_each_modality_with_late_fusion_is_the_average_of_independent_classifiers():
     net, given = network(Late), batch(tabular=torch.tensor([1, 1, 1, 0, 1, 1]).bool())
-    losses = each_modality(net, {"target": given}, weight=0.5)
+    losses = EachModality(start(net), weight=0.5)(net, {"target": given})
     head, tokens = net.head[SPACE.key], net.tokens(given)
     images = tokens["image"].values[:, 0] @ head.weight[:, :8].T + head.bias
     numbers = tokens["tabular"].values[:, 0] @ head.weight[:, 8:].T + head.bias
@@ -144,8 +144,8 @@ def test_each_modality_with_late_fusion_is_the_average_of_independent_classifier
     torch.testing.assert_close(losses["target_image"], 0.5 * functional.cross_entropy(images, labels))
     rows = there[:, 0] > 0
     torch.testing.assert_close(losses["target_tabular"], 0.5 * functional.cross_entropy(numbers[rows], labels[rows]))
-    assert each_modality(net, {"target": given.only("image")}).keys() == {"target"}
-    nobody = each_modality(net, {"target": batch(tabular=torch.zeros(6).bool())})
+    assert EachModality(start(net))(net, {"target": given.only("image")}).keys() == {"target"}
+    nobody = EachModality(start(net))(net, {"target": batch(tabular=torch.zeros(6).bool())})
     assert nobody["target_tabular"].detach() == 0
     with pytest.raises(Problem, match="weight=-1"):
-        each_modality(net, {}, weight=-1.0)
+        EachModality(start(net), weight=-1.0)

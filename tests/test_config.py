@@ -141,9 +141,10 @@ def test_show_lists_every_option_and_its_documentation():
 
 
 def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
-    from dataclasses import fields
+    from dataclasses import asdict, fields
 
     from xlearn.config.schema import TrainConfig
+    from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
 
     named = {str(key) for key in read_yaml(CONF / "train.yaml")} - {"defaults", "hydra"}
     chosen = {
@@ -151,6 +152,9 @@ def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
         for each in read_yaml(CONF / "train.yaml")["defaults"]
         if isinstance(each, dict)
     }
+    content = read_yaml(CONF / "train.yaml")
+    for name, options in (("image", ImageOptions()), ("text", TextOptions()), ("audio", AudioOptions())):
+        assert content[name] == asdict(options)
     known = {each.name for each in fields(TrainConfig)}
     assert named | {name.removeprefix("override ") for name in chosen} - {"override hydra"} >= known
 

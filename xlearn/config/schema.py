@@ -7,6 +7,8 @@ target (see `component`).
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
+
 
 @dataclass
 class PhaseConfig:
@@ -60,29 +62,6 @@ class BudgetConfig:
 
 
 @dataclass
-class ImageConfig:
-    size: int | None = None
-    channels: int | None = None
-
-
-@dataclass
-class TextConfig:
-    tokenizer: str = "bpe"  # bpe | characters
-    vocabulary: int = 4000
-    length: int = 128
-    lowercase: bool = True
-
-
-@dataclass
-class AudioConfig:
-    rate: int | None = None
-    bands: int = 40
-    window: float = 0.025
-    hop: float = 0.010
-    seconds: float | None = None
-
-
-@dataclass
 class TrainConfig:
     """Everything that `xlearn train` reads."""
 
@@ -97,9 +76,9 @@ class TrainConfig:
     metric: str = "accuracy"
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
-    image: ImageConfig = field(default_factory=ImageConfig)
-    text: TextConfig = field(default_factory=TextConfig)
-    audio: AudioConfig = field(default_factory=AudioConfig)
+    image: ImageOptions = field(default_factory=ImageOptions)
+    text: TextOptions = field(default_factory=TextOptions)
+    audio: AudioOptions = field(default_factory=AudioOptions)
     source: dict[str, Any] = field(default_factory=dict)
     target: Any = None
     encoder: dict[str, Any] = field(default_factory=dict)

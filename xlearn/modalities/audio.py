@@ -12,19 +12,9 @@ from xlearn.errors import Problem, nearest
 from xlearn.hashing import digest
 from xlearn.modalities import Pool
 from xlearn.modalities.log_mel import VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
+from xlearn.modality_options import AudioOptions
 from xlearn.storage import kept
 from xlearn.task import AudioSpec
-
-
-@dataclass(frozen=True)
-class AudioOptions:
-    """`rate` in Hz (null: the lowest among the tasks); `window`, `hop` and `seconds` (null: the whole length) in seconds."""
-
-    rate: int | None = None
-    bands: int = 40
-    window: float = 0.025
-    hop: float = 0.010
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,20 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from xlearn.columns import Ragged
 from xlearn.errors import Problem, nearest
 from xlearn.modalities import Pool
 from xlearn.modalities.tokenizer import encode_once, texts_of
+from xlearn.modality_options import TextOptions
 from xlearn.task import TextSpec
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
-DEFAULTS: Mapping[str, Any] = {"tokenizer": "bpe", "vocabulary": 4000, "length": 128, "lowercase": True}
+DEFAULTS: Mapping[str, Any] = asdict(TextOptions())
 TOKENIZERS = ("bpe", "characters")
 # Numbers 0 and 1. They are no special tokens to the library: a text that holds these words is split like any other.
 PADDING, UNKNOWN = "[PAD]", "[UNK]"

@@ -7,29 +7,34 @@ from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.network import Network
+from xlearn.objectives import Start
 from xlearn.task import Batch
 
 
-def each_modality(network: Network, batches: Mapping[str, Batch], *, weight: float = 1.0) -> dict[str, Tensor]:
+class EachModality:
     """`CE(y, all modalities) + weight * sum_m CE(y, modality m alone)` per role, over examples that have m.
 
     Against the laziness of fusions, where a strong modality starves the others (Wang et al., CVPR 2020; without their
     weights from overfitting rates). With `fusion=late` and weight > 0 each modality is a classifier of its own, and the
     whole is their average. Raises `Problem` for a weight below 0.
     """
-    if weight < 0:
-        raise Problem(f"objective.weight={weight}: give 0 (plain cross-entropy) or more.")
-    losses = {}
-    for role, batch in batches.items():
-        tokens, head = network.tokens(batch), network.head[batch.space.key]
-        losses[role] = functional.cross_entropy(head(network.joined(tokens)), batch.labels)
-        for name in tokens if len(tokens) > 1 else ():
-            alone = head(network.joined({name: tokens[name]}))
-            found = functional.cross_entropy(alone, batch.labels, reduction="none")
-            there = batch.present.get(name)
-            mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
-            losses[f"{role}_{name}"] = weight * mean
-    return losses
 
+    reads_inputs = True
 
-each_modality.reads_inputs = True  # pyrefly: ignore
+    def __init__(self, start: Start, *, weight: float = 1.0) -> None:
+        if weight < 0:
+            raise Problem(f"objective.weight={weight}: give 0 (plain cross-entropy) or more.")
+        self.weight = weight
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            tokens, head = network.tokens(batch), network.head[batch.space.key]
+            losses[role] = functional.cross_entropy(head(network.joined(tokens)), batch.labels)
+            for name in tokens if len(tokens) > 1 else ():
+                alone = head(network.joined({name: tokens[name]}))
+                found = functional.cross_entropy(alone, batch.labels, reduction="none")
+                there = batch.present.get(name)
+                mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
+                losses[f"{role}_{name}"] = self.weight * mean
+        return losses
