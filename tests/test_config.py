@@ -153,8 +153,8 @@ def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
         if isinstance(each, dict)
     }
     content = read_yaml(CONF / "train.yaml")
-    for name, options in (("image", ImageOptions()), ("text", TextOptions()), ("audio", AudioOptions())):
-        assert content[name] == asdict(options)
+    for name, defaults in (("image", ImageOptions()), ("text", TextOptions()), ("audio", AudioOptions())):
+        assert content[name] == asdict(defaults)
     known = {each.name for each in fields(TrainConfig)}
     assert named | {name.removeprefix("override ") for name in chosen} - {"override hydra"} >= known
 
