@@ -1,16 +1,19 @@
 """What a target is measured on was not learned from: by a checkpoint, a vocabulary, or under another name."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 import toys
 from runs import only
 
+from xlearn.apart import lends
 from xlearn.check import main as check
 from xlearn.errors import Problem
 from xlearn.prepare import TaskSource, raw
 from xlearn.storage import read_tensors
+from xlearn.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
 from xlearn.train import main
@@ -96,3 +99,18 @@ def test_a_tokeniser_with_another_unknown_token_is_told(words, toy, monkeypatch,
     monkeypatch.setitem(formats.__globals__["FITS"], "text", other)
     told = refused([*toy, *TEXT, "target=words", "source=none", "transfer=scratch", *words], capsys)
     assert "which is number 1 only in tokenisers learned here" in told
+
+
+@pytest.mark.parametrize(
+    ("spec", "learned"),
+    [
+        (TextSpec(10, 5, "learned here"), True),
+        (TabularSpec(("a",), "means"), True),
+        (AudioSpec(12, None, "frames that came as such"), True),
+        (AudioSpec(40, 8000, "log-mel, clip by clip"), False),
+        (ImageSpec(1, 6, 6), False),
+    ],
+)
+def test_forms_that_are_learned_from_data(spec, learned):
+    given = SimpleNamespace(inputs={"image": ImageSpec(1, 6, 6), "other": spec})
+    assert lends(given) is learned

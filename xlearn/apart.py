@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xlearn.errors import Problem
 from xlearn.storage import read_tensors
-from xlearn.task import ImageSpec, Spec, Task
+from xlearn.task import AudioSpec, ImageSpec, Spec, TabularSpec, Task, TextSpec
 
 # In the folder of a run: which rows of which data it has used.
 USED = "used.safetensors"
@@ -52,6 +52,14 @@ def need_same_splits(path: str | None, target: Task) -> None:
                 f"{path} was made of the same data as the target, with other splits ({task['split']}, now "
                 f"{target.notes['split']}): it may have learned from test examples. Use the same seed, test, folds and fold."
             )
+
+
+def lends(task: Task) -> bool:
+    """Whether a form that all tasks of the run share was learned from this one: a vocabulary, means, deviations."""
+    return any(
+        isinstance(spec, TextSpec | TabularSpec) or (isinstance(spec, AudioSpec) and spec.rate is None)
+        for spec in task.inputs.values()
+    )
 
 
 def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:

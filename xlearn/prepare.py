@@ -19,8 +19,6 @@ from xlearn.task import Examples, LabelSpace, Sealed, Spec, Task, need_examples
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
 
-# The modalities whose forms are learned from data, from those of tasks that are only named too.
-LEARNED = ("tabular", "text")
 # What `fit` of each modality makes of the raw data; an encoder may ask for another form (see `xlearn.modalities`).
 FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlearn.apart import USED, need_apart, used_rows
+from xlearn.apart import USED, lends, need_apart, used_rows
 from xlearn.cache import Cache
 from xlearn.errors import Interrupted
 from xlearn.interrupt import asked
@@ -20,7 +20,7 @@ from xlearn.network import tensors
 from xlearn.outcome import Learned, check_robustness, outcome
 from xlearn.phase import Roles, Setting
 from xlearn.plan import Plan
-from xlearn.prepare import LEARNED, formats, prepare, tiny
+from xlearn.prepare import formats, prepare, tiny
 from xlearn.stamps import stamp
 from xlearn.storage import write_tensors, write_text
 
@@ -48,7 +48,7 @@ class Run:
         sources = {each.name: prepare(each, given, config["seed"]) for each in plan.sources}
         # A source that no phase reads may still have had a part in the vocabulary.
         if not plan.reads_source:
-            sources = {name: task for name, task in sources.items() if task.inputs.keys() & {*LEARNED}}
+            sources = {name: task for name, task in sources.items() if lends(task)}
         need_apart(sources, target)
         sources = sources if plan.reads_source else {}
         if self.small:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.columns import Sequences
-from xlearn.encoders import need_sizes
 from xlearn.errors import Problem
 from xlearn.network import Tokens
+from xlearn.sizes import need_layers
 from xlearn.task import AudioSpec
 
 
@@ -85,5 +85,5 @@ class AudioCnn(nn.Module):
 def _check(spec: AudioSpec, channels: list[int], dense: int, dropout: float) -> None:
     if spec.bands == 0:
         raise Problem("encoder.audio: audio_cnn reads frames, and these are waves. Choose an encoder that reads waves.")
-    need_sizes(channels, dropout, "audio", "channels")
-    need_sizes([dense], dropout, "audio", "dense")
+    need_layers("encoder.audio", "channels", channels, dropout)
+    need_layers("encoder.audio", "dense", [dense])

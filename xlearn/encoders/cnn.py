@@ -4,9 +4,9 @@ import itertools
 
 from torch import Tensor, nn
 
-from xlearn.encoders import need_sizes
 from xlearn.encoders.pixels import Pixels
 from xlearn.network import Tokens
+from xlearn.sizes import need_layers
 from xlearn.task import ImageSpec
 
 
@@ -19,7 +19,7 @@ class Cnn(nn.Module):
 
     def __init__(self, spec: ImageSpec, *, widths: list[int], dense: int, dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes([*widths, dense], dropout)
+        need_layers("encoder.image", "widths", [*widths, dense], dropout)
         self.pixels = Pixels()
         channels = [spec.channels, *widths]
         stages: list[nn.Module] = []

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from xlearn.columns import Sequences
-from xlearn.encoders.token_numbers import Embedding, need_options, need_text
+from xlearn.encoders.token_numbers import Embedding, need_text
 from xlearn.errors import Problem
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 from xlearn.task import TextSpec
 
 
@@ -35,7 +36,7 @@ class Lstm(nn.Module):
     ) -> None:
         super().__init__()
         spec = need_text(spec)
-        need_options(embedding=embedding, width=width, layers=layers, dropout=dropout)
+        need_sizes("encoder.text", embedding=embedding, width=width, layers=layers, dropout=dropout)
         if bidirectional and width % 2:
             raise Problem(f"encoder.text.width={width}: two directions share it. Give an even number, or bidirectional=false.")
         self.embedding = Embedding(spec.vocabulary, embedding, 0.1)

@@ -4,9 +4,9 @@ import itertools
 
 from torch import Tensor, nn
 
-from xlearn.encoders import need_sizes
 from xlearn.encoders.pixels import Pixels
 from xlearn.network import Tokens
+from xlearn.sizes import need_layers
 from xlearn.task import ImageSpec
 
 
@@ -18,7 +18,7 @@ class Mlp(nn.Module):
 
     def __init__(self, spec: ImageSpec, *, widths: list[int], dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(widths, dropout)
+        need_layers("encoder.image", "widths", widths, dropout)
         self.pixels = Pixels()
         sizes = [spec.channels * spec.height * spec.width, *widths]
         self.blocks = nn.ModuleList(

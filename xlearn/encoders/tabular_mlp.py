@@ -5,8 +5,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from xlearn.encoders import need_sizes
 from xlearn.network import Tokens
+from xlearn.sizes import need_layers
 from xlearn.task import TabularSpec
 
 
@@ -19,7 +19,7 @@ class TabularMlp(nn.Module):
 
     def __init__(self, spec: TabularSpec, *, widths: list[int], dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(widths, dropout, "tabular")
+        need_layers("encoder.tabular", "widths", widths, dropout)
         sizes = [2 * len(spec.columns), *widths]
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.columns import Sequences
-from xlearn.encoders.token_numbers import Embedding, need_options, need_text
+from xlearn.encoders.token_numbers import Embedding, need_text
 from xlearn.errors import Problem
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 from xlearn.task import TextSpec
 
 
@@ -22,7 +23,7 @@ class TextCnn(nn.Module):
     def __init__(self, spec: TextSpec, *, embedding: int, filters: int, kernels: list[int], dropout: float = 0.0) -> None:
         super().__init__()
         spec = need_text(spec)
-        need_options(embedding=embedding, filters=filters, dropout=dropout)
+        need_sizes("encoder.text", embedding=embedding, filters=filters, dropout=dropout)
         if not kernels or min(kernels) < 1:
             raise Problem(f"encoder.text.kernels={list(kernels)}: give at least one length of phrases, each 1 or more.")
         self.embedding = Embedding(spec.vocabulary, embedding, 0.1)

@@ -1,8 +1,8 @@
-"""What encoders of token numbers share: the embedding, and the settings they refuse."""
+"""What encoders of token numbers share: the embedding, and what is padding."""
 
 from torch import Tensor, nn
 
-from xlearn.errors import Problem, Problems
+from xlearn.errors import Problem
 from xlearn.network import Tokens
 from xlearn.task import Spec, TextSpec
 
@@ -27,15 +27,6 @@ def need_text(spec: Spec) -> TextSpec:
     if not isinstance(spec, TextSpec):
         raise Problem(f"encoder: this one reads token numbers, not {type(spec).__name__}. Choose it as encoder/text=....")
     return spec
-
-
-def need_options(*, dropout: float, **sizes: int) -> None:
-    """Raise `Problems` for sizes below 1 and a dropout outside [0, 1)."""
-    problems = [f"encoder.text.{name}={size}: give 1 or more." for name, size in sizes.items() if size < 1]
-    if not 0 <= dropout < 1:
-        problems.append(f"encoder.text.dropout={dropout}: give a share of 0 or more and below 1, e.g. 0.1.")
-    if problems:
-        raise Problems(problems)
 
 
 def tokens(values: Tensor, mask: Tensor) -> Tokens:

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.columns import Sequences
-from xlearn.encoders.token_numbers import Embedding, need_options, need_text, tokens
-from xlearn.errors import Problem
+from xlearn.encoders.token_numbers import Embedding, need_text, tokens
+from xlearn.fusion.pooling import never_empty
 from xlearn.network import Tokens
+from xlearn.sizes import need_heads, need_sizes
 from xlearn.task import TextSpec
 
 
@@ -46,10 +47,8 @@ class Transformer(nn.Module):
     def __init__(self, spec: TextSpec, *, width: int, layers: int, heads: int, feedforward: int, dropout: float = 0.0) -> None:
         super().__init__()
         spec = need_text(spec)
-        need_options(width=width, layers=layers, heads=heads, feedforward=feedforward, dropout=dropout)
-        if width % heads:
-            divisors = ", ".join(str(each) for each in range(1, width + 1) if width % each == 0)
-            raise Problem(f"encoder.text.heads={heads}: width {width} is no multiple of it. Give one of {divisors}.")
+        need_sizes("encoder.text", width=width, layers=layers, heads=heads, feedforward=feedforward, dropout=dropout)
+        need_heads("encoder.text", heads, width)
         self.embedding = Embedding(spec.vocabulary, width, 0.03)
         self.positions = nn.Parameter(torch.empty(spec.length, width).normal_(std=0.02))
         self.dropout = nn.Dropout(dropout)
@@ -60,7 +59,7 @@ class Transformer(nn.Module):
     def forward(self, texts: Sequences) -> Tokens:
         x = self.dropout(self.embedding(texts.values) + self.positions[: texts.values.shape[1]])
         # Attention over nothing would be NaN: a text of nothing looks at its first place, and is hidden below.
-        seen = torch.cat([texts.mask[:, :1] | ~texts.mask.any(1, keepdim=True), texts.mask[:, 1:]], dim=1)[:, None, None]
+        seen = never_empty(texts.mask)[:, None, None]
         for block in self.blocks:
             x = block(x, seen)
         return tokens(self.norm(x), texts.mask)

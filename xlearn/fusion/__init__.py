@@ -2,23 +2,7 @@
 
 from collections.abc import Iterable
 
-from xlearn.errors import Problem, Problems, nearest
-
-
-def need_sizes(dropout: float = 0.0, **sizes: int | None) -> None:
-    """Raise `Problems` for sizes below 1 (null is left to the fusion) and a dropout outside [0, 1)."""
-    problems = [f"fusion.{name}={size}: give 1 or more." for name, size in sizes.items() if size is not None and size < 1]
-    if not 0 <= dropout < 1:
-        problems.append(f"fusion.dropout={dropout}: give a share of 0 or more and below 1, e.g. 0.1.")
-    if problems:
-        raise Problems(problems)
-
-
-def need_heads(heads: int, width: int) -> None:
-    """Raise `Problem` where attention cannot give every head the same part of `width`."""
-    if width % heads:
-        divisors = ", ".join(str(each) for each in range(1, width + 1) if width % each == 0)
-        raise Problem(f"fusion.heads={heads}: width {width} is no multiple of it. Give one of {divisors}, or another width.")
+from xlearn.errors import Problem, nearest
 
 
 def chosen(key: str, name: str | None, modalities: Iterable[str]) -> str:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.fusion import need_sizes
 from xlearn.fusion.pooling import pool_all
 from xlearn.fusion.projection import projections
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class Bilinear(nn.Module):
@@ -25,7 +25,7 @@ class Bilinear(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, factors: int, dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(dropout, width=width, factors=factors)
+        need_sizes("fusion", dropout, width=width, factors=factors)
         self.widths = dict(widths)
         self.width = width
         self.project = projections(widths, width * factors)

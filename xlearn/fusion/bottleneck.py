@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.errors import Problem
-from xlearn.fusion import need_heads, need_sizes
 from xlearn.fusion.pooling import average, complete, pool
 from xlearn.fusion.projection import projections
 from xlearn.network import Tokens
+from xlearn.sizes import need_heads, need_sizes
 
 
 class Bottleneck(nn.Module):
@@ -28,8 +28,8 @@ class Bottleneck(nn.Module):
         self, widths: Mapping[str, int], *, width: int, heads: int, layers: int, bottlenecks: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        need_sizes(dropout, width=width, heads=heads, bottlenecks=bottlenecks)
-        need_heads(heads, width)
+        need_sizes("fusion", dropout, width=width, heads=heads, bottlenecks=bottlenecks)
+        need_heads("fusion", heads, width)
         if layers < 2:
             raise Problem(f"fusion.layers={layers}: modalities meet between layers. Give 2 or more.")
         self.widths = dict(widths)

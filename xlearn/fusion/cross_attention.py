@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import need_heads, need_sizes
 from xlearn.fusion.pooling import complete, never_empty, pool
 from xlearn.fusion.projection import projections
 from xlearn.network import Tokens
+from xlearn.sizes import need_heads, need_sizes
 
 
 class CrossAttention(nn.Module):
@@ -25,8 +25,8 @@ class CrossAttention(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, heads: int, layers: int, dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(dropout, width=width, heads=heads, layers=layers)
-        need_heads(heads, width)
+        need_sizes("fusion", dropout, width=width, heads=heads, layers=layers)
+        need_heads("fusion", heads, width)
         self.widths = dict(widths)
         self.width = width
         self.project = projections(widths, width)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import chosen, need_sizes
+from xlearn.fusion import chosen
 from xlearn.fusion.pooling import complete, never_empty, pool, pool_all
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class Film(nn.Module):
@@ -22,7 +23,7 @@ class Film(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, of: str | None = None) -> None:
         super().__init__()
-        need_sizes(width=width)
+        need_sizes("fusion", width=width)
         self.of = chosen("of", of, widths)
         self.widths = dict(widths)
         self.width = width

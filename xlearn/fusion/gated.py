@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import need_sizes
 from xlearn.fusion.pooling import pool_all, shares
 from xlearn.fusion.projection import projections, stacked
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class Gated(nn.Module):
@@ -24,7 +24,7 @@ class Gated(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int) -> None:
         super().__init__()
-        need_sizes(width=width)
+        need_sizes("fusion", width=width)
         self.widths = dict(widths)
         self.width = width
         self.project = projections(widths, width)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import need_sizes
 from xlearn.fusion.pooling import pool_all
 from xlearn.fusion.projection import projections
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class Late(nn.Module):
@@ -22,7 +22,7 @@ class Late(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, hidden: int | None = None) -> None:
         super().__init__()
-        need_sizes(hidden=hidden)
+        need_sizes("fusion", hidden=hidden)
         self.widths = dict(widths)
         self.width = sum(hidden or each for each in widths.values())
         self.project = nn.ModuleDict() if hidden is None else projections(widths, hidden)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import need_sizes
 from xlearn.fusion.pooling import pool_all
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class LowRank(nn.Module):
@@ -24,7 +24,7 @@ class LowRank(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, rank: int) -> None:
         super().__init__()
-        need_sizes(width=width, rank=rank)
+        need_sizes("fusion", width=width, rank=rank)
         self.widths = dict(widths)
         self.width = width
         self.factor = nn.ParameterDict()

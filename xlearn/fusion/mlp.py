@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import need_sizes
 from xlearn.fusion.pooling import pool_all
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class Mlp(nn.Module):
@@ -21,7 +21,7 @@ class Mlp(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(dropout, width=width, hidden=hidden)
+        need_sizes("fusion", dropout, width=width, hidden=hidden)
         self.widths = dict(widths)
         self.width = width
         sizes = ((sum(widths.values()), hidden), (hidden, width))

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.errors import Problem
-from xlearn.fusion import need_sizes
 from xlearn.fusion.pooling import pool_all
 from xlearn.fusion.projection import projections
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 LIMIT = 65_536
 
@@ -28,7 +28,7 @@ class TensorProduct(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, rank: int | None, dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(dropout, width=width, rank=rank)
+        need_sizes("fusion", dropout, width=width, rank=rank)
         size = math.prod((rank or each) + 1 for each in widths.values())
         if size > LIMIT:
             listed = ", ".join(f"{name} {each}" for name, each in sorted(widths.items()))

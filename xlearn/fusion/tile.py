@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.fusion import chosen, need_sizes
+from xlearn.fusion import chosen
 from xlearn.fusion.pooling import complete, never_empty, pool, pool_all
 from xlearn.network import Tokens
+from xlearn.sizes import need_sizes
 
 
 class Tile(nn.Module):
@@ -23,7 +24,7 @@ class Tile(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], *, width: int, along: str | None = None, dropout: float = 0.0) -> None:
         super().__init__()
-        need_sizes(dropout, width=width)
+        need_sizes("fusion", dropout, width=width)
         self.along = chosen("along", along, widths)
         self.widths = dict(widths)
         self.width = width

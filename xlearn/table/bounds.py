@@ -81,7 +81,7 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         label = known.pop() if len(known) == 1 else "baseline"
         found[label] = (lambda result: result["baseline"]), "the runs' own baselines, which learn without the source."
     if "majority" in names:
-        told = "always the most frequent class of the training labels; learns nothing."
+        told = "always the most frequent class of all training rows; learns nothing."
         found[MAJORITY] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
     return found
 
@@ -108,7 +108,7 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         if not having:
             continue
         value = having[0][0]
-        if other := next((found for found, _ in having if not _same(found, value)), None):
+        if (other := next((found for found, _ in having if not _same(found, value)), None)) is not None:
             raise Differing(
                 f"the runs of the same column and seed bring different values (column {column}, seed {'/'.join(each)}: "
                 f"{value:.3f} and {other:.3f})"

@@ -4,7 +4,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
+from xlearn.sizes import need_layers
 
 
 class MlpTrunk(nn.Module):
@@ -16,10 +16,7 @@ class MlpTrunk(nn.Module):
 
     def __init__(self, width: int, *, widths: list[int], dropout: float = 0.0) -> None:
         super().__init__()
-        if not widths or min(widths) < 1:
-            raise Problem(f"trunk.widths={list(widths)}: give the size of at least one layer, each 1 or more.")
-        if not 0 <= dropout < 1:
-            raise Problem(f"trunk.dropout={dropout}: give a share in [0, 1).")
+        need_layers("trunk", "widths", widths, dropout)
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
             for before, after in itertools.pairwise([width, *widths])
