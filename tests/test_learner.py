@@ -116,6 +116,17 @@ def test_a_teacher_of_pairs_teaches_one_modality(toy, capsys):
     }  # fmt: skip
 
 
+def test_a_teacher_reads_no_modality_that_it_has_not_learned(toy):
+    assert main(distilled(toy, "pretrain.phases.pretrain.modalities=[tabular]")) == 0
+    folder, _ = only()
+    carried = report(folder)
+    assert "encoder.image" not in tops([*carried["copied"], *carried["unused"]])
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {name for line in lines if line["phase"] == "distill" for name in line["losses"]} == {
+        "target_labels", "pairs_teacher"
+    }  # fmt: skip
+
+
 def test_a_student_of_another_width_takes_over_what_fits(toy):
     words = [each for each in distilled(toy) if not each.startswith(("fusion", "trunk"))]
     assert main(words) == 0

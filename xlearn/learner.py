@@ -188,6 +188,11 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     target = roles["target"]["target"]
     tasks = list(roles["source"].values()) or [target]
     specs: dict[str, Spec] = {name: spec for task in tasks for name, spec in task.inputs.items()}
+    if plan.pretrain and plan.start is None:
+        # What no phase reads is not learned: it would be random, and a teacher would read it all the same.
+        read = {name for phase in plan.pretrain for task in reading(phase, roles).values() for name in task.inputs}
+        brought = frozenset() if plan.teaches else plan.pretrained
+        specs = {name: spec for name, spec in specs.items() if name in read | brought}
     spaces = {task.labels.key: task.labels for task in tasks}
     teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone)
     learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in plan.pretrained}
