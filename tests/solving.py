@@ -27,7 +27,7 @@ def phase(**values):
         "objectives": (partial(CrossEntropy),),
         "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
         "schedule": partial(constant), "augment": (), "batch_size": 16, "balanced": False, "epochs": None, "steps": 40,
-        "patience": None, "stop_below": None, "keep": "last",
+        "patience": None, "stop_below": None, "keep": "last", "tasks": "all", "temperature": 1.0, "common": True,
     }  # fmt: skip
     made = {**defaults, **values}
     return Phase(**made, document={"values": repr(sorted(made.items(), key=str))})

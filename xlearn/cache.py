@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,15 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished phase: its weights, their digest, and what it reported (`records`, `seconds`, `steps`, ...)."""
+    """A finished phase: its weights, their digest, and what it reported (`records`, `seconds`, `steps`, ...).
+
+    `others`: by task the weights at its own best step, where each task keeps its own.
+    """
 
     weights: dict[str, Tensor]
     digest: str
     report: dict[str, Any]
+    others: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
 class Cache:

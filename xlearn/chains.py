@@ -32,7 +32,7 @@ def _phase(
     found.need(len(given) == 1, f"{lasting}: {told} set. Set exactly one of epochs and steps, the other to null.")
     for key in ("epochs", "steps", "patience"):
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
-    keeps = ["last", "best_source", "best_target"]
+    keeps = ["last", "best_source", "best_target", "best_mean", "best_each"]
     found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}")
     reads = node["reads"] or ("source" if where.startswith("pretrain") else "target")
     roles = ["source", "target", "both"]
@@ -54,14 +54,15 @@ def _phase(
     document = {
         "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
         "penalties": penalties, "balance": config["balance"], "augment": augment, "batch_size": batch_size,
-        "sampling": config["sampling"],
+        "sampling": config["sampling"], "joint": config["joint"],
         **values, "own_code": [own_code(each) for each in every if each],
     }  # fmt: skip
+    joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments),
-        batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **values,
+        batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **joint, **values,
     )  # fmt: skip
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xlearn.balance import Backward
 from xlearn.machine import Machine, place
 from xlearn.network import Network
+from xlearn.randomness import random_state, repeatable, set_random_state
 from xlearn.task import Batch
 from xlearn.trainable import Rate
 
@@ -20,23 +22,30 @@ Objective = Callable[[Network, Mapping[str, Batch]], dict[str, Tensor]]
 class Update:
     """One parameter update of a step: what it minimises, which parameters it moves, and how.
 
-    `rates` names the network's parameters; an objective that is a module has its own parameters trained too, at its
-    attribute `rate` times the learning rate (1 without one). A step may consist of several updates in turn.
+    `rates` names the network's parameters; an objective or a balance that is a module has its own parameters trained too,
+    at its attribute `rate` times the learning rate (1 without one). A step may consist of several updates in turn.
     """
 
     objectives: Sequence[Objective]
     rates: Mapping[str, Rate]
     optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
     schedule: Callable[[int, int], float]
-    balance: Callable[[Mapping[str, Tensor], Network], None]
+    balance: Callable[[Mapping[str, Tensor], Backward], None]
+
+    @property
+    def parts(self) -> list[Any]:
+        """What may have parameters and state of its own."""
+        return [*self.objectives, self.balance]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a step leaves: its number (from 1), its losses (detached scalars on the device), and how to save here."""
+    """What a step leaves: its number (from 1), its losses (detached scalars on the device), what the balance gave each task,
+    and how to save here."""
 
     step: int
     losses: dict[str, Tensor]
+    weights: dict[str, Tensor]
     state: Callable[[], dict[str, Any]]
 
 
@@ -82,30 +91,39 @@ def fit(
             _set_modes(network)
         given = batches(step, network)
         losses: dict[str, Tensor] = {}
+        weights: dict[str, Tensor] = {}
         for each in running:
             if len(running) > 1 or _starts(each, step):
                 _let_train(network, each, step)
             factor = each.update.schedule(step, steps)
             for group, rate in zip(each.optimizer.param_groups, each.rates, strict=True):
                 group["lr"] = rate * factor
+            again = getattr(each.update.balance, "again", None)
+            repeat = repeatable(network) if again else nullcontext
             with autocast():
                 found = _losses(each.update.objectives, network, given, losses)
-            scaled = {name: scaler.scale(loss) for name, loss in found.items()} if scaler.is_enabled() else found
-            each.update.balance(scaled, network)
+            each.update.balance(found, Backward(network, _trained(each), scaler.scale))
             scaler.step(each.optimizer)
             scaler.update()
             each.optimizer.zero_grad()
-            for objective in each.update.objectives:
-                if (follow := getattr(objective, "follow", None)) is not None:
+            if again:
+                with repeat(), autocast():
+                    again(lambda each=each: _losses(each.update.objectives, network, given, losses))
+            for part in each.update.parts:
+                if (follow := getattr(part, "follow", None)) is not None:
                     follow(network)
             losses.update({name: loss.detach() for name, loss in found.items()})
-        yield Record(step + 1, losses, lambda done=step + 1: _state(network, running, scaler, done))
+            weights.update(getattr(each.update.balance, "weights", {}))
+        yield Record(step + 1, losses, weights, lambda done=step + 1: _state(network, running, scaler, done))
 
 
 def _losses(
     objectives: Sequence[Objective], network: Network, given: Mapping[str, Batch], before: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
+    for batch in given.values():
+        if batch.memo is not None:  # of the network before its last step
+            batch.memo.clear()
     for objective in objectives:
         for name, loss in objective(network, given).items():
             if name in found or name in before:
@@ -127,7 +145,7 @@ def _begin(update: Update, network: Network, steps: int, machine: Machine) -> _R
     # Temperatures, weights of losses and the like are no weights of a network: they are not decayed.
     own: list[dict[str, Any]] = [
         {"params": parameters, "multiplier": getattr(objective, "rate", 1.0), "weight_decay": 0.0}
-        for objective in update.objectives
+        for objective in update.parts
         if isinstance(objective, nn.Module) and (parameters := list(objective.to(machine.device).parameters()))
     ]
     named = dict(network.named_parameters())
@@ -179,7 +197,14 @@ def _set_modes(network: Network) -> None:
 
 
 def _modules(running: Sequence[_Running]) -> list[nn.Module]:
-    return [each for update in running for each in update.update.objectives if isinstance(each, nn.Module)]
+    return [each for update in running for each in update.update.parts if isinstance(each, nn.Module)]
+
+
+def _trained(running: _Running) -> list[nn.Parameter]:
+    """What the losses reach: the parameters of the network and of the objectives; those of the balance are its own."""
+    balance = running.update.balance
+    own = {id(each) for each in balance.parameters()} if isinstance(balance, nn.Module) else set()
+    return [each for each in running.parameters if id(each) not in own]
 
 
 def _state(network: Network, running: Sequence[_Running], scaler: Any, step: int) -> dict[str, Any]:
@@ -189,9 +214,7 @@ def _state(network: Network, running: Sequence[_Running], scaler: Any, step: int
         "optimizers": [each.optimizer.state_dict() for each in running],
         "objectives": [module.state_dict() for module in _modules(running)],
         "scaler": scaler.state_dict(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "random_mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+        **random_state(),
     }
 
 
@@ -206,11 +229,7 @@ def _restore(network: Network, running: Sequence[_Running], scaler: Any, state: 
     for module, saved in zip(_modules(running), state["objectives"], strict=True):
         module.load_state_dict(saved)
     scaler.load_state_dict(state["scaler"])
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["random_cuda"])
-    if state["random_mps"] is not None and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(state["random_mps"])
+    set_random_state(state)
     return step
 
 

@@ -97,7 +97,7 @@ class Learner:
     def moved(self) -> set[str]:
         """The modalities whose encoders any phase trains, those before the carrying among them."""
         before = {name for phase in self.before if self.teacher for name in rates(phase, self.teacher)}
-        return {name.split(".")[1] for name in self.trained() | before if name.startswith("encoder.")}
+        return self.network.moving(self.trained() | before)
 
 
 def transferring(plan: Plan, roles: Roles, alone: bool = False) -> Learner:

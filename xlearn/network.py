@@ -3,9 +3,11 @@
 `encoder.<modality>.*` belongs to the modality, `head.<label space>.*` to the label space, `fusion.*` and `trunk.*` to
 nobody: they travel from task to task and from modality to modality.
 Two networks share exactly the parameters that both name.
+Where several tasks are learned in one network, `sharing.*` holds what only some of them have (see `xlearn.sharing`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -42,6 +44,30 @@ class Network(nn.Module):
         self.head = nn.ModuleDict(dict(heads))
         # What it was built from, without weights: part of the address of all that is learned with it.
         self.document: dict[str, Any] = {}
+        # Called as `sharing.overrides(network, batch)`: what stands in for the network's modules while a task is served.
+        self.sharing: nn.Module | None = None
+        # With `keeps_features`, what the heads of each task have read last.
+        self.keeps_features = False
+        self.seen: dict[str, Tensor] = {}
+        self._serving: str | None = None
+
+    @contextmanager
+    def serving(self, batch: Batch) -> Iterator[None]:
+        """Within, the network is that of the batch's task: what the task has for itself stands in for what it does not share."""
+        if self.sharing is None or self._serving == batch.task:
+            yield
+            return
+        self._serving, before = batch.task, self._serving
+        try:
+            with instead(self.sharing.overrides(self, batch)):
+                yield
+        finally:
+            self._serving = before
+
+    def moving(self, trained: Iterable[str]) -> set[str]:
+        """The modalities whose encoders move when the parameters of these names are trained, or differ between tasks."""
+        own = {name.split(".")[1] for name in trained if name.startswith("encoder.")}
+        return own | (getattr(self.sharing, "modalities", set()) if self.sharing is not None else set())
 
     def tokens(self, batch: Batch) -> dict[str, Tokens]:
         """What the encoders make of the batch, by modality. A modality that the network has no encoder for is not read."""
@@ -67,15 +93,43 @@ class Network(nn.Module):
         """`float [batch, width]`, what every head reads."""
         if batch.features is not None:
             return batch.features
-        return self.joined(self.tokens(batch))
+        # Tasks of the same examples under common parameters have common features.
+        memo = batch.memo if self.sharing is None else None
+        if memo is not None and "features" in memo:
+            return memo["features"]
+        with self.serving(batch):
+            features = self.joined(self.tokens(batch))
+        if memo is not None:
+            memo["features"] = features
+        return features
 
     def joined(self, tokens: Mapping[str, Tokens]) -> Tensor:
         """`float [batch, width]`, the features of examples of which only these modalities are known."""
         return self.trunk(self.fusion(tokens))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits `[batch, classes]` by the head of the batch's label space."""
-        return self.head[batch.space.key](self.features(batch))
+        """Logits `[batch, classes]` by the head of the batch's label space, of the examples that the task has a label for."""
+        features = self.features(batch)
+        if self.keeps_features:
+            self.seen[batch.task] = features
+        with self.serving(batch):
+            return self.head[batch.space.key](features if batch.rows is None else features[batch.rows])
+
+
+@contextmanager
+def instead(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Within, these modules compute something else: their parameters and names stay where they are."""
+    before = {module: vars(module).get("forward") for module in forwards}
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module, forward in before.items():
+            if forward is None:
+                del vars(module)["forward"]
+            else:
+                module.forward = forward
 
 
 def _is_stack(module: nn.Module) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xlearn.balance import Backward
+from xlearn.balance.equal import equal
 from xlearn.cache import Cache
 from xlearn.errors import Problem
 from xlearn.machine import Machine
@@ -31,12 +33,15 @@ class Phase:
     modalities: tuple[str, ...] | None
     trainable: partial[dict[str, Rate]] | None
     objectives: tuple[partial[Any], ...]
-    balance: partial[None]
+    balance: partial[Any]
     optimizer: partial[torch.optim.Optimizer]
     schedule: partial[float]
     augment: tuple[partial[Any], ...]
     batch_size: int
     balanced: bool
+    tasks: str
+    temperature: float
+    common: bool
     epochs: float | None
     steps: int | None
     patience: int | None
@@ -82,7 +87,8 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     """The tasks whose validation split decides what is kept and when patience ends."""
     if phase.keep == "last" and phase.patience is None:
         return {}
-    wanted = phase.reads if phase.keep == "last" else phase.keep.removeprefix("best_")
+    named = phase.keep in ("best_source", "best_target")
+    wanted = phase.keep.removeprefix("best_") if named else phase.reads
     found = reading(replace(phase, reads=wanted), roles)
     if not found or any(len(task.val) == 0 for task in found.values()):
         raise Problem(
@@ -94,7 +100,16 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
 
 def begun(phase: Phase, start: Start) -> list[Any]:
     """The phase's objectives, ready to be called. Raises `Problem` for arguments out of range."""
-    return [each(start) if isclass(each.func) else each for each in phase.objectives]
+    made = [each(start) if isclass(each.func) else each for each in phase.objectives]
+    penalties = getattr(start.network.sharing, "penalties", None)
+    return made if penalties is None else [*made, lambda network, batches: penalties(batches)]
+
+
+def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor], Backward], None]:
+    """The phase's balance, ready to be called. A single task has nothing to balance."""
+    if len(start.class_counts) < 2:
+        return equal
+    return phase.balance(start) if isclass(phase.balance.func) else phase.balance
 
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
@@ -120,7 +135,10 @@ def check(
                 f"phase {phase.name}: the network has no head for the classes of {task.name}, which the phase reads or is "
                 f"judged by (reads={phase.reads}, keep={phase.keep}). Use tasks of the same classes, or read the other one."
             )
-    begun(phase, Start(network, copied, counted(read), teacher))
+    start = Start(network, copied, counted(read), teacher)
+    begun(phase, start)
+    begun_balance(phase, start)
+    _check_features(phase, network, read)
     if teacher is not None and not any(task.inputs.keys() & teacher.encoder.keys() for task in read.values()):
         raise Problem(
             f"phase {phase.name}: the teacher reads {' and '.join(teacher.encoder)}, which no task that the phase "
@@ -137,6 +155,19 @@ def check(
                     f"phase {phase.name}: batches of one example of the {role}, and batch normalisation needs two. "
                     "Raise batch_size or shots, or use an encoder without it, e.g. encoder/image=cnn."
                 )
+
+
+def _check_features(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
+    """Refuse a balance at the features where the tasks do not have them in common."""
+    if len(read) < 2 or phase.balance.keywords.get("at") != "features":
+        return
+    common = len({(task.train.data, tuple(task.inputs)) for task in read.values()}) == 1 and phase.common
+    if not common or network.sharing is not None:
+        which = ", ".join(task.name for task in read.values())
+        raise Problem(
+            f"balance.at=features: {which} do not read the same features. It needs tasks of the same examples "
+            "(joint.common=true) under a sharing whose features are common (sharing=all). Use balance.at=parameters."
+        )
 
 
 def needs_pairs(phase: Phase) -> bool:

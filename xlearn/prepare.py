@@ -15,7 +15,7 @@ from xlearn.errors import Problem, nearest
 from xlearn.hashing import digest
 from xlearn.modalities import Format, Pool, audio, image, tabular, text
 from xlearn.splits import chosen_classes, split
-from xlearn.task import Examples, LabelSpace, Sealed, Spec, Task, need_examples
+from xlearn.task import Examples, LabelSpace, Sealed, Spec, Task
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
 
@@ -155,7 +155,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}], 16)
     present = {name: data.present[name] for name in specs if name in data.present}
     labels = relabel[data.labels]
-    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form)
+    role = source.where.removeprefix("source.")
+    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role)
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
     counts = {part: len(examples) for part, examples in parts.items()}
     held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
@@ -174,8 +175,16 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         # The same content under two names is the same data too.
         origin={fingerprint: torch.arange(len(labels)), **dict(data.origin[name] for name in specs if name in data.origin)},
     )
-    need_examples(task)
+    _need_examples(task)
     return task
+
+
+def _need_examples(task: Task) -> None:
+    """Raise where a task has nothing to learn from or nothing to be measured on."""
+    if len(task.train) == 0:
+        raise Problem(f"{task.name} has no labelled training example left. Raise shots or fraction, or lower val or test.")
+    if len(task.test) == 0:
+        raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")
 
 
 def tiny(task: Task, per_class: int = 2) -> Task:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from xlearn.columns import Column, Inputs, Ragged, Sequences, subset, take
-from xlearn.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,9 @@ class Batch:
     classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch;
     `present[modality] bool [batch]` says which examples have the modality (no entry: all); `features` is
     `float [batch, width]` when all below the head was computed before; of the modalities in `encoded` the inputs are
-    the tokens that a frozen encoder made.
+    the tokens that a frozen encoder made. `task` is the role of the task: `target`, or the name of a source. Tasks of the
+    same examples may have the same inputs: then `rows int64 [m]` says which of them this task has a label for (None: all),
+    `labels` has only these, and what the network made of the inputs is kept in `memo` for the next of these tasks.
     """
 
     inputs: dict[str, Inputs]
@@ -96,6 +97,9 @@ class Batch:
     features: Tensor | None = None
     present: dict[str, Tensor] = field(default_factory=dict)
     encoded: frozenset[str] = frozenset()
+    task: str = "target"
+    rows: Tensor | None = None
+    memo: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,8 +107,8 @@ class Batch:
     def only(self, *modalities: str) -> "Batch":
         """The same examples without the other modalities."""
         present = {name: self.present[name] for name in modalities if name in self.present}
-        encoded = self.encoded & {*modalities}
-        return replace(self, inputs={name: self.inputs[name] for name in modalities}, present=present, encoded=encoded)
+        inputs = {name: self.inputs[name] for name in modalities}
+        return replace(self, inputs=inputs, present=present, encoded=self.encoded & {*modalities}, memo=None)
 
     def to(self, device: torch.device) -> "Batch":
         if device.type == "cpu":
@@ -120,7 +124,8 @@ class Batch:
         features = None if self.features is None else move(self.features)
         inputs = {name: moved(column) for name, column in self.inputs.items()}
         present = {name: move(column) for name, column in self.present.items()}
-        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded)
+        rows = None if self.rows is None else move(self.rows)
+        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded, self.task, rows, self.memo)
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,8 @@ class Examples:
     """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
 
     `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present` as in `Batch`.
-    `encoded` likewise. `data` identifies the original data and the form they were brought into; `whole` are all of them.
+    `encoded` and `task` likewise. `data` identifies the original data and the form they were brought into; `whole` are all
+    of them.
     """
 
     inputs: dict[str, Column]
@@ -140,6 +146,7 @@ class Examples:
     data: str = ""
     encoded: frozenset[str] = frozenset()
     whole: "Examples | None" = None
+    task: str = "target"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -148,10 +155,10 @@ class Examples:
         """The examples at `index` (int64 `[batch]`), in that order."""
         labels = self.labels.index_select(0, index)
         if self.features is not None:
-            return Batch({}, labels, self.space, self.features.index_select(0, index))
+            return Batch({}, labels, self.space, self.features.index_select(0, index), task=self.task)
         present = {name: column.index_select(0, index) for name, column in self.present.items()}
         inputs = {name: take(column, index) for name, column in self.inputs.items()}
-        return Batch(inputs, labels, self.space, None, present, self.encoded)
+        return Batch(inputs, labels, self.space, None, present, self.encoded, self.task)
 
     def lengths(self) -> Tensor | None:
         """How long the sequences of each example are, in units of the mean of their modality; None without sequences."""
@@ -235,11 +242,3 @@ class Task:
     def class_counts(self) -> Tensor:
         """Labelled training examples per class, int64 `[classes]`."""
         return torch.bincount(self.train.labels, minlength=len(self.labels.classes))
-
-
-def need_examples(task: Task) -> None:
-    """Raise where a task has nothing to learn from or nothing to be measured on."""
-    if len(task.train) == 0:
-        raise Problem(f"{task.name} has no labelled training example left. Raise shots or fraction, or lower val or test.")
-    if len(task.test) == 0:
-        raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from xlearn.network import Network
+from xlearn.balance import Backward
 
 
-def equal(losses: Mapping[str, Tensor], network: Network) -> None:
+def equal(losses: Mapping[str, Tensor], backward: Backward) -> None:
     """Gradient of `sum_t L_t`. (A sum, not a mean: with more tasks the step grows.)"""
     values = list(losses.values())
-    total = values[0] if len(values) == 1 else torch.stack(values).sum()
-    total.backward()
+    backward(values[0] if len(values) == 1 else torch.stack(values).sum())

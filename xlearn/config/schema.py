@@ -43,9 +43,11 @@ class ChainConfig:
 
 @dataclass
 class StageBudget:
-    """How long the phases of a chain last, and which weights they keep: last | best_source | best_target.
+    """How long the phases of a chain last, and which weights they keep: last | best_source | best_target | best_mean |
+    best_each.
 
-    `patience` counts looks at the validation split (there are `evaluations` of them in a phase) without a better score.
+    By the validation split: of the sources (their mean), of the target, of all tasks that the phase reads (their mean), or of
+    each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase) without a better score.
     """
 
     epochs: float | None = None
@@ -59,6 +61,16 @@ class StageBudget:
 class BudgetConfig:
     pretrain: StageBudget = field(default_factory=StageBudget)
     transfer: StageBudget = field(default_factory=StageBudget)
+
+
+@dataclass
+class JointConfig:
+    """How a phase reads several tasks."""
+
+    tasks: str = "all"  # all: each in every step | proportional | equal | temperature: one is drawn for each step
+    temperature: float = 2.0  # with tasks=temperature: drawn by size to the power 1 / temperature
+    common: bool = True  # tasks made of the same examples read the same ones, which are encoded once
+    statistics: str = "shared"  # of normalisations over the batch: shared | task
 
 
 @dataclass
@@ -76,6 +88,7 @@ class TrainConfig:
     metric: str = "accuracy"
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
+    joint: JointConfig = field(default_factory=JointConfig)
     image: ImageOptions = field(default_factory=ImageOptions)
     text: TextOptions = field(default_factory=TextOptions)
     audio: AudioOptions = field(default_factory=AudioOptions)

@@ -20,9 +20,11 @@ class Start:
 
     `copied`: the names that came from the source. `class_counts[role]`: labelled examples per class, int64 `[classes]`.
     `teacher`: the source's network, where the transfer lets it teach. Not to be trained, nor registered as a module.
+    `steps`: how many the phase has at most.
     """
 
     network: Network
     copied: frozenset[str]
     class_counts: Mapping[str, Tensor]
     teacher: Network | None = None
+    steps: int = 1

@@ -1,0 +1,146 @@
+"""What is seen of a phase while it runs: losses, scores on validation data, how tasks are weighed, and the best weights."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from xlearn.balance.gradients import cosines
+from xlearn.batches import Batches
+from xlearn.errors import Problem
+from xlearn.evaluate import logits
+from xlearn.fit import Record, Update
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.metrics import score
+from xlearn.network import Network, tensors
+from xlearn.phase import Phase, Setting
+from xlearn.task import Examples, Task
+
+
+class Watch:
+    """Looks at a phase `evaluations` times: reads the losses, evaluates, reports, and keeps the best.
+
+    `judges`: the roles whose scores decide. `valid`: what is evaluated, by role. Its state is saved and resumed.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        phase: Phase,
+        update: Update,
+        tasks: Mapping[str, Task],
+        judges: Sequence[str],
+        valid: Mapping[str, Examples],
+        setting: Setting,
+        steps: int,
+    ) -> None:
+        self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
+        self.tasks, self.judges, self.valid = tasks, judges, valid
+        self.every = max(1, -(-steps // setting.evaluations))
+        self.pending: dict[str, list[Tensor]] = {}
+        self.weights: dict[str, list[Tensor]] = {}
+        self.records: list[dict[str, Any]] = []
+        # By judge, or all together: the best score so far, its step and its weights.
+        self.best: dict[str, dict[str, Any]] = {}
+        self.stale = 0
+
+    def note(self, record: Record) -> None:
+        """Keep what a step leaves, on the device, until the next look."""
+        for kept, given in ((self.pending, record.losses), (self.weights, record.weights)):
+            for name, value in given.items():
+                kept.setdefault(name, []).append(value)
+
+    def due(self, step: int) -> bool:
+        return step % self.every == 0 or step == self.steps
+
+    def look(self, step: int, batches: Batches, bar: tqdm) -> bool:
+        """Read the losses, evaluate, report, keep the best; True when the phase ends here."""
+        losses = self._mean_losses(step)
+        metric = self.setting.metric
+        scores = {
+            f"{role}_val_{metric}": score(metric, logits(self.network, each, self.setting.machine), each.labels)
+            for role, each in self.valid.items()
+        }
+        line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
+        self.records.append(line)
+        self.setting.report(line)
+        bar.set_postfix({name: f"{value:.3f}" for name, value in {**losses, **scores}.items()}, refresh=False)
+        if self.judges:
+            self._judge(step, {role: scores[f"{role}_val_{metric}"] for role in self.judges})
+        phase = self.phase
+        if phase.stop_below is not None and sum(losses.values()) < phase.stop_below:
+            return True
+        return phase.patience is not None and self.stale >= phase.patience
+
+    def _balance(self, step: int, batches: Batches) -> dict[str, Any]:
+        """What each task was given since the last look (mean), and the cosines of their gradients on the next batches."""
+        found: dict[str, Any] = {}
+        if len(self.tasks) < 2:
+            return found
+        if self.weights:
+            found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}
+            self.weights = {}
+        if self.phase.tasks == "all":
+            # Evaluating: no statistic moves, nothing random is drawn.
+            self.network.eval()
+            given = batches(step, self.network)
+            losses = {name: loss for each in self.update.objectives for name, loss in each(self.network, given).items()}
+            found["cosines"] = cosines(losses, [*self.tasks], [*self.network.parameters()])
+        return found
+
+    def _judge(self, step: int, values: dict[str, float]) -> None:
+        if self.phase.keep != "best_each":
+            values = {"all": sum(values.values()) / len(values)}
+        keeps, better = self.phase.keep != "last", False
+        for role, value in values.items():
+            value *= 1 if HIGHER_IS_BETTER[self.setting.metric] else -1
+            if role not in self.best or value > self.best[role]["score"]:
+                better = True
+                self.best[role] = {"score": value, "step": step, "weights": tensors(self.network) if keeps else {}}
+        self.stale = 0 if better else self.stale + 1
+
+    def kept(self, done: int) -> tuple[dict[str, Tensor], Any]:
+        """The weights that the phase leaves, and their step (by task, where each keeps its own): the target's, if it has some."""
+        if self.phase.keep == "last":
+            return tensors(self.network), done
+        best = self.best.get("target") or next(iter(self.best.values()))
+        steps = {role: each["step"] for role, each in self.best.items()}
+        return best["weights"], steps if len(steps) > 1 else best["step"]
+
+    def apart(self) -> dict[str, dict[str, Tensor]]:
+        """By task the weights that it keeps for itself; nothing where all keep the same."""
+        return {role: each["weights"] for role, each in self.best.items()} if len(self.best) > 1 else {}
+
+    def _mean_losses(self, step: int) -> dict[str, float]:
+        """Mean per loss since the last look; the losses are read from the device here, not at every step."""
+        stacked = {name: torch.stack(values).float().cpu() for name, values in self.pending.items()}
+        broken = {name: int(bad[0]) - len(each) for name, each in stacked.items() if len(bad := (~each.isfinite()).nonzero())}
+        if broken:
+            # Where it began: after that step all losses may be broken.
+            first = min(broken.values())
+            guilty = [name for name, back in broken.items() if back == first]
+            data = ", ".join(self.tasks[name].name for name in guilty if name in self.tasks)
+            # Where a task is drawn for each step, its losses are not of the last steps.
+            where = f"at step {step + 1 + first}" if self.phase.tasks == "all" else f"before step {step + 1}"
+            raise Problem(
+                f"The loss {' and '.join(map(repr, guilty))} became {float(stacked[guilty[0]][first])} in phase "
+                f"{self.phase.name} {where} of {self.steps}. Lower optimizer.lr (try a tenth), or check the data of "
+                f"{data or ', '.join(task.name for task in self.tasks.values())}."
+            )
+        self.pending = {}
+        return {name: float(each.mean()) for name, each in stacked.items()}
+
+    def state(self) -> dict[str, Any]:
+        pending, weights = ({name: torch.stack(v) for name, v in each.items()} for each in (self.pending, self.weights))
+        return {"pending": pending, "weights": weights, "records": self.records, "best": self.best, "stale": self.stale}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from a saved state, and report again what was seen."""
+        self.pending, self.weights = (
+            {name: [*values.unbind()] for name, values in saved[key].items()} for key in ("pending", "weights")
+        )
+        self.records, self.best, self.stale = saved["records"], saved["best"], saved["stale"]
+        for line in self.records:
+            self.setting.report(line)
