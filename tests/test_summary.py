@@ -40,6 +40,34 @@ def test_bounds_and_retrieval() -> None:
         assert line in said.splitlines()
 
 
+def test_tasks_learned_together_and_what_the_network_costs() -> None:
+    def entry(name: str, value: float, before: float, seconds: float) -> dict:
+        phases = [{"name": "single", "seconds": seconds}]
+        single = {"name": "single task", "metrics": {"accuracy": before}, "phases": phases}
+        return {"name": name, "metrics": {"accuracy": value}, "gain": {"accuracy": value - before}, "single": single}
+
+    tasks = {"mnist5k": entry("mnist5k", 0.9, 0.91, 1.0), "target": entry("optdigits", 0.6, 0.58, 2.2)}
+    given = result(tasks=tasks, delta_m={"accuracy": 0.0118}, cost={"parameters": 112_300, "flops": 4.6e6})
+    given["baseline"]["cost"] = {"parameters": 56_000, "flops": 2.3e6}
+    lines = summary(given, Path("out")).splitlines()
+    start = lines.index("  accuracy           together   single     gain")
+    assert lines[start + 1 : start + 4] == [
+        "  mnist5k              0.9000   0.9100  -0.0100",
+        "  optdigits (target)   0.6000   0.5800  +0.0200",
+        "  delta_m: +1.2 % (accuracy, mean over 2 tasks against learning each alone)",
+    ]
+    cost = "  cost: 112k parameters, 4.6 MFLOPs per example"
+    assert f"{cost} (scratch: 56k parameters, 2.3 MFLOPs)" in lines
+    assert "  phases: a 1.5 s (cached), b 2.0 s, single tasks 3.2 s" in lines
+    given["baseline"]["phases"] = [{**each, "cached": False} for each in tasks["target"]["single"]["phases"]]
+    tasks["target"]["single"]["phases"] = given["baseline"]["phases"]
+    assert "baseline 2.2 s, single tasks 1.0 s" in summary(given, Path("out"))
+    given["baseline"]["cost"] = given["cost"]
+    del given["delta_m"]["accuracy"]
+    said = summary(given, Path("out"))
+    assert cost in said.splitlines() and "delta_m" not in said
+
+
 def test_notes_are_told_in_words() -> None:
     notes = {
         "name": "pairs", "data": "f00", "fingerprint": "f00", "examples": {"train": 5}, "split": {"seed": 0},

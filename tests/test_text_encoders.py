@@ -44,7 +44,7 @@ def by_hand(encoder, numbers):
     """The states of every layer's nn.LSTM on one unpadded text: (last of the top layer, all of the top layer)."""
     x = encoder.embedding.weight[numbers.long()].unsqueeze(0)
     for layer in encoder.layers:
-        x, (state, _) = layer(x)
+        x, (state, _) = torch.nn.LSTM.forward(layer, x)
     return state.flatten(), x[0]
 
 
@@ -116,7 +116,7 @@ def test_a_phrase_is_a_window_that_ends_inside_the_text():
     for row, size in ((0, 1), (1, 6)):
         x = nn.functional.pad(encoder.embedding(given.values[row, :size]), (0, 0, 2, 0))  # two tokens of nothing before it
         expected = []
-        for convolution, length in zip(encoder.convolutions, (1, 3), strict=True):
+        for convolution, length in zip(encoder.phrases.convolutions, (1, 3), strict=True):
             windows = torch.stack([x[end - length + 3 : end + 3] for end in range(size)])
             found = torch.einsum("wkc,fck->wf", windows, convolution.weight) + convolution.bias
             expected.append(found.relu().amax(0))

@@ -16,9 +16,12 @@ from xlearn.task import AudioSpec, ImageSpec, Spec, TabularSpec, Task, TextSpec
 USED = "used.safetensors"
 
 
-def need_apart(sources: Mapping[str, Task], target: Task) -> None:
-    """Raise where a source made of the target's own data would learn, or select, from what the target is measured on."""
-    for source in sources.values():
+def need_apart(sources: Iterable[Task], target: Task, measured: str = "the target") -> None:
+    """Raise where a task made of the target's own data would learn, or select, from what the target is measured on.
+
+    `measured`: what the target is called in the message.
+    """
+    for source in sources:
         for name in source.origin.keys() & target.origin.keys():
             here, there = target.origin[name], source.origin[name]
             # Unlabelled rows too: a vocabulary or means may come from them.
@@ -27,8 +30,8 @@ def need_apart(sources: Mapping[str, Task], target: Task) -> None:
             for part, held, seen in (("test", target.test.examples, used), ("validation", target.val, learned)):
                 if count := int(torch.isin(here[held.rows], seen).sum()):
                     raise Problem(
-                        f"source {source.name} and the target are made of the same data, and the source uses {count} {part} "
-                        "examples of the target. Give both the same test, val, shots, folds and fold, or other classes or "
+                        f"source {source.name} and {measured} are made of the same data, and the source uses {count} {part} "
+                        f"examples of {measured}. Give both the same test, val, shots, folds and fold, or other classes or "
                         "speakers, or other data."
                     )
 

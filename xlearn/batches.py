@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,11 +98,11 @@ class Batches:
                 batch = augment(batch, generator)
         if name in self.examples:
             return {name: batch}
-        memo: dict[str, Tensor] = {}
+        memo: dict[str, Any] = {}
         found = {role: self._labelled(role, batch, place[index], memo) for role, place in pool.place.items()}
         return {role: each for role, each in found.items() if len(each)}
 
-    def _labelled(self, role: str, batch: Batch, place: Tensor, memo: dict[str, Tensor]) -> Batch:
+    def _labelled(self, role: str, batch: Batch, place: Tensor, memo: dict[str, Any]) -> Batch:
         """The batch with the labels that the role has, and which of the inputs they are of."""
         examples, known = self.examples[role], place >= 0
         labels = examples.labels.index_select(0, place[known]).to(self.device)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -108,7 +109,7 @@ def fit(
             each.optimizer.zero_grad()
             if again:
                 with repeat(), autocast():
-                    again(lambda each=each: _losses(each.update.objectives, network, given, losses))
+                    again(partial(_losses, each.update.objectives, network, given, losses))
             for part in each.update.parts:
                 if (follow := getattr(part, "follow", None)) is not None:
                     follow(network)

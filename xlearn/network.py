@@ -45,15 +45,20 @@ class Network(nn.Module):
         # What it was built from, without weights: part of the address of all that is learned with it.
         self.document: dict[str, Any] = {}
         # Called as `sharing.overrides(network, batch)`: what stands in for the network's modules while a task is served.
-        self.sharing: nn.Module | None = None
+        self.sharing: Any = None
         # With `keeps_features`, what the heads of each task have read last.
         self.keeps_features = False
         self.seen: dict[str, Tensor] = {}
         self._serving: str | None = None
 
+    @property
+    def width(self) -> int:
+        """Of the features that heads read."""
+        return int(getattr(self.trunk, "width", None) or getattr(self.fusion, "width", 0))
+
     @contextmanager
     def serving(self, batch: Batch) -> Iterator[None]:
-        """Within, the network is that of the batch's task: what the task has for itself stands in for what it does not share."""
+        """Within, the network is that of the batch's task: what the task has for itself stands in for the network's own."""
         if self.sharing is None or self._serving == batch.task:
             yield
             return
@@ -67,7 +72,7 @@ class Network(nn.Module):
     def moving(self, trained: Iterable[str]) -> set[str]:
         """The modalities whose encoders move when the parameters of these names are trained, or differ between tasks."""
         own = {name.split(".")[1] for name in trained if name.startswith("encoder.")}
-        return own | (getattr(self.sharing, "modalities", set()) if self.sharing is not None else set())
+        return own | (set() if self.sharing is None else self.sharing.modalities)
 
     def tokens(self, batch: Batch) -> dict[str, Tokens]:
         """What the encoders make of the batch, by modality. A modality that the network has no encoder for is not read."""
@@ -93,14 +98,15 @@ class Network(nn.Module):
         """`float [batch, width]`, what every head reads."""
         if batch.features is not None:
             return batch.features
-        # Tasks of the same examples under common parameters have common features.
-        memo = batch.memo if self.sharing is None else None
-        if memo is not None and "features" in memo:
+        # Tasks of the same examples under common parameters have common tokens and features.
+        memo = {} if batch.memo is None else batch.memo
+        below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
+        if "features" in memo and not below:
             return memo["features"]
         with self.serving(batch):
-            features = self.joined(self.tokens(batch))
-        if memo is not None:
-            memo["features"] = features
+            tokens = self.tokens(batch) if modalities or "tokens" not in memo else memo["tokens"]
+            features = self.joined(tokens)
+        memo |= {"tokens": tokens, "features": features}
         return features
 
     def joined(self, tokens: Mapping[str, Tokens]) -> Tensor:

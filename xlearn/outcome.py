@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xlearn.cost import cost, together
 from xlearn.errors import Problem
 from xlearn.evaluate import logits
 from xlearn.frozen import encode
@@ -27,12 +29,13 @@ from xlearn.task import Examples, Task, TextSpec
 
 @dataclass(frozen=True)
 class Learned:
-    """The learners of a run after they learned: its own, the baseline, and each modality alone."""
+    """The learners of a run after they learned: its own, the baseline, each modality alone, each other task alone."""
 
     plan: Plan
     own: Learner
     baseline: Learner
     alone: dict[str, Learner]
+    single: dict[str, Learner]
 
 
 def outcome(
@@ -51,7 +54,9 @@ def outcome(
     def predicted(learner: Learner, examples: Examples) -> Tensor:
         return logits(learner.network, tokenised(learner, examples), machine)
 
-    found = predicted(learned.own, test)
+    own = learned.own
+    with own.keeping("target"):
+        found = predicted(own, test)
     metrics = measure(found, test.labels, classes)
     compared = measure(predicted(learned.baseline, test), test.labels, classes)
     alone = {name: measure(predicted(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
@@ -64,8 +69,10 @@ def outcome(
         "metrics": metrics,
         "baseline": {
             "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
+            "cost": cost(learned.baseline.network, target),
         },
         "gain": gain(metrics, compared),
+        "cost": {**cost(own.network, target), "trained": own.count()},
         "majority": majority(target, test),
         "alone": {name: {"metrics": alone[name], "phases": phases[name]} for name in alone},
         "selection": sorted({phase.keep for phase in used}),
@@ -78,12 +85,60 @@ def outcome(
         "machine": {**machine.signature(), "platform": platform.platform()},
         "code": code_digest(),
     }  # fmt: skip
+    if learned.plan.joins:
+        single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
+        result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
+        result |= several(learned, phases, roles, predicted, {"target": (metrics, single)})
     if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
         result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)
     if plan.robustness:
         result["robustness"] = robustness(plan, lambda examples: predicted(learned.own, examples), test)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
     return result
+
+
+def several(
+    learned: Learned,
+    phases: dict[str, list[dict[str, Any]]],
+    roles: Roles,
+    predicted: Callable[[Learner, Examples], Tensor],
+    target: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+) -> dict[str, Any]:
+    """Every task that was learned together with others: its metrics, those of learning it alone, and the mean change.
+
+    `target`: the target's metrics and what learning it alone came to. Opens the test splits of the sources.
+    """
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    tasks = {**roles["source"], **roles["target"]}
+    for role, task in roles["source"].items():
+        test, classes = task.test.open(), task.labels.classes
+        with learned.own.keeping(role):
+            metrics = measure(predicted(learned.own, test), test.labels, classes)
+        alone = learned.single[role]
+        before = measure(predicted(alone, test), test.labels, classes)
+        spent: dict[str, Any] = {"metrics": before, "phases": phases[f"single {role}"], "cost": cost(alone.network, task)}
+        found[role] = (metrics, spent)
+    told: dict[str, Any] = {
+        role: {
+            "name": tasks[role].name, "metrics": metrics, "single": {"name": "single task", **single},
+            "gain": gain(metrics, single["metrics"]),
+        }
+        for role, (metrics, single) in {**found, **target}.items()
+    }  # fmt: skip
+    return {"tasks": told, "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()])}
+
+
+def delta_m(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
+    """`1 / T sum_t s (M_t - B_t) / B_t` by metric, with M_t of task t learned with others, B_t learned alone, and s = 1 where
+    higher is better, else -1 (Maninis et al., CVPR 2019, eq. 1). A metric of which some B_t is 0 is left out.
+    """
+    found = {}
+    for name in scalars(pairs[0][0]):
+        sign = 1 if HIGHER_IS_BETTER[name] else -1
+        if all(before[name] for _, before in pairs):
+            changes = [sign * (metrics[name] - before[name]) / before[name] for metrics, before in pairs]
+            found[name] = sum(changes) / len(changes)
+    return found
 
 
 def gain(metrics: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:

@@ -102,7 +102,7 @@ def begun(phase: Phase, start: Start) -> list[Any]:
     """The phase's objectives, ready to be called. Raises `Problem` for arguments out of range."""
     made = [each(start) if isclass(each.func) else each for each in phase.objectives]
     penalties = getattr(start.network.sharing, "penalties", None)
-    return made if penalties is None else [*made, lambda network, batches: penalties(batches)]
+    return made if penalties is None else [*made, penalties]
 
 
 def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor], Backward], None]:
@@ -162,11 +162,11 @@ def _check_features(phase: Phase, network: Network, read: Mapping[str, Task]) ->
     if len(read) < 2 or phase.balance.keywords.get("at") != "features":
         return
     common = len({(task.train.data, tuple(task.inputs)) for task in read.values()}) == 1 and phase.common
-    if not common or network.sharing is not None:
+    if not common or (network.sharing is not None and network.sharing.below):
         which = ", ".join(task.name for task in read.values())
         raise Problem(
             f"balance.at=features: {which} do not read the same features. It needs tasks of the same examples "
-            "(joint.common=true) under a sharing whose features are common (sharing=all). Use balance.at=parameters."
+            "(joint.common=true) under a sharing whose features are common (sharing=hard or all). Use balance.at=parameters."
         )
 
 
@@ -209,9 +209,10 @@ def _check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
 
 
 def rates(phase: Phase, network: Network) -> dict[str, Rate]:
-    if phase.trainable is None:
-        return {name: Rate() for name, _ in network.named_parameters()}
-    found = phase.trainable(network)
+    found = {name: Rate() for name, _ in network.named_parameters()} if phase.trainable is None else phase.trainable(network)
+    for name, multiplier in (network.sharing.rates() if network.sharing is not None else {}).items():
+        if (own := found.get(f"sharing.{name}")) is not None:
+            found[f"sharing.{name}"] = own._replace(multiplier=own.multiplier * multiplier)
     if not any(rate.start == 0 for rate in found.values()):
         raise Problem(f"phase {phase.name} trains no parameter from its start. Check its `trainable`.")
     return found

@@ -11,16 +11,17 @@ from xlearn.chains import chain
 from xlearn.config.collector import Collector
 from xlearn.config.component import split_arguments
 from xlearn.config.schema import TrainConfig
+from xlearn.config.values import check_values
 from xlearn.errors import Problem, Problems, nearest
 from xlearn.fusion.concat import Concat
 from xlearn.hashing import derive
-from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.joint import join
 from xlearn.network import Network
 from xlearn.phase import Phase
 from xlearn.prepare import TaskSource
 from xlearn.splits import check as check_options
 from xlearn.stamps import own_code
-from xlearn.task import LabelSpace, Spec
+from xlearn.task import LabelSpace, Spec, Task
 from xlearn.task_options import TaskOptions
 
 
@@ -94,6 +95,17 @@ class Plan:
         network.document = self._document(specs, alone)
         return network
 
+    def join(self, network: Network, tasks: Mapping[str, Task]) -> None:
+        """Give every task of a network that learns them together what it does not share with the others."""
+        import torch
+
+        torch.manual_seed(derive(self.config["seed"], "sharing"))
+        statistics = self.config["joint"]["statistics"]
+        join(network, self.sharing, tasks, statistics)
+        named = {role: [sorted(task.inputs), task.labels.key] for role, task in tasks.items()}
+        shared = [self.config["sharing"], own_code(self.sharing), statistics, named]
+        network.document = {**network.document, "sharing": shared}
+
     def _document(self, specs: Mapping[str, Spec], alone: bool) -> dict[str, Any]:
         """What a network is made of, without the weights it may bring: those are hashed as they are."""
         encoders = {}
@@ -115,7 +127,7 @@ def build(config: dict[str, Any]) -> Plan:
     known = [*(each.name for each in fields(TrainConfig)), "choices"]
     for name in config:
         found.need(name in known, f"{name}: there is no such key. {nearest(name, known)}")
-    _check_values(config, found)
+    check_values(config, found)
     sources = [_task(node, name, f"source.{name}", found) for name, node in config["source"].items()]
     if not config["target"]:
         raise Problem("There is no target. Choose one, e.g. target=optdigits (`xlearn show target` lists them).")
@@ -160,19 +172,6 @@ def encoders(config: dict[str, Any]) -> dict[str, partial[Any]]:
     return {name: each for name, each in made.items() if each is not None}
 
 
-def _check_values(config: Mapping[str, Any], found: Collector) -> None:
-    def one_of(key: str, options: list[str]) -> None:
-        found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")
-
-    found.need(0 <= config["seed"] < 2**63, f"seed={config['seed']}: give 0 to 2^63 - 1.")
-    one_of("metric", list(HIGHER_IS_BETTER))
-    one_of("sampling", ["shuffled", "balanced"])
-    found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
-    image = config["image"]
-    found.need(image["size"] is None or image["size"] >= 1, f"image.size={image['size']}: give 1 or more, or null.")
-    found.need(image["channels"] in (None, 1, 3), f"image.channels={image['channels']}: give 1, 3 or null.")
-
-
 def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> TaskSource:
     options, rest = split_arguments(node if isinstance(node, dict) else {}, TaskOptions)
     checked = found.component({"_target_": "xlearn.task_options.TaskOptions", **options}, where)
@@ -211,6 +210,24 @@ def _check_chain(plan: Plan, found: Collector) -> None:
             f"transfer={choices.get('transfer')} carries weights over, but nothing was learned before: pretrain=none and "
             "an encoder without weights. Use pretrain=supervised, encoder.image.weights, or transfer=scratch.",
         )
+    joint = plan.config["joint"]
+    found.need(
+        plan.joins or not inspect.isclass(plan.sharing.func),
+        f"sharing={choices.get('sharing')} is for tasks that are learned together, and transfer={choices.get('transfer')} "
+        "carries weights over. Use transfer=joint, or a sharing that says what travels (sharing=all).",
+    )
+    balanced = plan.config["balance"].get("_target_") != "xlearn.balance.equal.equal"
+    several = len(plan.sources) > 1 or any(phase.reads == "both" for phase in plan.transfer)
+    found.need(
+        several or not balanced,
+        f"balance={choices.get('balance')} weighs the losses of several tasks, and no phase reads more than one. Use "
+        "transfer=joint, several sources (source=[a,b]), or balance=equal.",
+    )
+    found.need(
+        joint["tasks"] == "all" or not balanced,
+        f"balance={choices.get('balance')} needs every task in every step, and joint.tasks={joint['tasks']} draws one. Use "
+        "joint.tasks=all, or balance=equal.",
+    )
     found.need(not plan.config["baseline"]["carry"], "baseline: the baseline must not copy anything (carry: false).")
     found.need(
         plan.carries or not plan.teaches,

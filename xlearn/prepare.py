@@ -14,7 +14,7 @@ from xlearn.columns import Column, Ragged
 from xlearn.errors import Problem, nearest
 from xlearn.hashing import digest
 from xlearn.modalities import Format, Pool, audio, image, tabular, text
-from xlearn.splits import chosen_classes, split
+from xlearn.splits import chosen_groups, split
 from xlearn.task import Examples, LabelSpace, Sealed, Spec, Task
 from xlearn.task_options import TaskOptions
 from xlearn.tasks import Raw
@@ -147,11 +147,12 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
             _adapted[fingerprint, name, spec] = given[name](Pool(source.name, data, fingerprint, torch.arange(0)))
         columns[name], told = _adapted[fingerprint, name, spec]
         notes |= {name: told} if told else {}
-    classes = chosen_classes(data, source.options, source.where)
+    groups = chosen_groups(data, source.options, source.where)
     rows = split(data, source.options, seed, source.where)
     relabel = torch.full((len(data.classes),), -1)
-    relabel[torch.tensor(classes)] = torch.arange(len(classes))
-    space = LabelSpace(source.options.head or data.space, tuple(data.classes[position] for position in classes))
+    for label, positions in enumerate(groups.values()):
+        relabel[torch.tensor(positions)] = label
+    space = LabelSpace(source.options.head or data.space, tuple(groups))
     form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}], 16)
     present = {name: data.present[name] for name in specs if name in data.present}
     labels = relabel[data.labels]

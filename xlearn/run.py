@@ -10,11 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xlearn import joint
 from xlearn.apart import USED, lends, need_apart, used_rows
 from xlearn.cache import Cache
 from xlearn.errors import Interrupted
 from xlearn.interrupt import asked
-from xlearn.learner import scratch, singles, transferring
+from xlearn.learners import scratch, single_tasks, singles, transferring
 from xlearn.machine import Machine
 from xlearn.network import tensors
 from xlearn.outcome import Learned, check_robustness, outcome
@@ -49,7 +50,11 @@ class Run:
         # A source that no phase reads may still have had a part in the vocabulary.
         if not plan.reads_source:
             sources = {name: task for name, task in sources.items() if lends(task)}
-        need_apart(sources, target)
+        need_apart(sources.values(), target)
+        for name, task in sources.items() if plan.joins else ():
+            # Every task is measured: the others must not have learned from its test rows either.
+            others = [each for other, each in sources.items() if other != name]
+            need_apart([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
         sources = sources if plan.reads_source else {}
         if self.small:
             target, sources = tiny(target), {name: tiny(task) for name, task in sources.items()}
@@ -57,8 +62,8 @@ class Run:
             raise Interrupted("stopped before the first phase", number)
         roles: Roles = {"source": sources, "target": {"target": target}}
         own, baseline = transferring(plan, roles), scratch(plan, roles)
-        alone = singles(plan, roles)
-        for each in (own, baseline, *alone.values()):
+        alone, single = singles(plan, roles), single_tasks(plan, roles)
+        for each in (own, baseline, *alone.values(), *single.values()):
             each.check()
         own.check_augmentations()
         check_robustness(plan, target)
@@ -68,11 +73,15 @@ class Run:
             phases = {"own": own.learn(setting), "baseline": baseline.learn(setting)}
             for name, each in alone.items():
                 phases[name] = each.learn(replace(setting, report=partial(self._write_line, alone=name)))
+            for role, each in single.items():
+                phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
         if own.carried is not None:
             write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
-        found = outcome(Learned(plan, own, baseline, alone), phases, roles, self.machine, self.folder)
+        found = outcome(Learned(plan, own, baseline, alone, single), phases, roles, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
-        write_tensors(self.folder / "weights.safetensors", tensors(own.network))
+        # Of tasks learned together the target's network, by itself where it can be.
+        final = own.network if own.network.sharing is None else joint.alone(own.network, "target", target.labels.key)
+        write_tensors(self.folder / "weights.safetensors", tensors(final))
         write_tensors(self.folder / USED, used_rows([target, *sources.values()]))
         write_text(self.folder / "result.json", json.dumps(result, indent=1))
         if (number := asked()) is not None:

@@ -1,5 +1,6 @@
 """Splits: deterministic from the seed, disjoint, stratified, and the same for every method."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,21 +22,41 @@ class Splits:
 
 
 def chosen_classes(raw: Raw, options: TaskOptions, name: str) -> list[int]:
-    """Positions of the classes that `options.classes` names, in that order."""
+    """Positions of the data's own classes that `options.classes` or `options.groups` name, in that order."""
+    if options.groups is not None:
+        return [position for group in chosen_groups(raw, options, name).values() for position in group]
     if options.classes is None:
         return list(range(len(raw.classes)))
+    chosen = _positions(raw, options.classes, f"{name}.classes")
+    if len(chosen) < 2:
+        raise Problem(f"{name}.classes={list(options.classes)} leaves fewer than 2 classes. Name at least 2.")
+    return chosen
+
+
+def chosen_groups(raw: Raw, options: TaskOptions, name: str) -> dict[str, list[int]]:
+    """The classes of the task, each with the positions of the data's own classes that it is made of."""
+    if options.groups is None:
+        return {raw.classes[position]: [position] for position in chosen_classes(raw, options, name)}
+    if options.classes is not None:
+        raise Problem(f"{name}.groups: {name}.classes is set too. Set one of them to null.")
+    if len(options.groups) < 2 or not all(options.groups.values()):
+        raise Problem(f"{name}.groups={options.groups}: give at least 2 classes, each made of at least one of the data's own.")
+    every = _positions(raw, [each for group in options.groups.values() for each in group], f"{name}.groups")
+    positions = iter(every)
+    return {label: [next(positions) for _ in group] for label, group in options.groups.items()}
+
+
+def _positions(raw: Raw, named: Sequence[str | int], where: str) -> list[int]:
     chosen = []
-    for wanted in options.classes:
+    for wanted in named:
         if str(wanted) in raw.classes:
             chosen.append(raw.classes.index(str(wanted)))
         elif isinstance(wanted, int) and 0 <= wanted < len(raw.classes):
             chosen.append(wanted)
         else:
-            raise Problem(f"{name}.classes: {wanted!r} is no class. {nearest(str(wanted), raw.classes)}")
+            raise Problem(f"{where}: {wanted!r} is no class. {nearest(str(wanted), raw.classes)}")
     if len(set(chosen)) < len(chosen):
-        raise Problem(f"{name}.classes={list(options.classes)} names a class twice. Name each once.")
-    if len(chosen) < 2:
-        raise Problem(f"{name}.classes={list(options.classes)} leaves fewer than 2 classes. Name at least 2.")
+        raise Problem(f"{where}={list(named)} names a class twice. Name each once.")
     return chosen
 
 

@@ -41,26 +41,99 @@ def title(result: dict[str, Any]) -> str:
 
 
 def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
-    """Metrics beside the baseline's with the gain, what bounds them, seconds per phase, notes, and where the files are."""
+    """Metrics beside the baseline's with the gain, each task beside itself alone, what bounds them, the cost, seconds per
+    phase, notes, and where the files are.
+    """
     lines = [title(result), f"  {'':<18}{'result':>9}{'scratch':>9}{'gain':>9}"]
     for name in SHOWN:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>9.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
         lines.append(f"  negative transfer: training from scratch is better in {result['config']['metric']}")
-    lines += [f"  {line}" for line in (*_bounds(result), *_retrieval(result), *_robustness(result))]
+    told = (*_tasks(result), *_bounds(result), *_retrieval(result), *_robustness(result), *_cost(result))
+    lines += [f"  {line}" for line in told]
     phases = [
-        f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase['cached'] else ''}"
+        f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase.get('cached') else ''}"
         for phase in (
             *result["phases"],
             *({**each, "name": "baseline"} for each in result["baseline"]["phases"]),
             *({**each, "name": f"{name} alone"} for name, single in _alone(result).items() for each in single["phases"]),
+            *_together("single tasks", _single_phases(result)),
         )
     ]
     lines.append(f"  phases: {', '.join(phases)}")
     lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
     return "\n".join(lines)
+
+
+def compact(number: float) -> str:
+    """Three significant digits: 512, 1.2k, 112k, 1.41M, 2B."""
+    rounded = float(f"{number:.3g}")
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if rounded >= size:
+            return f"{rounded / size:.3g}{unit}"
+    return f"{rounded:g}"
+
+
+def megaflops(flops: float) -> str:
+    """Millions of operations, three significant digits: 0.0213, 4.6, 12300."""
+    rounded = float(f"{flops / 1e6:.3g}")
+    return f"{rounded:.0f}" if rounded >= 1000 else f"{rounded:g}"
+
+
+def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The phases as if they were one, cached if all are."""
+    if not phases:
+        return []
+    cached = all(each.get("cached") for each in phases)
+    return [{"name": name, "seconds": sum(each["seconds"] for each in phases), "cached": cached}]
+
+
+def _single_phases(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each task alone; the target alone may be the baseline, which is told already."""
+    told = result["baseline"]["phases"]
+    each = (task["single"]["phases"] for task in _of(result).values())
+    return [phase for phases in each if phases != told for phase in phases]
+
+
+def _of(result: dict[str, Any]) -> dict[str, Any]:
+    """The tasks by role, where the run learned several in one network."""
+    return result.get("tasks") or {}
+
+
+def _tasks(result: dict[str, Any]) -> list[str]:
+    """The main metric of each task learned with the others and alone, and the mean relative change."""
+    metric, tasks = result["config"]["metric"], _of(result)
+    if not tasks:
+        return []
+    names = {role: each["name"] if role == each["name"] else f"{each['name']} ({role})" for role, each in tasks.items()}
+    words = metric.replace("_", " ")
+    width = max(18, *(len(each) for each in (*names.values(), words)))
+    lines = [f"{words:<{width}}{'together':>9}{'single':>9}{'gain':>9}"]
+    for role, each in tasks.items():
+        value, single, gain = each["metrics"][metric], each["single"]["metrics"][metric], each["gain"][metric]
+        lines.append(f"{names[role]:<{width}}{value:>9.4f}{single:>9.4f}{gain:>+9.4f}")
+    delta = (result.get("delta_m") or {}).get(metric)
+    if delta is not None:
+        against = f"{words}, mean over {len(tasks)} tasks against learning each alone"
+        lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
+    return lines
+
+
+def _cost(result: dict[str, Any]) -> list[str]:
+    """What a prediction costs, and the baseline's if that is another network."""
+    cost, other = result.get("cost"), result["baseline"].get("cost")
+    if not cost:
+        return []
+    said = _costs(cost)
+    beside = "" if not other or _costs(other) == said else f" ({result['baseline'].get('name', 'baseline')}: {_costs(other)})"
+    return [f"cost: {said} per example{beside}"]
+
+
+def _costs(cost: dict[str, Any]) -> str:
+    flops = "" if cost.get("flops") is None else f", {megaflops(cost['flops'])} MFLOPs"
+    return f"{compact(cost['parameters'])} parameters{flops}"
 
 
 def _alone(result: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Batch:
     encoded: frozenset[str] = frozenset()
     task: str = "target"
     rows: Tensor | None = None
-    memo: dict[str, Tensor] | None = None
+    memo: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -102,7 +102,7 @@ class Watch:
         self.stale = 0 if better else self.stale + 1
 
     def kept(self, done: int) -> tuple[dict[str, Tensor], Any]:
-        """The weights that the phase leaves, and their step (by task, where each keeps its own): the target's, if it has some."""
+        """The weights that the phase leaves (the target's, if each task keeps its own), and their step, or steps by task."""
         if self.phase.keep == "last":
             return tensors(self.network), done
         best = self.best.get("target") or next(iter(self.best.values()))

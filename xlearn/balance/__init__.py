@@ -6,7 +6,7 @@ one, is what it gave each task at the last step: it is logged. If it has a metho
 step; with `again(losses)` it is called after each step with a function that gives the same batches' losses once more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +59,12 @@ def by_task(losses: Mapping[str, Tensor], roles: Sequence[str]) -> tuple[dict[st
         else:
             others.append(loss)
     return {role: _sum(found[role]) for role in roles if role in found}, _sum(others) if others else None
+
+
+def weighted(found: Mapping[str, Tensor], weights: Iterable[Tensor], others: Tensor | None) -> Tensor:
+    """`sum_t w_t L_t + others`; the weights are scalars, or one tensor of them, in the order of `found`."""
+    terms = [weight * loss for weight, loss in zip(weights, found.values(), strict=True)]
+    return _sum(terms if others is None else [*terms, others])
 
 
 def _sum(losses: Sequence[Tensor]) -> Tensor:

@@ -6,23 +6,27 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task
+from xlearn.balance import Backward, by_task, weighted
 from xlearn.errors import Problem
 from xlearn.network import Network
 
 At = Literal["parameters", "features"]
 Weigh = Callable[[Tensor, Sequence[str]], Tensor]
+# Squared lengths below are rounding: the gradient is zero.
+SMALLEST = torch.finfo(torch.float32).tiny
 
 
 class Gradients:
     """`g = sum_t w_t g_t` on the parameters that the losses of two tasks or more reach, `w = weigh(G, roles)` with the
     Gramian `G_ij = <g_i, g_j>`, float64 `[tasks, tasks]` on the CPU; `w` float `[tasks]`.
 
-    What one task alone reaches (its head) keeps that task's own gradient, and penalties theirs.
+    What one task alone reaches (its head) keeps that task's own gradient, and penalties theirs. A task whose gradient is
+    zero is left out of G, and so `weigh` sees two tasks or more with G_ii > 0; what it does not see has weight 1.
     `at=parameters`: g_t are the gradients of the shared parameters, one backward pass per task; memory: one gradient of them
     per task. `at=features`: g_t are the gradients of the features that all heads read, one pass through the heads per task
-    and one through everything below; it needs tasks of the same examples under a sharing with common features.
-    Raises `Problem` for a loss or a gradient that is not finite, with the task's name.
+    and one through everything below; it needs tasks of the same examples under a sharing with common features, whose losses
+    reach what is below by these features alone.
+    Raises `Problem` for a gradient on what is shared that is not finite, with the task's name.
     """
 
     def __init__(self, roles: Sequence[str], at: At, network: Network) -> None:
@@ -30,95 +34,110 @@ class Gradients:
         network.keeps_features = at == "features"
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward, weigh: Weigh) -> dict[str, Tensor]:
-        """Set every parameter's `grad`; the weights by task."""
+        """Set every parameter's `grad`; the weights by task, of those that have a loss."""
         found, others = by_task(losses, self.roles)
-        names = list(found)
-        of = _at_features if self.at == "features" else _at_parameters
-        weights = of(found, backward, lambda gramian: self._weights(gramian, found, backward, weigh), others is not None)
+        weights = torch.ones(0)
+        if found:
+            of = _at_features if self.at == "features" else _at_parameters
+            weights = of(found, backward, lambda gramian: self._weights(gramian, found, backward, weigh), others is not None)
         if others is not None:
             backward(others)
-        return dict(zip(names, weights.unbind(), strict=True))
+        return dict(zip(found, weights.unbind(), strict=True))
 
     def _weights(self, gramian: Tensor, found: Mapping[str, Tensor], backward: Backward, weigh: Weigh) -> Tensor:
-        scale = float(backward.scale(torch.ones((), device=gramian.device)))
-        gramian = gramian.detach().double().cpu() / scale**2
-        broken = ~gramian.diagonal().isfinite()
-        # In fp16 a step whose scaled gradients overflow is left out by the scaler, which takes a smaller scale then.
-        if bool(broken.any()) and scale == 1:
-            role = [*found][int(broken.nonzero()[0])]
+        squares, roles = gramian.diagonal(), [*found]
+        weights = torch.ones(len(gramian), dtype=torch.float64)
+        scale = float(backward.scale(torch.ones((), device=found[roles[0]].device)))
+        broken = ~squares.isfinite()
+        if bool(broken.any()):
+            # In fp16 a step whose scaled gradients overflow is left out by the scaler, which takes a smaller scale then.
+            if scale != 1:
+                return weights
+            role = roles[int(broken.nonzero()[0])]
             raise Problem(
                 f"The loss of task {role} is {float(found[role])} and its gradient is not finite. Lower optimizer.lr (try a "
                 f"tenth), or check the data of {role}."
             )
-        if bool(broken.any()):
-            return torch.ones(len(gramian), dtype=torch.float64)
-        return weigh(gramian, [*found])
+        alive = (squares > SMALLEST).nonzero().flatten()
+        if len(alive) > 1:
+            seen = gramian[alive][:, alive] / scale**2
+            weights[alive] = weigh(seen, [roles[position] for position in alive.tolist()]).to(weights)
+        return weights
 
 
 def _at_parameters(found: Mapping[str, Tensor], backward: Backward, weights: Callable[[Tensor], Tensor], more: bool) -> Tensor:
     parameters = [each for each in backward.parameters if each.requires_grad]
     by_loss = [
-        torch.autograd.grad(
-            backward.scale(loss), parameters, retain_graph=more or position < len(found) - 1, allow_unused=True
-        )
+        _gradients(backward.scale(loss), parameters, retain=more or position < len(found) - 1)
         for position, loss in enumerate(found.values())
     ]
-    reached = [sum(grad is not None for grad in grads) for grads in zip(*by_loss, strict=True)]
-    shared = [position for position, count in enumerate(reached) if count > 1]
-    jacobian = torch.stack([_flat(parameters, grads, shared) for grads in by_loss])
-    chosen = weights(jacobian @ jacobian.T)
-    together = chosen.to(jacobian) @ jacobian
-    places = iter(together.split([parameters[position].numel() for position in shared]))
-    for position, (parameter, count) in enumerate(zip(parameters, reached, strict=True)):
-        if count > 1:
-            parameter.grad = _like(parameter, next(places))
-        elif count == 1:
-            parameter.grad = next(grads[position] for grads in by_loss if grads[position] is not None)
+    by_parameter = [
+        {position: grad for position, grad in enumerate(grads) if grad is not None} for grads in zip(*by_loss, strict=True)
+    ]
+    # Summed on the device by which tasks reach the parameter, so that it is waited for only once.
+    products: dict[tuple[int, ...], Tensor] = {}
+    for grads in by_parameter:
+        if len(grads) > 1:
+            # Parameter by parameter: a matrix of them all would need the gradients' memory a second time.
+            rows = torch.stack([*grads.values()]).flatten(1)
+            product = rows @ rows.T
+            products[tuple(grads)] = products[tuple(grads)] + product if tuple(grads) in products else product
+    gramian = torch.zeros(len(found), len(found), dtype=torch.float64)
+    for reached, product in products.items():
+        at = torch.tensor(reached)
+        gramian[at[:, None], at] += product.cpu().double()
+    chosen = weights(gramian)
+    factors = chosen.tolist()
+    for parameter, grads in zip(parameters, by_parameter, strict=True):
+        total = None
+        for position, grad in grads.items():
+            factor = factors[position] if len(grads) > 1 else 1.0
+            total = _laid_out(parameter, grad, factor) if total is None else total.add_(grad, alpha=factor)
+        parameter.grad = total
     return chosen
 
 
 def _at_features(found: Mapping[str, Tensor], backward: Backward, weights: Callable[[Tensor], Tensor], more: bool) -> Tensor:
-    features = [backward.network.seen[role] for role in found]
+    network = backward.network
+    features = [network.seen.get(role) for role in found]
+    network.seen.clear()
     first = features[0]
-    if any(each is not first for each in features) or not first.requires_grad:
+    if first is None or any(each is not first for each in features):
         raise Problem(
             "balance.at=features: the tasks do not read the same features. It needs tasks of the same examples "
-            "(joint.common=true) under a sharing whose features are common (sharing=hard). Use balance.at=parameters."
+            "(joint.common=true) under a sharing whose features are common (sharing=all). Use balance.at=parameters."
         )
-    heads = [each for each in backward.network.head.parameters() if each.requires_grad]
+    if not first.requires_grad:  # everything below is frozen: there are only heads, and these are not shared
+        ones = torch.ones(len(found))
+        backward(weighted(found, ones.to(first.device), None))
+        return ones
+    below = {id(each) for part in (network.encoder, network.fusion, network.trunk) for each in part.parameters()}
+    above = [each for each in backward.parameters if each.requires_grad and id(each) not in below]
     gradients = []
     for loss in found.values():
-        below, *above = torch.autograd.grad(backward.scale(loss), [first, *heads], retain_graph=True, allow_unused=True)
-        gradients.append(torch.zeros_like(first) if below is None else below)
-        for parameter, grad in zip(heads, above, strict=True):
+        at_features, *grads = _gradients(backward.scale(loss), [first, *above], retain=True)
+        gradients.append(torch.zeros_like(first) if at_features is None else at_features)
+        for parameter, grad in zip(above, grads, strict=True):
             if grad is not None:
-                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
-    jacobian = torch.stack([each.flatten() for each in gradients])
-    chosen = weights(jacobian @ jacobian.T)
-    first.backward((chosen.to(jacobian) @ jacobian).view_as(first), retain_graph=more)
+                parameter.grad = _laid_out(parameter, grad) if parameter.grad is None else parameter.grad.add_(grad)
+    # Under autocast features may be of half precision; their inner products must not be.
+    jacobian = torch.stack(gradients).flatten(1).float()
+    chosen = weights((jacobian @ jacobian.T).cpu().double())
+    together = chosen.to(jacobian) @ jacobian
+    first.backward(together.view_as(first).to(first.dtype), retain_graph=more)
     return chosen
 
 
-def _memory(values: Tensor) -> Tensor:
-    """A flat view in the order of memory; `values` must fill theirs without gaps."""
-    return values.as_strided((values.numel(),), (1,), values.storage_offset())
+def _gradients(loss: Tensor, of: Sequence[Tensor], retain: bool) -> tuple[Tensor | None, ...]:
+    """None for what the loss does not reach."""
+    if not loss.requires_grad:
+        return (None,) * len(of)
+    return torch.autograd.grad(loss, of, retain_graph=retain, allow_unused=True)
 
 
-def _flat(parameters: Sequence[nn.Parameter], grads: Sequence[Tensor | None], places: Sequence[int]) -> Tensor:
-    """The gradients at `places`, one after the other, each laid out as its parameter; zeros where there is none."""
-    parts = []
-    for place in places:
-        parameter, grad = parameters[place], grads[place]
-        if grad is None:
-            parts.append(parameter.new_zeros(parameter.numel()))
-        else:
-            parts.append(_memory(grad if grad.stride() == parameter.stride() else torch.empty_like(parameter).copy_(grad)))
-    return torch.cat(parts)
-
-
-def _like(parameter: nn.Parameter, flat: Tensor) -> Tensor:
-    """`flat` as a gradient that lies in memory as its parameter does (fused optimizers walk through memory)."""
-    return flat.as_strided(parameter.shape, parameter.stride(), flat.storage_offset())
+def _laid_out(parameter: Tensor, grad: Tensor, factor: float = 1.0) -> Tensor:
+    """`factor * grad`, a copy that lies in memory as the parameter does: fused optimizers walk through memory."""
+    return torch.mul(grad, factor, out=torch.empty_like(parameter, requires_grad=False))
 
 
 def cosines(losses: Mapping[str, Tensor], roles: Sequence[str], parameters: Sequence[nn.Parameter]) -> dict[str, float]:

@@ -46,8 +46,8 @@ class StageBudget:
     """How long the phases of a chain last, and which weights they keep: last | best_source | best_target | best_mean |
     best_each.
 
-    By the validation split: of the sources (their mean), of the target, of all tasks that the phase reads (their mean), or of
-    each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase) without a better score.
+    By the validation split: of the sources (their mean), of the target, of all tasks that the phase reads (their mean), or
+    of each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase) without a better score.
     """
 
     epochs: float | None = None

@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from xlearn.columns import Sequences
 from xlearn.encoders.token_numbers import Embedding, need_text
@@ -12,6 +12,20 @@ from xlearn.errors import Problem
 from xlearn.network import Tokens
 from xlearn.sizes import need_sizes
 from xlearn.task import TextSpec
+
+
+class Layer(nn.LSTM):
+    """One layer, one or two directions, that never reads padding."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # pyrefly: ignore[bad-override]
+        """(states `[batch, length, width]`, zero behind the end; the last state `[batch, width]`) of `x [batch, length, before]`.
+
+        `lengths int64 [batch]`, on the CPU, at least 1 each and as long as `x` for the longest.
+        """
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        states, (last, _) = super().forward(packed)
+        padded, _ = pad_packed_sequence(states, batch_first=True)
+        return padded, last.transpose(0, 1).flatten(1)
 
 
 class Lstm(nn.Module):
@@ -42,7 +56,7 @@ class Lstm(nn.Module):
         self.embedding = Embedding(spec.vocabulary, embedding, 0.1)
         each = width // 2 if bidirectional else width
         self.layers = nn.ModuleList(
-            nn.LSTM(width if position else embedding, each, batch_first=True, bidirectional=bidirectional)
+            Layer(width if position else embedding, each, batch_first=True, bidirectional=bidirectional)
             for position in range(layers)
         )
         self.dropout = nn.Dropout(dropout)
@@ -52,17 +66,11 @@ class Lstm(nn.Module):
         there = texts.mask.any(1, keepdim=True)
         # The lengths have to be on the CPU; a text of nothing is read as one padding token, and hidden below.
         lengths = texts.mask.sum(1).clamp_min(1).cpu()
-        packed = pack_padded_sequence(self.embedding(texts.values), lengths, batch_first=True, enforce_sorted=False)
-        last = packed.data
+        states, last = self.embedding(texts.values)[:, : int(lengths.max())], None
         for layer in self.layers:
-            # Packed, the tensor has a row for every token that is there, and none of padding.
-            packed, (state, _) = layer(packed._replace(data=self.dropout(packed.data)))
-            last = state.transpose(0, 1).flatten(1)
-        vector = last if self.pooling == "last" else _largest(packed)
-        return Tokens(vector.masked_fill(~there, 0).unsqueeze(1), there)
-
-
-def _largest(packed: PackedSequence) -> Tensor:
-    """`[batch, width]`: the largest value of every unit over the tokens that are there."""
-    padded, _ = pad_packed_sequence(packed, batch_first=True, padding_value=torch.finfo(packed.data.dtype).min)
-    return padded.amax(1)
+            states, last = layer(self.dropout(states), lengths)
+        assert last is not None
+        if self.pooling == "max":
+            behind = ~texts.mask[:, : states.shape[1], None]
+            last = states.masked_fill(behind, torch.finfo(states.dtype).min).amax(1)
+        return Tokens(last.masked_fill(~there, 0).unsqueeze(1), there)

@@ -11,6 +11,24 @@ from xlearn.sizes import need_sizes
 from xlearn.task import TextSpec
 
 
+class Phrases(nn.Module):
+    """Convolutions of several lengths side by side, ReLU, and the maximum over the text: `[batch, filters * len(kernels)]`."""
+
+    def __init__(self, embedding: int, filters: int, kernels: list[int]) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, size, padding=size - 1) for size in kernels)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`x [batch, length, embedding]`, zero where `mask bool [batch, length]` is False."""
+        return torch.cat([self._largest(each, x.transpose(1, 2), mask) for each in self.convolutions], 1)
+
+    def _largest(self, convolution: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+        """`[batch, filters]`; position i of the result is the phrase that ends at token i."""
+        found = convolution(x)[:, :, : mask.shape[1]].relu()
+        # After the ReLU zero is the least there is: phrases behind the end never are the maximum.
+        return (found * mask.unsqueeze(1)).amax(2)
+
+
 class TextCnn(nn.Module):
     """Embedding - convolutions over `kernels` neighbouring tokens, side by side - ReLU - maximum over the text (Kim, EMNLP
     2014) - one token `[batch, 1, filters * len(kernels)]`.
@@ -27,18 +45,11 @@ class TextCnn(nn.Module):
         if not kernels or min(kernels) < 1:
             raise Problem(f"encoder.text.kernels={list(kernels)}: give at least one length of phrases, each 1 or more.")
         self.embedding = Embedding(spec.vocabulary, embedding, 0.1)
-        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, size, padding=size - 1) for size in kernels)
+        self.phrases = Phrases(embedding, filters, kernels)
         self.dropout = nn.Dropout(dropout)
         self.width = filters * len(kernels)
 
     def forward(self, texts: Sequences) -> Tokens:
         there = texts.mask.any(1, keepdim=True)
         x = self.dropout(self.embedding(texts.values)) * texts.mask.unsqueeze(-1)
-        phrases = [self._largest(convolution, x.transpose(1, 2), texts.mask) for convolution in self.convolutions]
-        return Tokens(self.dropout(torch.cat(phrases, 1)).masked_fill(~there, 0).unsqueeze(1), there)
-
-    def _largest(self, convolution: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
-        """`[batch, filters]`; position i of the result is the phrase that ends at token i."""
-        found = convolution(x)[:, :, : mask.shape[1]].relu()
-        # After the ReLU zero is the least there is: phrases behind the end never are the maximum.
-        return (found * mask.unsqueeze(1)).amax(2)
+        return Tokens(self.dropout(self.phrases(x, texts.mask)).masked_fill(~there, 0).unsqueeze(1), there)

@@ -1,4 +1,4 @@
-"""Rows that no run was made for, but every run brings: each modality alone, the majority's class, training from scratch."""
+"""Rows that no run was made for, but every run brings: a modality alone, the majority's class, from scratch, a task alone."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlearn.errors import Problem, nearest
-from xlearn.table.cells import Cell, Replicate
+from xlearn.table.cells import SINGLE, TASKS, Cell, Replicate
 from xlearn.table.collect import Record
+from xlearn.table.costs import mean_cost
 from xlearn.table.keys import replicate
 from xlearn.table.measures import Measure, number
 from xlearn.table.statistics import mean
 
-BOUNDS = ("alone", "majority", "scratch")
-DEFAULT = ("alone",)
+BOUNDS = ("alone", "majority", "scratch", "single")
 MAJORITY = "majority class"
 
 # What has `metrics` and `phases` like a run, of a result; None where the result does not have it.
@@ -29,10 +29,15 @@ class Bounds:
     left_out: tuple[str, ...] = ()
 
 
-def chosen(text: str | Sequence[str] | None, where: str = "--bounds") -> tuple[str, ...]:
-    """The bounds asked for; `none` is none. Raises `Problem` for an unknown one."""
+def default(columns: Sequence[str]) -> tuple[str, ...]:
+    """The bounds of a table that asks for none in particular."""
+    return ("single",) if TASKS in columns else ("alone",)
+
+
+def chosen(text: str | Sequence[str] | None, where: str = "--bounds") -> tuple[str, ...] | None:
+    """The bounds asked for; `none` is none. None: nothing was asked for. Raises `Problem` for an unknown one."""
     if text is None:
-        return DEFAULT
+        return None
     names = [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else [*text]
     for name in names:
         if name not in (*BOUNDS, "none"):
@@ -77,13 +82,26 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         told = "a single modality of the target, learned like the runs, without fusion (from scratch if no source has it)."
         found[f"{name} alone"] = (lambda result, name=name: (result.get("alone") or {}).get(name)), told
     if "scratch" in names:
-        known = {result["baseline"].get("name", "scratch") for result in results}
+        known = {each.get("name", "scratch") for result in results if (each := _baseline(result)) is not None}
         label = known.pop() if len(known) == 1 else "baseline"
-        found[label] = (lambda result: result["baseline"]), "the runs' own baselines, which learn without the source."
+        found[label] = _baseline, "the runs' own baselines, which learn without the source."
     if "majority" in names:
         told = "always the most frequent class of all training rows; learns nothing."
         found[MAJORITY] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
+    if "single" in names:
+        told = "the task learned alone, in a network of its own, with the same labels, split, budget and seed."
+        found[SINGLE] = _single, told
     return found
+
+
+def _baseline(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The run's own; of a task of a run, what the run compares with where the task is its target."""
+    return result["own"] if "own" in result else result["baseline"]
+
+
+def _single(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The task alone; of a whole run its target."""
+    return result["single"] if "single" in result else ((result.get(TASKS) or {}).get("target") or {}).get("single")
 
 
 def _value(result: Mapping[str, Any], part: Part, what: Measure) -> float | None:
@@ -97,7 +115,7 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         grouped.setdefault(replicate(record), []).append(record)
     values: dict[Replicate, float] = {}
     before: dict[Replicate, float] = {}
-    seconds, selection = [], set()
+    seconds, parts, selection = [], [], set()
     failed = missing = 0
     for each, repeated in grouped.items():
         results = [record.result for record in repeated if record.result is not None]
@@ -119,12 +137,14 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         # Where the baselines of the rows differ, there is no one gain over them.
         if first is not None and all(found is not None and _same(found, first) for found in others):
             before[each] = first
-        seconds.append(sum(phase["seconds"] for phase in (part(having[0][1]) or {}).get("phases", ())))
+        parts.append(part(having[0][1]) or {})
+        seconds.append(sum(phase["seconds"] for phase in parts[-1].get("phases", ())))
         selection |= set(having[0][1]["selection"])
     gains = {each: what.better_by(values[each], before[each]) for each in before} if len(before) == len(values) else {}
     return Cell(
         values=values, gains=gains, before=before if gains else {}, selection=frozenset(selection),
-        seconds=mean(seconds) if seconds else None, failed=failed, missing=missing, bound=True,
+        seconds=mean(seconds) if seconds else None, parameters=mean_cost(parts, "parameters"), flops=mean_cost(parts, "flops"),
+        failed=failed, missing=missing, bound=True,
     )  # fmt: skip
 
 

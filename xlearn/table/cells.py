@@ -8,6 +8,10 @@ from xlearn.table.statistics import SIGNIFICANT, half_width, mean
 
 Replicate = tuple[str, ...]
 
+TASKS = "tasks"  # the key of the columns that are the tasks of runs which learn several in one network
+DELTA = "delta_m"  # their last column
+SINGLE = "single task"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -15,7 +19,8 @@ class Cell:
 
     `values`, `gains` (over each run's own baseline, above 0 is better) and `before` (that baseline's values) are by
     replicate. `p` is of the paired test, None without one; `better` its direction. `seconds`: mean over the runs of
-    what all phases of their chain cost, whether they came from the cache or not. `failed`, `missing`: numbers of runs.
+    what all phases of their chain cost, whether they came from the cache or not. `parameters`, `flops`: mean over the runs
+    of their `cost`, None where no result has one. `failed`, `missing`: numbers of runs.
     `bound`: of a row that the runs bring with them; nothing was transferred there.
     """
 
@@ -24,6 +29,8 @@ class Cell:
     before: Mapping[Replicate, float] = field(default_factory=dict)
     selection: frozenset[str] = frozenset()
     seconds: float | None = None
+    parameters: float | None = None
+    flops: float | None = None
     failed: int = 0
     missing: int = 0
     p: float | None = None
@@ -83,7 +90,8 @@ class Table:
     """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines.
 
     `codes`: the digests of the code that computed the results, with their numbers of results. `axis`: the columns are
-    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing.
+    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing. `together`: the
+    parameters of a run are those of all its tasks, not only those that a prediction for the target reads.
     """
 
     row_keys: tuple[str, ...]
@@ -102,6 +110,12 @@ class Table:
     published: tuple[Mapping[str, Any], ...] = ()
     codes: Mapping[str, int] = field(default_factory=dict)
     axis: Axis | None = None
+    together: bool = False
+
+    @property
+    def tasks(self) -> bool:
+        """Whether the columns are tasks; gains are over learning each alone."""
+        return self.column_keys == (TASKS,) and self.axis is None
 
     @property
     def full(self) -> int:

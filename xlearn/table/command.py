@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 EXPLAINED = """FOLDER: every run below it is read. A NAME comes before a folder of the same name (./NAME is the folder).
 NAME: a table of conf/table, e.g. digits: its sweep is known, so what is missing is shown. KEY=VALUE changes the sweep.
 KEY: a choice (transfer, sharing, encoder/image) or a path of the configuration (target.shots, seed, optimizer.lr).
-METRIC: accuracy, nll, ... or a path to any number of the results (per_class.cat.f1, retrieval.image->text.recall@10).
+METRIC: accuracy, nll, ... or a path to any number of the results (per_class.cat.f1, retrieval.image->text.recall@10,
+delta_m, tasks.target.nll, cost.parameters).
+--columns tasks: those that runs with transfer=joint learn in one network, each beside itself learned alone, and delta_m.
 
   xlearn table outputs/default --columns source --where target.shots=5
   xlearn table outputs/default --rows fusion --bounds majority,alone
   xlearn table outputs/default --rows fusion --curve missing --out curve.png
+  xlearn table outputs/default --rows balance --columns tasks
   xlearn table digits --run
   xlearn table digits --run budget=quick seed=0,1
 """
@@ -53,10 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("words", nargs="*", metavar="FOLDER | NAME | KEY=VALUE", help="what to show")
     option = parser.add_argument
     option("--rows", metavar="KEY[,KEY]", help="what the rows are (default: transfer)")
-    option("--columns", metavar="KEY[,KEY]", help="what the columns are (default: target.shots)")
+    option("--columns", metavar="KEY[,KEY]", help="what the columns are (default: target.shots), or tasks")
     option("--metric", help="default: the metric that the runs were made for")
     option("--against", metavar="ROW", help="the row to test against (default: scratch, or the runs' own baselines)")
-    rows = "rows that the runs bring with them: alone (each modality), majority, scratch, none (default: alone)"
+    rows = "rows that the runs bring with them: alone (each modality), majority, scratch, single (each task alone), none"
+    rows += " (default: alone; for --columns tasks: single)"
     option("--bounds", metavar="BOUND[,BOUND]", help=rows)
     curve = "an entry of robustness, e.g. missing: the columns are its levels; --out also .png, .svg, .pdf, .json"
     option("--curve", metavar="NAME", help=curve)

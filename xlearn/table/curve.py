@@ -7,7 +7,7 @@ from typing import Any
 
 from xlearn.errors import Problem, nearest
 from xlearn.metric_names import HIGHER_IS_BETTER
-from xlearn.table.cells import Axis, Table
+from xlearn.table.cells import TASKS, Axis, Table
 from xlearn.table.collect import Record
 from xlearn.table.keys import REPLICATES, differing, labels, shown
 from xlearn.table.measures import Measure, Reading
@@ -21,7 +21,8 @@ def names(records: Sequence[Record]) -> list[str]:
 
 def curve_rows(records: Sequence[Record], rows: Sequence[str], columns: Sequence[str]) -> list[str]:
     """The keys of a table's rows, and of its columns those in which the runs differ: a curve's columns are its levels."""
-    return [*rows, *(key for key in columns if key not in rows and len(set(labels(records, [key]))) > 1)]
+    others = [key for key in columns if key not in rows and key != TASKS]
+    return [*rows, *(key for key in others if len(set(labels(records, [key]))) > 1)]
 
 
 def curve(
@@ -58,12 +59,13 @@ def curve(
     }
     chosen = row_against(row_names, against)
     columns = tuple(shown(level) for level in levels)
+    higher = dict.fromkeys(columns, what.higher)
     lacking = sum(record.result is not None and name not in (record.result.get("robustness") or {}) for record in records)
     notes = (f"{lacking} finished run(s) have no curve {name}; they do not count here.",) if lacking else ()
     notes = (*notes, *class_paired(records))
     return Table(
         row_keys=tuple(rows), column_keys=(name,), rows=row_names, columns=columns,
-        cells=best(tested(cells, chosen, what.higher), columns, what.higher), metric=what.name, higher_is_better=what.higher,
+        cells=best(tested(cells, chosen, higher), higher), metric=what.name, higher_is_better=what.higher,
         against=chosen, differing=differing(records, without=(*rows, *REPLICATES)), notes=notes, axis=_axis(records, name),
         **common(records),
     )  # fmt: skip

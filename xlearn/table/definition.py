@@ -7,7 +7,7 @@ from typing import Any
 
 from xlearn.config.folders import read_yaml
 from xlearn.errors import Problem, nearest
-from xlearn.table.bounds import DEFAULT, chosen
+from xlearn.table.bounds import chosen
 from xlearn.table.keys import shown
 
 
@@ -18,7 +18,8 @@ class Definition:
     `sweep`: overrides as after `xlearn train -m`. `sweeps`: several such lists, where rows differ in several overrides at
     once: label -> overrides, or a list of lists (labels 1, 2, ...); the key `sweep` is a run's label. With both, `sweep`
     is what all of them begin with.
-    `rows`, `columns`: keys separated by commas. `bounds`: rows that come of themselves (alone, majority, scratch).
+    `rows`, `columns`: keys separated by commas, or the columns `tasks`: those that a run learns in one network.
+    `bounds`: rows that come of themselves (alone, majority, scratch, single); None: what such columns have mostly.
     `reference`: published numbers, row -> column -> {value, protocol}.
     """
 
@@ -29,7 +30,7 @@ class Definition:
     columns: str = "target.shots"
     metric: str | None = None
     against: str | None = None
-    bounds: tuple[str, ...] = DEFAULT
+    bounds: tuple[str, ...] | None = None
     reference: dict[Any, Any] = field(default_factory=dict)
 
     def commands(self, extra: Sequence[str]) -> dict[str, list[str]]:

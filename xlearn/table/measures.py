@@ -1,4 +1,4 @@
-"""The number that a table shows of a result: a metric, or any number at a dotted path below `metrics` or `retrieval`."""
+"""The number that a table shows of a result: a metric, or any number at a dotted path: of a class, retrieval, a task, costs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from xlearn.errors import Problem, nearest
 from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.table.cells import DELTA, TASKS
 from xlearn.table.collect import Record
 
 
@@ -40,10 +41,10 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
     name = (metric or configured[0]).removeprefix("metrics.")
     known = dict.fromkeys(path for record in finished for path in numbers(record.result or {}))
     if name not in HIGHER_IS_BETTER:
-        if name not in known and (finished or "." not in name):
+        if name not in known and (finished or ("." not in name and name != DELTA)):
             listed = [each for each in known if "." in each] if "." in name else [*HIGHER_IS_BETTER]
             raise Problem(f"--metric {name}: there is no such metric. {nearest(name, listed or HIGHER_IS_BETTER)}")
-        return Measure(name, HIGHER_IS_BETTER.get(name.rpartition(".")[2], True))
+        return Measure(name, _higher(name))
     for record in finished:
         assert record.result is not None
         if name not in record.result["gain"]:
@@ -51,9 +52,16 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
     return Measure(name, HIGHER_IS_BETTER[name])
 
 
+def _higher(path: str) -> bool:
+    """Costs are better lower; `delta_m` has the sign that makes more better, whatever its metric."""
+    parts = path.split(".")
+    return parts[0] == DELTA or (parts[0] != "cost" and HIGHER_IS_BETTER.get(parts[-1], True))
+
+
 def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
-    """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ...}` of a result, or of what has
-    `metrics` like one (its baseline, a modality alone).
+    """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ..., "tasks.target.accuracy": ...,
+    "delta_m.accuracy": ..., "cost.parameters": ...}` of a result, or of what has `metrics` like one (its baseline, a
+    modality alone). `delta_m` alone is that of the metric that the run was made for.
     """
     found: dict[str, float] = {}
 
@@ -65,7 +73,13 @@ def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
                 found[f"{prefix}{name}"] = float(each)
 
     walk(holder.get("metrics") or {}, "")
-    walk(holder.get("retrieval") or {}, "retrieval.")
+    for name in ("retrieval", DELTA, "cost"):
+        walk(holder.get(name) or {}, f"{name}.")
+    for role, each in (holder.get(TASKS) or {}).items():
+        walk(each["metrics"], f"{TASKS}.{role}.")
+    own = f"{DELTA}.{holder['config']['metric']}" if "config" in holder else None
+    if own in found:
+        found[DELTA] = found[own]
     return found
 
 

@@ -4,7 +4,8 @@ import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xlearn.table.cells import Cell, Table
+from xlearn.table.cells import DELTA, Cell, Table
+from xlearn.table.costs import HEADS, costs
 from xlearn.table.wording import heading, sentences, words
 
 PUBLISHED = "Published numbers, each under its own protocol; not tested against"
@@ -14,16 +15,21 @@ def markdown(table: Table) -> str:
     """A pipe table; bold is the best mean of a column."""
 
     def cell(row: str, column: str) -> str:
-        found, best = words(table, table.cells[row, column]), table.cells[row, column].best
+        found, best = words(table, row, column), table.cells[row, column].best
         mean = f"**{found.mean}**" if best else found.mean
         return " ".join(filter(None, (mean, found.interval, found.rest)))
 
-    head = [", ".join(table.row_keys), *(heading(table.column_keys, column) for column in table.columns)]
-    parts = [_pipes(head, [[row, *(cell(row, column) for column in table.columns)] for row in table.rows])]
+    found = costs(table)
+    body = [[row, *(cell(row, column) for column in table.columns), *found.get(row, ())] for row in table.rows]
+    parts = [_pipes(_head(table), body)]
     if table.published:
         parts.append(f"{PUBLISHED}:\n\n{_pipes(*_published(table))}")
     parts.append("\n".join(f"- {sentence}" for sentence in sentences(table)))
     return "\n\n".join(parts) + "\n"
+
+
+def _head(table: Table) -> list[str]:
+    return [", ".join(table.row_keys), *(heading(table, column) for column in table.columns), *(HEADS if costs(table) else ())]
 
 
 def _pipes(head: list[str], body: list[list[str]]) -> str:
@@ -56,14 +62,15 @@ def latex(table: Table) -> str:
     r"""A `table` environment; the document needs `\usepackage{booktabs}`."""
 
     def cell(row: str, column: str) -> str:
-        found, best = words(table, table.cells[row, column]), table.cells[row, column].best
+        found, best = words(table, row, column), table.cells[row, column].best
         mean = rf"\textbf{{{escaped(found.mean)}}}" if best else escaped(found.mean)
         first = " ".join(filter(None, (mean, escaped(found.interval))))
         return rf"\shortstack{{{first}\\{{\scriptsize {escaped(found.rest)}}}}}" if found.rest else first
 
-    head = [", ".join(table.row_keys), *(heading(table.column_keys, column) for column in table.columns)]
-    body = [[escaped(row), *(cell(row, column) for column in table.columns)] for row in table.rows]
-    parts = [_tabular([escaped(each) for each in head], body, "l" + "c" * len(table.columns))]
+    found = costs(table)
+    body = [[escaped(row), *(cell(row, column) for column in table.columns), *found.get(row, ())] for row in table.rows]
+    columns = "l" + "c" * len(table.columns) + "r" * (len(HEADS) if found else 0)
+    parts = [_tabular([escaped(each) for each in _head(table)], body, columns)]
     if table.published:
         names, lines = _published(table)
         parts += [
@@ -85,12 +92,19 @@ def _tabular(head: list[str], body: list[list[str]], columns: str) -> str:
 
 
 def csv(table: Table) -> str:
-    """One line per cell, exact numbers; `p` and `p_holm` are of the paired test. Published numbers stand beside."""
+    """One line per cell, exact numbers; `p` and `p_holm` are of the paired test. Published numbers stand beside, and costs
+    where they are shown.
+    """
     import pandas
 
     published = {(each["row"], each["column"]): each for each in table.published}
     places = dict.fromkeys([*table.cells, *published])
-    return pandas.DataFrame([_line(table, *place, published.get(place, {})) for place in places]).to_csv(index=False)
+    lines = [_line(table, *place, published.get(place, {})) for place in places]
+    if costs(table):
+        for line, place in zip(lines, places, strict=True):
+            cell = table.cells.get(place, Cell())
+            line |= {"parameters": cell.parameters, "flops": cell.flops}
+    return pandas.DataFrame(lines).to_csv(index=False)
 
 
 def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +123,7 @@ def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> 
         "failed": cell.failed,
         "missing": cell.missing,
         **_interval(cell.gain, cell.gain_half_width, "gain_low", "gain_high"),
-        "metric": table.metric,
+        "metric": f"{DELTA}.{table.metric}" if table.tasks and column == DELTA else table.metric,
         "against": table.against or ("level 0" if table.axis else "baseline"),
         "selection": "+".join(sorted(cell.selection)),
         "published": published.get("value"),
@@ -133,14 +147,16 @@ def web(table: Table) -> str:
     """A page of its own."""
 
     def cell(row: str, column: str) -> str:
-        found, best = words(table, table.cells[row, column]), table.cells[row, column].best
+        found, best = words(table, row, column), table.cells[row, column].best
         mean = f"<b>{html.escape(found.mean)}</b>" if best else html.escape(found.mean)
         rest = f"<small>{html.escape(found.rest)}</small>" if found.rest else ""
         return f"<td>{mean} {html.escape(found.interval)}{rest}</td>"
 
-    head = [", ".join(table.row_keys), *(heading(table.column_keys, column) for column in table.columns)]
-    body = [f"<th>{html.escape(row)}</th>" + "".join(cell(row, column) for column in table.columns) for row in table.rows]
-    parts = [_grid(head, body)]
+    found = costs(table)
+    costly = {row: "".join(f"<td>{html.escape(each)}</td>" for each in found.get(row, ())) for row in table.rows}
+    cells = {row: "".join(cell(row, column) for column in table.columns) for row in table.rows}
+    body = [f"<th>{html.escape(row)}</th>{cells[row]}{costly[row]}" for row in table.rows]
+    parts = [_grid(_head(table), body)]
     if table.published:
         names, lines = _published(table)
         parts.append(f"<p>{html.escape(PUBLISHED)}:</p>")

@@ -6,32 +6,35 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem, nearest
-from xlearn.table.bounds import DEFAULT, bounds
-from xlearn.table.cells import Cell, Replicate, Table
+from xlearn.table.bounds import bounds, default
+from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
+from xlearn.table.costs import mean_cost
 from xlearn.table.keys import REPLICATES, differing, labels, repeats, replicate, value
 from xlearn.table.measures import Measure, Reading, measure, reading
 from xlearn.table.statistics import holm, mean, paired
+from xlearn.table.tasks import Spread, by_task
 
 BASELINE = "scratch"  # the row that others are tested against when nothing else is said
 
 
 def tabulate(
     records: Sequence[Record], rows: Sequence[str], columns: Sequence[str], metric: str | None, against: str | None,
-    in_order: bool = False, added: Sequence[str] = DEFAULT,
+    in_order: bool = False, added: Sequence[str] | None = None,
 ) -> Table:  # fmt: skip
     """Put the runs into cells. `in_order`: rows and columns in the order of the records, else sorted. `added`: the bounds
-    that become rows of their own, below the others.
+    that become rows of their own, below the others; None: those that such columns mostly have.
 
     Raises `Problem` for unknown keys, metrics and rows, and for two results of the same row, column and seed.
     """
-    what = measure(records, metric)
-    row_of, column_of = labels(records, rows), labels(records, columns)
+    spread = _spread(records, rows, columns, metric)
+    what = spread.what
     order = tuple if in_order else ordered
-    row_names, column_names = order(dict.fromkeys(row_of)), order(dict.fromkeys(column_of))
+    row_names = order(dict.fromkeys(labels(records, rows)))
+    column_names = spread.columns or order(dict.fromkeys(spread.column_of))
     by_cell: dict[tuple[str, str], list[Record]] = {}
     by_column: dict[str, list[Record]] = {column: [] for column in column_names}
-    for record, row, column in zip(records, row_of, column_of, strict=True):
+    for record, row, column in zip(spread.records, spread.row_of, spread.column_of, strict=True):
         by_cell.setdefault((row, column), []).append(record)
         by_column[column].append(record)
     cells = {
@@ -43,18 +46,30 @@ def tabulate(
         for row in row_names
         for column in column_names
     }
-    brought = bounds(by_column, added, what, row_names)
+    brought = bounds(by_column, default(columns) if added is None else added, what, row_names)
     cells |= {(row, column): each for row, line in brought.cells.items() for column, each in line.items()}
     row_names = (*row_names, *brought.cells)
     # The file of a table cannot know that its runs will bring different ones; a note says that there is no such row.
-    chosen = row_against(row_names, None if against in brought.left_out else against)
+    against = None if against in brought.left_out else against
+    # What tasks are compared with first is each alone, whatever rows there are.
+    chosen = None if spread.columns and against is None else row_against(row_names, against)
+    higher = {column: spread.measured(column).higher for column in column_names}
     return Table(
         row_keys=tuple(rows), column_keys=tuple(columns), rows=row_names, columns=column_names,
-        cells=best(tested(cells, chosen, what.higher), column_names, what.higher),
+        cells=best(tested(cells, chosen, higher), higher),
         metric=what.name, higher_is_better=what.higher, against=chosen,
         differing=differing(records, without=(*rows, *columns, *REPLICATES)),
-        notes=(*brought.notes, *_lacking(records, what), *class_paired(records)), **common(records),
+        notes=(*brought.notes, *spread.notes, *_lacking(spread, what), *class_paired(records)),
+        together=spread.together, **common(spread.records),
     )  # fmt: skip
+
+
+def _spread(records: Sequence[Record], rows: Sequence[str], columns: Sequence[str], metric: str | None) -> Spread:
+    if TASKS not in columns:
+        return Spread(records, labels(records, rows), labels(records, columns), measure(records, metric))
+    if len(columns) > 1:
+        raise Problem(f"The columns {','.join(columns)}: {TASKS} stands alone. Choose runs with --where, or make it a row.")
+    return by_task(records, labels(records, rows), metric)
 
 
 def common(records: Sequence[Record]) -> dict[str, Any]:
@@ -70,10 +85,11 @@ def common(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _lacking(records: Sequence[Record], what: Measure) -> list[str]:
+def _lacking(spread: Spread, what: Measure) -> list[str]:
     """A sentence about finished runs without the number that is shown, or none."""
-    count = sum(record.result is not None and reading(record.result, what) is None for record in records)
-    return [f"{count} finished run(s) have no {what.name}; they do not count here."] if count else []
+    found = {each.folder for each in spread.records if each.result is not None and reading(each.result, what) is None}
+    where = " for some of their tasks; these" if spread.columns else "; they"
+    return [f"{len(found)} finished run(s) have no {what.name}{where} do not count here."] if found else []
 
 
 def class_paired(records: Sequence[Record]) -> list[str]:
@@ -135,13 +151,15 @@ def cell(records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | N
         else:
             missing += 1
     found = {each: made for each, result in results.items() if (made := read(result)) is not None}
-    seconds = [sum(phase["seconds"] for phase in results[each]["phases"]) for each in found]
+    counted = [results[each] for each in found]
+    seconds = [sum(phase["seconds"] for phase in result["phases"]) for result in counted]
     return Cell(
         values={each: made.value for each, made in found.items()},
         gains={each: made.gain for each, made in found.items() if made.gain is not None},
         before={each: made.before for each, made in found.items() if made.before is not None},
-        selection=frozenset(rule for each in found for rule in results[each]["selection"]),
+        selection=frozenset(rule for result in counted for rule in result["selection"]),
         seconds=mean(seconds) if seconds else None, failed=failed, missing=missing,
+        parameters=mean_cost(counted, "parameters"), flops=mean_cost(counted, "flops"),
     )  # fmt: skip
 
 
@@ -158,24 +176,28 @@ def _refuse(first: Record, second: Record, where: str) -> None:
     raise Problem(f"Two results for the same (row, column, seed), {where}: {first.folder} and {second.folder}. {reason}")
 
 
-def tested(cells: Mapping[tuple[str, str], Cell], against: str | None, higher: bool) -> dict[tuple[str, str], Cell]:
-    """Every cell with its paired test over the shared replicates, corrected over all tests."""
+def tested(
+    cells: Mapping[tuple[str, str], Cell], against: str | None, higher: Mapping[str, bool]
+) -> dict[tuple[str, str], Cell]:
+    """Every cell with its paired test over the shared replicates, corrected over all tests. `higher`: by column, whether
+    more is better.
+    """
     found = {}
     for (row, column), each in cells.items():
         others = each.before if against is None else cells[against, column].values
         shared = [replicate for replicate in each.values if replicate in others] if row != against else []
         mine, theirs = [each.values[place] for place in shared], [others[place] for place in shared]
-        better = bool(shared) and (mean(mine) > mean(theirs)) == higher
+        better = bool(shared) and (mean(mine) > mean(theirs)) == higher[column]
         found[row, column] = replace(each, p=paired(mine, theirs), better=better)
     corrected = holm([each.p for each in found.values()])
     return {place: replace(each, p_holm=p) for (place, each), p in zip(found.items(), corrected, strict=True)}
 
 
-def best(cells: Mapping[tuple[str, str], Cell], columns: Sequence[str], higher: bool) -> dict[tuple[str, str], Cell]:
-    """The cells, with the best mean of each column marked."""
+def best(cells: Mapping[tuple[str, str], Cell], higher: Mapping[str, bool]) -> dict[tuple[str, str], Cell]:
+    """The cells, with the best mean of each column of `higher` marked."""
     highest: dict[str, float | None] = {}
-    for column in columns:
+    for column, upwards in higher.items():
         means = [each.mean for (_, name), each in cells.items() if name == column and each.mean is not None]
         real = [each for each in means if each == each]  # not nan
-        highest[column] = (max(real) if higher else min(real)) if real else None
+        highest[column] = (max(real) if upwards else min(real)) if real else None
     return {(row, name): replace(each, best=each.n > 0 and each.mean == highest[name]) for (row, name), each in cells.items()}

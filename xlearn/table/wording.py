@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from xlearn.table.cells import Cell, Table
+from xlearn.table.cells import DELTA, SINGLE, Table
+from xlearn.table.costs import cost_sentence, costs
 
 BETTER, WORSE, NEGATIVE, PERHAPS, ORACLE, FAILED, MISSING = "*↑", "*↓", "neg.", "neg.?", "†", "X", "-"
 DECIMALS = 3
 LISTED = 5
+LARGE = 1000
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,16 @@ class Words:
     rest: str = ""
 
 
-def words(table: Table, cell: Cell) -> Words:
-    """A cell without results is X if a run failed, else -."""
+def words(table: Table, row: str, column: str) -> Words:
+    """A cell without results is X if a run failed, else -. `delta_m` is a gain itself, in percent; as a run learns all its
+    tasks at once, its seconds stand there only.
+    """
+    cell = table.cells[row, column]
+    of_all = table.tasks and column == DELTA
     if cell.mean is None:
         return Words(FAILED if cell.failed else MISSING)
     oracle = ORACLE if "best_target" in cell.selection else ""
-    parts = [] if cell.gain is None else [f"({cell.gain:+.{DECIMALS}f})"]
+    parts = [] if cell.gain is None or of_all else [f"({_figure(cell.gain, '+')})"]
     if cell.significant:
         parts.append(BETTER if cell.better else WORSE)
     if cell.negative and table.axis is None:
@@ -32,22 +38,36 @@ def words(table: Table, cell: Cell) -> Words:
         parts.append(PERHAPS)
     if cell.n < table.full:
         parts.append(f"n={cell.n}{f',{cell.failed}{FAILED}' if cell.failed else ''}")
-    if cell.seconds is not None:
+    if cell.seconds is not None and (of_all or not table.tasks):
         parts.append(f"{cell.seconds:.{1 if cell.seconds < 100 else 0}f} s")
     half = cell.half_width
-    return Words(f"{cell.mean:.{DECIMALS}f}{oracle}", "" if half is None else f"± {half:.{DECIMALS}f}", " ".join(parts))
+    if of_all:
+        mean, interval = f"{100 * cell.mean:+.2f} %", "" if half is None else f"± {100 * half:.2f} %"
+    else:
+        mean, interval = _figure(cell.mean), "" if half is None else f"± {_figure(half)}"
+    return Words(f"{mean}{oracle}", interval, " ".join(parts))
 
 
-def heading(keys: tuple[str, ...], label: str) -> str:
-    """`target.shots=5` for a column."""
-    return ", ".join(f"{key}={each}" for key, each in zip(keys, label.split(", "), strict=False))
+def _figure(value: float, sign: str = "") -> str:
+    """Numbers of parameters need no decimals."""
+    return f"{value:{sign}.{DECIMALS if abs(value) < LARGE else 0}f}"
+
+
+def heading(table: Table, label: str) -> str:
+    """`target.shots=5` for a column; a task's name."""
+    if table.tasks:
+        return label
+    return ", ".join(f"{key}={each}" for key, each in zip(table.column_keys, label.split(", "), strict=False))
 
 
 def sentences(table: Table) -> list[str]:
     """What a reader must know to read the numbers."""
     own = "the same run on the test split as it is" if table.axis else f"each run's own baseline ({_baselines(table)})"
+    if table.tasks:
+        own = f"learning the task alone ({SINGLE}{f'; `{DELTA}`: than 0' if DELTA in table.columns else ''})"
     against = f"the row {table.against}" if table.against is not None else own
-    found = [*_numbers(table), *_selection(table), *_parentheses(table)]
+    found = [*_numbers(table), *_delta(table), *_selection(table), *_parentheses(table)]
+    found += [cost_sentence(table)] if costs(table) else []
     if table.tests or table.compared:
         found.append(
             f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after "
@@ -67,6 +87,13 @@ def _baselines(table: Table) -> str:
 def _parentheses(table: Table) -> list[str]:
     if table.axis:
         return ["In parentheses: mean change against the same run on the test split as it is, above 0 is better."]
+    if table.tasks:
+        chain = f"Seconds, under `{DELTA}`: mean per run of all phases of its own chain, for all tasks at once, cached or not"
+        return [
+            "In parentheses: mean gain over learning this task alone, with the same labels, split, budget and seed; above 0 is "
+            "better.",
+            *([f"{chain}; {SINGLE}: the sum over the tasks."] if DELTA in table.columns else []),
+        ]
     gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, same seed), above 0 is better. "
     return [f"{gain if table.compared else ''}Seconds: mean per run of all phases of its own chain, cached or not."]
 
@@ -118,7 +145,34 @@ def _selection(table: Table) -> list[str]:
     oracle = (
         f" (`{ORACLE}`; an oracle for methods that train without target labels)" if "best_target" in table.selection else ""
     )
-    return [
-        f"Weights kept: {', '.join(table.selection) or 'none yet'}. Selection uses validation data only; the test split was "
+    kept = table.selection
+    told = [
+        f"Weights kept: {', '.join(kept) or 'none yet'}. Selection uses validation data only; the test split was "
         f"used once, at the end of each run. best_target needs labels of the target's validation split{oracle}."
+    ]
+    if "best_mean" in kept:
+        told.append(
+            "best_mean: all tasks are predicted with the weights of one epoch, that of the best mean over the tasks of the "
+            "metric on each task's own validation split, whose labels it needs."
+        )
+    if "best_each" in kept:
+        told.append(
+            "best_each: every task is predicted with the weights of its own best epoch by its own validation split, whose "
+            "labels it needs; so the numbers of one run come from as many states of the network."
+        )
+    return told
+
+
+def _delta(table: Table) -> list[str]:
+    """What `delta_m` is, where it is shown."""
+    metric = table.metric.partition(".")
+    if not (table.tasks and DELTA in table.columns) and metric[0] != DELTA:
+        return []
+    of = "" if metric[0] == DELTA else f" in {table.metric}"
+    single = f" `{SINGLE}` has 0." if table.tasks and SINGLE in table.rows else ""
+    unit = "as a fraction" if metric[0] == DELTA else "in percent"
+    return [
+        f"`{DELTA}`: the mean over the tasks of a run of (value - value alone) / value alone{of}, with the sign turned where "
+        f"lower is better, {unit}; alone is the same task learned in a network of its own. Above 0: learning together is "
+        f"better (Maninis et al., CVPR 2019).{single}"
     ]

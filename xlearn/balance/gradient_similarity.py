@@ -1,0 +1,38 @@
+"""Sources count as far as their gradients point where the target's does."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from xlearn.balance import Backward
+from xlearn.balance.auxiliary import with_target
+from xlearn.balance.gradients import At, Gradients
+from xlearn.objectives import Start
+
+
+class GradientSimilarity:
+    """`g_target + sum_s w_s g_s` over the sources s, `w_s = max(0, cos(g_target, g_s))` (Du et al., arXiv 1812.02224,
+    the weighted version); with `hard` w_s is 1 where that cosine is 0 or more, else 0 (the unweighted one).
+
+    Sources that point where the target does count as in `equal`. Heads keep their own gradients. In a step without a loss of
+    the target, or where its gradient is zero, nobody is judged: all weights are 1.
+    Raises `Problem` without a target among the tasks.
+    """
+
+    def __init__(self, start: Start, *, hard: bool = False, at: At = "parameters") -> None:
+        self.hard = hard
+        self.gradients = Gradients(with_target(start, "gradient_similarity"), at, start.network)
+        self.weights: dict[str, Tensor] = {}
+
+    def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
+        self.weights = self.gradients(losses, backward, self._weigh)
+
+    def _weigh(self, gramian: Tensor, roles: Sequence[str]) -> Tensor:
+        if "target" not in roles:
+            return torch.ones(len(roles))
+        target = [*roles].index("target")
+        lengths = gramian.diagonal().sqrt()
+        cosine = (gramian[target] / lengths / lengths[target]).clamp(-1, 1)
+        cosine[target] = 1
+        return (cosine >= 0).double() if self.hard else cosine.clamp_min(0)

@@ -1,0 +1,50 @@
+"""Nash-MTL: the step that the tasks agree on when they bargain for it."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy
+import torch
+from torch import Tensor
+
+from xlearn.balance import Backward, tasks
+from xlearn.balance.gradients import At, Gradients
+from xlearn.balance.gramian import lengths_and_cosines
+from xlearn.objectives import Start
+
+
+class Nash:
+    """`K sum_t a_t g_t / sum_t a_t` where `G a = 1 / a`, a > 0, G the Gramian of K gradients (Navon et al., ICML 2022,
+    Claim 3.1).
+
+    The direction is the paper's, and blind to the gradients' lengths. Its step has the length sqrt(K) whatever the
+    gradients are; here the weights add up to K instead, so that orthogonal or equal gradients of one length give the step
+    of `equal`, and the step goes to zero with the gradients. Weights are found anew in every step.
+    a minimises the convex `1/2 a^T G a - sum log a`: Newton's method on the cosines, 0.3 ms. (torchjd's NashMTL linearises
+    the problem for cvxpy, which takes 15 to 30 ms, and depends on what it saw before.)
+    """
+
+    def __init__(self, start: Start, *, at: At = "parameters") -> None:
+        self.gradients = Gradients(tasks(start, "nash"), at, start.network)
+        self.weights: dict[str, Tensor] = {}
+
+    def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
+        self.weights = self.gradients(losses, backward, self._weigh)
+
+    def _weigh(self, gramian: Tensor, roles: Sequence[str]) -> Tensor:
+        lengths, cosines = lengths_and_cosines(gramian)
+        weights = bargained(cosines) * lengths.min() / lengths
+        return torch.from_numpy(len(roles) * weights / weights.sum())
+
+
+def bargained(cosines: numpy.ndarray) -> numpy.ndarray:
+    """y > 0 with `C y = 1 / y`, by damped Newton steps on a self-concordant function: y never leaves the positive."""
+    y = 1 / numpy.sqrt(numpy.abs(cosines).sum(1))
+    for _ in range(100):
+        slope = cosines @ y - 1 / y
+        step = numpy.linalg.solve(cosines + numpy.diag(y**-2), slope)
+        decrement = math.sqrt(max(slope @ step, 0.0))
+        if decrement < 1e-9:
+            break
+        y = y - (step if decrement < 0.25 else step / (1 + decrement))
+    return y

@@ -1,0 +1,30 @@
+"""PCGrad: what of a task's gradient goes against another's is taken out."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torchjd.aggregation import PCGradWeighting
+
+from xlearn.balance import Backward, tasks
+from xlearn.balance.gradients import At, Gradients
+from xlearn.objectives import Start
+
+
+class PCGrad:
+    """`sum_t h_t`: h_t starts as g_t; for each other task s in random order, `h_t -= <h_t, g_s> / |g_s|^2 g_s` where that
+    inner product is below 0 (Yu et al., NeurIPS 2020, Algorithm 1).
+
+    A sum, as in the paper: without conflict it is the step of `equal`. The order comes from torch's global generator,
+    which is saved and resumed with the phase. The weights are torchjd's (1.4 ms for 8 tasks), on what is shared (`at`).
+    """
+
+    def __init__(self, start: Start, *, at: At = "parameters") -> None:
+        self.gradients = Gradients(tasks(start, "pcgrad"), at, start.network)
+        self.weighting = PCGradWeighting()
+        self.weights: dict[str, Tensor] = {}
+
+    def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
+        self.weights = self.gradients(losses, backward, self._weigh)
+
+    def _weigh(self, gramian: Tensor, roles: Sequence[str]) -> Tensor:
+        return self.weighting(gramian)

@@ -1,0 +1,27 @@
+"""Random weights: what any balancing has to beat."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.objectives import Start
+
+
+class Random:
+    """`sum_t w_t L_t`, `w = K softmax(z)`, z ~ N(0, I) anew in each step, K tasks (RLW: Lin et al., TMLR 2022).
+
+    The paper's weights add up to 1, these to K, so that the step is as long as that of `equal`. Tasks without a loss in a
+    step are left out of it. z comes from torch's global generator, which is saved and resumed with the phase.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self.roles = tasks(start, "random")
+        self.weights: dict[str, Tensor] = {}
+
+    def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
+        found, others = by_task(losses, self.roles)
+        weights = len(found) * torch.randn(len(found)).softmax(0)
+        self.weights = dict(zip(found, weights.unbind(), strict=True))
+        backward(weighted(found, weights, others))

@@ -1,0 +1,27 @@
+"""Values at the top of the configuration that are out of range."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xlearn.config.collector import Collector
+from xlearn.errors import nearest
+from xlearn.metric_names import HIGHER_IS_BETTER
+
+
+def check_values(config: Mapping[str, Any], found: Collector) -> None:
+    """Tell `found` of every one, with what would be right."""
+
+    def one_of(key: str, options: list[str]) -> None:
+        found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")
+
+    found.need(0 <= config["seed"] < 2**63, f"seed={config['seed']}: give 0 to 2^63 - 1.")
+    one_of("metric", list(HIGHER_IS_BETTER))
+    one_of("sampling", ["shuffled", "balanced"])
+    for key, options in (("tasks", ["all", "proportional", "equal", "temperature"]), ("statistics", ["shared", "task"])):
+        value = config["joint"][key]
+        found.need(value in options, f"joint.{key}={value}: {nearest(str(value), options)}")
+    found.need(config["joint"]["temperature"] > 0, f"joint.temperature={config['joint']['temperature']}: give more than 0.")
+    found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
+    image = config["image"]
+    found.need(image["size"] is None or image["size"] >= 1, f"image.size={image['size']}: give 1 or more, or null.")
+    found.need(image["channels"] in (None, 1, 3), f"image.channels={image['channels']}: give 1, 3 or null.")

@@ -1,0 +1,153 @@
+"""Several tasks in one network: what each has for itself, what a prediction reads, and a task's network by itself."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from inspect import isclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.sharing.none import none
+from xlearn.sharing.private import Private, batch_norms, unshared
+from xlearn.task import Batch, Task
+
+
+class Parts(nn.Module):
+    """The structures of a network, as one: see `xlearn.sharing`."""
+
+    def __init__(self, parts: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def _having(self, name: str) -> dict[int, Any]:
+        """The parts that do something by this name, by position."""
+        return {position: part for position, part in enumerate(self.parts) if hasattr(part, name)}
+
+    @property
+    def below(self) -> bool:
+        """Whether tasks differ in more than their heads."""
+        return any(getattr(part, "below", True) for part in self.parts)
+
+    @property
+    def modalities(self) -> set[str]:
+        return {name for part in self._having("modalities").values() for name in part.modalities}
+
+    def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
+        parts = self._having("overrides").values()
+        return {module: forward for part in parts for module, forward in part.overrides(network, batch).items()}
+
+    def penalties(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        parts = self._having("penalties").values()
+        return {name: loss for part in parts for name, loss in part.penalties(network, batches).items()}
+
+    def rates(self) -> dict[str, float]:
+        """By parameter name the multipliers of the learning rate that are not 1."""
+        parts = self._having("rates").items()
+        return {f"parts.{position}.{name}": rate for position, part in parts for name, rate in part.rates().items()}
+
+    def merge(self, network: Network, task: str) -> bool:
+        """Write what the task has for itself into the network, where every part can; whether the network serves it now."""
+        merged = [part.merge(network, task) for part in self._having("merge").values()]
+        return len(merged) == len(self.parts) and all(merged)
+
+
+def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], statistics: str) -> None:
+    """Give every task what it does not share under `sharing`; with `statistics=task` its own normalisations over the batch.
+
+    Raises `Problem` where the sharing cannot be had with this network and these tasks, and where tasks share nothing.
+    """
+    structured = isclass(sharing.func)
+    for module in network.modules():
+        if getattr(module, "inplace", False):  # what a block gives may be read by others too
+            module.inplace = False
+    parts: list[nn.Module] = [sharing(network, tasks)] if structured else []
+    names = [name for name, _ in network.named_parameters()]
+    if structured:
+        shared = {name for name in names if not name.startswith("head.")}
+    else:
+        shared = set(sharing(names, network))
+    using = {path: _users(path, tasks) for path in unshared(network, shared)}
+    if own := {path: roles for path, roles in using.items() if len(roles) > 1}:
+        parts.append(Private(network, own))
+    if statistics == "task":
+        covered = tuple(f"{path}." for part in parts for path in _private(part))
+        norms = [path for path in batch_norms(network) if not f"{path}.".startswith(covered or ("\0",))]
+        if not norms and not covered:
+            raise Problem(
+                "joint.statistics=task: the network has no normalisation over the batch. Use joint.statistics=shared."
+            )
+        if norms:
+            parts.append(Private(network, {path: _users(path, tasks) for path in norms}))
+    if parts:
+        network.sharing = Parts(parts)
+    if sharing.func is not none:
+        _need_common(network, tasks)
+
+
+def _private(part: nn.Module) -> list[str]:
+    own = part if isinstance(part, Private) else getattr(part, "columns", None)
+    return [] if own is None else [*own.of]
+
+
+def _users(path: str, tasks: Mapping[str, Task]) -> list[str]:
+    """The roles that use what stands at a path."""
+    kind, _, name = path.partition(".")
+    name = name.partition(".")[0]
+    if kind == "encoder" and name:
+        return [role for role, task in tasks.items() if name in task.inputs]
+    if kind == "head" and name:
+        return [role for role, task in tasks.items() if task.labels.key == name]
+    return [*tasks]
+
+
+def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
+    """Raise where some task has nothing in common with any other."""
+    if any(getattr(part, "ties", False) for part in getattr(network.sharing, "parts", ())):
+        return
+    read = {role: reads(network, _few(task)) for role, task in tasks.items()}
+    for role, task in tasks.items():
+        if not any(read[role] & read[other] for other in tasks if other != role):
+            raise Problem(
+                f"sharing: {task.name} shares nothing with {', '.join(tasks[other].name for other in tasks if other != role)}: it "
+                f"reads {' and '.join(task.inputs)}. Use a trunk that both share (fusion=mean fusion.width=64 trunk=mlp), "
+                "tasks of the same modality, or sharing=none."
+            )
+
+
+def _few(task: Task) -> Batch:
+    return task.train.take(torch.arange(min(2, len(task.train))))
+
+
+def reads(network: Network, batch: Batch) -> set[str]:
+    """The names of the parameters that a prediction for the batch's task reads."""
+    parameters = dict(network.named_parameters())
+    modes = [(module, module.training) for module in network.modules()]
+    moving = {name: each.requires_grad for name, each in parameters.items()}
+    network.eval().requires_grad_(True)
+    device = next(iter(parameters.values())).device
+    total = network(batch.to(device)).float().sum()
+    grads = torch.autograd.grad(total, [*parameters.values()], allow_unused=True)
+    for module, training in modes:
+        module.training = training
+    for name, each in parameters.items():
+        each.requires_grad_(moving[name])
+    found = {name for name, grad in zip(parameters, grads, strict=True) if grad is not None}
+    # What is read without a gradient.
+    parts = network.sharing.parts if network.sharing is not None else ()
+    still = [each for part in parts if hasattr(part, "frozen") for each in part.frozen(network, batch.task)]
+    behind = {id(each) for each in still}
+    return found | {name for name, each in parameters.items() if id(each) in behind}
+
+
+def alone(network: Network, task: str, head: str) -> Network:
+    """A copy of the network that serves one task by the head of that name: without any structure, where all of it merges."""
+    network.seen.clear()
+    made = copy.deepcopy(network)
+    if made.sharing is None or made.sharing.merge(made, task):
+        made.sharing = None
+        made.head = nn.ModuleDict({head: made.head[head]})
+    return made

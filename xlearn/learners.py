@@ -1,0 +1,147 @@
+"""The learners of a run: what it carries over or learns together, its baseline, and each modality and task alone."""
+
+from xlearn.apart import need_same_forms, need_same_splits
+from xlearn.carry import choose
+from xlearn.errors import Problem
+from xlearn.learner import Learner
+from xlearn.network import Network, load, tensors
+from xlearn.phase import Roles, needs_pairs, rates, reading
+from xlearn.plan import Plan
+from xlearn.sharing.none import none
+from xlearn.task import Spec, Task
+
+
+def transferring(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
+    """The run's own learner. What will travel is chosen here, before any training, from the names: what cannot work is
+    refused now. `alone`: for a target of a single modality, joined by nothing.
+    """
+    sources, target = roles["source"], roles["target"]["target"]
+    specs, spaces = dict(target.inputs), {target.labels.key: target.labels}
+    for task in sources.values() if plan.joins else ():
+        specs |= task.inputs
+        spaces |= {task.labels.key: task.labels}
+    # Where nothing is carried, joint learning is what may begin with the encoders' own weights.
+    network = plan.network(specs, list(spaces.values()), "target", weights=plan.joins and not plan.carries, alone=alone)
+    if plan.joins:
+        plan.join(network, {**sources, "target": target})
+    if not plan.carries:
+        return Learner(network, plan.transfer, roles)
+    teacher, learned = _teacher(plan, roles, alone)
+    names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
+    source = {name: value for name, value in tensors(teacher).items() if name in learned}
+    carried = choose(source, network, plan.sharing, names, empty=plan.teaches)
+    found = Learner(network, plan.transfer, roles, teacher, plan.pretrain, carried, plan.teaches)
+    _need_trained(plan, found, names, [*sources.values(), target])
+    if plan.teaches and target.labels.key not in teacher.head:
+        raise Problem(
+            f"transfer={plan.config['choices'].get('transfer')}: {names}: the teacher tells other classes apart than "
+            f"{target.name} ({', '.join(target.labels.classes[:12])}). Choose a source with the same classes."
+        )
+    if plan.teaches and (random := [name for name, _ in teacher.named_parameters() if name not in learned]):
+        raise Problem(
+            f"transfer={plan.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing trains it "
+            "before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
+        )
+    return found
+
+
+def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
+    """The baseline's learner: the target alone, from random weights."""
+    target = roles["target"]["target"]
+    return Learner(plan.network(target.inputs, [target.labels], "target", weights=False, alone=alone), plan.baseline, roles)
+
+
+def single_tasks(plan: Plan, roles: Roles) -> dict[str, Learner]:
+    """For tasks that are learned together a learner for each source alone; the target's is the baseline."""
+    sources = roles["source"] if plan.joins else {}
+    return {role: scratch(plan, {"source": {}, "target": {"target": task}}) for role, task in sources.items()}
+
+
+def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:
+    """For a target of several modalities a learner for each of them alone: is the whole more than its best part?
+
+    Each goes through the run's own phases, with the sources that have the modality. Where the phases need pairs, no
+    source has the modality, or what is shared of several modalities is not there in one, it is learned from scratch.
+    """
+    target = roles["target"]["target"]
+    if len(target.inputs) == 1:
+        return {}
+    found = {}
+    pairs = (
+        plan.teaches
+        or plan.joins
+        or any(phase.modalities is not None or needs_pairs(phase) for phase in (*plan.pretrain, *plan.transfer))
+    )
+    for name in sorted(target.inputs):
+        sources = {role: task.only(name) for role, task in roles["source"].items() if name in task.inputs}
+        only: Roles = {"source": sources, "target": {"target": target.only(name)}}
+        carries = plan.carries and not pairs and bool(sources or (not roles["source"] and name in plan.pretrained))
+        made = _transferring_if_possible(plan, only) if carries else None
+        made = made or scratch(plan, only, alone=True)
+        if _possible(made):  # what selects (keep=best_source) may not be there for one modality
+            found[name] = made
+    return found
+
+
+def _transferring_if_possible(plan: Plan, roles: Roles) -> Learner | None:
+    try:
+        made = transferring(plan, roles, alone=True)
+    except Problem:  # the run itself can do it, or it would have been refused before
+        return None
+    return made if _possible(made) else None
+
+
+def _possible(made: Learner) -> bool:
+    try:
+        made.check()
+    except Problem:
+        return False
+    return True
+
+
+def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
+    """The source's network with the weights it starts from, and which names of it will have been learned.
+
+    Only what was learned may travel; random weights are fresh wherever they come from.
+    """
+    target = roles["target"]["target"]
+    tasks = list(roles["source"].values()) or [target]
+    specs: dict[str, Spec] = {name: spec for task in tasks for name, spec in task.inputs.items()}
+    if plan.pretrain and plan.start is None:
+        # What no phase reads is not learned: it would be random, and a teacher would read it all the same.
+        read = {name for phase in plan.pretrain for task in reading(phase, roles).values() for name in task.inputs}
+        brought = frozenset() if plan.teaches else plan.pretrained
+        specs = {name: spec for name, spec in specs.items() if name in read | brought}
+    spaces = {task.labels.key: task.labels for task in tasks}
+    teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone)
+    learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in plan.pretrained}
+    if plan.start is not None:
+        need_same_splits(plan.start.keywords.get("path"), target)
+        need_same_forms(plan.start.keywords.get("path"), specs)
+        given = plan.start(teacher)
+        load(teacher, given)
+        learned |= given.keys()
+    for phase in plan.pretrain:
+        trained = rates(phase, teacher)
+        # The statistics of a normalisation are learned with its parameters.
+        modules = {name.rpartition(".")[0] for name in trained}
+        learned |= trained.keys() | {name for name, _ in teacher.named_buffers() if name.rpartition(".")[0] in modules}
+    return teacher, learned
+
+
+def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task]) -> None:
+    """Raise where something would stay random: neither copied nor trained."""
+    assert found.carried is not None
+    trained = found.trained()
+    fresh = found.carried.fresh
+    dead = [name for name, _ in found.network.named_parameters() if name in fresh and name not in trained]
+    # `sharing=none` may be asked for to see what random features do, but then something has to be trained.
+    if dead and (plan.sharing.func is not none or not plan.transfer):
+        choices = plan.config["choices"]
+        listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in tasks)
+        raise Problem(
+            f"sharing={choices.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, and "
+            f"transfer={choices.get('transfer')} does not train it: it would stay random (classes: {listed}). Use a "
+            "sharing that copies it (a head is only copied between tasks of the same classes), or a transfer that "
+            "trains it, e.g. finetune."
+        )

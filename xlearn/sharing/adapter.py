@@ -1,0 +1,92 @@
+"""Small layers of every task behind the layers that all share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.network import Network
+from xlearn.sharing.blocks import part_key
+from xlearn.sharing.lora import reached
+from xlearn.sharing.low_rank import layers
+from xlearn.task import Batch, Task
+
+ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU}
+
+
+class Bottleneck(nn.Module):
+    """`y + U phi(D y)` on the channels at `axis`; U starts at zero."""
+
+    def __init__(self, channels: int, rank: int, activation: str, axis: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(channels, rank, bias=False)
+        self.up = nn.Linear(rank, channels, bias=False)
+        self.activation, self.axis = ACTIVATIONS[activation](), axis
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, y: Tensor) -> Tensor:
+        if y.ndim == 4 and self.axis == 1 and not y.is_contiguous():
+            # Channels last in memory: a view, nothing is copied.
+            return y + self.up(self.activation(self.down(y.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+        return y + self.up(self.activation(self.down(y.movedim(self.axis, -1)))).movedim(-1, self.axis)
+
+
+class Adapter(nn.Module):
+    """Series adapters, private to each task, behind every linear and convolutional layer (without groups) below the heads:
+    `y + U_t phi(D_t y)`, with y of the shared layer.
+
+    `activation=none`: phi is the identity (series residual adapters, Rebuffi, Bilen & Vedaldi, NeurIPS 2017, of low rank and
+    without normalisation). They merge exactly, `W_t = (I + U_t D_t) W`, and so does the bias; at inference they cost nothing.
+    `relu`, `gelu`: bottleneck adapters (Houlsby et al., ICML 2019, behind layers for sublayers); these cannot be merged.
+    U starts at zero. Parameters per task and layer: `2 rank channels`. Raises `Problem` for a rank below 1 or larger than a
+    layer, and without a layer.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tasks: Mapping[str, Task],
+        *,
+        rank: int = 4,
+        activation: Literal["none", "relu", "gelu"] = "none",
+    ) -> None:
+        super().__init__()
+        found = layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d), rank)
+        self.linear = activation == "none"
+        self.paths = {role: reached(network, tasks, role, [*found]) for role in tasks}
+        self.parts = nn.ModuleDict(
+            {
+                part_key(role, path): _bottleneck(found[path], rank, activation)
+                for role, paths in self.paths.items()
+                for path in paths
+            }
+        )
+        self.modalities = {path.split(".")[1] for path in found if path.startswith("encoder.")}
+
+    def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
+        found = {}
+        for path in self.paths[batch.task]:
+            layer, part = network.get_submodule(path), self.parts[part_key(batch.task, path)]
+            found[layer] = lambda x, forward=layer.forward, part=part: part(forward(x))
+        return found
+
+    @torch.no_grad()
+    def merge(self, network: Network, task: str) -> bool:
+        if not self.linear:
+            return False
+        for path in self.paths[task]:
+            layer, part = network.get_submodule(path), self.parts[part_key(task, path)]
+            assert isinstance(part, Bottleneck)
+            through = part.up.weight @ part.down.weight
+            weight = layer.get_parameter("weight")
+            weight.add_((through @ weight.flatten(1)).view(weight.shape))
+            if layer.bias is not None:
+                bias = layer.get_parameter("bias")
+                bias.add_(through @ bias)
+        return True
+
+
+def _bottleneck(layer: nn.Module, rank: int, activation: str) -> Bottleneck:
+    axis = -1 if isinstance(layer, nn.Linear) else 1
+    return Bottleneck(len(layer.get_parameter("weight")), rank, activation, axis)

@@ -1,0 +1,135 @@
+"""A network's blocks as modules, what they give, and values that hold one part for each of several columns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.network import Network, encoder_blocks, instead
+from xlearn.task import Task
+
+# What stands for the dots of a path in the name of a single module.
+SLASH = "/"
+
+
+def users(network: Network, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """The roles of the tasks that have each modality, by modality, in the order of the tasks."""
+    return {name: [role for role, task in tasks.items() if name in task.inputs] for name in network.encoder}
+
+
+def owner(roles: Sequence[str]) -> str:
+    """Of tasks with parts of their own, the one whose parts are the network's own: the target, or else the first."""
+    return "target" if "target" in roles else roles[0]
+
+
+def block_paths(network: Network) -> dict[str, list[list[str]]]:
+    """By modality the encoder's blocks from input to output, each a list of paths of modules.
+
+    Parameters that are in no module of a block (class tokens, positions) are held in common whatever the structure.
+    """
+    return {
+        name: [[path.removesuffix(".") for path in block if path.endswith(".")] for block in blocks]
+        for name, blocks in encoder_blocks(network).items()
+    }
+
+
+def copy_key(path: str) -> str:
+    """A path as the name of a module, which must not have a dot in it."""
+    return path.replace(".", SLASH)
+
+
+def role_key(role: str) -> str:
+    """A role as the name of a module, apart from everything that a dictionary of modules has of itself."""
+    return f"of_{role}"
+
+
+def part_key(role: str, path: str) -> str:
+    """What a task has at a path, as the name of a module."""
+    return f"{role_key(role)}{SLASH}{copy_key(path)}"
+
+
+@torch.no_grad()
+def outputs(network: Network, tasks: Mapping[str, Task], paths: Sequence[str]) -> dict[str, Tensor]:
+    """What modules give for two examples of the first task that calls each: the first tensor of it, by path. Modules that
+    are never called are left out.
+    """
+    found: dict[str, Tensor] = {}
+    modes = [(module, module.training) for module in network.modules()]
+
+    def noting(path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **named: Any) -> Any:
+            given = forward(*arguments, **named)
+            found.setdefault(path, first(given))
+            return given
+
+        return noted
+
+    forwards = {network.get_submodule(path): noting(path, network.get_submodule(path).forward) for path in paths}
+    network.eval()
+    device = next(network.parameters()).device
+    with instead(forwards):
+        for task in tasks.values():
+            count = min(2, len(task.train))
+            batch = task.train.take(torch.arange(count)).to(device)
+            network.head[task.labels.key](network.joined(network.tokens(batch)))
+    for module, training in modes:
+        module.training = training
+    return found
+
+
+def channel_axis(module: nn.Module, given: Tensor) -> int:
+    """Where a module's output has its channels: second in pictures `[batch, channels, height, width]` and what Conv1d gives,
+    else last.
+    """
+    return 1 if given.ndim == 4 or isinstance(module, nn.Conv1d) else given.ndim - 1
+
+
+def first(value: Any) -> Tensor:
+    """The tensor that a module's output is about: itself, or the first of a tuple."""
+    return value if isinstance(value, Tensor) else first(value[0])
+
+
+def with_first(value: Any, new: Tensor) -> Any:
+    """The output with another tensor in the place of `first`."""
+    if isinstance(value, Tensor):
+        return new
+    inner = [with_first(value[0], new), *value[1:]]
+    return type(value)(*inner) if hasattr(value, "_fields") else type(value)(inner)
+
+
+def part(value: Any, column: int, columns: int, size: int) -> Any:
+    """The part of one column of what holds `columns` parts of `size` examples one after the other; what does not, as it is."""
+    if isinstance(value, Tensor):
+        whole = value.ndim > 0 and len(value) == columns * size
+        return value[column * size : (column + 1) * size] if whole else value
+    return _each(value, lambda inner: part(inner, column, columns, size))
+
+
+def together(values: Sequence[Any]) -> Any:
+    """The parts of all columns one after the other, the inverse of `part`."""
+    one = values[0]
+    if isinstance(one, Tensor):
+        return torch.cat([*values]) if one.ndim else one
+    if isinstance(one, tuple | list):
+        inner = [together([value[position] for value in values]) for position in range(len(list(iter(one))))]
+        return type(one)(*inner) if hasattr(one, "_fields") else type(one)(inner)
+    if isinstance(one, dict):
+        return {name: together([value[name] for value in values]) for name in one}
+    return one
+
+
+def repeated(value: Any, columns: int) -> Any:
+    """The same for every column, one after the other."""
+    if isinstance(value, Tensor):
+        return value.repeat(columns, *[1] * (value.ndim - 1))
+    return _each(value, lambda inner: repeated(inner, columns))
+
+
+def _each(value: Any, make: Callable[[Any], Any]) -> Any:
+    if isinstance(value, tuple | list):
+        inner = [make(each) for each in tuple.__iter__(value)] if isinstance(value, tuple) else [make(each) for each in value]
+        return type(value)(*inner) if hasattr(value, "_fields") else type(value)(inner)
+    if isinstance(value, dict):
+        return {name: make(each) for name, each in value.items()}
+    return value

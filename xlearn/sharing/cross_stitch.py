@@ -1,0 +1,151 @@
+"""Cross-stitch units: every task has a column of its own, and all columns are mixed after each block."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.errors import Problem
+from xlearn.network import Network, Tokens
+from xlearn.sharing.blocks import (
+    block_paths,
+    channel_axis,
+    copy_key,
+    first,
+    outputs,
+    part,
+    repeated,
+    together,
+    users,
+    with_first,
+)  # fmt: skip
+from xlearn.sharing.private import Private
+from xlearn.task import Batch, Task
+
+
+class CrossStitch(nn.Module):
+    """After block l of an encoder `x~_t = sum_j a_tj x_j`, with x_j what the column of task j makes of the input of task t
+    (Misra et al., CVPR 2016). a starts with `own` on its diagonal and `(1 - own) / (n - 1)` beside it, and learns at `rate`
+    times the learning rate.
+
+    Columns are equal at the start; fusion, trunk and head are each task's own. With `subspaces` G > 1 the channels of every
+    column are cut into G parts and a mixes all parts of all columns, and `layers` names the blocks that are mixed (from 0;
+    null: all): sluice networks (Ruder et al., AAAI 2019; without their skip connections to the top).
+    Cost: every column runs on the inputs of every task that has the modality. Parameters: those of n networks and
+    `(n G)^2` per mixed block. Raises `Problem` where no two tasks have a modality in common, for a block that is not there,
+    and for channels that cannot be cut.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tasks: Mapping[str, Task],
+        *,
+        own: float = 0.9,
+        rate: float = 10.0,
+        subspaces: int = 1,
+        layers: list[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= own <= 1:
+            raise Problem(f"sharing.own={own}: give a share in [0, 1], e.g. 0.9.")
+        if subspaces < 1:
+            raise Problem(f"sharing.subspaces={subspaces}: give 1 or more.")
+        self.rate, self.subspaces = rate, subspaces
+        self.roles = {name: roles for name, roles in users(network, tasks).items() if len(roles) > 1}
+        if not self.roles:
+            raise Problem("sharing: no two tasks have a modality in common, so there are no columns to stitch. Use a trunk.")
+        self.blocks = {name: blocks for name, blocks in block_paths(network).items() if name in self.roles}
+        of = {path: self.roles[name] for name, blocks in self.blocks.items() for block in blocks for path in block}
+        above = {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
+        self.columns = Private(network, {**of, **above})
+        self.modalities = self.columns.modalities
+        self.mix = nn.ParameterDict()
+        ends = {name: self._ends(name, layers) for name in self.roles}
+        shapes = outputs(network, tasks, [path for paths in ends.values() for path in paths])
+        self.axes = {path: channel_axis(network.get_submodule(path), given) for path, given in shapes.items()}
+        for name, paths in ends.items():
+            size = len(self.roles[name]) * subspaces
+            for path in paths:
+                if (channels := shapes[path].shape[self.axes[path]]) % subspaces:
+                    raise Problem(f"sharing.subspaces={subspaces}: {path} has {channels} channels, which is no multiple of it.")
+                start = torch.full((size, size), (1 - own) / max(size - 1, 1))
+                self.mix[copy_key(path)] = nn.Parameter(start.fill_diagonal_(own))
+
+    def _ends(self, name: str, layers: list[int] | None) -> list[str]:
+        """The last modules of the blocks that are mixed."""
+        blocks = self.blocks[name]
+        for layer in layers or ():
+            if not 0 <= layer < len(blocks):
+                raise Problem(
+                    f"sharing.layers: {layer}, but encoder.{name} has {len(blocks)} blocks. Give 0 to {len(blocks) - 1}."
+                )
+        chosen = range(len(blocks)) if layers is None else layers
+        return [blocks[layer][-1] for layer in chosen if blocks[layer]]
+
+    def rates(self) -> dict[str, float]:
+        return {f"mix.{name}": self.rate for name in self.mix}
+
+    def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
+        found = {
+            module: forward
+            for module, forward in self.columns.overrides(network, batch).items()
+            if module in (network.fusion, network.trunk)
+        }
+        for name, roles in self.roles.items():
+            if name not in batch.inputs:
+                continue
+            count, encoder = len(roles), network.encoder[name]
+            found[encoder] = _columns(encoder.forward, roles.index(batch.task), count, batch.memo, f"columns {name}")
+            for block in self.blocks[name]:
+                for path in block:
+                    module = network.get_submodule(path)
+                    # The module itself is what is replaced: its own forward is meant.
+                    column = [self.columns.module(network, path, role) for role in roles]
+                    forwards = [each.forward if each is module else each.__call__ for each in column]
+                    found[module] = self._stitched(forwards, path)
+        return found
+
+    def _stitched(self, forwards: list[Callable[..., Any]], path: str) -> Callable[..., Any]:
+        count, mix = len(forwards), self.mix[copy_key(path)] if copy_key(path) in self.mix else None
+
+        def forward(*arguments: Any, **named: Any) -> Any:
+            size = len(first(arguments)) // count
+            given = [
+                each(*part(arguments, column, count, size), **part(named, column, count, size))
+                for column, each in enumerate(forwards)
+            ]
+            if mix is not None:
+                mixed = self._mixed(torch.stack([first(each) for each in given]), mix, self.axes[path] + 1)
+                given = [with_first(each, new) for each, new in zip(given, mixed.unbind(), strict=True)]
+            return together(given)
+
+        return forward
+
+    def _mixed(self, x: Tensor, mix: Tensor, axis: int) -> Tensor:
+        """`x [columns, batch, ...]` with its channels at `axis`."""
+        if not x.is_floating_point():
+            return x
+        mix = mix.to(x.dtype)
+        if self.subspaces == 1:
+            return torch.tensordot(mix, x, dims=([1], [0]))
+        parts = x.unflatten(axis, (self.subspaces, -1)).movedim(axis, 1)
+        mixed = torch.tensordot(mix, parts.flatten(0, 1), dims=([1], [0])).unflatten(0, parts.shape[:2])
+        return mixed.movedim(1, axis).flatten(axis, axis + 1)
+
+
+def _columns(encode: Callable[..., Any], own: int, count: int, memo: dict[str, Any] | None, name: str) -> Callable[..., Tokens]:
+    """The encoder on `count` times the inputs, of which the blocks make a column each; the tokens of the own one. Tasks that
+    read the same inputs find them in `memo`: the columns are the same for all.
+    """
+
+    def forward(inputs: Any) -> Tokens:
+        size = len(first(inputs))
+        kept = {} if memo is None else memo
+        if name not in kept:
+            kept[name] = encode(repeated(inputs, count))
+        values, mask = kept[name]
+        return Tokens(part(values, own, count, size), part(mask, own, count, size))
+
+    return forward

@@ -1,0 +1,56 @@
+"""What mixtures of experts have in common: the experts, their memory, and the penalty for leaving some idle."""
+
+import itertools
+import os
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.errors import Problem
+from xlearn.sizes import need_layers
+
+# Weights, gradients, and two moments of Adam, four bytes each.
+BYTES_PER_PARAMETER = 16
+
+
+def expert(width: int, widths: list[int]) -> nn.Sequential:
+    """Dense layers `width -> widths... -> width`, each with ReLU."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise([width, *widths, width]):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def need_experts(count: int, width: int, widths: list[int], **counts: int) -> None:
+    """Raise `Problem` for counts below 1, and for more experts than there is memory for: before one of them is made."""
+    for name, each in counts.items():
+        if each < 1:
+            raise Problem(f"sharing.{name}={each}: give 1 or more.")
+    if widths:
+        need_layers("sharing", "widths", widths)
+    each = sum((before + 1) * after for before, after in itertools.pairwise([width, *widths, width]))
+    needed, there = count * each * BYTES_PER_PARAMETER, _available()
+    if needed > there:
+        listed = ", ".join(f"sharing.{name}={value}" for name, value in counts.items())
+        raise Problem(
+            f"{listed}: {count:,} experts of {each:,} parameters need {needed / 2**30:,.1f} GiB to train, and "
+            f"{there / 2**30:,.1f} GiB are free. Give fewer, or smaller ones (sharing.widths, now {widths} between {width} features)."
+        )
+
+
+def _available() -> int:
+    """Bytes of memory that are free; on Linux those too that caches of files would give back."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = dict(line.split(":") for line in file)
+        return int(found["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def idleness(gates: list[Tensor]) -> Tensor:
+    """`CV^2 = var(I) / mean(I)^2` of the importance I_k, the sum over tasks of the mean gate of expert k (Shazeer et al., ICLR
+    2017, eq. 6): 0 where all experts are used alike. `gates` are `[batch, experts]` of each task.
+    """
+    importance = torch.stack([each.mean(0) for each in gates]).sum(0)
+    return importance.var(unbiased=False) / importance.mean().square().clamp_min(1e-12)

@@ -1,0 +1,11 @@
+"""Hard parameter sharing: one body, a head for every task."""
+
+from xlearn.network import Network
+
+
+def hard(names: list[str], network: Network) -> list[str]:
+    """All names but the heads' (Caruana, ICML 1993): `y_t = h_t(f(x))`, also where two tasks have the same classes.
+
+    (`sharing=all` has one head for tasks of the same classes.)
+    """
+    return [name for name in names if not name.startswith("head.")]

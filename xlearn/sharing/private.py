@@ -1,0 +1,75 @@
+"""Modules that every task has for itself."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.sharing.blocks import owner, part_key
+from xlearn.task import Batch
+
+
+class Private(nn.Module):
+    """For each path in `of`, of the tasks that use the module one has the network's own and the others a copy of it, equal
+    at the start.
+    """
+
+    def __init__(self, network: Network, of: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        self.of = dict(of)
+        self.copies = nn.ModuleDict()
+        self.paths: dict[str, list[str]] = {}
+        for path, roles in of.items():
+            for role in roles:
+                if role != owner(roles):
+                    self.copies[part_key(role, path)] = copy.deepcopy(network.get_submodule(path))
+                    self.paths.setdefault(role, []).append(path)
+        self.below = any(not path.startswith("head.") for path in of)
+        self.modalities = {path.split(".")[1] for path in of if path.startswith("encoder.")}
+
+    def module(self, network: Network, path: str, role: str) -> nn.Module:
+        """What the task has at this path."""
+        if path in self.paths.get(role, ()):
+            return self.copies[part_key(role, path)]
+        return network.get_submodule(path)
+
+    def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
+        paths = self.paths.get(batch.task, ())
+        return {network.get_submodule(path): self.module(network, path, batch.task).__call__ for path in paths}
+
+    def merge(self, network: Network, task: str) -> bool:
+        for path in self.paths.get(task, ()):
+            network.get_submodule(path).load_state_dict(self.module(network, path, task).state_dict())
+        return True
+
+
+def unshared(network: nn.Module, shared: set[str], prefix: str = "") -> list[str]:
+    """The paths of the largest modules of which no parameter is in `shared`. Raises `Problem` where a module holds a
+    parameter of its own that is not shared beside others that are.
+    """
+    found: list[str] = []
+    for name, child in network.named_children():
+        path = f"{prefix}{name}"
+        names = [f"{path}.{each}" for each, _ in child.named_parameters()]
+        if not names or shared.issuperset(names):
+            continue
+        # Lists and dictionaries of modules are never called.
+        if shared.isdisjoint(names) and not isinstance(child, nn.ModuleList | nn.ModuleDict):
+            found.append(path)
+            continue
+        own = [each for each, _ in child.named_parameters(recurse=False) if f"{path}.{each}" not in shared]
+        if own:
+            raise Problem(
+                f"sharing: {path}.{own[0]} cannot be a task's own while other parameters of {path} are common. Share all "
+                f"parameters of {path} or none."
+            )
+        found += unshared(child, shared, f"{path}.")
+    return found
+
+
+def batch_norms(module: nn.Module) -> list[str]:
+    """The paths of normalisations over the batch."""
+    return [path for path, each in module.named_modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]

@@ -1,0 +1,88 @@
+"""Soft parameter sharing: every task has a network of its own, and a penalty draws them together."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.sharing.blocks import block_paths, users
+from xlearn.sharing.private import Private
+from xlearn.task import Batch, Task
+
+
+class Soft(nn.Module):
+    """`penalty=l2`: `strength * sum_{i<j} |w_i - w_j|^2` over the tasks' columns (Duong et al., ACL 2015).
+    `penalty=trace_norm`: `strength * sum_layers |[vec(W_1), ..., vec(W_n)]|_*`, the sum of the singular values of each layer's
+    weights side by side, one row per task (Yang & Hospedales, ICLR workshop 2017).
+
+    Encoder blocks, fusion, trunk and head are each task's own, equal at the start; normalisations are no part of the penalty.
+    Parameters: those of n networks. Raises `Problem` for a negative strength, and where no two tasks have columns alike.
+    """
+
+    ties = True
+
+    def __init__(
+        self,
+        network: Network,
+        tasks: Mapping[str, Task],
+        *,
+        strength: float = 0.01,
+        penalty: Literal["l2", "trace_norm"] = "l2",
+    ) -> None:
+        super().__init__()
+        if strength < 0:
+            raise Problem(f"sharing.strength={strength}: give 0 (tasks that share nothing) or more.")
+        self.strength, self.penalty = strength, penalty
+        of = {
+            path: users(network, tasks)[name]
+            for name, blocks in block_paths(network).items()
+            for block in blocks
+            for path in block
+        }
+        of |= {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
+        self.of = {path: roles for path, roles in of.items() if len(roles) > 1}
+        if not self.of:
+            raise Problem(
+                "sharing=soft: no two tasks have a modality in common, nor a fusion or trunk. Use a trunk (trunk=mlp)."
+            )
+        self.columns = Private(network, self.of)
+        self.modalities = self.columns.modalities
+
+    def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
+        return self.columns.overrides(network, batch)
+
+    def penalties(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        if self.strength == 0:
+            return {}
+        measure = _squares if self.penalty == "l2" else _trace_norm
+        terms = [
+            measure(list(weights))
+            for path, roles in self.of.items()
+            for weights in zip(*(_weights(self.columns.module(network, path, role)) for role in roles), strict=True)
+        ]
+        return {"soft": self.strength * torch.stack(terms).sum()}
+
+    def merge(self, network: Network, task: str) -> bool:
+        return self.columns.merge(network, task)
+
+
+def _weights(module: nn.Module) -> list[Tensor]:
+    normalisations = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+    return [
+        parameter
+        for each in module.modules()
+        if not isinstance(each, normalisations)
+        for parameter in each.parameters(recurse=False)
+    ]
+
+
+def _squares(weights: list[Tensor]) -> Tensor:
+    return torch.stack([(one - other).square().sum() for one, other in itertools.combinations(weights, 2)]).sum()
+
+
+def _trace_norm(weights: list[Tensor]) -> Tensor:
+    return torch.linalg.svdvals(torch.stack([each.flatten() for each in weights])).sum()
