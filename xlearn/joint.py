@@ -63,13 +63,11 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
     structured = isclass(sharing.func)
     for module in network.modules():
         if getattr(module, "inplace", False):  # what a block gives may be read by others too
-            module.inplace = False
+            vars(module)["inplace"] = False
     parts: list[nn.Module] = [sharing(network, tasks)] if structured else []
     names = [name for name, _ in network.named_parameters()]
-    if structured:
-        shared = {name for name in names if not name.startswith("head.")}
-    else:
-        shared = set(sharing(names, network))
+    # A structure says what is not common; above it every task has a head of its own.
+    shared = {name for name in names if not name.startswith("head.")} if structured else {*sharing(names, network)}
     using = {path: _users(path, tasks) for path in unshared(network, shared)}
     if own := {path: roles for path, roles in using.items() if len(roles) > 1}:
         parts.append(Private(network, own))
@@ -111,10 +109,10 @@ def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
     read = {role: reads(network, _few(task)) for role, task in tasks.items()}
     for role, task in tasks.items():
         if not any(read[role] & read[other] for other in tasks if other != role):
+            others = ", ".join(each.name for other, each in tasks.items() if other != role)
             raise Problem(
-                f"sharing: {task.name} shares nothing with {', '.join(tasks[other].name for other in tasks if other != role)}: it "
-                f"reads {' and '.join(task.inputs)}. Use a trunk that both share (fusion=mean fusion.width=64 trunk=mlp), "
-                "tasks of the same modality, or sharing=none."
+                f"sharing: {task.name}, which reads {' and '.join(task.inputs)}, shares nothing with {others}. Use a trunk that "
+                "both share (fusion=mean fusion.width=64 trunk=mlp), tasks of the same modality, or sharing=none."
             )
 
 

@@ -13,7 +13,8 @@ class TaskOptions:
     class, or `fraction`: that share of them; the rest becomes unlabeled. `folds` and `fold`: k-fold cross-validation
     over all examples, fold `fold` (from 0) is the test split. `modalities`: those to read, of the ones the data have;
     null: all. `groups`: new classes made of the data's own, name to list, instead of `classes`; splits and `shots` go by
-    the data's own classes, so that tasks made of the same data keep the same rows apart. `head`: a name for the label space; tasks of the same classes share a head only if it is the same.
+    the data's own classes, so that tasks made of the same data keep the same rows apart. `head`: a name for the label
+    space; tasks of the same classes share a head only if it is the same.
     """
 
     classes: list[str | int] | None = None

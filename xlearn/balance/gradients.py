@@ -55,8 +55,8 @@ class Gradients:
                 return weights
             role = roles[int(broken.nonzero()[0])]
             raise Problem(
-                f"The loss of task {role} is {float(found[role])} and its gradient is not finite. Lower optimizer.lr (try a "
-                f"tenth), or check the data of {role}."
+                f"The loss of task {role} is {float(found[role].detach())} and its gradient is not finite. Lower optimizer.lr "
+                f"(try a tenth), or check the data of {role}."
             )
         alive = (squares > SMALLEST).nonzero().flatten()
         if len(alive) > 1:
@@ -79,7 +79,7 @@ def _at_parameters(found: Mapping[str, Tensor], backward: Backward, weights: Cal
     for grads in by_parameter:
         if len(grads) > 1:
             # Parameter by parameter: a matrix of them all would need the gradients' memory a second time.
-            rows = torch.stack([*grads.values()]).flatten(1)
+            rows = torch.stack([*grads.values()]).reshape(len(grads), -1)
             product = rows @ rows.T
             products[tuple(grads)] = products[tuple(grads)] + product if tuple(grads) in products else product
     gramian = torch.zeros(len(found), len(found), dtype=torch.float64)

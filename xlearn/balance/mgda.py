@@ -38,7 +38,7 @@ class MGDA:
             lengths, cosines = lengths_and_cosines(gramian)
             scales = numpy.ones(len(roles))
             if self.normalise in ("loss", "loss+"):
-                scales *= [max(abs(float(found[role])), 1e-12) for role in roles]
+                scales *= [max(abs(float(found[role].detach())), 1e-12) for role in roles]
             if self.normalise in ("l2", "loss+"):
                 scales *= lengths
             return torch.from_numpy(len(roles) * shortest(lengths / scales, cosines))

@@ -47,7 +47,8 @@ class StageBudget:
     best_each.
 
     By the validation split: of the sources (their mean), of the target, of all tasks that the phase reads (their mean), or
-    of each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase) without a better score.
+    of each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase)
+    without a better score.
     """
 
     epochs: float | None = None

@@ -18,7 +18,7 @@ class Layer(nn.LSTM):
     """One layer, one or two directions, that never reads padding."""
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # pyrefly: ignore[bad-override]
-        """(states `[batch, length, width]`, zero behind the end; the last state `[batch, width]`) of `x [batch, length, before]`.
+        """States `[batch, length, width]`, zero behind the end, and the last `[batch, width]`, of `x [batch, length, before]`.
 
         `lengths int64 [batch]`, on the CPU, at least 1 each and as long as `x` for the longest.
         """

@@ -108,7 +108,7 @@ class CrossStitch(nn.Module):
         return found
 
     def _stitched(self, forwards: list[Callable[..., Any]], path: str) -> Callable[..., Any]:
-        count, mix = len(forwards), self.mix[copy_key(path)] if copy_key(path) in self.mix else None
+        count, mix = len(forwards), self.mix.get(copy_key(path), None)
 
         def forward(*arguments: Any, **named: Any) -> Any:
             size = len(first(arguments)) // count

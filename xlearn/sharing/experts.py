@@ -34,7 +34,7 @@ def need_experts(count: int, width: int, widths: list[int], **counts: int) -> No
         listed = ", ".join(f"sharing.{name}={value}" for name, value in counts.items())
         raise Problem(
             f"{listed}: {count:,} experts of {each:,} parameters need {needed / 2**30:,.1f} GiB to train, and "
-            f"{there / 2**30:,.1f} GiB are free. Give fewer, or smaller ones (sharing.widths, now {widths} between {width} features)."
+            f"{there / 2**30:,.1f} GiB are free. Give fewer, or smaller ones (sharing.widths={widths}, features: {width})."
         )
 
 

@@ -42,8 +42,9 @@ class Level(nn.Module):
 
 class Ple(nn.Module):
     """`y_t = h_t(sum_k softmax(W_t z)_k f_k(z))` over the `own` experts of task t and the `common` ones (customised gate
-    control; Tang et al., RecSys 2020). With `levels` > 1 layers of them stand above each other (progressive layered extraction): the
-    gates of one level give what the experts of the next read, and the common experts read through a gate over all experts.
+    control; Tang et al., RecSys 2020). With `levels` > 1 layers of them stand above each other (progressive layered
+    extraction): the gates of one level give what the experts of the next read, and the common experts read through a gate
+    over all experts.
 
     The experts stand on the features z that encoders, fusion and trunk make: dense layers with ReLU, `widths` between as many
     features as z has. Parameters: `levels (own tasks + common)` experts and their gates. Below the last level the experts of
