@@ -34,9 +34,8 @@ from xlearn.objectives.cross_entropy import CrossEntropy
 from xlearn.trainable import Rate
 
 METHODS = {
-    "aligned": Aligned, "cagrad": CAGrad, "mgda": MGDA,
-    "nash": Nash, "pcgrad": PCGrad, "upgrad": UPGrad,
-    "imtl_g": IMTLG, "gradnorm": GradNorm, "gradient_similarity": GradientSimilarity,
+    "aligned": Aligned, "cagrad": CAGrad, "gradient_similarity": GradientSimilarity, "gradnorm": GradNorm, "imtl_g": IMTLG,
+    "mgda": MGDA, "nash": Nash, "pcgrad": PCGrad, "upgrad": UPGrad,
 }  # fmt: skip
 NETWORK = toys.network(toys.examples())
 
@@ -69,25 +68,18 @@ def jacobians(count=6, dtype=torch.float64):
         yield matrix - (seed % 3) * 0.4 * matrix.mean(0)
 
 
+# torchjd's, our options, and our step as a multiple of its.
 REFERENCES = {
-    "aligned": (lambda tasks: aggregation.AlignedMTL(), {}, lambda tasks: tasks),
-    "aligned median": (lambda tasks: aggregation.AlignedMTL(scale_mode="median"), {"scale": "median"}, lambda tasks: tasks),
-    "aligned rmse": (lambda tasks: aggregation.AlignedMTL(scale_mode="rmse"), {"scale": "rmse"}, lambda tasks: tasks),
-    "cagrad": (lambda tasks: aggregation.CAGrad(c=0.5, norm_eps=1e-12), {}, lambda tasks: tasks / 1.5),
-    "cagrad none": (
-        lambda tasks: aggregation.CAGrad(c=0.2, norm_eps=1e-12),
-        {"c": 0.2, "rescale": "none"},
-        lambda tasks: tasks,
-    ),
-    "cagrad square": (
-        lambda tasks: aggregation.CAGrad(c=0.4, norm_eps=1e-12),
-        {"c": 0.4, "rescale": "square"},
-        lambda t: t / 1.16,
-    ),
-    "imtl_g": (lambda tasks: aggregation.IMTLG(), {}, lambda tasks: tasks),
-    "mgda": (lambda tasks: aggregation.MGDA(epsilon=1e-9, max_iters=3000), {}, lambda tasks: tasks),
-    "pcgrad": (lambda tasks: aggregation.PCGrad(), {}, lambda tasks: 1),
-    "upgrad": (lambda tasks: aggregation.UPGrad(projector=QuadprogProjector(reg_eps=1e-10)), {}, lambda tasks: tasks),
+    "aligned": (aggregation.AlignedMTL(), {}, lambda tasks: tasks),
+    "aligned median": (aggregation.AlignedMTL(scale_mode="median"), {"scale": "median"}, lambda tasks: tasks),
+    "aligned rmse": (aggregation.AlignedMTL(scale_mode="rmse"), {"scale": "rmse"}, lambda tasks: tasks),
+    "cagrad": (aggregation.CAGrad(c=0.5, norm_eps=1e-12), {}, lambda tasks: tasks / 1.5),
+    "cagrad none": (aggregation.CAGrad(c=0.2, norm_eps=1e-12), {"c": 0.2, "rescale": "none"}, lambda tasks: tasks),
+    "cagrad square": (aggregation.CAGrad(c=0.4, norm_eps=1e-12), {"c": 0.4, "rescale": "square"}, lambda tasks: tasks / 1.16),
+    "imtl_g": (aggregation.IMTLG(), {}, lambda tasks: tasks),
+    "mgda": (aggregation.MGDA(epsilon=1e-9, max_iters=3000), {}, lambda tasks: tasks),
+    "pcgrad": (aggregation.PCGrad(), {}, lambda tasks: 1),
+    "upgrad": (aggregation.UPGrad(projector=QuadprogProjector(reg_eps=1e-10)), {}, lambda tasks: tasks),
 }
 
 
@@ -96,9 +88,10 @@ def test_directions_are_torchjds(case):
     reference, options, factor = REFERENCES[case]
     for jacobian in jacobians():
         torch.manual_seed(2)
-        expected = factor(len(jacobian)) * reference(len(jacobian))(jacobian)
+        expected = factor(len(jacobian)) * reference(jacobian)
         torch.manual_seed(2)
         found, _ = direction(made(case.split()[0], len(jacobian), **options), jacobian)
+        # torchjd's MGDA is an approximation: see below.
         assert float((found - expected).norm() / expected.norm()) < (1e-2 if case == "mgda" else 2e-4)
 
 

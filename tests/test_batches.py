@@ -126,3 +126,94 @@ def test_what_is_evaluated_stands_in_the_order_of_the_examples(single):
         assert torch.equal(found.values.flatten(), torch.arange(700.0).repeat_interleave(found.lengths))
     again = replace(given, inputs={"audio": found}, encoded=frozenset({"audio"}))
     torch.testing.assert_close(features(network, again, toys.CPU), features(network, given, toys.CPU))
+
+
+def made_of_one(rows_of):
+    """Several tasks made of the same 40 examples, each with labels for some rows."""
+    whole = replace(sequences(40, 5), data="one")
+    found = {}
+    for role, index in rows_of.items():
+        part = whole.subset(torch.tensor(index))
+        space = LabelSpace(role, whole.space.classes)
+        found[role] = replace(part, task=role, space=space, labels=part.labels if role == "a" else 1 - part.labels)
+    return found
+
+
+def test_tasks_of_the_same_examples_read_them_together():
+    tasks = made_of_one({"a": [*range(40)], "b": [*range(40)]}) | {"c": sequences(30)}
+    batches = Batches(tasks, batch_size=8, seed=3, common=True)
+    seen = []
+    for step in range(batches.steps_per_epoch):
+        given = batches(step)
+        assert given["a"].inputs is given["b"].inputs and given["a"].memo is given["b"].memo is not None
+        assert given["a"].rows is None and torch.equal(given["a"].labels, 1 - given["b"].labels)
+        assert given["c"].memo is None and rows(given["c"]) != rows(given["a"])
+        assert [each.task for each in given.values()] == ["a", "b", "target"]
+        assert torch.equal(given["a"].labels, torch.tensor(rows(given["a"])) % 2)
+        seen += rows(given["a"])
+    assert sorted(seen) == [*range(40)]
+    apart = Batches(tasks, batch_size=8, seed=3, common=False)(0)
+    assert rows(apart["a"]) != rows(apart["b"]) and apart["a"].memo is None
+
+
+def test_tasks_with_missing_labels_read_the_union_and_learn_from_what_they_know():
+    tasks = made_of_one({"a": [*range(0, 40, 2)], "b": [*range(30, 40)]})
+    batches = Batches(tasks, batch_size=4, seed=3, common=True)
+    assert batches.steps_per_epoch == 25 // 4
+    known = {"a": set(), "b": set()}
+    for step in range(2 * batches.steps_per_epoch):
+        given = batches(step)
+        for role, batch in given.items():
+            every = torch.tensor(rows(batch))
+            labelled = every if batch.rows is None else every[batch.rows]
+            assert len(batch) == len(labelled) > 0
+            assert torch.equal(batch.labels, labelled % 2 if role == "a" else 1 - labelled % 2)
+            known[role] |= set(labelled.tolist())
+    assert known["a"] <= set(range(0, 40, 2)) and known["b"] <= set(range(30, 40))
+    # A task without a label in a batch is left out of it.
+    assert any("b" not in batches(step) for step in range(batches.steps_per_epoch))
+
+
+def test_a_network_encodes_common_inputs_once_and_answers_for_what_is_labelled():
+    tasks = made_of_one({"a": [*range(0, 40, 2)], "b": [*range(40)]})
+    given = next(each for step in range(9) if "a" in (each := Batches(tasks, batch_size=8, seed=3, common=True)(step)))
+    calls = []
+
+    class Sums(torch.nn.Module):
+        width = 1
+
+        def forward(self, sound):
+            calls.append(len(sound))
+            return Tokens(sound.values.sum(1)[:, None, None])
+
+    class First(torch.nn.Module):
+        width = 1
+
+        def forward(self, tokens):
+            return tokens["audio"].values[:, 0]
+
+    heads = {each.space.key: torch.nn.Linear(1, 2) for each in tasks.values()}
+    network = Network({"audio": Sums()}, First(), heads)
+    assert network(given["b"]).shape == (8, 2) and network(given["a"]).shape == (len(given["a"]), 2)
+    assert calls == [8]
+    every = network(replace(given["a"], rows=None, memo=None))
+    assert torch.equal(network(given["a"]), every if given["a"].rows is None else every[given["a"].rows])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "shares"), [("proportional", [0.8, 0.2]), ("equal", [0.5, 0.5]), ("temperature", [2 / 3, 1 / 3])]
+)
+def test_a_task_is_drawn_by_its_size(tasks, shares):
+    given = {"a": sequences(640), "b": sequences(160)}
+    batches = Batches(given, batch_size=16, seed=3, tasks=tasks, temperature=2.0)
+    assert batches.steps_per_epoch == 50
+    drawn = [[*batches(step)] for step in range(2000)]
+    assert all(len(each) == 1 for each in drawn)
+    found = [sum(each == [role] for each in drawn) / 2000 for role in given]
+    assert found == pytest.approx(shares, abs=0.04)
+    # Each goes on where it stopped, and from any step on it is the same.
+    other = Batches(given, batch_size=16, seed=3, tasks=tasks, temperature=2.0)
+    assert all(rows(other(step)[drawn[step][0]]) == rows(batches(step)[drawn[step][0]]) for step in (1234, 5, 77))
+    alone = Batches({"a": given["a"]}, batch_size=16, seed=3)
+    steps = [step for step in range(100) if drawn[step] == ["a"]]
+    assert [rows(batches(step)["a"]) for step in steps] == [rows(alone(step)["a"]) for step in range(len(steps))]

@@ -13,9 +13,9 @@ from xlearn.show import first_comment, show_all, show_option
 CONF = conf_folder()
 FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
-    ".": 1, "augment": 10, "balance": 1, "budget": 2, "encoder/audio": 3, "encoder/image": 5, "encoder/tabular": 1,
+    ".": 1, "augment": 10, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 5, "encoder/tabular": 1,
     "encoder/text": 6, "fusion": 14, "objective": 3, "optimizer": 3, "pretrain": 6, "regularizer": 3, "robustness": 2,
-    "schedule": 3, "sharing": 5, "table": 8, "task": 22, "transfer": 11, "trunk": 2,
+    "schedule": 3, "sharing": 17, "table": 12, "task": 24, "transfer": 13, "trunk": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]
 # What an option needs beside itself to be runnable here.
@@ -24,6 +24,14 @@ NEEDS = {
     "pretrain=checkpoint": ["+checkpoint"],
     "encoder/image=efficientnet_lite0": ["encoder.image.weights=null", "encoder.image.size=32"],
     "transfer=source_only": ["sharing=all"],
+    **{f"balance={name}": ["transfer=joint"] for name in options("balance", [CONF]) if name != "equal"},
+    **{
+        f"sharing={name}": ["transfer=joint"]
+        for name, file in options("sharing", [CONF]).items()
+        if read_yaml(file)["_target_"].rpartition(".")[2][0].isupper()  # a structure for tasks learned together
+    },
+    "transfer=joint_finetune": ["sharing=all"],
+    "transfer=sequential": ["sharing=progressive"],
     "robustness=missing": ["robustness.missing.modality=image"],
     "robustness=noise": ["robustness.noise.modality=image"],
 }

@@ -111,8 +111,8 @@ def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
         if not any(read[role] & read[other] for other in tasks if other != role):
             others = ", ".join(each.name for other, each in tasks.items() if other != role)
             raise Problem(
-                f"sharing: {task.name}, which reads {' and '.join(task.inputs)}, shares nothing with {others}. Use a trunk that "
-                "both share (fusion=mean fusion.width=64 trunk=mlp), tasks of the same modality, or sharing=none."
+                f"sharing: {task.name}, which reads {' and '.join(task.inputs)}, shares nothing with {others}. Use a trunk "
+                "that both share (fusion=mean fusion.width=64 trunk=mlp), tasks of the same modality, or sharing=none."
             )
 
 
