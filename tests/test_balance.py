@@ -1,13 +1,11 @@
 """Balances of losses against hand-worked cases, autograd and torch's optimizers, and the laws they share."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
-import toys
+from loss_balance_toys import gradient, numbers, quadratic, scaled, start
 
-from xlearn.balance import Backward
 from xlearn.balance.auxiliary import Auxiliary
 from xlearn.balance.dwa import DynamicWeightAverage
 from xlearn.balance.equal import equal
@@ -16,33 +14,6 @@ from xlearn.balance.gls import GeometricMean
 from xlearn.balance.random import Random
 from xlearn.balance.uncertainty import Uncertainty
 from xlearn.errors import Problem
-from xlearn.objectives import Start
-
-METHODS = {
-    "random": Random, "uncertainty": Uncertainty, "dwa": partial(DynamicWeightAverage, every=2), "gls": GeometricMean,
-    "famo": Famo, "auxiliary": partial(Auxiliary, first=0.75, last=0.25),
-}  # fmt: skip
-NETWORK = toys.network(toys.examples())
-
-
-def start(roles=("a", "target"), steps=1):
-    return Start(NETWORK, frozenset(), {role: torch.tensor([1, 1]) for role in roles}, steps=steps)
-
-
-def gradient(balance, losses):
-    """Of x = (1, 1), where `losses(x)` gives them by name."""
-    x = torch.nn.Parameter(torch.ones(2))
-    balance(losses(x), Backward(NETWORK, [x]))
-    return x.grad
-
-
-def scaled(**values):
-    """Losses of these values whose gradients at x are their values times (1, 0) for the first, (0, 1) for the second."""
-    return lambda x: {name: value * x[position % 2] for position, (name, value) in enumerate(values.items())}
-
-
-def numbers(weights):
-    return {role: float(weight) for role, weight in weights.items()}
 
 
 def test_random_weights_add_up_to_the_number_of_tasks_and_favour_none():
@@ -99,10 +70,6 @@ def test_dynamic_weight_average_keeps_what_it_knows_of_a_task_without_losses():
     gradient(balance, scaled(a=2.0, target=1.0))
     e = [math.exp(0.5), math.exp(1.0)]
     assert [*balance.weights.values()] == pytest.approx([2 * each / sum(e) for each in e])
-
-
-def quadratic(x):
-    return {"a": (x[0] - 3) ** 2 + x[1] ** 2, "target": 0.1 * (x**2).sum()}
 
 
 def test_the_geometric_mean_is_autograds_and_blind_to_scale():
@@ -172,83 +139,6 @@ def test_auxiliary_of_one_is_equal_and_needs_a_target():
     assert gradient(Auxiliary(start(), first=1.0, last=1.0), quadratic).equal(gradient(equal, quadratic))
     with pytest.raises(Problem, match=r"balance=auxiliary weighs sources against the target, .* reads a and b only"):
         Auxiliary(start(("a", "b")))
-
-
-@pytest.mark.parametrize("name", METHODS)
-class TestEvery:
-    def test_penalties_are_added_unweighted(self, name):
-        balance = METHODS[name](start())
-        torch.manual_seed(0)
-        plain = gradient(balance, quadratic)
-        weights = numbers(balance.weights)
-        torch.manual_seed(0)
-        found = gradient(METHODS[name](start()), lambda x: {"l2": 5 * x[1], **quadratic(x), "other": x[0]})
-        torch.testing.assert_close(found, plain + torch.tensor([1.0, 5.0]))
-        assert weights.keys() == {"a", "target"}
-        assert gradient(balance, lambda x: {"l2": 5 * x[1]}).tolist() == [0, 5]
-
-    def test_the_gradient_is_that_of_the_weighted_losses(self, name):
-        balance = METHODS[name](start(("a", "target", "b")))
-        for _ in range(5):
-            found = gradient(balance, lambda x: {**quadratic(x), "b_one": x.sum(), "b": x[0] ** 2})
-            w = numbers(balance.weights)
-            expected = gradient(
-                equal, lambda x, w=w: {**{k: w[k] * v for k, v in quadratic(x).items()}, "b": w["b"] * (x.sum() + x[0] ** 2)}
-            )
-            torch.testing.assert_close(found, expected)
-
-    def test_a_task_alone_counts_and_the_other_is_not_forgotten(self, name):
-        balance = METHODS[name](start())
-        for losses in (scaled(a=2.0), scaled(target=2.0), scaled(a=2.0, target=1.0)):
-            found = gradient(balance, losses)
-            again = getattr(balance, "again", None)
-            if again:
-                again(lambda losses=losses: losses(torch.ones(2)))
-            assert found.isfinite().all() and balance.weights.keys() == losses(torch.ones(2)).keys()
-            assert all(weight >= 0 for weight in numbers(balance.weights).values())
-        if name not in ("uncertainty", "auxiliary"):
-            gradient(balance, scaled(a=2.0))
-            assert numbers(balance.weights) == pytest.approx({"a": 1})
-
-    def test_the_order_of_tasks_does_not_matter(self, name):
-        if name == "random":
-            pytest.skip("drawn in the order of tasks")
-        one, other = METHODS[name](start(("a", "target"))), METHODS[name](start(("target", "a")))
-        for value in (3.0, 2.0, 4.0, 1.0, 2.0, 7.0):
-            for balance, names in ((one, ("a", "target")), (other, ("target", "a"))):
-                values = {"a": value, "target": 6.0 / value}
-                gradient(balance, scaled(**{role: values[role] for role in names}))
-                if hasattr(balance, "again"):
-                    balance.again(lambda names=names, value=value: {k: torch.tensor(value if k == "a" else 1.0) for k in names})
-            assert numbers(one.weights) == pytest.approx(numbers(other.weights))
-
-    def test_a_broken_loss_is_left_for_the_loop_to_report(self, name):
-        losses = {"a": torch.tensor(math.nan, requires_grad=True) * 1, "target": torch.tensor(1.0, requires_grad=True) * 1}
-        METHODS[name](start())(losses, Backward(NETWORK, []))
-        assert losses["a"].isnan() and losses["target"] == 1
-
-    def test_state_goes_on_where_it_was(self, name):
-        if not hasattr(METHODS[name](start()), "state_dict"):
-            pytest.skip("has no state but torch's generator")
-
-        def run(balance, values):
-            found = []
-            for value in values:
-                gradient(balance, scaled(a=value, target=2.0))
-                if hasattr(balance, "again"):
-                    balance.again(lambda value=value: {"a": torch.tensor(value * 0.9), "target": torch.tensor(1.9)})
-                found.append(numbers(balance.weights))
-            return found
-
-        whole, first, second = (METHODS[name](start(steps=7)) for _ in range(3))
-        expected = run(whole, [1.0, 4.0, 2.0, 9.0, 5.0, 6.0, 8.0])
-        assert run(first, [1.0, 4.0, 2.0]) == expected[:3]
-        second.load_state_dict(first.state_dict())
-        assert run(second, [9.0, 5.0, 6.0, 8.0]) == expected[3:]
-
-    def test_a_single_task_is_refused(self, name):
-        with pytest.raises(Problem, match=f"balance={name} weighs the losses of several tasks"):
-            METHODS[name](start(("target",)))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ class CAGrad:
     `rescale` is s: `none` 1, `linear` 1 + c, `square` 1 + c^2; the last two are those of the authors' code. The paper's d
     is near a mean; with K and `linear`, gradients of one length that are orthogonal or equal give the step of `equal`.
     c = 0 is `equal`. Gradients that add up to zero give a step of zero.
-    d is found from its dual (see `away`), in 0.1 to 0.3 ms: torchjd's takes 6 ms, as long as some networks' steps.
+    d is found from its dual (see `away`), in 0.5 ms (scripts/bench/balance.py): torchjd's takes 6 ms, as long as some
+    networks' steps.
     Raises `Problem` for a c outside [0, 1).
     """
 

@@ -20,7 +20,7 @@ class Nash:
     The direction is the paper's, and blind to the gradients' lengths. Its step has the length sqrt(K) whatever the
     gradients are; here the weights add up to K instead, so that orthogonal or equal gradients of one length give the step
     of `equal`, and the step goes to zero with the gradients. Weights are found anew in every step.
-    a minimises the convex `1/2 a^T G a - sum log a`: Newton's method on the cosines, 0.3 ms. (torchjd's NashMTL linearises
+    a minimises the convex `1/2 a^T G a - sum log a`: Newton's method on the cosines, 0.5 ms. (torchjd's NashMTL linearises
     the problem for cvxpy, which takes 15 to 30 ms, and depends on what it saw before.)
     """
 

@@ -15,7 +15,7 @@ class PCGrad:
     inner product is below 0 (Yu et al., NeurIPS 2020, Algorithm 1).
 
     A sum, as in the paper: without conflict it is the step of `equal`. The order comes from torch's global generator,
-    which is saved and resumed with the phase. The weights are torchjd's (1.4 ms for 8 tasks), on what is shared (`at`).
+    which is saved and resumed with the phase. The weights are torchjd's (2 ms for 8 tasks), on what is shared (`at`).
     """
 
     def __init__(self, start: Start, *, at: At = "parameters") -> None:
