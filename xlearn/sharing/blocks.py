@@ -34,6 +34,11 @@ def block_paths(network: Network) -> dict[str, list[list[str]]]:
     }
 
 
+def above(network: Network, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """Fusion and trunk, as far as they have parameters, with the roles that use them: all."""
+    return {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
+
+
 def copy_key(path: str) -> str:
     """A path as the name of a module, which must not have a dot in it."""
     return path.replace(".", SLASH)
@@ -94,8 +99,7 @@ def with_first(value: Any, new: Tensor) -> Any:
     """The output with another tensor in the place of `first`."""
     if isinstance(value, Tensor):
         return new
-    inner = [with_first(value[0], new), *value[1:]]
-    return type(value)(*inner) if hasattr(value, "_fields") else type(value)(inner)
+    return _like(value, [with_first(value[0], new), *value[1:]])
 
 
 def part(value: Any, column: int, columns: int, size: int) -> Any:
@@ -112,8 +116,7 @@ def together(values: Sequence[Any]) -> Any:
     if isinstance(one, Tensor):
         return torch.cat([*values]) if one.ndim else one
     if isinstance(one, tuple | list):
-        inner = [together([value[position] for value in values]) for position in range(len(list(iter(one))))]
-        return type(one)(*inner) if hasattr(one, "_fields") else type(one)(inner)
+        return _like(one, [together(parts) for parts in zip(*values, strict=True)])
     if isinstance(one, dict):
         return {name: together([value[name] for value in values]) for name in one}
     return one
@@ -128,8 +131,12 @@ def repeated(value: Any, columns: int) -> Any:
 
 def _each(value: Any, make: Callable[[Any], Any]) -> Any:
     if isinstance(value, tuple | list):
-        inner = [make(each) for each in tuple.__iter__(value)] if isinstance(value, tuple) else [make(each) for each in value]
-        return type(value)(*inner) if hasattr(value, "_fields") else type(value)(inner)
+        return _like(value, [make(each) for each in value])
     if isinstance(value, dict):
         return {name: make(each) for name, each in value.items()}
     return value
+
+
+def _like(value: Any, inner: list[Any]) -> Any:
+    """A list or a tuple, with names or without."""
+    return type(value)(*inner) if hasattr(value, "_fields") else type(value)(inner)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xlearn.errors import Problem
 from xlearn.network import Network, Tokens
 from xlearn.sharing.blocks import (
+    above,
     block_paths,
     channel_axis,
     copy_key,
@@ -58,8 +59,7 @@ class CrossStitch(nn.Module):
             raise Problem("sharing: no two tasks have a modality in common, so there are no columns to stitch. Use a trunk.")
         self.blocks = {name: blocks for name, blocks in block_paths(network).items() if name in self.roles}
         of = {path: self.roles[name] for name, blocks in self.blocks.items() for block in blocks for path in block}
-        above = {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
-        self.columns = Private(network, {**of, **above})
+        self.columns = Private(network, {**of, **above(network, tasks)})
         self.modalities = self.columns.modalities
         self.mix = nn.ParameterDict()
         ends = {name: self._ends(name, layers) for name in self.roles}

@@ -11,6 +11,7 @@ from xlearn.errors import Problem
 from xlearn.network import Network, instead
 from xlearn.sharing.blocks import (
     SLASH,
+    above,
     block_paths,
     channel_axis,
     first,
@@ -43,8 +44,7 @@ class Progressive(nn.Module):
             raise Problem("sharing: no two tasks have a modality in common, so no column can read from another. Use a trunk.")
         self.blocks = {name: [block for block in blocks if block] for name, blocks in block_paths(network).items()}
         of = {path: self.roles[name] for name, blocks in self.blocks.items() for block in blocks for path in block}
-        above = {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
-        self.columns = Private(network, {**of, **above})
+        self.columns = Private(network, {**of, **above(network, tasks)})
         self.modalities = self.columns.modalities
         ends = {name: [block[-1] for block in blocks] for name, blocks in self.blocks.items()}
         given = outputs(network, tasks, [path for paths in ends.values() for path in paths])

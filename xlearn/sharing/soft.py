@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xlearn.errors import Problem
 from xlearn.network import Network
-from xlearn.sharing.blocks import block_paths, users
+from xlearn.sharing.blocks import above, block_paths, users
 from xlearn.sharing.private import Private
 from xlearn.task import Batch, Task
 
@@ -43,7 +43,7 @@ class Soft(nn.Module):
             for block in blocks
             for path in block
         }
-        of |= {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
+        of |= above(network, tasks)
         self.of = {path: roles for path, roles in of.items() if len(roles) > 1}
         if not self.of:
             raise Problem(
