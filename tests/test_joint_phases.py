@@ -1,0 +1,120 @@
+"""Phases that read several tasks: interrupted they end with the same bits, and their address covers what they depend on."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+import toys
+from joint_toys import SHARINGS
+from solving import phase
+
+from xlearn import interrupt, phases
+from xlearn.balance.dwa import DynamicWeightAverage
+from xlearn.balance.equal import equal
+from xlearn.balance.famo import Famo
+from xlearn.balance.gradnorm import GradNorm
+from xlearn.cache import weights_digest
+from xlearn.errors import Interrupted
+from xlearn.joint import join
+from xlearn.network import tensors
+from xlearn.phase import rates
+from xlearn.prepare import TaskSource, prepare
+from xlearn.task_options import TaskOptions
+
+
+def roles():
+    """A source, another made of the same images with half of the labels, and a darker target."""
+
+    def made(name, load, where, **options):
+        return prepare(TaskSource(name, where, load, {}, TaskOptions(**options)), toys.image_format(), 0)
+
+    halves = {"first": ["c0"], "other": ["c1", "c2"]}
+    return {
+        "source": {
+            "blobs": made("blobs", toys.blobs, "source.blobs"),
+            "first": made("first", toys.blobs, "source.first", groups=halves, fraction=0.5),
+        },
+        "target": {"target": made("dim", partial(toys.blobs, shift=50.0), "target", shots=5)},
+    }
+
+
+def network(sharing, tasks, statistics="shared"):
+    made = toys.network(tasks["target"]["target"].train, dropout=0.2)
+    every = {**tasks["source"], **tasks["target"]}
+    for task in every.values():
+        made.head[task.labels.key] = toys.torch.nn.Linear(8, len(task.labels.classes))
+    toys.torch.manual_seed(1)
+    join(made, SHARINGS[sharing], every, statistics)
+    return made
+
+
+def solve(folder, which, sharing="cross_stitch", **options):
+    tasks = roles()
+    toys.torch.manual_seed(0)
+    made, lines = network(sharing, tasks), []
+    setting = toys.setting(folder, report=lines.append, **options)
+    entry = phases.solve(made, which, tasks, frozenset(), weights_digest(tensors(made)), setting)
+    return made, entry, lines
+
+
+def joint(**values):
+    return phase(**{"reads": "both", "keep": "best_each", **values})
+
+
+@pytest.mark.parametrize(
+    ("sharing", "values"),
+    [
+        ("cross_stitch", {"balance": partial(DynamicWeightAverage, every=3)}),
+        ("mmoe", {"balance": partial(Famo)}),
+        ("lora", {"balance": partial(GradNorm, initial=5)}),
+        ("progressive", {"tasks": "temperature", "temperature": 2.0, "balance": partial(equal), "keep": "best_mean"}),
+    ],
+)
+def test_an_interrupted_phase_ends_with_the_same_bits(tmp_path, sharing, values, monkeypatch):
+    straight, whole, seen = solve(tmp_path / "whole", joint(**values), sharing)
+    steps = iter(range(1000))
+    plain = interrupt.asked
+
+    def asked():
+        if next(steps) == 16:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain()
+
+    monkeypatch.setattr(interrupt, "asked", asked)
+    with interrupt.listening(), pytest.raises(Interrupted, match="of 40"):
+        solve(tmp_path / "parts", joint(**values), sharing)
+    monkeypatch.setattr(interrupt, "asked", plain)
+    resumed, entry, lines = solve(tmp_path / "parts", joint(**values), sharing)
+    assert entry.digest == whole.digest
+    assert weights_digest(tensors(resumed)) == weights_digest(tensors(straight))
+    assert entry.others.keys() == whole.others.keys()
+    assert all(weights_digest(each) == weights_digest(whole.others[role]) for role, each in entry.others.items())
+    assert lines[-1] == seen[-1]
+
+
+def test_how_tasks_are_weighed_and_drawn_is_part_of_the_address_of_several_only(tmp_path):
+    def key(**values):
+        document = {key: str(value) for key, value in values.items()}
+        which = joint(**values)
+        which.document.update(balance=document.get("balance"), joint=document.get("tasks"), values="")
+        return solve(tmp_path, which, "hard")[1].report["key"]
+
+    assert len({key(), key(balance=partial(DynamicWeightAverage)), key(tasks="equal")}) == 3
+    alone = [key(reads="target", keep="last"), key(reads="target", keep="last", balance=partial(DynamicWeightAverage))]
+    assert alone[0] == alone[1]
+
+
+def test_mixing_weights_learn_at_a_rate_of_their_own():
+    made = network("cross_stitch", roles())
+    found = rates(joint(), made)
+    mixing = {name: rate.multiplier for name, rate in found.items() if ".mix." in name}
+    assert mixing and set(mixing.values()) == {10.0}
+    assert {rate.multiplier for name, rate in found.items() if ".mix." not in name} == {1.0}
+
+
+def test_losses_of_tasks_with_missing_labels_are_told_by_task(tmp_path):
+    _, entry, lines = solve(tmp_path, joint(keep="last"), "hard")
+    assert {*lines[0]["losses"]} == {"blobs", "first", "target"}
+    assert {*lines[0]["cosines"]} == {"blobs first", "blobs target", "first target"}
+    assert entry.others == {}
