@@ -98,11 +98,11 @@ class Batches:
                 batch = augment(batch, generator)
         if name in self.examples:
             return {name: batch}
-        memo: dict[str, Any] = {}
+        memo: dict[Any, Any] = {}
         found = {role: self._labelled(role, batch, place[index], memo) for role, place in pool.place.items()}
         return {role: each for role, each in found.items() if len(each)}
 
-    def _labelled(self, role: str, batch: Batch, place: Tensor, memo: dict[str, Any]) -> Batch:
+    def _labelled(self, role: str, batch: Batch, place: Tensor, memo: dict[Any, Any]) -> Batch:
         """The batch with the labels that the role has, and which of the inputs they are of."""
         examples, known = self.examples[role], place >= 0
         labels = examples.labels.index_select(0, place[known]).to(self.device)
@@ -145,7 +145,7 @@ def _pool(examples: Mapping[str, Examples], group: Sequence[str], batch_size: in
     rows = torch.cat([examples[role].rows for role in group]).unique()
     if not torch.equal(rows, first.rows):
         assert first.whole is not None
-        first = first.whole.subset(rows)
+        first = first.whole.only(*first.inputs).subset(rows)
     place = {}
     for role in group:
         place[role] = torch.full((len(rows),), -1)

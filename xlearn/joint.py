@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.network import Network, instead
+from xlearn.sharing.blocks import outputs
 from xlearn.sharing.none import none
 from xlearn.sharing.private import Private, batch_norms, unshared
 from xlearn.task import Batch, Task
@@ -37,8 +38,13 @@ class Parts(nn.Module):
         return {name for part in self._having("modalities").values() for name in part.modalities}
 
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
-        parts = self._having("overrides").values()
-        return {module: forward for part in parts for module, forward in part.overrides(network, batch).items()}
+        found: dict[nn.Module, Callable[..., Any]] = {}
+        for part in self._having("overrides").values():
+            # Each sees what stands in already, and builds on it.
+            with instead(found):
+                own = part.overrides(network, batch)
+            found |= own
+        return found
 
     def penalties(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         parts = self._having("penalties").values()
@@ -48,6 +54,16 @@ class Parts(nn.Module):
         """By parameter name the multipliers of the learning rate that are not 1."""
         parts = self._having("rates").items()
         return {f"parts.{position}.{name}": rate for position, part in parts for name, rate in part.rates().items()}
+
+    def stand_ins(self) -> dict[str, str]:
+        """By name of a parameter of a task's own copy the name of what it stands in for, both in the network."""
+        found = {}
+        for position, part in enumerate(self.parts):
+            private = part if isinstance(part, Private) else getattr(part, "columns", None)
+            if isinstance(private, Private):
+                within = f"sharing.parts.{position}{'' if private is part else '.columns'}."
+                found |= {f"{within}{name}": plain for name, plain in private.stand_ins().items()}
+        return found
 
     def merge(self, network: Network, task: str) -> bool:
         """Write what the task has for itself into the network, where every part can; whether the network serves it now."""
@@ -70,20 +86,40 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
     shared = {name for name in names if not name.startswith("head.")} if structured else {*sharing(names, network)}
     using = {path: _users(path, tasks) for path in unshared(network, shared)}
     if own := {path: roles for path, roles in using.items() if len(roles) > 1}:
-        parts.append(Private(network, own))
+        _need_called(network, tasks, own)
+        parts.insert(0, Private(network, own))
     if statistics == "task":
-        covered = tuple(f"{path}." for part in parts for path in _private(part))
-        norms = [path for path in batch_norms(network) if not f"{path}.".startswith(covered or ("\0",))]
-        if not norms and not covered:
-            raise Problem(
-                "joint.statistics=task: the network has no normalisation over the batch. Use joint.statistics=shared."
-            )
-        if norms:
-            parts.append(Private(network, {path: _users(path, tasks) for path in norms}))
+        parts = [*_statistics(network, tasks, parts), *parts]
     if parts:
         network.sharing = Parts(parts)
     if sharing.func is not none:
         _need_common(network, tasks)
+
+
+def _statistics(network: Network, tasks: Mapping[str, Task], parts: list[nn.Module]) -> list[nn.Module]:
+    """Normalisations of each task's own, where these are not in a part that is its own already."""
+    every = batch_norms(network)
+    if not every:
+        raise Problem("joint.statistics=task: the network has no normalisation over the batch. Use joint.statistics=shared.")
+    if any(getattr(part, "mixes", False) for part in parts):
+        raise Problem(
+            "joint.statistics=task: under this sharing every column reads the inputs of all tasks, so that no statistics are "
+            "of one. Use joint.statistics=shared, or another sharing."
+        )
+    covered = tuple(f"{path}." for part in parts for path in _private(part))
+    norms = [path for path in every if not f"{path}.".startswith(covered or ("\0",))]
+    return [Private(network, {path: _users(path, tasks) for path in norms})] if norms else []
+
+
+def _need_called(network: Network, tasks: Mapping[str, Task], own: Mapping[str, Any]) -> None:
+    """Raise where what tasks shall have for themselves is never called: torch reads its parameters elsewhere."""
+    called = outputs(network, tasks, [*own])
+    for path in own:
+        if path not in called:
+            raise Problem(
+                f"sharing: {path} cannot be a task's own, because torch reads its parameters inside "
+                f"{path.rpartition('.')[0]}. Share it, or nothing of {path.rpartition('.')[0]}."
+            )
 
 
 def _private(part: nn.Module) -> list[str]:
@@ -106,6 +142,8 @@ def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
     """Raise where some task has nothing in common with any other."""
     if any(getattr(part, "ties", False) for part in getattr(network.sharing, "parts", ())):
         return
+    if len(tasks) < 2:
+        raise Problem("transfer: tasks are learned together, and no phase reads a source. Let a phase read it (reads: both).")
     read = {role: reads(network, _few(task)) for role, task in tasks.items()}
     for role, task in tasks.items():
         if not any(read[role] & read[other] for other in tasks if other != role):
@@ -120,24 +158,32 @@ def _few(task: Task) -> Batch:
     return task.train.take(torch.arange(min(2, len(task.train))))
 
 
-def reads(network: Network, batch: Batch) -> set[str]:
-    """The names of the parameters that a prediction for the batch's task reads."""
+def moves(network: Network, task: Task) -> set[str]:
+    """The names of the parameters that a loss of the task can move."""
+    return reads(network, _few(task), still=False)
+
+
+def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:
+    """The names of the parameters that a prediction for the batch's task reads, those among them that get no gradient
+    (`still`) or not.
+    """
     parameters = dict(network.named_parameters())
     modes = [(module, module.training) for module in network.modules()]
     moving = {name: each.requires_grad for name, each in parameters.items()}
     network.eval().requires_grad_(True)
     device = next(iter(parameters.values())).device
-    total = network(batch.to(device)).float().sum()
-    grads = torch.autograd.grad(total, [*parameters.values()], allow_unused=True)
+    # cuDNN has no gradients of recurrent layers that evaluate.
+    with torch.backends.cudnn.flags(enabled=False):
+        total = network(batch.to(device)).float().sum()
+        grads = torch.autograd.grad(total, [*parameters.values()], allow_unused=True)
     for module, training in modes:
         module.training = training
     for name, each in parameters.items():
         each.requires_grad_(moving[name])
     found = {name for name, grad in zip(parameters, grads, strict=True) if grad is not None}
     # What is read without a gradient.
-    parts = network.sharing.parts if network.sharing is not None else ()
-    still = [each for part in parts if hasattr(part, "frozen") for each in part.frozen(network, batch.task)]
-    behind = {id(each) for each in still}
+    parts = network.sharing.parts if network.sharing is not None and still else ()
+    behind = {id(each) for part in parts if hasattr(part, "frozen") for each in part.frozen(network, batch.task)}
     return found | {name for name, each in parameters.items() if id(each) in behind}
 
 

@@ -54,7 +54,8 @@ def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
 def single_tasks(plan: Plan, roles: Roles) -> dict[str, Learner]:
     """For tasks that are learned together a learner for each source alone; the target's is the baseline."""
     sources = roles["source"] if plan.joins else {}
-    return {role: scratch(plan, {"source": {}, "target": {"target": task}}) for role, task in sources.items()}
+    # Its own source too: what selects by sources (keep=best_source) selects by itself.
+    return {role: scratch(plan, {"source": {role: task}, "target": {"target": task}}) for role, task in sources.items()}
 
 
 def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:

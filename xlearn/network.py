@@ -99,7 +99,7 @@ class Network(nn.Module):
         if batch.features is not None:
             return batch.features
         # Tasks of the same examples under common parameters have common tokens and features.
-        memo = {} if batch.memo is None else batch.memo
+        memo = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
         below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
         if "features" in memo and not below:
             return memo["features"]
@@ -115,10 +115,10 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits `[batch, classes]` by the head of the batch's label space, of the examples that the task has a label for."""
-        features = self.features(batch)
-        if self.keeps_features:
-            self.seen[batch.task] = features
         with self.serving(batch):
+            features = self.features(batch)
+            if self.keeps_features:
+                self.seen[batch.task] = features
             return self.head[batch.space.key](features if batch.rows is None else features[batch.rows])
 
 

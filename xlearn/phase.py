@@ -13,6 +13,7 @@ from xlearn.balance import Backward
 from xlearn.balance.equal import equal
 from xlearn.cache import Cache
 from xlearn.errors import Problem
+from xlearn.joint import moves
 from xlearn.machine import Machine
 from xlearn.network import Network
 from xlearn.objectives import Start
@@ -90,10 +91,12 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     named = phase.keep in ("best_source", "best_target")
     wanted = phase.keep.removeprefix("best_") if named else phase.reads
     found = reading(replace(phase, reads=wanted), roles)
-    if not found or any(len(task.val) == 0 for task in found.values()):
+    lacking = [role for role, task in found.items() if len(task.val) == 0]
+    if not found or lacking:
+        of = lacking[0] if lacking and wanted == "both" else wanted
         raise Problem(
             f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} need validation examples of the "
-            f"{wanted}{'' if found else ', and there is none'}. Raise {wanted}.val, or use keep=last without patience."
+            f"{of}{'' if found else ', and there is none'}. Raise {of}.val, or use keep=last without patience."
         )
     return found
 
@@ -146,7 +149,7 @@ def check(
         )
     if needs_pairs(phase):
         _check_pairs(phase, network, read)
-    trained = rates(phase, network)
+    trained = rates(phase, network, read)
     normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if any(f"{name}.weight" in trained for name in normalised):
         for role, task in read.items():
@@ -208,11 +211,21 @@ def _check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
             )
 
 
-def rates(phase: Phase, network: Network) -> dict[str, Rate]:
+def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None) -> dict[str, Rate]:
+    """The rates of what the phase trains, by name. Where several tasks have one network, only what a task that is `read` can
+    move is trained (None: all): penalties would move the others.
+    """
     found = {name: Rate() for name, _ in network.named_parameters()} if phase.trainable is None else phase.trainable(network)
+    for name, plain in (network.sharing.stand_ins() if network.sharing is not None else {}).items():
+        # What a task has for itself trains as what it stands in for.
+        found.pop(name, None)
+        found |= {name: found[plain]} if plain in found else {}
     for name, multiplier in (network.sharing.rates() if network.sharing is not None else {}).items():
         if (own := found.get(f"sharing.{name}")) is not None:
             found[f"sharing.{name}"] = own._replace(multiplier=own.multiplier * multiplier)
+    if network.sharing is not None and read is not None:
+        moved = {name for task in read.values() for name in moves(network, task)}
+        found = {name: rate for name, rate in found.items() if name in moved}
     if not any(rate.start == 0 for rate in found.values()):
         raise Problem(f"phase {phase.name} trains no parameter from its start. Check its `trainable`.")
     return found

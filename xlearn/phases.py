@@ -103,7 +103,7 @@ class _Run:
         tasks = reading(phase, roles)
         self.network, self.phase, self.key, self.setting = network, phase, key, setting
         judging = judges(phase, roles)
-        trained = rates(phase, network)
+        trained = rates(phase, network, tasks)
         read = {role: task.train for role, task in tasks.items()}
         valid = {role: task.val for role, task in {**judging, **tasks}.items() if len(task.val)}
         augment = phase.augment

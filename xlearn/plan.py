@@ -128,7 +128,8 @@ def build(config: dict[str, Any]) -> Plan:
     for name in config:
         found.need(name in known, f"{name}: there is no such key. {nearest(name, known)}")
     check_values(config, found)
-    sources = [_task(node, name, f"source.{name}", found) for name, node in config["source"].items()]
+    # By name: `source=[a,b]` and `source=[b,a]` are one run.
+    sources = [_task(node, name, f"source.{name}", found) for name, node in sorted(config["source"].items())]
     if not config["target"]:
         raise Problem("There is no target. Choose one, e.g. target=optdigits (`xlearn show target` lists them).")
     target = _task(config["target"], config["choices"].get("target", "target"), "target", found)
@@ -212,9 +213,18 @@ def _check_chain(plan: Plan, found: Collector) -> None:
         )
     joint = plan.config["joint"]
     found.need(
-        plan.joins or not inspect.isclass(plan.sharing.func),
+        (plan.joins and not plan.carries) or not inspect.isclass(plan.sharing.func),
         f"sharing={choices.get('sharing')} is for tasks that are learned together, and transfer={choices.get('transfer')} "
         "carries weights over. Use transfer=joint, or a sharing that says what travels (sharing=all).",
+    )
+    found.need(
+        not (plan.joins and not plan.carries and plan.start is not None),
+        f"pretrain={choices.get('pretrain')} brings weights, and transfer={choices.get('transfer')} carries nothing over. Use "
+        "pretrain=none, or a transfer that carries, e.g. finetune.",
+    )
+    found.need(
+        plan.joins or joint["statistics"] == "shared",
+        "joint.statistics=task is for tasks that are learned together. Use transfer=joint, or joint.statistics=shared.",
     )
     balanced = plan.config["balance"].get("_target_") != "xlearn.balance.equal.equal"
     several = len(plan.sources) > 1 or any(phase.reads == "both" for phase in plan.transfer)

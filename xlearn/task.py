@@ -88,7 +88,7 @@ class Batch:
     `float [batch, width]` when all below the head was computed before; of the modalities in `encoded` the inputs are
     the tokens that a frozen encoder made. `task` is the role of the task: `target`, or the name of a source. Tasks of the
     same examples may have the same inputs: then `rows int64 [m]` says which of them this task has a label for (None: all),
-    `labels` has only these, and what the network made of the inputs is kept in `memo` for the next of these tasks.
+    `labels` has only these, and what a network made of the inputs is kept in `memo` for the next of these tasks.
     """
 
     inputs: dict[str, Inputs]
@@ -99,7 +99,7 @@ class Batch:
     encoded: frozenset[str] = frozenset()
     task: str = "target"
     rows: Tensor | None = None
-    memo: dict[str, Any] | None = None
+    memo: dict[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

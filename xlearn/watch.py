@@ -86,8 +86,10 @@ class Watch:
             # Evaluating: no statistic moves, nothing random is drawn.
             self.network.eval()
             given = batches(step, self.network)
-            losses = {name: loss for each in self.update.objectives for name, loss in each(self.network, given).items()}
-            found["cosines"] = cosines(losses, [*self.tasks], [*self.network.parameters()])
+            # cuDNN has no gradients of recurrent layers that evaluate.
+            with torch.backends.cudnn.flags(enabled=False):
+                losses = {name: loss for each in self.update.objectives for name, loss in each(self.network, given).items()}
+                found["cosines"] = cosines(losses, [*self.tasks], [*self.network.parameters()])
         return found
 
     def _judge(self, step: int, values: dict[str, float]) -> None:

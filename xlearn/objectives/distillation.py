@@ -60,7 +60,8 @@ class Distillation:
         names = batch.inputs.keys() & self.teacher.encoder.keys()
         if any(name not in batch.present for name in names):
             return None
-        return torch.stack([batch.present[name] for name in names]).any(0)
+        seen = torch.stack([batch.present[name] for name in names]).any(0)
+        return seen if batch.rows is None else seen[batch.rows]
 
 
 def _mean(values: Tensor, there: Tensor | None) -> Tensor:

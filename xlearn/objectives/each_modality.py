@@ -29,12 +29,21 @@ class EachModality:
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
         for role, batch in batches.items():
-            tokens, head = network.tokens(batch), network.head[batch.space.key]
-            losses[role] = functional.cross_entropy(head(network.joined(tokens)), batch.labels)
-            for name in tokens if len(tokens) > 1 else ():
-                alone = head(network.joined({name: tokens[name]}))
-                found = functional.cross_entropy(alone, batch.labels, reduction="none")
-                there = batch.present.get(name)
-                mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
-                losses[f"{role}_{name}"] = self.weight * mean
+            with network.serving(batch):
+                losses |= self._of(network, role, batch)
+        return losses
+
+    def _of(self, network: Network, role: str, batch: Batch) -> dict[str, Tensor]:
+        tokens, head = network.tokens(batch), network.head[batch.space.key]
+
+        def labelled(values: Tensor) -> Tensor:
+            return values if batch.rows is None else values[batch.rows]
+
+        losses = {role: functional.cross_entropy(head(labelled(network.joined(tokens))), batch.labels)}
+        for name in tokens if len(tokens) > 1 else ():
+            alone = head(labelled(network.joined({name: tokens[name]})))
+            found = functional.cross_entropy(alone, batch.labels, reduction="none")
+            there = labelled(batch.present[name]) if name in batch.present else None
+            mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
+            losses[f"{role}_{name}"] = self.weight * mean
         return losses

@@ -14,6 +14,7 @@ It may have:
 * `merge(network, task)`, which writes into the network what the task has for itself, and returns whether it now needs the
   structure no longer;
 * `modalities`, whose encoders differ between tasks; `below`, False where only heads differ;
+* `mixes`, where a column reads the inputs of other tasks than its own;
 * `ties`, where tasks have no parameter in common but a penalty draws them together;
 * `frozen(network, role)`, the parameters that are read without a gradient.
 """

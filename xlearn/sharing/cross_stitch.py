@@ -38,6 +38,8 @@ class CrossStitch(nn.Module):
     and for channels that cannot be cut.
     """
 
+    mixes = True
+
     def __init__(
         self,
         network: Network,
@@ -135,14 +137,14 @@ class CrossStitch(nn.Module):
         return mixed.movedim(1, axis).flatten(axis, axis + 1)
 
 
-def _columns(encode: Callable[..., Any], own: int, count: int, memo: dict[str, Any] | None, name: str) -> Callable[..., Tokens]:
+def _columns(encode: Callable[..., Any], own: int, count: int, memo: dict[Any, Any] | None, name: str) -> Callable[..., Tokens]:
     """The encoder on `count` times the inputs, of which the blocks make a column each; the tokens of the own one. Tasks that
     read the same inputs find them in `memo`: the columns are the same for all.
     """
 
     def forward(inputs: Any) -> Tokens:
         size = len(first(inputs))
-        kept = {} if memo is None else memo
+        kept: dict[Any, Any] = {} if memo is None else memo
         if name not in kept:
             kept[name] = encode(repeated(inputs, count))
         values, mask = kept[name]

@@ -31,9 +31,9 @@ class LowRank(nn.Module):
 class Lora(nn.Module):
     """`W_t = W + alpha / rank * B_t A_t` (Hu et al., ICLR 2022): W is common, the low-rank part each task's own.
 
-    At every linear, convolutional (without groups) and embedding layer below the heads; B starts at zero, so that all tasks
-    start from the network as it is. Merges exactly: after it a task needs W_t only. Parameters per task and layer:
-    `rank (inputs + outputs)`, an input of a convolution being a channel at a place of the kernel.
+    At every linear, convolutional (without groups) and embedding layer below the heads that is called as a module; B starts
+    at zero, so that all tasks start from the network as it is. Merges exactly: after it a task needs W_t only. Parameters
+    per task and layer: `rank (inputs + outputs)`, an input of a convolution being a channel at a place of the kernel.
     Recurrent layers have no such part. Raises `Problem` for a rank below 1 or larger than a layer, and without a layer.
     """
 

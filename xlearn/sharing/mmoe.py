@@ -58,4 +58,4 @@ class Mmoe(nn.Module):
     def penalties(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         gates = [self._gates[role] for role in batches if role in self._gates]
         self._gates = {}
-        return {"load_balance": self.load_balance * idleness(gates)} if self.load_balance and gates else {}
+        return {"sharing.load_balance": self.load_balance * idleness(gates)} if self.load_balance and gates else {}

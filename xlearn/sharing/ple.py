@@ -30,7 +30,7 @@ class Level(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor], wanted: list[str]) -> dict[str, Tensor]:
         """What each name in `wanted` reads next, from what each reads here, all `[batch, width]`."""
-        needed = inputs if COMMON in wanted else {*wanted, COMMON}
+        needed = [*inputs] if COMMON in wanted else [*wanted, COMMON]
         given = {name: torch.stack([each(inputs[name]) for each in self.experts[name]], dim=1) for name in needed}
         found = {}
         for name in wanted:

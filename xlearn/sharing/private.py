@@ -40,6 +40,15 @@ class Private(nn.Module):
         paths = self.paths.get(batch.task, ())
         return {network.get_submodule(path): self.module(network, path, batch.task).__call__ for path in paths}
 
+    def stand_ins(self) -> dict[str, str]:
+        """By name of a parameter here the network's name for what it stands in for."""
+        found = {}
+        for role, paths in self.paths.items():
+            for path in paths:
+                copied = self.copies[part_key(role, path)]
+                found |= {f"copies.{part_key(role, path)}.{name}": f"{path}.{name}" for name, _ in copied.named_parameters()}
+        return found
+
     def merge(self, network: Network, task: str) -> bool:
         for path in self.paths.get(task, ()):
             network.get_submodule(path).load_state_dict(self.module(network, path, task).state_dict())

@@ -27,8 +27,8 @@ from xlearn.task import Batch, Task
 
 class Progressive(nn.Module):
     """Block l of the column of task t reads `h_t^{l-1} + sum_{j < t} U_tj^l h_j^{l-1}` (Rusu et al., 2016): what its own column
-    and, through lateral maps U over channels, the columns of the tasks before it give. The order is that of the sources, the
-    target last.
+    and, through lateral maps U over channels, the columns of the tasks before it give. The order is that of the sources'
+    names, the target last.
 
     The maps start at zero and are linear (the paper: with a non-linearity, and after the block's weights, which is the same
     for its first layer). No gradient flows into an earlier column, which evaluates: it learns from its own task only. In one

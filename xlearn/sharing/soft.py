@@ -64,7 +64,8 @@ class Soft(nn.Module):
             for path, roles in self.of.items()
             for weights in zip(*(_weights(self.columns.module(network, path, role)) for role in roles), strict=True)
         ]
-        return {"soft": self.strength * torch.stack(terms).sum()}
+        # No role has a dot in its name.
+        return {"sharing.soft": self.strength * torch.stack(terms).sum()}
 
     def merge(self, network: Network, task: str) -> bool:
         return self.columns.merge(network, task)
