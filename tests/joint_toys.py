@@ -114,3 +114,9 @@ def joined(sharing, encoder="cnn", roles=("one", "two", "target"), classes=(3, 3
 
 def batches(tasks, count=6):
     return {role: each.train.take(torch.arange(count)) for role, each in tasks.items()}
+
+
+def losses(network, given):
+    found = {role: torch.nn.functional.cross_entropy(network(batch), batch.labels) for role, batch in given.items()}
+    penalties = getattr(network.sharing, "penalties", None)
+    return {**found, **(penalties(network, given) if penalties else {})}

@@ -75,7 +75,7 @@ def test_help_version_and_unknown_commands():
         ("xlearn tr", {"train"}),
         ("xlearn ", {"train", "check", "table", "show"}),
         ("xlearn train transfer=l", {"transfer=l2_sp", "transfer=layer_decay", "transfer=linear_probe", "transfer=lp_ft"}),
-        ("xlearn train source=mn", {"source=mnist5k"}),
+        ("xlearn train source=mn", {"source=mnist5k", "source=mnist5k_large", "source=mnist5k_parity"}),
         ("xlearn train target.sho", {"target.shots="}),
     ],
 )
@@ -100,7 +100,7 @@ def test_cfg_and_help_of_hydra_work_behind_train():
         ("trnasfer=finetune", "error: trnasfer: there is no such key. Did you mean 'transfer'"),
         ("source=fashion", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'?"),
         ("seed=abc", "error: seed: Value 'abc' of type 'str' could not be converted to Integer."),
-        ("sharing.first=2", "error: sharing.first: there is no such key. It belongs to sharing=layers."),
+        ("sharing.first=2", "error: sharing.first: there is no such key. It belongs to sharing=branch and sharing=layers."),
         (
             "source=null",
             "error: Config group override must be a string or a list. Got NoneType. To choose nothing, write source=none.",

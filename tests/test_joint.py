@@ -205,3 +205,21 @@ def test_the_task_whose_loss_breaks_is_named(tasks, capsys, monkeypatch, own_cac
     assert "The loss 'blobs' became nan in phase joint at step 1 of 30" in told and "check the data of blobs" in told
     told = refused([*tasks, *JOINT, "balance=upgrad"], capsys)
     assert "The loss of task blobs is nan" in told
+
+
+def test_the_order_of_the_sources_says_nothing(tasks):
+    words = [word for word in tasks if not word.startswith("source=")]
+    for name, source in (("one", "source=[blobs,first]"), ("other", "source=[first,blobs]")):
+        assert main([*words, source, "transfer=joint", "sharing=cross_stitch", f"experiment={name}"]) == 0
+    [one], [other] = results(Path("outputs/one")).values(), results(Path("outputs/other")).values()
+    assert one["tasks"] == {role: {**task, "single": one["tasks"][role]["single"]} for role, task in other["tasks"].items()}
+
+
+def test_more_that_is_refused(tasks, capsys):
+    joint = [*tasks, "transfer=joint"]
+    assert "carries nothing over" in refused([*joint, "pretrain=checkpoint", "pretrain.start.path=x"], capsys)
+    assert "is for tasks that are learned together" in refused([*joint, "sharing=lora", "transfer.carry=true"], capsys)
+    assert "no phase reads a source" in refused([*joint, "transfer.phases.joint.reads=target"], capsys)
+    assert "joint.statistics=task is for tasks" in refused([*tasks, "joint.statistics=task"], capsys)
+    told = refused([*joint, "budget.transfer.keep=best_each", "target.val=0"], capsys)
+    assert "need validation examples of the target. Raise target.val" in told

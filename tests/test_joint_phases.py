@@ -18,9 +18,13 @@ from xlearn.cache import weights_digest
 from xlearn.errors import Interrupted
 from xlearn.joint import join
 from xlearn.network import tensors
+from xlearn.objectives.cross_entropy import CrossEntropy
+from xlearn.objectives.l2 import l2
 from xlearn.phase import rates
 from xlearn.prepare import TaskSource, prepare
 from xlearn.task_options import TaskOptions
+from xlearn.trainable.frozen import frozen
+from xlearn.trainable.head_and_backbone import head_and_backbone
 
 
 def roles():
@@ -118,3 +122,25 @@ def test_losses_of_tasks_with_missing_labels_are_told_by_task(tmp_path):
     assert {*lines[0]["losses"]} == {"blobs", "first", "target"}
     assert {*lines[0]["cosines"]} == {"blobs first", "blobs target", "first target"}
     assert entry.others == {}
+
+
+def test_penalties_move_only_what_the_phase_learns(tmp_path):
+    """Columns of the sources are finished: neither a regularizer nor a soft penalty changes them while the target trains."""
+    for sharing in ("progressive", "soft"):
+        tasks, which = roles(), phase(objectives=(partial(CrossEntropy), partial(l2, strength=0.1)))
+        made = network(sharing, tasks)
+        before = tensors(made)
+        setting = toys.setting(tmp_path / sharing)
+        entry = phases.solve(made, which, tasks, frozenset(), weights_digest(before), setting)
+        copies = [name for name in before if ".copies." in name]
+        assert copies and all(toys.torch.equal(entry.weights[name], before[name]) for name in copies)
+        assert not toys.torch.equal(entry.weights["encoder.image.blocks.0.0.weight"], before["encoder.image.blocks.0.0.weight"])
+
+
+def test_what_a_task_has_for_itself_trains_as_what_it_stands_in_for():
+    made = network("hard", roles())
+    heads = rates(joint(trainable=partial(head_and_backbone, head=1.0, backbone=0.0)), made)
+    assert {name for name, _ in made.named_parameters() if "head" in name} == heads.keys()
+    made = network("none", roles())
+    still = rates(joint(trainable=partial(frozen, patterns=["encoder.*"])), made)
+    assert still and not [name for name in still if "encoder" in name]

@@ -3,7 +3,7 @@
 import joint_toys
 import pytest
 import torch
-from joint_toys import ENCODERS, SHARINGS, batches, joined
+from joint_toys import ENCODERS, SHARINGS, batches, joined, losses
 from torch.nn import functional
 
 from xlearn.joint import alone, reads
@@ -13,19 +13,14 @@ PLAIN = ["hard", "branch", "none", "soft", "trace_norm", "adapter", "houlsby", "
 MERGES = ["all", "hard", "branch", "none", "soft", "trace_norm", "adapter", "lora"]
 # Recurrent layers take no adapter.
 WITHOUT = [("adapter", "lstm"), ("houlsby", "lstm")]
-SLOW = {"resnet18": [pytest.mark.slow]}
+# In the fast tests a picture, a text with a recurrence and sound; every encoder in the others.
+SLOW = {name: [pytest.mark.slow] for name in ENCODERS if name not in ("cnn", "lstm", "audio_cnn")}
 PAIRS = [
     pytest.param(sharing, encoder, marks=SLOW.get(encoder, []))
     for sharing in SHARINGS
     for encoder in ENCODERS
     if (sharing, encoder) not in WITHOUT
 ]
-
-
-def losses(network, given):
-    found = {role: functional.cross_entropy(network(batch), batch.labels) for role, batch in given.items()}
-    penalties = getattr(network.sharing, "penalties", None)
-    return {**found, **(penalties(network, given) if penalties else {})}
 
 
 def trained(sharing, encoder, steps=3, **options):

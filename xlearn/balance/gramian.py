@@ -4,7 +4,7 @@ Lengths are kept apart from angles: gradients of 1e-8 beside gradients of 1e8 wo
 """
 
 import numpy
-import quadprog  # pyrefly: ignore[missing-import]  (compiled, without types; torchjd brings it)
+import quadprog  # pyrefly: ignore[missing-import]  (compiled, without types)
 from torch import Tensor
 
 # A Gramian of float32 gradients is positive definite only up to rounding, and singular where gradients are parallel. This
