@@ -31,7 +31,8 @@ def run_until_killed(words, folder, after):
     return process.returncode
 
 
-@pytest.mark.parametrize("draw", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", [0, 1, 2])
 def test_killed_at_random_moments_it_ends_bit_identical(toy, tmp_path, draw):
     words = [*toy, "budget.transfer.steps=400", "budget.pretrain.epochs=200", "encoder.image.dropout=0.2", "batch_size=16"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -13,8 +13,8 @@ PLAIN = ["hard", "branch", "none", "soft", "trace_norm", "adapter", "houlsby", "
 MERGES = ["all", "hard", "branch", "none", "soft", "trace_norm", "adapter", "lora"]
 # Recurrent layers take no adapter.
 WITHOUT = [("adapter", "lstm"), ("houlsby", "lstm")]
-# In the fast tests a picture, a text with a recurrence and sound; every encoder in the others.
-SLOW = {name: [pytest.mark.slow] for name in ENCODERS if name not in ("cnn", "lstm", "audio_cnn")}
+# In the fast tests a picture and a text with a recurrence; every encoder in the others.
+SLOW = {name: [pytest.mark.slow] for name in ENCODERS if name not in ("cnn", "lstm")}
 PAIRS = [
     pytest.param(sharing, encoder, marks=SLOW.get(encoder, []))
     for sharing in SHARINGS
