@@ -10,6 +10,7 @@ from torchjd.linalg import QuadprogProjector
 
 from xlearn.balance import Backward
 from xlearn.balance.gradient_similarity import GradientSimilarity
+from xlearn.balance.gradients import cosines
 from xlearn.errors import Problem
 
 # torchjd's, our options, and our step as a multiple of its.
@@ -181,3 +182,10 @@ def test_cagrad_refuses_a_radius_out_of_range():
     for c in (-0.1, 1.0, math.nan):
         with pytest.raises(Problem, match=r"balance.c=.*: give a radius in \[0, 1\)"):
             made("cagrad", c=c)
+
+
+def test_cosines_by_hand():
+    x, y = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+    losses = {"target": x[0], "s1": x.sum() + y.sum(), "s2": y[0], "l2": 7 * x.sum()}
+    found = cosines(losses, ["target", "s1", "s2"], [x, y])
+    assert found == pytest.approx({"target s1": math.sqrt(0.5), "s1 s2": math.sqrt(0.5)})

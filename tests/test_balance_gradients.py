@@ -1,7 +1,6 @@
 """The seam of all balances by gradients, on networks."""
 
 import io
-import math
 from functools import partial
 
 import pytest
@@ -12,7 +11,7 @@ from balance_toys import METHODS, NETWORK, made, roles
 from xlearn.balance import Backward
 from xlearn.balance.equal import equal
 from xlearn.balance.famo import Famo
-from xlearn.balance.gradients import Gradients, cosines
+from xlearn.balance.gradients import Gradients
 from xlearn.balance.gradnorm import GradNorm
 from xlearn.batches import Batches
 from xlearn.encoders.cnn import Cnn
@@ -124,7 +123,11 @@ def test_scaled_losses_give_scaled_gradients_of_the_same_weights(at):
     found, gramians = [], []
     for scale in (1.0, 1024.0):
         net = network()
-        weigh = lambda gramian, names: gramians.append(gramian) or gramian.diagonal()  # noqa: E731
+
+        def weigh(gramian, names):
+            gramians.append(gramian)
+            return gramian.diagonal()
+
         backward = Backward(net, [*net.parameters()], lambda loss, scale=scale: loss * scale)
         Gradients(["target", "s1"], at, net)(losses(net), backward, weigh)
         found.append({name: grad / scale for name, grad in grads(net).items()})
@@ -238,10 +241,3 @@ def test_a_gradient_reaches_every_parameter_through_fit():
             pass
         after = tensors(net)
         assert all(not torch.equal(before[name], after[name]) for name in before)
-
-
-def test_cosines_by_hand():
-    x, y = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
-    losses = {"target": x[0], "s1": x.sum() + y.sum(), "s2": y[0], "l2": 7 * x.sum()}
-    found = cosines(losses, ["target", "s1", "s2"], [x, y])
-    assert found == pytest.approx({"target s1": math.sqrt(0.5), "s1 s2": math.sqrt(0.5)})

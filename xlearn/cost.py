@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from xlearn.joint import alone, reads
+from xlearn.joint import alone, few, reads
 from xlearn.network import Network
 from xlearn.task import Task
 
@@ -16,7 +16,7 @@ COUNTED = 16
 
 def together(network: Network, tasks: Mapping[str, Task]) -> int:
     """How many numbers the predictions for all tasks together read, before anything is merged."""
-    names = {name for task in tasks.values() for name in reads(network, task.train.take(torch.arange(min(2, len(task.train)))))}
+    names = {name for task in tasks.values() for name in reads(network, few(task))}
     return sum(each.numel() for name, each in network.named_parameters() if name in names)
 
 
@@ -30,7 +30,6 @@ def cost(network: Network, task: Task) -> dict[str, Any]:
     names = reads(served, batch)
     parameters = sum(each.numel() for name, each in served.named_parameters() if name in names)
     served.eval()
-    # Its hooks on modules are not needed, and would tell of parameters that have no gradient.
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         served(batch)
     return {"parameters": parameters, "flops": counter.get_total_flops() / len(batch)}

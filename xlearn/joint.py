@@ -144,7 +144,7 @@ def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
         return
     if len(tasks) < 2:
         raise Problem("transfer: tasks are learned together, and no phase reads a source. Let a phase read it (reads: both).")
-    read = {role: reads(network, _few(task)) for role, task in tasks.items()}
+    read = {role: reads(network, few(task)) for role, task in tasks.items()}
     for role, task in tasks.items():
         if not any(read[role] & read[other] for other in tasks if other != role):
             others = ", ".join(each.name for other, each in tasks.items() if other != role)
@@ -154,13 +154,14 @@ def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
             )
 
 
-def _few(task: Task) -> Batch:
+def few(task: Task) -> Batch:
+    """Two training examples, or one: enough to see what a network does with a task."""
     return task.train.take(torch.arange(min(2, len(task.train))))
 
 
 def moves(network: Network, task: Task) -> set[str]:
     """The names of the parameters that a loss of the task can move."""
-    return reads(network, _few(task), still=False)
+    return reads(network, few(task), still=False)
 
 
 def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:

@@ -199,7 +199,8 @@ def _check_chain(plan: Plan, found: Collector) -> None:
     choices = plan.config["choices"]
     # Without anything to carry over nothing is learned from the source, unless a phase of the transfer reads it.
     if any(phase.reads != "target" for phase in (*(plan.pretrain if plan.carries else ()), *plan.transfer)):
-        reader = f"pretrain={choices.get('pretrain')}" if plan.pretrain else f"transfer={choices.get('transfer')}"
+        pretrains = plan.pretrain and plan.carries
+        reader = f"pretrain={choices.get('pretrain')}" if pretrains else f"transfer={choices.get('transfer')}"
         found.need(
             bool(plan.sources),
             f"{reader} trains on a source, but there is none. Choose one (source=mnist5k), or "

@@ -15,9 +15,12 @@ from xlearn.task import TextSpec
 
 
 class Layer(nn.LSTM):
-    """One layer, one or two directions, that never reads padding."""
+    """One layer, one or two directions, that never reads padding.
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # pyrefly: ignore[bad-override]
+    An `nn.LSTM`, whose weights it has by their names; called with lengths, where that one takes packed sequences.
+    """
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # pyrefly: ignore[bad-override]  (see above)
         """States `[batch, length, width]`, zero behind the end, and the last `[batch, width]`, of `x [batch, length, before]`.
 
         `lengths int64 [batch]`, on the CPU, at least 1 each and as long as `x` for the longest.
