@@ -97,6 +97,7 @@ class Batches:
             for augment in self.augment:
                 batch = augment(batch, generator)
         if name in self.examples:
+            batch.memo = {}
             return {name: batch}
         memo: dict[Any, Any] = {}
         found = {role: self._labelled(role, batch, place[index], memo) for role, place in pool.place.items()}

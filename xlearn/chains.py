@@ -14,17 +14,18 @@ def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase
     """The phases of `pretrain`, `transfer` or `baseline`, in their order; what is wrong with them goes to `found`."""
     budget = config["budget"]["pretrain" if name == "pretrain" else "transfer"]
     return tuple(
-        _phase(config, f"{name}.phases.{each}", each, position, node, budget, found)
+        _phase(config, name, each, position, node, budget, found)
         for position, (each, node) in enumerate(config[name]["phases"].items())
     )
 
 
 def _phase(
-    config: Mapping[str, Any], where: str, name: str, position: int, node: dict[str, Any], budget: dict[str, Any],
+    config: Mapping[str, Any], within: str, name: str, position: int, node: dict[str, Any], budget: dict[str, Any],
     found: Collector,
 ) -> Phase:  # fmt: skip
+    where = f"{within}.phases.{name}"
     own = node["epochs"] is not None or node["steps"] is not None
-    lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if where.startswith('pretrain') else 'transfer'}")
+    lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if within == 'pretrain' else 'transfer'}")
     values = {key: node[key] if node[key] is not None else budget[key] for key in ("patience", "stop_below", "keep")}
     values |= {"epochs": lasts["epochs"], "steps": lasts["steps"]}
     given = {key: values[key] for key in ("epochs", "steps") if values[key] is not None}
@@ -34,7 +35,11 @@ def _phase(
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
     keeps = ["last", "best_source", "best_target", "best_mean", "best_each"]
     found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}")
-    reads = node["reads"] or ("source" if where.startswith("pretrain") else "target")
+    teachers = ["source", "sources", *[*config[within]["phases"]][:position]]
+    taught_by = node["taught_by"]
+    found.need(taught_by in (None, *teachers), f"{where}.taught_by={taught_by}: {nearest(str(taught_by), teachers)}")
+    found.need(node["begins"] in (None, "start"), f"{where}.begins={node['begins']}: give start, or null.")
+    reads = node["reads"] or ("source" if within == "pretrain" else "target")
     roles = ["source", "target", "both"]
     found.need(reads in roles, f"{where}.reads={reads}: {nearest(reads, roles)}")
     modalities = None if node["modalities"] is None else tuple(sorted(node["modalities"]))
@@ -48,18 +53,20 @@ def _phase(
     _try_optimizer(made["optimizer"], where if node["optimizer"] else "optimizer", found)
     extra = [found.component(each, key if key == "regularizer" else f"{where}.{key}") for key, each in penalties.items()]
     trainable = found.optional(node["trainable"], f"{where}.trainable")
+    leaves = found.optional(node["leaves"], f"{where}.leaves")
     balance = found.component(config["balance"], "balance")
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
-    every = [*made.values(), *extra, balance, *augments, *([trainable] if trainable else [])]
+    every = [*made.values(), *extra, balance, *augments, trainable, leaves]
     document = {
         "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
         "penalties": penalties, "balance": config["balance"], "augment": augment, "batch_size": batch_size,
-        "sampling": config["sampling"], "joint": config["joint"],
+        "sampling": config["sampling"], "joint": config["joint"], "leaves": node["leaves"],
         **values, "own_code": [own_code(each) for each in every if each],
     }  # fmt: skip
     joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
+        taught_by=taught_by, begins=node["begins"], leaves=leaves,
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments),
         batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **joint, **values,

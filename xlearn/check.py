@@ -82,7 +82,7 @@ def _tried(config: dict[str, Any]) -> list[str]:
     """Build everything and run it small; what goes wrong, in sentences."""
     from xlearn.cache import Cache
     from xlearn.machine import machine
-    from xlearn.plan import build, tasks
+    from xlearn.build import build, tasks
     from xlearn.run import Run
 
     def place() -> Any:
@@ -107,7 +107,7 @@ def _small(config: dict[str, Any]) -> dict[str, Any]:
 
 def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
     """Load and split every task; what goes wrong, in sentences."""
-    from xlearn.plan import encoders
+    from xlearn.build import encoders
     from xlearn.prepare import formats, prepare, raw
     from xlearn.splits import split
 

@@ -1,8 +1,9 @@
 """A learner: the networks of a run, the phases each goes through, and what travels between them."""
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,34 +14,51 @@ from xlearn.cache import weights_digest
 from xlearn.carry import Carried, carry
 from xlearn.errors import Problem
 from xlearn.network import Network, load, tensors
-from xlearn.phase import Phase, Roles, Setting, check, rates, reading
+from xlearn.feasible import check
+from xlearn.lessons import Teaching
+from xlearn.phase import Phase, Roles, Setting, rates, reading
 from xlearn.phases import solve
 from xlearn.task import Spec, TextSpec
 
 
 @dataclass
-class Learner:
-    """`network` goes through `phases`; where there is a `teacher` (the source's network), it goes through `before` first,
-    and `carried` says what of it travels. `teaches`: the phases may ask the teacher for its predictions."""
+class Former:
+    """A network of the sources, which goes through its phases before the learner's own.
+
+    `roles`: what it learns from; `forms`: all tasks, in the form that it reads; `pretrained` as in `Setting`.
+    """
 
     network: Network
     phases: tuple[Phase, ...]
     roles: Roles
-    teacher: Network | None = None
-    before: tuple[Phase, ...] = ()
+    forms: Roles
+    pretrained: frozenset[str]
+
+    def teaching(self) -> Teaching:
+        return Teaching(self.network, self.forms, self.pretrained)
+
+
+@dataclass
+class Learner:
+    """`network` goes through `phases`, after its `formers` went through theirs; `carried` says what travels from the only one
+    of them. Phases may be taught by the formers, and by earlier phases."""
+
+    network: Network
+    phases: tuple[Phase, ...]
+    roles: Roles
+    formers: tuple[Former, ...] = ()
     carried: Carried | None = None
-    teaches: bool = False
     # By task the weights that it keeps for itself after the last phase.
     apart: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse, before any training, what a phase could not do."""
-        for phase in self.before:
-            assert self.teacher is not None
-            check(phase, self.teacher, self.roles)
+        for former in self.formers:
+            for phase in former.phases:
+                check(phase, former.network, former.roles)
         copied = frozenset(self.carried.copied if self.carried else ())
         for phase in self.phases:
-            check(phase, self.network, self.roles, copied, self.teacher if self.teaches else None)
+            check(phase, self.network, self.roles, copied, self._teachings(phase, {}))
 
     def forms(self) -> dict[str, Spec]:
         """What the network's encoders, and the teacher's, read: by modality."""
@@ -51,8 +69,9 @@ class Learner:
         """Refuse an augmentation that changes nothing of what any phase reads, or cannot know the unknown token."""
         changes: dict[Any, bool] = {}
         seen: set[str] = set()
-        for phase in (*self.before, *self.phases):
-            for task in reading(phase, self.roles).values():
+        formers = [(phase, former.roles) for former in self.formers for phase in former.phases]
+        for phase, roles in (*formers, *((phase, self.roles) for phase in self.phases)):
+            for task in reading(phase, roles).values():
                 text = task.inputs.get("text")
                 drops = any(each.func is token_dropout for each in phase.augment)
                 if drops and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
@@ -75,23 +94,41 @@ class Learner:
     def learn(self, setting: Setting) -> list[dict[str, Any]]:
         """Solve all phases, in place; what each reported, without its records."""
         done, copied = [], frozenset()
-        if self.teacher is not None and self.carried is not None:
-            done = self._chain(self.teacher, self.before, copied, setting, None)
-            carry(tensors(self.teacher), self.network, self.carried)
+        for former in self.formers:
+            theirs = replace(setting, pretrained=former.pretrained)
+            done += self._chain(former.network, former.phases, former.roles, copied, theirs)
+        if self.carried is not None:
+            carry(tensors(self.formers[0].network), self.network, self.carried)
             copied = frozenset(self.carried.copied)
-        return done + self._chain(self.network, self.phases, copied, setting, self.teacher if self.teaches else None)
+        return done + self._chain(self.network, self.phases, self.roles, copied, setting)
 
     def _chain(
-        self, network: Network, phases: Sequence[Phase], copied: frozenset[str], setting: Setting, teacher: Network | None
+        self, network: Network, phases: Sequence[Phase], roles: Roles, copied: frozenset[str], setting: Setting
     ) -> list[dict[str, Any]]:
-        incoming, done = weights_digest(tensors(network)), []
+        began = tensors(network)
+        incoming, done = weights_digest(began), []
+        ended: dict[str, Network] = {}
         for phase in phases:
-            entry = solve(network, phase, self.roles, copied, incoming, setting, teacher)
+            if phase.begins == "start":
+                load(network, began)
+                incoming = weights_digest(began)
+            entry = solve(network, phase, roles, copied, incoming, setting, self._teachings(phase, ended))
             incoming = entry.digest
             if network is self.network:
                 self.apart = entry.others
+            if any(each.taught_by == phase.name for each in phases):
+                ended[phase.name] = copy.deepcopy(network)
             done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})
         return done
+
+    def _teachings(self, phase: Phase, ended: Mapping[str, Network]) -> list[Teaching]:
+        """Who teaches a phase of the learner's own: what the sources' networks became, or an earlier phase."""
+        if phase.taught_by is None:
+            return []
+        if phase.taught_by in ("source", "sources"):
+            return [former.teaching() for former in self.formers]
+        # Before any training: it will be this network.
+        return [Teaching(ended.get(phase.taught_by, self.network), self.roles)]
 
     @contextmanager
     def keeping(self, task: str) -> Iterator[None]:
@@ -108,9 +145,12 @@ class Learner:
 
     def count(self) -> int:
         """How many numbers some phase trains, those before the carrying among them."""
-        own, before = dict(self.network.named_parameters()), dict(self.teacher.named_parameters() if self.teacher else ())
-        taught = {name for phase in self.before for name in rates(phase, self.teacher)} if self.teacher else set()
-        return sum(own[name].numel() for name in self.trained()) + sum(before[name].numel() for name in taught)
+        own = dict(self.network.named_parameters())
+        counted = [own[name].numel() for name in self.trained()]
+        for former in self.formers if self.carried is not None else ():
+            before = dict(former.network.named_parameters())
+            counted += [before[name].numel() for name in _trained(former)]
+        return sum(counted)
 
     def trained(self) -> set[str]:
         """The names of the network's parameters that some phase trains."""
@@ -118,5 +158,9 @@ class Learner:
 
     def moved(self) -> set[str]:
         """The modalities whose encoders any phase trains, those before the carrying among them."""
-        before = {name for phase in self.before if self.teacher for name in rates(phase, self.teacher)}
+        before = {name for former in self.formers if self.carried is not None for name in _trained(former)}
         return self.network.moving(self.trained() | before)
+
+
+def _trained(former: Former) -> set[str]:
+    return {name for phase in former.phases for name in rates(phase, former.network)}

@@ -3,7 +3,7 @@
 from xlearn.apart import need_same_forms, need_same_splits
 from xlearn.carry import choose
 from xlearn.errors import Problem
-from xlearn.learner import Learner
+from xlearn.learner import Former, Learner
 from xlearn.network import Network, load, tensors
 from xlearn.phase import Roles, needs_pairs, rates, reading
 from xlearn.plan import Plan
@@ -11,38 +11,51 @@ from xlearn.sharing.none import none
 from xlearn.task import Spec, Task
 
 
-def transferring(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
+def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:
     """The run's own learner. What will travel is chosen here, before any training, from the names: what cannot work is
-    refused now. `alone`: for a target of a single modality, joined by nothing.
+    refused now. `forms`: the tasks in the form that the sources' networks read, if it is another. `alone`: for a target of
+    a single modality, joined by nothing.
     """
     sources, target = roles["source"], roles["target"]["target"]
     specs, spaces = dict(target.inputs), {target.labels.key: target.labels}
     for task in sources.values() if plan.joins else ():
         specs |= task.inputs
         spaces |= {task.labels.key: task.labels}
-    # Where nothing is carried, joint learning is what may begin with the encoders' own weights.
-    network = plan.network(specs, list(spaces.values()), "target", weights=plan.joins and not plan.carries, alone=alone)
+    # Where nothing is carried, joint learning and students are what may begin with the encoders' own weights.
+    brings = (plan.joins or plan.teaches) and not plan.carries
+    network = plan.network(specs, list(spaces.values()), "target", weights=brings, alone=alone)
     if plan.joins:
         plan.join(network, {**sources, "target": target})
-    if not plan.carries:
+    elif plan.adds is not None:
+        plan.join(network, {"target": target})
+    if not plan.carries and not plan.teaches:
         return Learner(network, plan.transfer, roles)
-    teacher, learned = _teacher(plan, roles, alone)
+    formers, learned = _formers(plan, forms or roles, alone)
+    if not plan.carries:
+        return Learner(network, plan.transfer, roles, formers)
     names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
-    source = {name: value for name, value in tensors(teacher).items() if name in learned}
+    source = {name: value for name, value in tensors(formers[0].network).items() if name in learned}
     carried = choose(source, network, plan.sharing, names, empty=plan.teaches)
-    found = Learner(network, plan.transfer, roles, teacher, plan.pretrain, carried, plan.teaches)
+    found = Learner(network, plan.transfer, roles, formers, carried)
     _need_trained(plan, found, names, [*sources.values(), target])
-    if plan.teaches and target.labels.key not in teacher.head:
-        raise Problem(
-            f"transfer={plan.config['choices'].get('transfer')}: {names}: the teacher tells other classes apart than "
-            f"{target.name} ({', '.join(target.labels.classes[:12])}). Choose a source with the same classes."
-        )
-    if plan.teaches and (random := [name for name, _ in teacher.named_parameters() if name not in learned]):
-        raise Problem(
-            f"transfer={plan.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing trains it "
-            "before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
-        )
     return found
+
+
+def _formers(plan: Plan, roles: Roles, alone: bool) -> tuple[tuple[Former, ...], set[str]]:
+    """The sources' networks, one of all or one of each, and which names of the last one will have been learned."""
+    each = [{name: task} for name, task in roles["source"].items()] if plan.apart and roles["source"] else [roles["source"]]
+    formers, learned = [], set()
+    for sources in each:
+        given = {"source": sources, "target": roles["target"]}
+        network, learned = _teacher(plan, given, alone)
+        formers.append(Former(network, plan.pretrain, given, roles, plan.pretrained_of("source")))
+        random = [name for name, _ in network.named_parameters() if name not in learned]
+        if plan.teaches and random:
+            raise Problem(
+                f"transfer={plan.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing trains "
+                "it before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
+            )
+    return tuple(formers), learned
 
 
 def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
@@ -76,7 +89,7 @@ def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:
     for name in sorted(target.inputs):
         sources = {role: task.only(name) for role, task in roles["source"].items() if name in task.inputs}
         only: Roles = {"source": sources, "target": {"target": target.only(name)}}
-        carries = plan.carries and not pairs and bool(sources or (not roles["source"] and name in plan.pretrained))
+        carries = plan.carries and not pairs and bool(sources or (not roles["source"] and name in plan.pretrained_of("source")))
         made = _transferring_if_possible(plan, only) if carries else None
         made = made or scratch(plan, only, alone=True)
         if _possible(made):  # what selects (keep=best_source) may not be there for one modality
@@ -111,11 +124,12 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     if plan.pretrain and plan.start is None:
         # What no phase reads is not learned: it would be random, and a teacher would read it all the same.
         read = {name for phase in plan.pretrain for task in reading(phase, roles).values() for name in task.inputs}
-        brought = frozenset() if plan.teaches else plan.pretrained
+        brought = frozenset() if plan.teaches else plan.pretrained_of("source")
         specs = {name: spec for name, spec in specs.items() if name in read | brought}
     spaces = {task.labels.key: task.labels for task in tasks}
     teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone)
-    learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in plan.pretrained}
+    brought = plan.pretrained_of("source")
+    learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in brought}
     if plan.start is not None:
         need_same_splits(plan.start.keywords.get("path"), target)
         need_same_forms(plan.start.keywords.get("path"), specs)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.columns import Sequences
+from xlearn.errors import Problem, nearest
 from xlearn.task import Batch
 
 
@@ -49,6 +50,8 @@ class Network(nn.Module):
         # With `keeps_features`, what the heads of each task have read last.
         self.keeps_features = False
         self.seen: dict[str, Tensor] = {}
+        # The paths of the modules whose outputs are asked for.
+        self.listening: list[str] = []
         self._serving: str | None = None
 
     @property
@@ -96,18 +99,32 @@ class Network(nn.Module):
 
     def features(self, batch: Batch) -> Tensor:
         """`float [batch, width]`, what every head reads."""
-        if batch.features is not None:
-            return batch.features
-        # Tasks of the same examples under common parameters have common tokens and features.
+        return batch.features if batch.features is not None else self._computed(batch)[0]
+
+    def listen(self, path: str) -> nn.Module:
+        """From now on `outputs` gives what the module at the path gives. Raises `Problem` where there is none."""
+        found = dict(self.named_modules())
+        if not path or path not in found:
+            raise Problem(f"the network has no module {path!r}. {nearest(path, [name for name in found if name])}")
+        self.listening = [*dict.fromkeys([*self.listening, path])]
+        return found[path]
+
+    def outputs(self, batch: Batch) -> dict[str, Any]:
+        """What the modules that are listened to make of the batch, by path; one that is not called is left out."""
+        return self._computed(batch)[1]
+
+    def _computed(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        """Features and outputs, once for a batch. Tasks of the same examples under common parameters have them in common."""
         memo = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
         below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
-        if "features" in memo and not below:
-            return memo["features"]
-        with self.serving(batch):
-            tokens = self.tokens(batch) if modalities or "tokens" not in memo else memo["tokens"]
-            features = self.joined(tokens)
-        memo |= {"tokens": tokens, "features": features}
-        return features
+        task = batch.task if below else None
+        if task not in memo:
+            heard = dict(memo.get("heard", {}))
+            with self.serving(batch), _heard({path: self.get_submodule(path) for path in self.listening}, heard):
+                tokens = self.tokens(batch) if modalities or "tokens" not in memo else memo["tokens"]
+                features = self.joined(tokens)
+            memo |= {"tokens": tokens, "heard": heard, task: (features, heard)}
+        return memo[task]
 
     def joined(self, tokens: Mapping[str, Tokens]) -> Tensor:
         """`float [batch, width]`, the features of examples of which only these modalities are known."""
@@ -120,6 +137,20 @@ class Network(nn.Module):
             if self.keeps_features:
                 self.seen[batch.task] = features
             return self.head[batch.space.key](features if batch.rows is None else features[batch.rows])
+
+
+@contextmanager
+def _heard(modules: Mapping[str, nn.Module], heard: dict[str, Any]) -> Iterator[None]:
+    """Within, what these modules give is noted in `heard`, the last of each."""
+    hooks = [
+        module.register_forward_hook(lambda _module, _given, made, path=path: heard.update({path: made}))
+        for path, module in modules.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

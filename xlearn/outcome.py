@@ -48,7 +48,7 @@ def outcome(
 
     def tokenised(learner: Learner, examples: Examples) -> Examples:
         # Pretrained encoders that nothing has moved encode a data set once for all runs.
-        still = sorted((plan.pretrained & learner.network.encoder.keys()) - learner.moved())
+        still = sorted((plan.pretrained_of("target") & learner.network.encoder.keys()) - learner.moved())
         return encode(learner.network, examples, still, machine)
 
     def predicted(learner: Learner, examples: Examples) -> Tensor:

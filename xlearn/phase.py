@@ -33,6 +33,8 @@ class Phase:
     reads: str
     modalities: tuple[str, ...] | None
     trainable: partial[dict[str, Rate]] | None
+    taught_by: str | None
+    begins: str | None
     objectives: tuple[partial[Any], ...]
     balance: partial[Any]
     optimizer: partial[torch.optim.Optimizer]
@@ -43,6 +45,7 @@ class Phase:
     tasks: str
     temperature: float
     common: bool
+    leaves: partial[dict[str, Tensor]] | None
     epochs: float | None
     steps: int | None
     patience: int | None
@@ -119,96 +122,32 @@ def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
     return {role: task.class_counts() for role, task in read.items()}
 
 
-def check(
-    phase: Phase, network: Network, roles: Roles, copied: frozenset[str] = frozenset(), teacher: Network | None = None
-) -> None:
-    """Refuse, before any training, what the phase could not do with this network and these tasks."""
-    read, judging = reading(phase, roles), judges(phase, roles)
-    if not read or (phase.reads == "both" and not roles["source"]):
-        missing = "source" if phase.reads == "both" else phase.reads
-        raise Problem(f"phase {phase.name} reads the {missing}, and there is none. Choose one, e.g. source=mnist5k.")
-    for task in (*read.values(), *judging.values()):
-        if not task.inputs.keys() & network.encoder.keys():
-            raise Problem(
-                f"phase {phase.name}: {task.name} has {' and '.join(task.inputs)}, and the network reads "
-                f"{' and '.join(network.encoder)}. Give both a modality in common, or let the phase read another task."
-            )
-        if task.labels.key not in network.head:
-            raise Problem(
-                f"phase {phase.name}: the network has no head for the classes of {task.name}, which the phase reads or is "
-                f"judged by (reads={phase.reads}, keep={phase.keep}). Use tasks of the same classes, or read the other one."
-            )
-    start = Start(network, copied, counted(read), teacher)
-    begun(phase, start)
-    begun_balance(phase, start)
-    _check_features(phase, network, read)
-    if teacher is not None and not any(task.inputs.keys() & teacher.encoder.keys() for task in read.values()):
-        raise Problem(
-            f"phase {phase.name}: the teacher reads {' and '.join(teacher.encoder)}, which no task that the phase "
-            "reads has. Choose a source or a target of pairs, or let the phase read both."
-        )
-    if needs_pairs(phase):
-        _check_pairs(phase, network, read)
-    trained = rates(phase, network, read)
-    normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if any(f"{name}.weight" in trained for name in normalised):
-        for role, task in read.items():
-            if min(phase.batch_size, len(task.train)) == 1:
-                raise Problem(
-                    f"phase {phase.name}: batches of one example of the {role}, and batch normalisation needs two. "
-                    "Raise batch_size or shots, or use an encoder without it, e.g. encoder/image=cnn."
-                )
+def lessons(phase: Phase) -> set[str]:
+    """What the phase's objectives ask of teachers that can be computed once (see `xlearn.lessons`)."""
+    return {name for each in phase.objectives for name in getattr(each.func, "lessons", ())}
 
 
-def _check_features(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
-    """Refuse a balance at the features where the tasks do not have them in common."""
-    if len(read) < 2 or phase.balance.keywords.get("at") != "features":
-        return
-    common = len({(task.train.data, tuple(task.inputs)) for task in read.values()}) == 1 and phase.common
-    if not common or (network.sharing is not None and network.sharing.below):
-        which = ", ".join(task.name for task in read.values())
-        raise Problem(
-            f"balance.at=features: {which} do not read the same features. It needs tasks of the same examples "
-            "(joint.common=true) under a sharing whose features are common (sharing=hard or all). Use balance.at=parameters."
-        )
+def looks_inside(phase: Phase) -> bool:
+    """Whether an objective looks into modules of the network while it runs."""
+    return any(getattr(each.func, "looks_inside", False) or each.keywords.get("student") for each in phase.objectives)
+
+
+def runs_teacher(phase: Phase) -> bool:
+    """Whether teachers have to run at every step: on what augmentations made, or because modules of theirs are looked at."""
+    looked_at = any(getattr(each.func, "runs_teacher", False) or each.keywords.get("teacher") for each in phase.objectives)
+    return phase.taught_by is not None and (bool(phase.augment) or looked_at)
+
+
+def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
+    """The roles whose labels the phase learns from: an objective of `roles`, or one of lessons, reads no others."""
+    main = phase.objectives[0]
+    if getattr(main.func, "lessons", ()):
+        return [role for role in read if role == "target"]
+    return [role for role in read if role in (main.keywords.get("roles") or read)]
 
 
 def needs_pairs(phase: Phase) -> bool:
     return any(getattr(each.func, "pairs", False) for each in phase.objectives)
-
-
-def _check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
-    """Refuse an alignment without pairs, one judged by a head that it does not train, and one that could not happen."""
-    if phase.keep != "last" or phase.patience is not None:
-        raise Problem(
-            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by a head, and the phase trains none. "
-            f"Set keep: last there and the budget's patience=null; a later phase may have its own."
-        )
-    for task in read.values():
-        names = sorted(task.inputs.keys() & network.encoder.keys())
-        if len(names) < 2:
-            raise Problem(
-                f"phase {phase.name}: {task.name} has the modality {' '.join(names)} only; alignment needs pairs. Choose "
-                "another source."
-            )
-        there = [task.train.present[name] for name in names if name in task.train.present]
-        rows = (
-            torch.arange(len(task.train)) if not there else (torch.stack(there).sum(0) + len(names) - len(there) >= 2).nonzero()
-        )
-        if len(rows) < 2 or phase.batch_size < 2:
-            raise Problem(
-                f"phase {phase.name}: {len(rows)} pairs in {task.name}, batch_size={phase.batch_size}; alignment needs two "
-                "pairs or more in a batch. Choose another source, or raise shots or batch_size."
-            )
-        batch = task.train.take(rows.flatten()[:2])
-        network.eval()
-        with torch.no_grad():
-            parts = [network.features(batch.only(name).to(next(network.parameters()).device)) for name in names]
-        if not bool((torch.stack(parts) != 0).any(1).sum(0).ge(2).any()):
-            raise Problem(
-                f"phase {phase.name}: this fusion keeps the modalities of {task.name} apart, so that they cannot be aligned. "
-                "Use fusion=mean with fusion.width=64, or a trunk (trunk=mlp)."
-            )
 
 
 def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None) -> dict[str, Rate]:

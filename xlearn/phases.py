@@ -1,7 +1,7 @@
 """How a phase is solved: once, through the cache, and going on where it was interrupted."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import isclass
 from typing import Any
@@ -18,10 +18,25 @@ from xlearn.evaluate import features
 from xlearn.fit import Update, fit
 from xlearn.frozen import encode
 from xlearn.hashing import code_digest, derive, digest
+from xlearn.lessons import Teaching, validation, with_lessons
 from xlearn.machine import place
 from xlearn.network import Network, load, tensors
 from xlearn.objectives import Start
-from xlearn.phase import Phase, Roles, Setting, begun, begun_balance, counted, judges, rates, reading, steps
+from xlearn.phase import (
+    Phase,
+    Roles,
+    Setting,
+    begun,
+    begun_balance,
+    counted,
+    judges,
+    lessons,
+    looks_inside,
+    rates,
+    reading,
+    runs_teacher,
+    steps,
+)
 from xlearn.task import Examples
 from xlearn.watch import Watch
 
@@ -33,12 +48,12 @@ def solve(
     copied: frozenset[str],
     incoming: str,
     setting: Setting,
-    teacher: Network | None = None,
+    teachings: Sequence[Teaching] = (),
 ) -> Entry:
     """Bring `network` (in place) to where the phase leaves it: from the cache if it was computed before.
 
     `roles` are all tasks; the phase reads those of its role, and its judges may select (`keep`). `incoming` is the digest
-    of the weights the network has; `teacher`, where the transfer lets it teach, is the source's network.
+    of the weights the network has; `teachings` are those who teach the phase.
     Raises `Interrupted` after saving, and `Problem` for a loss that is not finite.
     """
     read = reading(phase, roles)
@@ -49,7 +64,7 @@ def solve(
         "network": network.document,
         "incoming": incoming,
         "copied": sorted(copied) if _asks_for_copied(phase) else None,
-        "teacher": None if teacher is None else [weights_digest(tensors(teacher)), teacher.document],
+        "teachers": [_taught(each) for each in teachings],
         "data": {role: task.fingerprint for role, task in {**read, **judges(phase, roles)}.items()},
         "seed": setting.seed,
         "metric": setting.metric,
@@ -66,7 +81,7 @@ def solve(
         if cached := entry is not None:
             load(network, entry.weights)
         else:
-            entry = _Run(network, phase, roles, copied, key, setting, teacher).compute(document)
+            entry = _Run(network, phase, roles, copied, key, setting, teachings).compute(document)
             if setting.recomputed is not None:
                 setting.recomputed.add(key)
     if cached:
@@ -81,6 +96,12 @@ def _with_others(entry: Entry, key: str, roles: list[str], setting: Setting) -> 
     found = {role: setting.cache.read(f"{key}-{role}") for role in roles}
     whole = {role: each.weights for role, each in found.items() if each is not None}
     return replace(entry, others=whole) if len(whole) == len(roles) else None
+
+
+def _taught(teaching: Teaching) -> list[Any]:
+    """What a teacher says follows from its weights, how it is built, and the form in which it reads the tasks."""
+    forms = {role: task.fingerprint for role, task in teaching.tasks().items()}
+    return [weights_digest(tensors(teaching.network)), teaching.network.document, forms]
 
 
 def _asks_for_copied(phase: Phase) -> bool:
@@ -98,26 +119,30 @@ class _Run:
         copied: frozenset[str],
         key: str,
         setting: Setting,
-        teacher: Network | None,
+        teachings: Sequence[Teaching],
     ) -> None:
         tasks = reading(phase, roles)
         self.network, self.phase, self.key, self.setting = network, phase, key, setting
         judging = judges(phase, roles)
+        self.before = tensors(network) if phase.leaves is not None else {}
         trained = rates(phase, network, tasks)
         read = {role: task.train for role, task in tasks.items()}
-        valid = {role: task.val for role, task in {**judging, **tasks}.items() if len(task.val)}
+        judged = {**judging, **tasks}.items()
+        valid = {role: task.val for role, task in judged if len(task.val) and task.labels.key in network.head}
         augment = phase.augment
-        if teacher is not None:
+        for each in teachings:
             # Laid out as a network that was trained here is, so that one from the cache computes the same bits.
-            place(teacher, setting.machine)
-        # A teacher has encoders of its own; some objectives look at one modality after the other.
-        if teacher is None:
-            if all(getattr(each, "func", each) is modality_dropout for each in augment):
-                read = self._encoded(read, trained)
-            valid = self._encoded(valid, trained)
+            place(each.network, setting.machine)
+        running = bool(teachings) and runs_teacher(phase)
+        if teachings and not running:
+            read = with_lessons(read, teachings, lessons(phase), setting.machine)
+        # A teacher that runs has encoders of its own; what modules give is only there where they run.
+        inside = running or looks_inside(phase)
+        if not inside and all(getattr(each, "func", each) is modality_dropout for each in augment):
+            read = self._encoded(read, trained)
+        valid = self._encoded(valid, trained)
         looks = any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
-        inputs = bool(augment) or teacher is not None or looks
-        if not inputs and all(name.startswith("head.") for name in trained):
+        if not (augment or inside or looks) and all(name.startswith("head.") for name in trained):
             # Nothing below the head moves: what the head reads is computed once.
             read = self._with_features(read)
             valid = self._with_features(valid)
@@ -129,12 +154,14 @@ class _Run:
             augment=augment,
             device=setting.machine.device,
             # Mixed labels are of one task.
-            common=phase.common and not any(getattr(each, "func", each) is mixup for each in augment),
+            common=phase.common and not teachings and not any(getattr(each, "func", each) is mixup for each in augment),
             tasks=phase.tasks,
             temperature=phase.temperature,
         )
         self.steps = steps(phase, self.batches.steps_per_epoch)
-        start = Start(network, copied, counted(tasks), teacher, self.steps)
+        teachers = tuple(each.network for each in teachings)
+        losses = validation(teachings, setting.machine) if len(teachings) > 1 else None
+        start = Start(network, copied, counted(tasks), teachers, self.steps, tasks, losses)
         balance = begun_balance(phase, start)
         self.update = Update(begun(phase, start), trained, phase.optimizer, phase.schedule, balance)
         self.watch = Watch(network, phase, self.update, tasks, [*judging], valid, setting, self.steps)
@@ -177,6 +204,8 @@ class _Run:
                     if (number := interrupt.asked()) is not None:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
         weights, kept_step = watch.kept(done)
+        if phase.leaves is not None:
+            weights = phase.leaves(self.before, weights)
         load(self.network, weights)
         if broken := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
             raise Problem(

@@ -56,12 +56,21 @@ class Run:
             others = [each for other, each in sources.items() if other != name]
             need_apart([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
         sources = sources if plan.reads_source else {}
+        forms = None
+        if plan.teacher:
+            # A teacher with encoders of its own may read the same examples in another form.
+            others = formats([*plan.sources, plan.target], config, plan.encoders_of("source"), config["seed"])
+            forms = {
+                "source": {each.name: prepare(each, others, config["seed"]) for each in plan.sources if each.name in sources},
+                "target": {"target": prepare(plan.target, others, config["seed"])},
+            }
         if self.small:
             target, sources = tiny(target), {name: tiny(task) for name, task in sources.items()}
+            forms = forms and {role: {name: tiny(task) for name, task in tasks.items()} for role, tasks in forms.items()}
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         roles: Roles = {"source": sources, "target": {"target": target}}
-        own, baseline = transferring(plan, roles), scratch(plan, roles)
+        own, baseline = transferring(plan, roles, forms), scratch(plan, roles)
         alone, single = singles(plan, roles), single_tasks(plan, roles)
         for each in (own, baseline, *alone.values(), *single.values()):
             each.check()
@@ -98,7 +107,7 @@ class Run:
             evaluations=config["evaluations"],
             checkpoint_seconds=config["checkpoint_seconds"],
             recomputed=self.recomputed if config["force"] else None,
-            pretrained=self.plan.pretrained,
+            pretrained=self.plan.pretrained_of("target"),
             report=self._write_line,
         )
 

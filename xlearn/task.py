@@ -88,7 +88,8 @@ class Batch:
     `float [batch, width]` when all below the head was computed before; of the modalities in `encoded` the inputs are
     the tokens that a frozen encoder made. `task` is the role of the task: `target`, or the name of a source. Tasks of the
     same examples may have the same inputs: then `rows int64 [m]` says which of them this task has a label for (None: all),
-    `labels` has only these, and what a network made of the inputs is kept in `memo` for the next of these tasks.
+    `labels` has only these, and what a network made of the inputs is kept in `memo` for whoever asks next. `taught` is what
+    teachers said before (see `xlearn.lessons`).
     """
 
     inputs: dict[str, Inputs]
@@ -100,6 +101,7 @@ class Batch:
     task: str = "target"
     rows: Tensor | None = None
     memo: dict[Any, Any] | None = None
+    taught: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -125,7 +127,8 @@ class Batch:
         inputs = {name: moved(column) for name, column in self.inputs.items()}
         present = {name: move(column) for name, column in self.present.items()}
         rows = None if self.rows is None else move(self.rows)
-        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded, self.task, rows, self.memo)
+        taught = {name: move(column) for name, column in self.taught.items()}
+        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded, self.task, rows, self.memo, taught)
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class Examples:
     """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
 
     `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present` as in `Batch`.
-    `encoded` and `task` likewise. `data` identifies the original data and the form they were brought into; `whole` are all
+    `encoded`, `task` and `taught` (`[n, ...]`) likewise. `data` identifies the original data and the form they were brought into; `whole` are all
     of them.
     """
 
@@ -147,6 +150,7 @@ class Examples:
     encoded: frozenset[str] = frozenset()
     whole: "Examples | None" = None
     task: str = "target"
+    taught: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -154,11 +158,12 @@ class Examples:
     def take(self, index: Tensor) -> Batch:
         """The examples at `index` (int64 `[batch]`), in that order."""
         labels = self.labels.index_select(0, index)
+        taught = {name: column.index_select(0, index) for name, column in self.taught.items()}
         if self.features is not None:
-            return Batch({}, labels, self.space, self.features.index_select(0, index), task=self.task)
+            return Batch({}, labels, self.space, self.features.index_select(0, index), task=self.task, taught=taught)
         present = {name: column.index_select(0, index) for name, column in self.present.items()}
         inputs = {name: take(column, index) for name, column in self.inputs.items()}
-        return Batch(inputs, labels, self.space, None, present, self.encoded, self.task)
+        return Batch(inputs, labels, self.space, None, present, self.encoded, self.task, taught=taught)
 
     def lengths(self) -> Tensor | None:
         """How long the sequences of each example are, in units of the mean of their modality; None without sequences."""
@@ -175,6 +180,7 @@ class Examples:
             rows=self.rows.index_select(0, index),
             features=None if self.features is None else self.features.index_select(0, index),
             present={name: column.index_select(0, index) for name, column in self.present.items()},
+            taught={name: column.index_select(0, index) for name, column in self.taught.items()},
             whole=self.whole or self,
         )
 

@@ -146,7 +146,7 @@ def execute(config: dict[str, Any], folder: Path, multirun: bool) -> dict[str, A
     from xlearn.cache import Cache
     from xlearn.interrupt import listening
     from xlearn.machine import machine
-    from xlearn.plan import build
+    from xlearn.build import build
     from xlearn.run import Run
 
     with listening():

@@ -26,6 +26,8 @@ from xlearn.task_options import TaskOptions
 
 # `source=none` is no task, and `target` is a role beside the names of the sources.
 RESERVED = ("none", "target")
+# `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.
+SAME = "same"
 
 
 def register(config_dirs: list[Path]) -> None:
@@ -53,6 +55,16 @@ def register(config_dirs: list[Path]) -> None:
             continue
         store.store(group="source", name=name, node=node, package=f"source.{name}")
         store.store(group="target", name=name, node=node, package="target")
+    # Encoders are options of `teacher` too: those of the networks that teach, where they are others than the target's.
+    for group in groups([conf_folder(), *config_dirs]):
+        if group.startswith("encoder/"):
+            modality = group.removeprefix("encoder/")
+            store.store(group=f"teacher/{modality}", name=SAME, node={}, package="teacher")
+            for name, file in options(group, [conf_folder(), *config_dirs]).items():
+                try:
+                    store.store(group=f"teacher/{modality}", name=name, node=read_yaml(file), package=f"teacher.{modality}")
+                except Problem as problem:
+                    problems.append(str(problem))
     if problems:
         raise Problems(problems)
     OmegaConf.register_new_resolver("digest", lambda _root_: digest(identity(_root_)), replace=True)
@@ -178,7 +190,9 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
 
 
 def _options(group: str, folders: list[Path]) -> dict[str, Path]:
-    """The options of a group as they are chosen: those of `source` and `target` are the tasks."""
+    """The options of a group as they are chosen: those of `source` and `target` are the tasks, those of `teacher` encoders."""
+    if group.startswith("teacher/"):
+        return {SAME: conf_folder() / "train.yaml", **options(group.replace("teacher", "encoder", 1), folders)}
     return options("task" if group in ("source", "target") else group, folders)
 
 

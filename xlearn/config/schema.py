@@ -17,11 +17,14 @@ class PhaseConfig:
     reads: str | None = None  # source | target | both; null: source in pretrain, target in transfer
     modalities: list[str] | None = None  # of what it reads; null: all
     trainable: Any = None  # null: everything
+    taught_by: str | None = None  # source (one network of all sources) | sources (one of each) | an earlier phase
+    begins: str | None = None  # start: from the weights that the chain began with; null: where the last phase ended
     objective: Any = None
     penalties: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = None
     schedule: Any = None
     augment: bool = True
+    leaves: Any = None  # what becomes of the weights it began with and those it kept; null: the latter
     batch_size: int | None = None
     epochs: float | None = None
     steps: int | None = None
@@ -36,7 +39,7 @@ class ChainConfig:
 
     start: Any = None  # pretrain: a component that brings weights
     carry: bool = True  # transfer: whether anything is copied from the source
-    teaches: bool = False  # transfer: whether objectives may ask the source's network; then nothing has to be copied
+    adds: Any = None  # transfer: a structure that is added to the target's network (low-rank parts, adapters)
     joins: bool = False  # transfer: whether the target's network has the sources' encoders and heads too
     phases: dict[str, PhaseConfig] = field(default_factory=dict)
 
@@ -96,6 +99,7 @@ class TrainConfig:
     source: dict[str, Any] = field(default_factory=dict)
     target: Any = None
     encoder: dict[str, Any] = field(default_factory=dict)
+    teacher: dict[str, Any] = field(default_factory=dict)
     fusion: Any = None
     trunk: Any = None
     sharing: Any = None

@@ -4,14 +4,19 @@ A function is used as it is. A class is built with a `Start` when its phase begi
 which are trained, saved and resumed with the phase. If it has a method `follow(network)`, that is called after each
 step (moving averages). With `reads_inputs = True` it looks at the inputs of single modalities, so that nothing may be
 computed before in their place; with `pairs = True` it needs examples of several modalities, and trains no head.
+
+Of teachers an objective names what it asks (`lessons`: of logits, features): where nothing changes the examples, that is
+computed once. One that looks into modules while they run says `looks_inside = True`, or has an option `student` or `teacher`
+that is not null: a path of a module; with `runs_teacher = True` the teacher runs at every step.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from xlearn.network import Network
+from xlearn.task import Task
 
 
 @dataclass(frozen=True)
@@ -19,12 +24,15 @@ class Start:
     """What an objective may want to know when its phase begins.
 
     `copied`: the names that came from the source. `class_counts[role]`: labelled examples per class, int64 `[classes]`.
-    `teacher`: the source's network, where the transfer lets it teach. Not to be trained, nor registered as a module.
-    `steps`: how many the phase has at most.
+    `teachers`: the networks that teach the phase. Not to be trained, nor registered as modules. `steps`: how many the phase
+    has at most. `tasks[role]`: what the phase reads. `validation`: the cross-entropy
+    of each teacher on the target's validation split (None: it reads nothing of it, or there is no split).
     """
 
     network: Network
     copied: frozenset[str]
     class_counts: Mapping[str, Tensor]
-    teacher: Network | None = None
+    teachers: tuple[Network, ...] = ()
     steps: int = 1
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    validation: tuple[float | None, ...] | None = None

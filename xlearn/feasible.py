@@ -1,0 +1,133 @@
+"""What a phase could not do with its network and tasks, refused before any training."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from xlearn.errors import Problem
+from xlearn.lessons import Teaching
+from xlearn.network import Network
+from xlearn.objectives import Start
+from xlearn.phase import Phase, Roles, begun, begun_balance, counted, judges, labelled, lessons, needs_pairs, rates, reading
+from xlearn.phase import runs_teacher
+from xlearn.task import Task
+
+
+def check(
+    phase: Phase, network: Network, roles: Roles, copied: frozenset[str] = frozenset(), teachings: Sequence[Teaching] = ()
+) -> None:
+    """Refuse, before any training, what the phase could not do with this network and these tasks."""
+    read, judging = reading(phase, roles), judges(phase, roles)
+    if not read or (phase.reads == "both" and not roles["source"]):
+        missing = "source" if phase.reads == "both" else phase.reads
+        raise Problem(f"phase {phase.name} reads the {missing}, and there is none. Choose one, e.g. source=mnist5k.")
+    named = labelled(phase, read)
+    for role, task in [*read.items(), *judging.items()]:
+        if not task.inputs.keys() & network.encoder.keys():
+            raise Problem(
+                f"phase {phase.name}: {task.name} has {' and '.join(task.inputs)}, and the network reads "
+                f"{' and '.join(network.encoder)}. Give both a modality in common, or let the phase read another task."
+            )
+        if task.labels.key not in network.head and (role in named or role in judging):
+            raise Problem(
+                f"phase {phase.name}: the network has no head for the classes of {task.name}, which the phase reads or is "
+                f"judged by (reads={phase.reads}, keep={phase.keep}). Use tasks of the same classes, or read the other one."
+            )
+    teachers = tuple(each.network for each in teachings)
+    start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
+    begun(phase, start)
+    begun_balance(phase, start)
+    _check_features(phase, network, read)
+    _check_teachers(phase, network, read, teachings)
+    if needs_pairs(phase):
+        _check_pairs(phase, network, read)
+    trained = rates(phase, network, read)
+    normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if any(f"{name}.weight" in trained for name in normalised):
+        for role, task in read.items():
+            if min(phase.batch_size, len(task.train)) == 1:
+                raise Problem(
+                    f"phase {phase.name}: batches of one example of the {role}, and batch normalisation needs two. "
+                    "Raise batch_size or shots, or use an encoder without it, e.g. encoder/image=cnn."
+                )
+
+
+def _validation(teachings: Sequence[Teaching], roles: Roles) -> tuple[float | None, ...] | None:
+    """In the place of the losses that teachers will have: whether they will."""
+    target = roles["target"].get("target")
+    if target is None or len(target.val) == 0:
+        return None
+    return tuple(0.0 if each.reads(target.val) and target.labels.key in each.network.head else None for each in teachings)
+
+
+def _check_teachers(phase: Phase, network: Network, read: Mapping[str, Task], teachings: Sequence[Teaching]) -> None:
+    """Refuse a teacher that sees nothing, that tells other classes apart, and one that would have to read another form."""
+    for each in teachings:
+        seen = {role: task for role, task in read.items() if each.reads(task.train)}
+        if not seen:
+            raise Problem(
+                f"phase {phase.name}: the teacher reads {' and '.join(each.network.encoder)}, which no task that the phase "
+                "reads has. Choose a source or a target of pairs, or let the phase read both."
+            )
+        for task in seen.values() if "logits" in lessons(phase) else ():
+            if task.labels.key not in each.network.head or task.labels.key not in network.head:
+                raise Problem(
+                    f"phase {phase.name}: teacher and student tell other classes apart, as {task.name} shows "
+                    f"({', '.join(task.labels.classes[:12])}). Choose a source with the classes of the target, or a transfer that "
+                    "teaches by features, e.g. rkd."
+                )
+        for role, task in seen.items() if runs_teacher(phase) else ():
+            form = each.tasks()[role]
+            if other := [name for name in task.inputs if name in form.inputs and form.inputs[name] != task.inputs[name]]:
+                raise Problem(
+                    f"phase {phase.name}: the teacher reads another form of {other[0]} than the student, which can only be done "
+                    "beforehand. Leave augmentations out (augment=[]), and use a method that asks for logits or features."
+                )
+
+
+def _check_features(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
+    """Refuse a balance at the features where the tasks do not have them in common."""
+    if len(read) < 2 or phase.balance.keywords.get("at") != "features":
+        return
+    common = len({(task.train.data, tuple(task.inputs)) for task in read.values()}) == 1 and phase.common
+    if not common or (network.sharing is not None and network.sharing.below):
+        which = ", ".join(task.name for task in read.values())
+        raise Problem(
+            f"balance.at=features: {which} do not read the same features. It needs tasks of the same examples "
+            "(joint.common=true) under a sharing whose features are common (sharing=hard or all). Use balance.at=parameters."
+        )
+
+
+def _check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
+    """Refuse an alignment without pairs, one judged by a head that it does not train, and one that could not happen."""
+    if phase.keep != "last" or phase.patience is not None:
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by a head, and the phase trains none. "
+            f"Set keep: last there and the budget's patience=null; a later phase may have its own."
+        )
+    for task in read.values():
+        names = sorted(task.inputs.keys() & network.encoder.keys())
+        if len(names) < 2:
+            raise Problem(
+                f"phase {phase.name}: {task.name} has the modality {' '.join(names)} only; alignment needs pairs. Choose "
+                "another source."
+            )
+        there = [task.train.present[name] for name in names if name in task.train.present]
+        rows = (
+            torch.arange(len(task.train)) if not there else (torch.stack(there).sum(0) + len(names) - len(there) >= 2).nonzero()
+        )
+        if len(rows) < 2 or phase.batch_size < 2:
+            raise Problem(
+                f"phase {phase.name}: {len(rows)} pairs in {task.name}, batch_size={phase.batch_size}; alignment needs two "
+                "pairs or more in a batch. Choose another source, or raise shots or batch_size."
+            )
+        batch = task.train.take(rows.flatten()[:2])
+        network.eval()
+        with torch.no_grad():
+            parts = [network.features(batch.only(name).to(next(network.parameters()).device)) for name in names]
+        if not bool((torch.stack(parts) != 0).any(1).sum(0).ge(2).any()):
+            raise Problem(
+                f"phase {phase.name}: this fusion keeps the modalities of {task.name} apart, so that they cannot be aligned. "
+                "Use fusion=mean with fusion.width=64, or a trunk (trunk=mlp)."
+            )
