@@ -30,7 +30,8 @@ def build(config: dict[str, Any]) -> Plan:
         raise Problem("There is no target. Choose one, e.g. target=optdigits (`xlearn show target` lists them).")
     target = _task(config["target"], config["choices"].get("target", "target"), "target", found)
     made, teacher = (
-        {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()} for group in ("encoder", "teacher")
+        {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()}
+        for group in ("encoder", "teacher")
     )
     plan = Plan(
         config=config,

@@ -80,9 +80,9 @@ def _compose(overrides: list[str], folders: list[Path]) -> tuple[dict[str, Any],
 
 def _tried(config: dict[str, Any]) -> list[str]:
     """Build everything and run it small; what goes wrong, in sentences."""
+    from xlearn.build import build, tasks
     from xlearn.cache import Cache
     from xlearn.machine import machine
-    from xlearn.build import build, tasks
     from xlearn.run import Run
 
     def place() -> Any:

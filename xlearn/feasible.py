@@ -9,8 +9,20 @@ from xlearn.errors import Problem
 from xlearn.lessons import Teaching
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.phase import Phase, Roles, begun, begun_balance, counted, judges, labelled, lessons, needs_pairs, rates, reading
-from xlearn.phase import runs_teacher
+from xlearn.phase import (
+    Phase,
+    Roles,
+    begun,
+    begun_balance,
+    counted,
+    judges,
+    labelled,
+    lessons,
+    needs_pairs,
+    rates,
+    reading,
+    runs_teacher,
+)
 from xlearn.task import Task
 
 

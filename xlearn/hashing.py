@@ -15,8 +15,8 @@ CODE = (
 
 # What makes a result of phases: a change makes a finished run be measured again, but no phase be computed again.
 MEASURING = (
-    "run.py", "learner.py", "learners.py", "outcome.py", "cost.py", "retrieval.py", "robustness", "plan.py", "build.py",
-    "chains.py", "feasible.py", "carry.py", "apart.py", "tasks",
+    "run.py", "learner.py", "learners.py", "outcome.py", "cost.py", "retrieval.py", "forgetting.py", "robustness", "plan.py",
+    "build.py", "chains.py", "feasible.py", "carry.py", "apart.py", "tasks",
 )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ from xlearn.augment.token_dropout import UNKNOWN, token_dropout
 from xlearn.cache import weights_digest
 from xlearn.carry import Carried, carry
 from xlearn.errors import Problem
-from xlearn.network import Network, load, tensors
 from xlearn.feasible import check
 from xlearn.lessons import Teaching
+from xlearn.network import Network, load, tensors
 from xlearn.phase import Phase, Roles, Setting, rates, reading
 from xlearn.phases import solve
 from xlearn.task import Spec, TextSpec

@@ -43,16 +43,16 @@ def with_lessons(
     return {role: _with_lessons(role, each, teachings, wanted, machine) for role, each in read.items()}
 
 
-def _with_lessons(
-    role: str, examples: Examples, teachings: Sequence[Teaching], wanted: set[str], machine: Machine
-) -> Examples:
+def _with_lessons(role: str, examples: Examples, teachings: Sequence[Teaching], wanted: set[str], machine: Machine) -> Examples:
     forms = [_form(role, examples, each, machine) for each in teachings]
     if not wanted or all(form is None for form in forms):
         return examples
     found = {"seen": torch.stack([_seen(form, len(examples)) for form in forms], dim=1)}
     if "logits" in wanted:
         blank = torch.zeros(len(examples), len(examples.space.classes))
-        given = [blank if form is None else logits(each.network, form, machine) for each, form in zip(teachings, forms, strict=True)]
+        given = [
+            blank if form is None else logits(each.network, form, machine) for each, form in zip(teachings, forms, strict=True)
+        ]
         found["logits"] = torch.stack(given, dim=1).clone()
     if "features" in wanted and len(teachings) == 1 and forms[0] is not None:
         found["features"] = features(teachings[0].network, forms[0], machine).clone()

@@ -13,6 +13,7 @@ from torch import Tensor
 from xlearn.cost import cost, together
 from xlearn.errors import Problem
 from xlearn.evaluate import logits
+from xlearn.forgetting import forgetting
 from xlearn.frozen import encode
 from xlearn.hashing import code_digest, derive
 from xlearn.learner import Learner
@@ -89,6 +90,8 @@ def outcome(
         single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
         result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
         result |= several(learned, phases, roles, predicted, {"target": (metrics, single)})
+    if lost := forgetting(own, machine):
+        result["forgetting"] = lost
     if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
         result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)
     if plan.robustness:

@@ -7,7 +7,7 @@ from inspect import isclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlearn.balance import Backward
 from xlearn.balance.equal import equal

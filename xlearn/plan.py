@@ -106,7 +106,9 @@ class Plan:
         import torch
 
         torch.manual_seed(derive(self.config["seed"], "sharing"))
-        sharing, node = (self.sharing, self.config["sharing"]) if self.adds is None else (self.adds, self.config["transfer"]["adds"])
+        sharing, node = (
+            (self.sharing, self.config["sharing"]) if self.adds is None else (self.adds, self.config["transfer"]["adds"])
+        )
         statistics = self.config["joint"]["statistics"]
         if self.adds is None:
             join(network, sharing, tasks, statistics)

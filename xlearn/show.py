@@ -101,7 +101,9 @@ def _all_groups(folders: list[Path]) -> list[str]:
 
 
 def _options(group: str, folders: list[Path]) -> dict[str, Path]:
-    found = options("task" if group in TASK_GROUPS else group, folders)
+    # `teacher/image` has the options of `encoder/image`.
+    files = "task" if group in TASK_GROUPS else group.replace("teacher/", "encoder/", 1)
+    found = options(files, folders)
     if not found:
         raise Problem(f"{group}: there is no such group. {nearest(group, _all_groups(folders))}")
     return found

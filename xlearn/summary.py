@@ -33,6 +33,8 @@ def title(result: dict[str, Any]) -> str:
         labels = f"{target['fraction']:g} of the labels"
     source = " + ".join(config["source"]) or "no source"
     arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"{choices.get('target')} alone"
+    if any(phase["taught_by"] in ("source", "sources") for phase in config["transfer"]["phases"].values()):
+        arrow = f"{source} -> {choices.get('target')}"
     if config["transfer"].get("joins"):
         arrow = f"{source} together with {choices.get('target')}"
     sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
@@ -50,7 +52,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>9.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
         lines.append(f"  negative transfer: training from scratch is better in {result['config']['metric']}")
-    told = (*_tasks(result), *_bounds(result), *_retrieval(result), *_robustness(result), *_cost(result))
+    told = (*_tasks(result), *_forgetting(result), *_bounds(result), *_retrieval(result), *_robustness(result), *_cost(result))
     lines += [f"  {line}" for line in told]
     phases = [
         f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase.get('cached') else ''}"
@@ -118,6 +120,19 @@ def _tasks(result: dict[str, Any]) -> list[str]:
     if delta is not None:
         against = f"{words}, mean over {len(tasks)} tasks against learning each alone"
         lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
+    return lines
+
+
+def _forgetting(result: dict[str, Any]) -> list[str]:
+    """What each source's main metric was before the transfer, and is after it."""
+    metric, lines = result["config"]["metric"], []
+    for role, each in (result.get("forgetting") or {}).items():
+        if "not_measured" in each:
+            lines.append(f"source {role} after the transfer: not measured. {each['not_measured']}")
+            continue
+        before, after = each["before"][metric], each["after"][metric]
+        told = f"{metric.replace('_', ' ')} {before:.4f} before the transfer, {after:.4f} after it ({after - before:+.4f})"
+        lines.append(f"source {role}: {told}")
     return lines
 
 

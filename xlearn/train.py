@@ -143,10 +143,10 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
 
 def execute(config: dict[str, Any], folder: Path, multirun: bool) -> dict[str, Any]:
     """Build everything, then run it. An earlier result stays until there is a new one; then an `error.txt` goes."""
+    from xlearn.build import build
     from xlearn.cache import Cache
     from xlearn.interrupt import listening
     from xlearn.machine import machine
-    from xlearn.build import build
     from xlearn.run import Run
 
     with listening():

@@ -1,0 +1,59 @@
+"""What the network that learned the target still knows of the sources."""
+
+import copy
+from typing import Any
+
+from xlearn.apart import need_apart
+from xlearn.errors import Problem
+from xlearn.evaluate import logits
+from xlearn.frozen import encode
+from xlearn.joint import alone
+from xlearn.learner import Learner
+from xlearn.machine import Machine
+from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.metrics import measure, scalars
+from xlearn.network import Network
+from xlearn.task import Examples, Task
+
+
+def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
+    """By source its metrics on its test split `before` the transfer and `after` it, and what is `lost` (above 0: forgotten).
+
+    After: encoders, fusion and trunk of the target's network, with its own head where the classes are the same, else with
+    the source's. Nothing where no weights travelled, no phase followed, or source and target have no modality in common. Opens
+    the test splits of the sources; one that the target, or another source, may have learned from is not measured, and told.
+    """
+    if learner.carried is None or not learner.carried.copied or not learner.phases:
+        return {}
+    former, target = learner.formers[0], learner.roles["target"]["target"]
+    now = alone(learner.network, "target", target.labels.key)
+    found = {}
+    for role, task in former.roles["source"].items():
+        names = sorted(task.inputs.keys() & now.encoder.keys() & former.network.encoder.keys())
+        if not names or now.width != former.network.width:
+            continue
+        others = [each for other, each in former.roles["source"].items() if other != role]
+        try:
+            need_apart([*others, target], task, f"source {role}")
+        except Problem as problem:
+            found[role] = {"name": task.name, "not_measured": str(problem)}
+            continue
+        test = task.test.open().only(*names)
+        before = _measured(former.network, test, task, former.pretrained, machine)
+        own = task.labels.key in now.head
+        if not own:
+            now.head[task.labels.key] = copy.deepcopy(former.network.head[task.labels.key])
+        after = _measured(now, test, task, frozenset(), machine)
+        lost = {
+            name: (value - scalars(after)[name]) * (1 if HIGHER_IS_BETTER[name] else -1)
+            for name, value in scalars(before).items()
+        }
+        found[role] = {
+            "name": task.name, "head": "target" if own else "source", "before": before, "after": after, "lost": lost,
+        }  # fmt: skip
+    return found
+
+
+def _measured(network: Network, test: Examples, task: Task, pretrained: frozenset[str], machine: Machine) -> dict[str, Any]:
+    encoded = encode(network, test, sorted(pretrained & test.inputs.keys()), machine)
+    return measure(logits(network, encoded, machine), test.labels, task.labels.classes)
