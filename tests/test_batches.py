@@ -147,13 +147,13 @@ def test_tasks_of_the_same_examples_read_them_together():
         given = batches(step)
         assert given["a"].inputs is given["b"].inputs and given["a"].memo is given["b"].memo is not None
         assert given["a"].rows is None and torch.equal(given["a"].labels, 1 - given["b"].labels)
-        assert given["c"].memo is None and rows(given["c"]) != rows(given["a"])
+        assert given["c"].memo == {} and rows(given["c"]) != rows(given["a"])
         assert [each.task for each in given.values()] == ["a", "b", "target"]
         assert torch.equal(given["a"].labels, torch.tensor(rows(given["a"])) % 2)
         seen += rows(given["a"])
     assert sorted(seen) == [*range(40)]
     apart = Batches(tasks, batch_size=8, seed=3, common=False)(0)
-    assert rows(apart["a"]) != rows(apart["b"]) and apart["a"].memo is None
+    assert rows(apart["a"]) != rows(apart["b"]) and apart["a"].memo is not apart["b"].memo
 
 
 def test_tasks_with_missing_labels_read_the_union_and_learn_from_what_they_know():

@@ -100,14 +100,14 @@ def test_joint_learning_has_own_encoders_and_heads_and_one_trunk(toy):
 
 
 def distilled(toy, *words):
-    return [*toy, "source=pairs", "target=dim", "source.pairs.modalities=[image,tabular]", "transfer=distill", *SMALL, *words]
+    return [*toy, "source=pairs", "target=dim", "source.pairs.modalities=[image,tabular]", "transfer=kd", *SMALL, *words]
 
 
 def test_a_teacher_of_pairs_teaches_one_modality(toy, capsys):
-    assert main(distilled(toy, "sharing=none", "experiment=none")) == 0
-    assert main(distilled(toy, "sharing=none", "experiment=more", "budget.pretrain.epochs=3")) == 0
+    assert main(distilled(toy, "experiment=none")) == 0
+    assert main(distilled(toy, "experiment=more", "budget.pretrain.epochs=3")) == 0
     [(folder, one)], [(_, other)] = (list(results(Path(f"outputs/{name}")).items()) for name in ("none", "more"))
-    assert report(folder)["copied"] == {} and [each["name"] for each in one["phases"]] == ["pretrain", "distill"]
+    assert not (folder / "transfer.json").exists() and [each["name"] for each in one["phases"]] == ["pretrain", "distill"]
     assert one["phases"][1]["key"] != other["phases"][1]["key"]  # another teacher
     assert one["baseline"]["phases"][0]["key"] == other["baseline"]["phases"][0]["key"]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -117,7 +117,7 @@ def test_a_teacher_of_pairs_teaches_one_modality(toy, capsys):
 
 
 def test_a_teacher_reads_no_modality_that_it_has_not_learned(toy):
-    assert main(distilled(toy, "pretrain.phases.pretrain.modalities=[tabular]")) == 0
+    assert main(distilled(toy, "transfer.carry=true", "pretrain.phases.pretrain.modalities=[tabular]")) == 0
     folder, _ = only()
     carried = report(folder)
     assert "encoder.image" not in tops([*carried["copied"], *carried["unused"]])
@@ -128,7 +128,7 @@ def test_a_teacher_reads_no_modality_that_it_has_not_learned(toy):
 
 
 def test_a_student_of_another_width_takes_over_what_fits(toy):
-    words = [each for each in distilled(toy) if not each.startswith(("fusion", "trunk"))]
+    words = [each for each in distilled(toy, "transfer.carry=true") if not each.startswith(("fusion", "trunk"))]
     assert main(words) == 0
     folder, _ = only()
     assert tops(report(folder)["copied"]) == ["encoder.image"]
@@ -201,8 +201,8 @@ def test_joint_learning_begins_with_the_encoders_own_weights(toy, capsys):
 
 
 def test_a_teacher_whose_head_nobody_trained_is_refused(toy, capsys):
-    words = [*toy, "source=blobs", *READY, "transfer=distill", "pretrain=none", "sharing=encoder"]
-    assert "the teacher's head.blobs3_" in (told := refused(words, capsys)) and "would be random" in told
+    words = [*toy, "source=blobs", *READY, "transfer=kd", "pretrain=none"]
+    assert "nothing teaches it before" in refused(words, capsys)
 
 
 CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=clip"]
@@ -211,20 +211,25 @@ CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["source=none", "transfer=distill"], "there is none"),
+        (["source=none", "transfer=kd"], "there is none"),
         (["source=none", "pretrain=none", "transfer=joint"], "there is none"),
         (["source=blobs", "pretrain=clip"], "blobs has the modality image only; alignment needs pairs"),
         ([*CLIP, "fusion=concat"], "keeps the modalities of pairs apart"),
         ([*CLIP, *SMALL, "budget.pretrain.patience=2"], "judge by a head, and the phase trains none"),
         ([*CLIP, *SMALL, "pretrain.phases.align.batch_size=1"], "needs two pairs"),
         ([*CLIP, *SMALL, "pretrain.phases.align.objective.temperature=0"], "temperature=0"),
-        (["source=blobs", "transfer=distill", "source.blobs.head=x"], "the teacher tells other classes apart"),
-        (["transfer=distill", "transfer.carry=false"], "leaves no teacher"),
-        (["transfer=distill", "transfer.phases.distill.objective.weight=2"], "weight=2"),
-        (["transfer=distill", "transfer.teaches=false"], "needs a teacher"),
-        (["source=numbers", "transfer=distill", *SMALL], "Give both a modality in common"),
+        (["source=blobs", "transfer=kd", "source.blobs.head=x"], "teacher and student tell other classes apart, as blobs shows"),
+        (["transfer=knowledge_fusion", "transfer.carry=true"], "carry: true copies from one"),
+        (["transfer=kd", "transfer.phases.distill.taught_by=sorce"], "taught_by=sorce"),
+        (["pretrain.phases.pretrain.taught_by=source"], "only phases of the transfer have teachers"),
+        (["teacher/image=cnn"], "has no teacher"),
+        (["teacher/image=cnn", "transfer=kd", "transfer.carry=true"], "carries weights over"),
+        (["transfer.phases.finetune.begins=now"], "begins=now"),
+        (["transfer=kd", "transfer.phases.distill.objective.weight=2"], "weight=2"),
+        (["transfer=kd", "transfer.phases.distill.taught_by=null"], "needs a teacher"),
+        (["source=numbers", "transfer=kd", *SMALL], "Give both a modality in common"),
         (
-            ["source=numbers", "transfer=distill", "transfer.phases.distill.reads=target", *SMALL],
+            ["source=numbers", "transfer=kd", "transfer.phases.distill.reads=target", *SMALL],
             "teacher reads tabular, which",
         ),
         (["source=blobs", "target=numbers", "source.blobs.head=x"], "nothing to copy under this sharing"),

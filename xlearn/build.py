@@ -137,13 +137,13 @@ def _check_chain(plan: Plan, found: Collector) -> None:
 
 def _check_teachers(plan: Plan, found: Collector) -> None:
     transfer = f"transfer={plan.config['choices'].get('transfer')}"
-    for name, chain in (("pretrain", plan.pretrain), ("baseline", plan.baseline)):
-        taught = [phase.name for phase in chain if phase.taught_by in ("source", "sources")]
+    for name, phases in (("pretrain", plan.pretrain), ("baseline", plan.baseline)):
+        taught = [phase.name for phase in phases if phase.taught_by in ("source", "sources")]
         found.need(not taught, f"{name}.phases.{'.'.join(taught[:1])}.taught_by: only phases of the transfer have teachers.")
     found.need(
         not (plan.apart and plan.carries),
-        f"{transfer}: taught_by: sources makes a network of each source, and carry: true copies from one. Set carry: false, or use "
-        "taught_by: source.",
+        f"{transfer}: taught_by: sources makes a network of each source, and carry: true copies from one. Set carry: false, or "
+        "use taught_by: source.",
     )
     found.need(
         not plan.teacher or (plan.teaches and not plan.carries),

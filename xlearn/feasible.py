@@ -86,15 +86,15 @@ def _check_teachers(phase: Phase, network: Network, read: Mapping[str, Task], te
             if task.labels.key not in each.network.head or task.labels.key not in network.head:
                 raise Problem(
                     f"phase {phase.name}: teacher and student tell other classes apart, as {task.name} shows "
-                    f"({', '.join(task.labels.classes[:12])}). Choose a source with the classes of the target, or a transfer that "
-                    "teaches by features, e.g. rkd."
+                    f"({', '.join(task.labels.classes[:12])}). Choose a source with the classes of the target, or a transfer "
+                    "that teaches by features, e.g. rkd."
                 )
         for role, task in seen.items() if runs_teacher(phase) else ():
             form = each.tasks()[role]
             if other := [name for name in task.inputs if name in form.inputs and form.inputs[name] != task.inputs[name]]:
                 raise Problem(
-                    f"phase {phase.name}: the teacher reads another form of {other[0]} than the student, which can only be done "
-                    "beforehand. Leave augmentations out (augment=[]), and use a method that asks for logits or features."
+                    f"phase {phase.name}: the teacher reads another form of {other[0]} than the student, which can only be "
+                    "done beforehand. Leave augmentations out (augment=[]), and use a method that asks for logits or features."
                 )
 
 

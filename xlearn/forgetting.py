@@ -12,8 +12,7 @@ from xlearn.learner import Learner
 from xlearn.machine import Machine
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import measure, scalars
-from xlearn.network import Network
-from xlearn.task import Examples, Task
+from xlearn.predictions import predictions
 
 
 def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
         return {}
     former, target = learner.formers[0], learner.roles["target"]["target"]
     now = alone(learner.network, "target", target.labels.key)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for role, task in former.roles["source"].items():
         names = sorted(task.inputs.keys() & now.encoder.keys() & former.network.encoder.keys())
         if not names or now.width != former.network.width:
@@ -39,11 +38,12 @@ def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
             found[role] = {"name": task.name, "not_measured": str(problem)}
             continue
         test = task.test.open().only(*names)
-        before = _measured(former.network, test, task, former.pretrained, machine)
+        encoded = encode(former.network, test, sorted(former.pretrained & {*names}), machine)
+        before = measure(predictions(former.network, encoded, machine), test.labels, task.labels.classes)
         own = task.labels.key in now.head
         if not own:
             now.head[task.labels.key] = copy.deepcopy(former.network.head[task.labels.key])
-        after = _measured(now, test, task, frozenset(), machine)
+        after = measure(logits(now, test, machine), test.labels, task.labels.classes)
         lost = {
             name: (value - scalars(after)[name]) * (1 if HIGHER_IS_BETTER[name] else -1)
             for name, value in scalars(before).items()
@@ -52,8 +52,3 @@ def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
             "name": task.name, "head": "target" if own else "source", "before": before, "after": after, "lost": lost,
         }  # fmt: skip
     return found
-
-
-def _measured(network: Network, test: Examples, task: Task, pretrained: frozenset[str], machine: Machine) -> dict[str, Any]:
-    encoded = encode(network, test, sorted(pretrained & test.inputs.keys()), machine)
-    return measure(logits(network, encoded, machine), test.labels, task.labels.classes)

@@ -115,7 +115,7 @@ class Network(nn.Module):
 
     def _computed(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
         """Features and outputs, once for a batch. Tasks of the same examples under common parameters have them in common."""
-        memo = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
+        memo: dict[Any, Any] = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
         below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
         task = batch.task if below else None
         if task not in memo:

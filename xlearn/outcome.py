@@ -22,6 +22,7 @@ from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import measure, scalars, score
 from xlearn.phase import Roles, needs_pairs
 from xlearn.plan import Plan
+from xlearn.predictions import predictions
 from xlearn.retrieval import retrieval
 from xlearn.robustness.noise import UNKNOWN, noise, unit
 from xlearn.storage import write_tensors, write_text
@@ -55,12 +56,16 @@ def outcome(
     def predicted(learner: Learner, examples: Examples) -> Tensor:
         return logits(learner.network, tokenised(learner, examples), machine)
 
+    def compared_with(learner: Learner, examples: Examples) -> Tensor:
+        # What other runs of a sweep are compared with too is asked once.
+        return predictions(learner.network, tokenised(learner, examples), machine)
+
     own = learned.own
     with own.keeping("target"):
         found = predicted(own, test)
     metrics = measure(found, test.labels, classes)
-    compared = measure(predicted(learned.baseline, test), test.labels, classes)
-    alone = {name: measure(predicted(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
+    compared = measure(compared_with(learned.baseline, test), test.labels, classes)
+    alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
     write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
     used = (*plan.transfer, *(plan.pretrain if plan.carries else ()))
     tasks = {"target": target, **{f"source.{name}": task for name, task in roles["source"].items()}}
@@ -89,7 +94,7 @@ def outcome(
     if learned.plan.joins:
         single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
         result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
-        result |= several(learned, phases, roles, predicted, {"target": (metrics, single)})
+        result |= several(learned, phases, roles, (predicted, compared_with), {"target": (metrics, single)})
     if lost := forgetting(own, machine):
         result["forgetting"] = lost
     if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
@@ -104,13 +109,15 @@ def several(
     learned: Learned,
     phases: dict[str, list[dict[str, Any]]],
     roles: Roles,
-    predicted: Callable[[Learner, Examples], Tensor],
+    asked: tuple[Callable[[Learner, Examples], Tensor], Callable[[Learner, Examples], Tensor]],
     target: dict[str, tuple[dict[str, Any], dict[str, Any]]],
 ) -> dict[str, Any]:
     """Every task that was learned together with others: its metrics, those of learning it alone, and the mean change.
 
-    `target`: the target's metrics and what learning it alone came to. Opens the test splits of the sources.
+    `asked`: for the predictions of the run's own network, and of those it is compared with. `target`: the target's metrics
+    and what learning it alone came to. Opens the test splits of the sources.
     """
+    predicted, compared_with = asked
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     tasks = {**roles["source"], **roles["target"]}
     for role, task in roles["source"].items():
@@ -118,7 +125,7 @@ def several(
         with learned.own.keeping(role):
             metrics = measure(predicted(learned.own, test), test.labels, classes)
         alone = learned.single[role]
-        before = measure(predicted(alone, test), test.labels, classes)
+        before = measure(compared_with(alone, test), test.labels, classes)
         spent: dict[str, Any] = {"metrics": before, "phases": phases[f"single {role}"], "cost": cost(alone.network, task)}
         found[role] = (metrics, spent)
     told: dict[str, Any] = {

@@ -33,7 +33,7 @@ def title(result: dict[str, Any]) -> str:
         labels = f"{target['fraction']:g} of the labels"
     source = " + ".join(config["source"]) or "no source"
     arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"{choices.get('target')} alone"
-    if any(phase["taught_by"] in ("source", "sources") for phase in config["transfer"]["phases"].values()):
+    if any(phase.get("taught_by") in ("source", "sources") for phase in config["transfer"].get("phases", {}).values()):
         arrow = f"{source} -> {choices.get('target')}"
     if config["transfer"].get("joins"):
         arrow = f"{source} together with {choices.get('target')}"

@@ -136,8 +136,8 @@ class Examples:
     """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
 
     `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present` as in `Batch`.
-    `encoded`, `task` and `taught` (`[n, ...]`) likewise. `data` identifies the original data and the form they were brought into; `whole` are all
-    of them.
+    `encoded`, `task` and `taught` (`[n, ...]`) likewise. `data` identifies the original data and the form they were
+    brought into; `whole` are all of them.
     """
 
     inputs: dict[str, Column]

@@ -27,7 +27,8 @@ class Kd:
     `average` a_k equal (Hinton et al., 2015, for ensembles);
     `validation` `a_k ~ exp(-L_k)`, with L_k the mean cross-entropy of teacher k on the target's validation split, whose labels
     are used for it;
-    `agreement` `a_k ~ exp(-1 / (K - 1) sum_{j != k} KL(p_j || p_k))` for each example: who predicts what no other does counts less.
+    `agreement` `a_k ~ exp(-1 / (K - 1) sum_{j != k} KL(p_j || p_k))` for each example: who predicts what no other does
+    counts less.
     Raises `Problem` for a weight outside [0, 1], a temperature not above 0, without a teacher, and for `validation` without
     a validation split that every teacher sees.
     """

@@ -18,9 +18,9 @@ Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 def need_teacher(start: Start, name: str) -> Network:
     """The one network that teaches. Raises `Problem` where there is none, or several."""
     if len(start.teachers) != 1:
+        there = f"are {len(start.teachers)}" if start.teachers else "is none"
         raise Problem(
-            f"{name} needs one teacher, and there {'is none' if not start.teachers else f'are {len(start.teachers)}'}. Use it in a "
-            "phase with `taught_by: source`, such as transfer=kd."
+            f"{name} needs one teacher, and there {there}. Use it in a phase with `taught_by: source`, such as transfer=kd."
         )
     return start.teachers[0]
 

@@ -1,0 +1,131 @@
+"""What frozen parts and a teacher cost: steps of `fit` that follow each other in turns, within one process on one thread.
+
+`linear_probe / full`: the head on features computed before, against a step that trains everything. `lora / full`: low-rank
+parts and the head. `kd / plain`: a student that reads what its teacher said before, against the same student without a
+teacher; with the teacher running at every step for comparison. Prints medians of the ratios of neighbouring steps.
+"""
+
+import argparse
+import copy
+import statistics
+import time
+from dataclasses import replace
+from functools import partial
+
+BATCH, COUNT, WARM_UP = 64, 640, 5
+BOUNDS = {"linear_probe": 0.1, "lora": 0.8, "kd": 1.1}
+
+
+def case(name: str):
+    """(network, examples): the CNN of loop.py on 28 x 28 pictures; MiniLM (random weights) on texts of 8 to 40 tokens."""
+    import torch
+    from torch import nn
+
+    from xlearn.columns import Ragged
+    from xlearn.encoders.cnn import Cnn
+    from xlearn.encoders.minilm import VOCABULARY, MiniLm
+    from xlearn.fusion.concat import Concat
+    from xlearn.network import Network
+    from xlearn.task import Examples, ImageSpec, LabelSpace, TextSpec
+
+    torch.manual_seed(0)
+    space = LabelSpace("bench", tuple("0123456789"))
+    if name == "cnn":
+        modality, encoder = "image", Cnn(ImageSpec(1, 28, 28), widths=[32, 64, 64], dense=64)
+        column = torch.randint(0, 256, (COUNT, 1, 28, 28), dtype=torch.uint8)
+    else:
+        modality, encoder = "text", MiniLm(TextSpec(VOCABULARY, 256, "bench"), weights=None)
+        lengths = torch.randint(8, 41, (COUNT,)).tolist()
+        column = Ragged.of([torch.randint(200, VOCABULARY, (each,), dtype=torch.int32) for each in lengths])
+    examples = Examples({modality: column}, torch.arange(COUNT) % 10, torch.arange(COUNT), space)
+    return Network({modality: encoder}, Concat({modality: encoder.width}), {space.key: nn.Linear(encoder.width, 10)}), examples
+
+
+def task(examples):
+    from xlearn.task import ImageSpec, Sealed, Task, TextSpec
+
+    spec = ImageSpec(1, 28, 28) if "image" in examples.inputs else TextSpec(30522, 256, "bench")
+    name = next(iter(examples.inputs))
+    return Task("bench", {name: spec}, examples.space, examples, examples, examples, Sealed("bench", examples), "", "")
+
+
+def stepping(network, examples, objective, batch, only=None):
+    """A generator of `fit` that trains the parameters whose names begin with one of `only` (None: all)."""
+    import torch
+
+    from xlearn.balance.equal import equal
+    from xlearn.batches import Batches
+    from xlearn.fit import Update, fit
+    from xlearn.machine import machine
+    from xlearn.schedules.constant import constant
+    from xlearn.trainable import Rate
+
+    place = machine("cpu", "fp32", 1, multirun=False)
+    rates = {name: Rate() for name, _ in network.named_parameters() if only is None or name.startswith(only)}
+    update = Update([objective], rates, partial(torch.optim.Adam, lr=1e-4, fused=True), constant, equal)
+    batches = Batches({"target": examples}, batch_size=batch, seed=0)
+    return fit(network, [update], batches, steps=10_000, seed=0, machine=place)
+
+
+def ratio(one, other, rounds: int) -> tuple[float, float, float]:
+    """(median of the ratios of two steps that follow each other, median milliseconds of both)."""
+    pairs = []
+    for turn in range(WARM_UP + rounds):
+        took = {}
+        for each in (one, other) if turn % 2 else (other, one):
+            begun = time.perf_counter()
+            next(each)
+            took[id(each)] = 1000 * (time.perf_counter() - begun)
+        pairs.append((took[id(one)], took[id(other)]))
+    pairs = pairs[WARM_UP:]
+    first, second = (statistics.median(each) for each in zip(*pairs, strict=True))
+    return statistics.median(a / b for a, b in pairs), first, second
+
+
+def main() -> None:
+    import torch
+
+    from xlearn.evaluate import features
+    from xlearn.joint import Parts
+    from xlearn.lessons import Teaching, with_lessons
+    from xlearn.machine import machine
+    from xlearn.objectives import Start
+    from xlearn.objectives.cross_entropy import CrossEntropy
+    from xlearn.objectives.kd import Kd
+    from xlearn.sharing.lora import Lora
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    given = parser.parse_args()
+    place = machine("cpu", "fp32", 1, multirun=False)  # one thread, and memory that is kept, as in a run
+    counts = {"target": torch.full((10,), COUNT // 10)}
+
+    def told(name: str, which: str, base: str, found: tuple[float, float, float]) -> None:
+        promised = f" (promised {BOUNDS[which]})" if which in BOUNDS else ""
+        print(f"{name}: {which} / {base} = {found[0]:.3f}{promised}, {found[1]:.1f} and {found[2]:.1f} ms a step", flush=True)
+
+    for name, batch in (("cnn", BATCH), ("minilm", 16)):
+        network, examples = case(name)
+        entropy = CrossEntropy(Start(network, frozenset(), counts))
+
+        def full(network=network, examples=examples, entropy=entropy, batch=batch):
+            return stepping(copy.deepcopy(network), examples, entropy, batch)
+
+        probed = copy.deepcopy(network)
+        known = examples.with_features(features(probed, examples, place).clone())
+        told(name, "linear_probe", "full", ratio(stepping(probed, known, entropy, batch, ("head.",)), full(), given.rounds))
+        adapted = copy.deepcopy(network)
+        adapted.sharing = Parts([Lora(adapted, {"target": task(examples)}, rank=4, alpha=4.0)])
+        low_rank = stepping(adapted, examples, entropy, batch, ("head.", "sharing."))
+        told(name, "lora", "full", ratio(low_rank, full(), given.rounds))
+        teacher = copy.deepcopy(network)
+        kd = Kd(Start(network, frozenset(), counts, (teacher,)))
+        teaching = Teaching(teacher, {"source": {}, "target": {"target": replace(task(examples), train=examples)}})
+        [taught] = with_lessons({"target": examples}, [teaching], {"logits"}, place).values()
+        told(name, "kd", "plain", ratio(stepping(copy.deepcopy(network), taught, kd, batch), full(), given.rounds))
+        running = stepping(copy.deepcopy(network), examples, kd, batch)
+        told(name, "kd, the teacher running,", "plain", ratio(running, full(), given.rounds))
+
+
+if __name__ == "__main__":
+    main()
