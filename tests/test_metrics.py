@@ -44,6 +44,7 @@ def test_every_number_is_that_of_torchmetrics_and_sklearn(seed, count, classes, 
     expected = {
         "accuracy": float(classification.multiclass_accuracy(logits, labels, average="micro", **options)),
         "balanced_accuracy": balanced,
+        "worst_class": sklearn_metrics.recall_score(true, guess, labels=numpy.unique(true), average=None).min(),
         "macro_precision": sklearn_metrics.precision_score(true, guess, **macro),
         "macro_recall": sklearn_metrics.recall_score(true, guess, **macro),
         "macro_f1": sklearn_metrics.f1_score(true, guess, **macro),

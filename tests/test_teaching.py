@@ -54,7 +54,9 @@ def test_lessons_are_what_the_teacher_says_batch_by_batch():
 def test_lessons_go_with_their_examples():
     given = task()
     teacher = toys.network(given.train, seed=1)
-    [known] = with_lessons({"target": given.train}, [Teaching(teacher, roles(given))], {"logits", "features"}, toys.CPU).values()
+    [known] = with_lessons(
+        {"target": given.train}, [Teaching(teacher, roles(given))], {"logits", "features"}, toys.CPU
+    ).values()
     index = torch.tensor([5, 2, 9])
     batch = known.subset(torch.arange(20)).take(index)
     assert torch.equal(batch.taught["logits"], known.taught["logits"][index])
@@ -126,11 +128,19 @@ def test_teacher_and_student_may_read_other_forms_unless_the_examples_change(toy
 @pytest.mark.parametrize("combine", ["validation", "agreement"])
 def test_several_sources_each_with_its_teacher(toy, combine):
     words = [*toy, "source=[blobs,numbers]", "target=pairs", "transfer=knowledge_fusion", "encoder.tabular.widths=[8]"]
-    assert main([*words, "budget.pretrain.epochs=30", "optimizer.lr=0.02", f"transfer.phases.distill.objective.combine={combine}"]) == 0
+    assert (
+        main([*words, "budget.pretrain.epochs=30", "optimizer.lr=0.02", f"transfer.phases.distill.objective.combine={combine}"])
+        == 0
+    )
     folder, result = only()
     assert [each["name"] for each in result["phases"]] == ["pretrain", "pretrain", "distill"]
     assert len({each["key"] for each in result["phases"]}) == 3
-    assert lines(folder, "distill")[-1]["losses"].keys() == {"target_labels", "target_teacher", "blobs_teacher", "numbers_teacher"}
+    assert lines(folder, "distill")[-1]["losses"].keys() == {
+        "target_labels",
+        "target_teacher",
+        "blobs_teacher",
+        "numbers_teacher",
+    }
     assert result["metrics"]["accuracy"] > 0.6
 
 

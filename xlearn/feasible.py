@@ -50,6 +50,9 @@ def check(
     start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
     begun(phase, start)
     begun_balance(phase, start)
+    if phase.leaves is not None:
+        phase.leaves({}, {})
+    _check_sizes(phase, read)
     _check_features(phase, network, read)
     _check_teachers(phase, network, read, teachings)
     if needs_pairs(phase):
@@ -95,6 +98,20 @@ def _check_teachers(phase: Phase, network: Network, read: Mapping[str, Task], te
                 raise Problem(
                     f"phase {phase.name}: the teacher reads another form of {other[0]} than the student, which can only be "
                     "done beforehand. Leave augmentations out (augment=[]), and use a method that asks for logits or features."
+                )
+
+
+def _check_sizes(phase: Phase, read: Mapping[str, Task]) -> None:
+    """Refuse batches with fewer examples than an objective needs."""
+    for each in phase.objectives:
+        if (smallest := getattr(each.func, "smallest_batch", None)) is None:
+            continue
+        needed = smallest(**each.keywords)
+        for task in read.values():
+            if (there := min(phase.batch_size, len(task.train))) < needed:
+                raise Problem(
+                    f"phase {phase.name}: {each.func.__name__} needs batches of {needed} examples, and those of {task.name} "
+                    f"have {there} (batch_size={phase.batch_size}, {len(task.train)} labelled examples). Raise batch_size or shots."
                 )
 
 

@@ -3,6 +3,7 @@
 HIGHER_IS_BETTER = {
     "accuracy": True,
     "balanced_accuracy": True,
+    "worst_class": True,
     "macro_precision": True,
     "macro_recall": True,
     "macro_f1": True,

@@ -29,6 +29,9 @@ def score(name: str, logits: Tensor, labels: Tensor) -> float:
         return float(functional.cross_entropy(logits.double(), labels))
     if name == "calibration_error":
         return calibration_error(logits.softmax(1), labels)
+    if name == "worst_class":
+        right = logits.argmax(1) == labels
+        return min(float(right[labels == label].double().mean()) for label in labels.unique())
     options = {} if name in ("accuracy", "balanced_accuracy") else {"labels": list(range(logits.shape[1]))}
     return _SCORES[name](labels.numpy(), logits.argmax(1).numpy(), **options)
 
@@ -59,6 +62,7 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str,
     """Every metric, per class and the confusion matrix (rows: true, columns: predicted).
 
     Macro averages run over all classes, balanced accuracy over those that occur; both count an empty ratio as 0.
+    `worst_class` is the lowest recall of a class that occurs.
     """
     from sklearn import metrics
 
@@ -70,6 +74,7 @@ def measure(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str,
     return {
         "accuracy": float((predicted == labels).double().mean()),
         "balanced_accuracy": score("balanced_accuracy", logits, labels),
+        "worst_class": score("worst_class", logits, labels),
         "macro_precision": float(precision.mean()),
         "macro_recall": float(recall.mean()),
         "macro_f1": float(f1.mean()),

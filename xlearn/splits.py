@@ -70,6 +70,7 @@ def check(options: TaskOptions, name: str) -> None:
     need(options.shots is None or options.shots >= 1, "shots", "give 1 or more, or null for all labels")
     need(options.fraction is None or 0 < options.fraction <= 1, "fraction", "give a share in (0, 1], or null")
     need(options.shots is None or options.fraction is None, "fraction", "shots is set too; set one of them to null")
+    need(options.imbalance is None or 0 < options.imbalance <= 1, "imbalance", "give a share in (0, 1], e.g. 0.01, or null")
     need(0 <= options.val < 1, "val", "give a share in [0, 1)")
     need(0 < options.test < 1, "test", "give a share in (0, 1)")
     need(options.folds is None or options.folds >= 2, "folds", "give 2 or more, or null")
@@ -81,26 +82,27 @@ def check(options: TaskOptions, name: str) -> None:
 def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
     """Split class by class: first the test rows, then validation, then the labelled training rows.
 
-    Test rows do not depend on `classes`, `shots`, `fraction` or `val`, so that two tasks made of the same data with
-    the same seed never see each other's test split. One permutation per class, drawn from the seed alone.
+    Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`, so that two tasks made of the same data
+    with the same seed never see each other's test split. One permutation per class, drawn from the seed alone.
     """
     check(options, name)
     parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": [], "unlabeled": []}
-    wanted = set(chosen_classes(raw, options, name))
+    wanted = chosen_classes(raw, options, name)
     generator = torch.Generator().manual_seed(seed)
     for label in range(len(raw.classes)):
         rows = torch.nonzero(raw.labels == label).flatten()
         rows = rows[torch.randperm(len(rows), generator=generator)]
         if label not in wanted:
             continue
-        for part, found in zip(parts, _split_class(rows, label, raw, options, name), strict=True):
+        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted.index(label) / (len(wanted) - 1))
+        for part, found in zip(parts, _split_class(rows, label, kept, raw, options, name), strict=True):
             parts[part].append(found)
     joined = {part: torch.cat(found).sort().values for part, found in parts.items()}
     return Splits(**joined)
 
 
-def _split_class(rows: Tensor, label: int, raw: Raw, options: TaskOptions, name: str) -> tuple[Tensor, ...]:
-    """(train, val, test, unlabeled) of one class, from its rows in random order."""
+def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskOptions, name: str) -> tuple[Tensor, ...]:
+    """(train, val, test, unlabeled) of one class, from its rows in random order; `kept` is its share in the long tail."""
     official = torch.zeros(len(rows)) if raw.official is None else raw.official[rows]
     if options.folds is not None:
         if len(rows) < options.folds:
@@ -120,14 +122,16 @@ def _split_class(rows: Tensor, label: int, raw: Raw, options: TaskOptions, name:
         val, rest = rest[:count], rest[count:]
     if options.shots is None:
         labelled = len(rest) if options.fraction is None else max(1, round(options.fraction * len(rest)))
+        labelled = max(1, round(kept * labelled))
         return rest[:labelled], val, test, rest[labelled:]
     if options.shots > len(rest):
         raise Problem(
             f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
             f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). Give at most {len(rest)}."
         )
+    labelled = max(1, round(kept * options.shots))
     spare = val[options.shots :]
-    return rest[: options.shots], val[: options.shots], test, torch.cat([rest[options.shots :], spare])
+    return rest[:labelled], val[: options.shots], test, torch.cat([rest[labelled:], spare])
 
 
 def _share(share: float, count: int) -> int:

@@ -31,6 +31,8 @@ def title(result: dict[str, Any]) -> str:
     labels = f"{target['shots']} labels per class" if target["shots"] is not None else "all labels"
     if target["fraction"] is not None:
         labels = f"{target['fraction']:g} of the labels"
+    if target.get("imbalance") is not None:
+        labels += f", imbalance {target['imbalance']:g}"
     source = " + ".join(config["source"]) or "no source"
     arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"{choices.get('target')} alone"
     if any(phase.get("taught_by") in ("source", "sources") for phase in config["transfer"].get("phases", {}).values()):

@@ -10,17 +10,21 @@ class TaskOptions:
     `classes`: a subset, by name or position. `test`: the share of all examples kept for the test, unless the data come
     with a test split. `val`: the share of the remaining examples, unless they come with one; when `shots` is given, at
     most `shots` per class, because who has few labels has few to select with. `shots`: labelled training examples per
-    class, or `fraction`: that share of them; the rest becomes unlabeled. `folds` and `fold`: k-fold cross-validation
-    over all examples, fold `fold` (from 0) is the test split. `modalities`: those to read, of the ones the data have;
-    null: all. `groups`: new classes made of the data's own, name to list, instead of `classes`; splits and `shots` go by
-    the data's own classes, so that tasks made of the same data keep the same rows apart. `head`: a name for the label
-    space; tasks of the same classes share a head only if it is the same.
+    class, or `fraction`: that share of them; the rest becomes unlabeled. `imbalance`: a long tail; of the n labelled
+    training examples that class i of K (from 0, in the order of the task) would have, `n * imbalance^(i / (K - 1))` are
+    left, rounded, at least one, so that the last class has that share of what the first has if all had the same (Cao et
+    al., NeurIPS 2019); the rest becomes unlabeled, validation and test stay as they are. `folds` and `fold`: k-fold
+    cross-validation over all examples, fold `fold` (from 0) is the test split. `modalities`: those to read, of the ones
+    the data have; null: all. `groups`: new classes made of the data's own, name to list, instead of `classes`; splits,
+    `shots` and `imbalance` go by the data's own classes, so that tasks made of the same data keep the same rows apart.
+    `head`: a name for the label space; tasks of the same classes share a head only if it is the same.
     """
 
     classes: list[str | int] | None = None
     groups: dict[str, list[str | int]] | None = None
     shots: int | None = None
     fraction: float | None = None
+    imbalance: float | None = None
     val: float = 0.1
     test: float = 0.2
     folds: int | None = None

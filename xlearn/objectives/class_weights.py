@@ -4,11 +4,20 @@ from typing import Literal
 
 from torch import Tensor
 
-ClassWeights = Literal["none", "balanced"]
+ClassWeights = Literal["none", "balanced", "effective"]
 
 
-def class_weights(kind: ClassWeights, counts: Tensor) -> Tensor | None:
-    """`balanced`: `n / (K n_c)` for class c of K, 0 for a class without examples (King & Zeng, 2001; as scikit-learn)."""
+def class_weights(kind: ClassWeights, counts: Tensor, beta: float = 0.9999) -> Tensor | None:
+    """Weights `float [K]` of K classes with `counts` n_c; 0 for a class without examples.
+
+    `balanced`: `n / (K n_c)` (King & Zeng, 2001; as scikit-learn). `effective`: `(1 - beta) / (1 - beta^{n_c})`, one over the
+    effective number of examples, times what makes the weights sum to K (Cui et al., CVPR 2019, section 4). With beta 0
+    every class weighs the same; towards 1 the weights become those of `balanced`, times a constant.
+    """
     if kind == "none":
         return None
-    return (counts.sum() / (len(counts) * counts.clamp_min(1))).float() * (counts > 0)
+    if kind == "balanced":
+        return (counts.sum() / (len(counts) * counts.clamp_min(1))).float() * (counts > 0)
+    # 1 - beta is the same for every class. In double precision: beta^n is close to 1 where n is small.
+    weights = (counts > 0) / (1 - beta ** counts.clamp_min(1).double())
+    return (len(counts) * weights / weights.sum().clamp_min(1e-12)).float()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from xlearn.network import Network
 from xlearn.sharing.blocks import part_key
 from xlearn.sharing.lora import reached
-from xlearn.sharing.low_rank import layers
+from xlearn.sharing.low_rank import layers as low_rank_layers
 from xlearn.task import Batch, Task
 
 ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU}
@@ -39,8 +39,9 @@ class Adapter(nn.Module):
     `activation=none`: phi is the identity (series residual adapters, Rebuffi, Bilen & Vedaldi, NeurIPS 2017, of low rank and
     without normalisation). They merge exactly, `W_t = (I + U_t D_t) W`, and so does the bias; at inference they cost nothing.
     `relu`, `gelu`: bottleneck adapters (Houlsby et al., ICML 2019, behind layers for sublayers); these cannot be merged.
-    U starts at zero. Parameters per task and layer: `2 rank channels`. Raises `Problem` for a rank below 1 or larger than a
-    layer, and without a layer.
+    U starts at zero. Parameters per task and layer: `2 rank channels`. `layers`: shell-style patterns of the paths that have
+    one (null: all). Raises `Problem` for a rank below 1 or larger than a layer, for a pattern that matches none, and without a
+    layer.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class Adapter(nn.Module):
         *,
         rank: int = 4,
         activation: Literal["none", "relu", "gelu"] = "none",
+        layers: list[str] | None = None,
     ) -> None:
         super().__init__()
-        found = layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d), rank)
+        found = low_rank_layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d), rank, layers)
         self.linear = activation == "none"
         self.paths = {role: reached(network, tasks, role, [*found]) for role in tasks}
         self.parts = nn.ModuleDict(

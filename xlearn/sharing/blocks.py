@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from xlearn.network import Network, encoder_blocks, instead
+from xlearn.network import Network, instead
+from xlearn.outputs import first, like
 from xlearn.task import Task
 
 # What stands for the dots of a path in the name of a single module.
@@ -21,17 +22,6 @@ def users(network: Network, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
 def owner(roles: Sequence[str]) -> str:
     """Of tasks with parts of their own, the one whose parts are the network's own: the target, or else the first."""
     return "target" if "target" in roles else roles[0]
-
-
-def block_paths(network: Network) -> dict[str, list[list[str]]]:
-    """By modality the encoder's blocks from input to output, each a list of paths of modules.
-
-    Parameters that are in no module of a block (class tokens, positions) are held in common whatever the structure.
-    """
-    return {
-        name: [[path.removesuffix(".") for path in block if path.endswith(".")] for block in blocks]
-        for name, blocks in encoder_blocks(network).items()
-    }
 
 
 def above(network: Network, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
@@ -83,25 +73,6 @@ def outputs(network: Network, tasks: Mapping[str, Task], paths: Sequence[str]) -
     return found
 
 
-def channel_axis(module: nn.Module, given: Tensor) -> int:
-    """Where a module's output has its channels: second in pictures `[batch, channels, height, width]` and what Conv1d gives,
-    else last.
-    """
-    return 1 if given.ndim == 4 or isinstance(module, nn.Conv1d) else given.ndim - 1
-
-
-def first(value: Any) -> Tensor:
-    """The tensor that a module's output is about: itself, or the first of a tuple."""
-    return value if isinstance(value, Tensor) else first(value[0])
-
-
-def with_first(value: Any, new: Tensor) -> Any:
-    """The output with another tensor in the place of `first`."""
-    if isinstance(value, Tensor):
-        return new
-    return _like(value, [with_first(value[0], new), *value[1:]])
-
-
 def part(value: Any, column: int, columns: int, size: int) -> Any:
     """The part of one column of what holds `columns` parts of `size` examples one after the other; what does not, as it is."""
     if isinstance(value, Tensor):
@@ -116,7 +87,7 @@ def together(values: Sequence[Any]) -> Any:
     if isinstance(one, Tensor):
         return torch.cat([*values]) if one.ndim else one
     if isinstance(one, tuple | list):
-        return _like(one, [together(parts) for parts in zip(*values, strict=True)])
+        return like(one, [together(parts) for parts in zip(*values, strict=True)])
     if isinstance(one, dict):
         return {name: together([value[name] for value in values]) for name in one}
     return one
@@ -131,12 +102,7 @@ def repeated(value: Any, columns: int) -> Any:
 
 def _each(value: Any, make: Callable[[Any], Any]) -> Any:
     if isinstance(value, tuple | list):
-        return _like(value, [make(each) for each in value])
+        return like(value, [make(each) for each in value])
     if isinstance(value, dict):
         return {name: make(each) for name, each in value.items()}
     return value
-
-
-def _like(value: Any, inner: list[Any]) -> Any:
-    """A list or a tuple, with names or without."""
-    return type(value)(*inner) if hasattr(value, "_fields") else type(value)(inner)

@@ -8,19 +8,8 @@ from torch import Tensor, nn
 
 from xlearn.errors import Problem
 from xlearn.network import Network, Tokens
-from xlearn.sharing.blocks import (
-    above,
-    block_paths,
-    channel_axis,
-    copy_key,
-    first,
-    outputs,
-    part,
-    repeated,
-    together,
-    users,
-    with_first,
-)  # fmt: skip
+from xlearn.outputs import block_paths, channel_axis, first, with_first
+from xlearn.sharing.blocks import above, copy_key, outputs, part, repeated, together, users
 from xlearn.sharing.private import Private
 from xlearn.task import Batch, Task
 

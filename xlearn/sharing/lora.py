@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.network import Network
+from xlearn.network import Network, instead
 from xlearn.sharing.blocks import part_key, users
-from xlearn.sharing.low_rank import layers
+from xlearn.sharing.low_rank import layers as low_rank_layers
 from xlearn.task import Batch, Task
 
 
@@ -34,12 +34,16 @@ class Lora(nn.Module):
     At every linear, convolutional (without groups) and embedding layer below the heads that is called as a module; B starts
     at zero, so that all tasks start from the network as it is. Merges exactly: after it a task needs W_t only. Parameters
     per task and layer: `rank (inputs + outputs)`, an input of a convolution being a channel at a place of the kernel.
-    Recurrent layers have no such part. Raises `Problem` for a rank below 1 or larger than a layer, and without a layer.
+    Recurrent layers have no such part. `layers`: shell-style patterns of the paths that have one (null: all; the paper has
+    queries and values only, `["*.query", "*.value"]` of MiniLM). Raises `Problem` for a rank below 1 or larger than a layer,
+    for a pattern that matches none, and without a layer.
     """
 
-    def __init__(self, network: Network, tasks: Mapping[str, Task], *, rank: int = 4, alpha: float = 4.0) -> None:
+    def __init__(
+        self, network: Network, tasks: Mapping[str, Task], *, rank: int = 4, alpha: float = 4.0, layers: list[str] | None = None
+    ) -> None:
         super().__init__()
-        found = layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding), rank)
+        found = low_rank_layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding), rank, layers)
         self.paths = {role: reached(network, tasks, role, [*found]) for role in tasks}
         self.parts = nn.ModuleDict(
             {part_key(role, path): LowRank(found[path], rank, alpha) for role, paths in self.paths.items() for path in paths}
@@ -74,6 +78,13 @@ def reached(network: Network, tasks: Mapping[str, Task], role: str, paths: list[
     return [path for path in paths if not path.startswith("encoder.") or role in having[path.split(".")[1]]]
 
 
+def _convolved(layer: nn.Module, forward: Callable[..., Any], weight: Tensor, x: Tensor) -> Tensor:
+    """What the layer, as it is by `forward`, would give with this weight, and without its bias."""
+    bias = {} if getattr(layer, "bias", None) is None else {"bias": weight.new_zeros(len(weight))}
+    with instead({layer: forward}):
+        return torch.func.functional_call(layer, {"weight": weight, **bias}, (x,))
+
+
 def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
     """The layer with its low-rank part. Cheaper than a weight of full size: the inputs pass through `rank` channels."""
     forward = layer.forward
@@ -83,7 +94,10 @@ def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
 
     def convolution(x: Tensor) -> Tensor:
         assert isinstance(layer, nn.Conv1d | nn.Conv2d)
-        low = layer._conv_forward(x, part.down.view(len(part.down), *part.shape[1:]), None)
+        down = part.down.view(len(part.down), *part.shape[1:])
+        # A convolution of another class may pad in a way of its own.
+        own = type(layer) not in (nn.Conv1d, nn.Conv2d)
+        low = _convolved(layer, forward, down, x) if own else layer._conv_forward(x, down, None)
         up = part.up.view(*part.up.shape, *[1] * (len(part.shape) - 2))
         return forward(x) + part.scale * (functional.conv1d(low, up) if low.ndim == 3 else functional.conv2d(low, up))
 

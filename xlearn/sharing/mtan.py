@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.network import Network
-from xlearn.sharing.blocks import block_paths, channel_axis, first, outputs, part_key, users, with_first
+from xlearn.outputs import block_paths, channel_axis, first, with_first
+from xlearn.sharing.blocks import outputs, part_key, users
 from xlearn.sizes import need_sizes
 from xlearn.task import Batch, Task
 

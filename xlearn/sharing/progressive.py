@@ -9,18 +9,8 @@ from torch import Tensor, nn
 
 from xlearn.errors import Problem
 from xlearn.network import Network, instead
-from xlearn.sharing.blocks import (
-    SLASH,
-    above,
-    block_paths,
-    channel_axis,
-    first,
-    outputs,
-    part_key,
-    role_key,
-    users,
-    with_first,
-)  # fmt: skip
+from xlearn.outputs import block_paths, channel_axis, first, with_first
+from xlearn.sharing.blocks import SLASH, above, outputs, part_key, role_key, users
 from xlearn.sharing.private import Private
 from xlearn.task import Batch, Task
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from xlearn.errors import Problem
 from xlearn.network import Network
-from xlearn.sharing.blocks import above, block_paths, users
+from xlearn.outputs import block_paths
+from xlearn.sharing.blocks import above, users
 from xlearn.sharing.private import Private
 from xlearn.task import Batch, Task
 

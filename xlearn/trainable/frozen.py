@@ -1,10 +1,8 @@
 """Everything trains but what is named."""
 
-from fnmatch import fnmatchcase
-
-from xlearn.errors import Problem, nearest
 from xlearn.network import Network
 from xlearn.trainable import Rate
+from xlearn.trainable.only import matching
 
 
 def frozen(network: Network, *, patterns: list[str]) -> dict[str, Rate]:
@@ -13,9 +11,5 @@ def frozen(network: Network, *, patterns: list[str]) -> dict[str, Rate]:
 
     Raises `Problem` for a pattern that matches nothing of the network.
     """
-    names = [name for name, _ in network.named_parameters()]
-    parts = [*names, *(f"encoder.{name}.parameters" for name in network.encoder)]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in parts):
-            raise Problem(f"trainable.patterns: {pattern!r} matches no parameter. {nearest(pattern, names)}")
-    return {name: Rate() for name in names if not any(fnmatchcase(name, pattern) for pattern in patterns)}
+    still = {*matching(network, patterns)}
+    return {name: Rate() for name, _ in network.named_parameters() if name not in still}

@@ -1,0 +1,21 @@
+"""Between the weights that a phase began with and those it ends with."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from xlearn.errors import Problem
+
+
+def interpolate(before: Mapping[str, Tensor], kept: Mapping[str, Tensor], *, alpha: float) -> dict[str, Tensor]:
+    """`(1 - alpha) theta_0 + alpha theta_1` (WiSE-FT; Wortsman et al., CVPR 2022, eq. 1), of parameters and floating-point
+    buffers; counters are those of theta_1. alpha 0: as before the phase, 1: as after it.
+
+    Raises `Problem` for an alpha outside [0, 1].
+    """
+    if not 0 <= alpha <= 1:
+        raise Problem(f"leaves.alpha={alpha}: give a share in [0, 1]; 0 is the beginning of the phase, 1 its end.")
+    return {
+        name: (before[name] + alpha * (value - before[name])) if value.is_floating_point() else value
+        for name, value in kept.items()
+    }

@@ -1,0 +1,16 @@
+"""Biases alone."""
+
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.trainable import Rate
+
+
+def biases(network: Network) -> dict[str, Rate]:
+    """The head, and every bias below it: of layers, of normalisations, of recurrences (BitFit; Ben Zaken, Goldberg & Ravfogel,
+    ACL 2022). Raises `Problem` where there is no bias below the head.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    below = [name for name in names if not name.startswith("head.") and name.rpartition(".")[2].startswith("bias")]
+    if not below:
+        raise Problem("bitfit: the network has no bias below the head. Use another encoder, or transfer=linear_probe.")
+    return dict.fromkeys([*below, *(name for name in names if name.startswith("head."))], Rate())

@@ -1,0 +1,29 @@
+"""Normalisations alone."""
+
+from torch import nn
+
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.trainable import Rate
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+def norms(network: Network) -> dict[str, Rate]:
+    """The head, and scales and shifts of all normalisations (Frankle, Schwab & Morcos, ICLR 2021, for batch normalisation;
+    for layer normalisation as in Lu et al., AAAI 2022). Statistics over the batch move with them.
+
+    Raises `Problem` for a network without normalisations that have parameters.
+    """
+    found = [
+        f"{path}.{name}"
+        for path, module in network.named_modules()
+        if isinstance(module, NORMS) or type(module).__name__.endswith("Norm")
+        for name, _ in module.named_parameters(recurse=False)
+    ]
+    if not found:
+        raise Problem(
+            "norm_only: the network has no normalisation with parameters. Use an encoder that has (encoder/image=resnet18 or "
+            "efficientnet_lite0, encoder/text=transformer or minilm), or transfer=bitfit."
+        )
+    return dict.fromkeys([*found, *(name for name, _ in network.named_parameters() if name.startswith("head."))], Rate())
