@@ -15,7 +15,7 @@ FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
     ".": 1, "augment": 10, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 5, "encoder/tabular": 1,
     "encoder/text": 6, "fusion": 14, "objective": 6, "optimizer": 3, "pretrain": 6, "regularizer": 3, "robustness": 2,
-    "schedule": 3, "sharing": 17, "table": 13, "task": 24, "transfer": 13, "trunk": 2,
+    "schedule": 3, "sharing": 17, "table": 13, "task": 24, "transfer": 21, "trunk": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]
 # What an option needs beside itself to be runnable here.
@@ -32,6 +32,7 @@ NEEDS = {
     },
     "transfer=joint_finetune": ["sharing=all"],
     "transfer=sequential": ["sharing=progressive"],
+    "transfer=knowledge_fusion": ["source=[mnist5k,optdigits]", "target=mnist5k"],
     "robustness=missing": ["robustness.missing.modality=image"],
     "robustness=noise": ["robustness.noise.modality=image"],
 }
@@ -44,7 +45,7 @@ MODALITIES = {
     "encoder/tabular=mlp": (["tabular"], ["tabular"], []),
     **{f"encoder/text={name}": (["text"], ["text"], []) for name in ("lstm", "transformer", "text_cnn")},
     **{f"pretrain={name}": (["image", "text"], ["image"], ["fusion=mean", "fusion.width=8"]) for name in ("clip", "siglip")},
-    "transfer=distill": (["image", "tabular"], ["tabular"], []),
+    "transfer=kd": (["image", "tabular"], ["tabular"], []),
     "transfer=joint": (["text"], ["image"], ["fusion=mean", "fusion.width=8", "trunk=mlp"]),
 }
 FUSED = ["image", "tabular", "text"]

@@ -12,7 +12,7 @@ from torchdistill.losses.mid_level import ATLoss, CRDLoss, DISTLoss, RKDLoss, Si
 
 from xlearn.errors import Problem
 from xlearn.objectives import Start
-from xlearn.objectives.attention import apart
+from xlearn.objectives.attention import Attention, apart
 from xlearn.objectives.crd import Crd, contrast
 from xlearn.objectives.dist import Dist, correlation
 from xlearn.objectives.dkd import Dkd, decoupled
@@ -99,7 +99,7 @@ def test_convention_and_unseen_examples(kind):
     nobody = batch(image=torch.zeros(6).bool(), tabular=torch.zeros(6).bool())
     loss = kind(start(student, teacher))(student, {"target": nobody})["target_teacher"]
     loss.backward()
-    assert float(loss) == 0
+    assert loss.detach() == 0
 
 
 def test_dkd_has_tau_squared_and_its_weights():
@@ -215,7 +215,7 @@ def test_pooling_is_to_the_smaller_along_each_axis():
     assert pooled(drawn(2, 3, 7), drawn(2, 5, 4))[0].shape == (2, 3, 4)
 
 
-@pytest.mark.parametrize("kind", [Dkd, Dist, FitNets, Rkd, Crd])
+@pytest.mark.parametrize("kind", [Dkd, Dist, FitNets, Attention, Rkd, Crd])
 def test_one_teacher_and_weights_in_range(kind):
     net = network()
     for teachers, told in (((), "there is none"), ((net, net), "there are 2")):
@@ -225,6 +225,7 @@ def test_one_teacher_and_weights_in_range(kind):
         Dkd: {"temperature": 0.0, "weight": 1.5, "alpha": -1.0, "beta": -1.0},
         Dist: {"temperature": 0.0, "weight": -0.5, "beta": -1.0, "gamma": -1.0},
         FitNets: {"weight": -1.0},
+        Attention: {"weight": -1.0},
         Rkd: {"distance": -1.0, "angle": -1.0},
         Crd: {"width": 0, "temperature": 0.0, "weight": -1.0},
     }[kind]

@@ -48,18 +48,18 @@ def check(
             )
     teachers = tuple(each.network for each in teachings)
     start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
+    _check_teachers(phase, network, read, teachings)
     begun(phase, start)
     begun_balance(phase, start)
     if phase.leaves is not None:
         phase.leaves({}, {})
     _check_sizes(phase, read)
     _check_features(phase, network, read)
-    _check_teachers(phase, network, read, teachings)
     if needs_pairs(phase):
         _check_pairs(phase, network, read)
     trained = rates(phase, network, read)
     normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if any(f"{name}.weight" in trained for name in normalised):
+    if any(f"{name}.{part}" in trained for name in normalised for part in ("weight", "bias")):
         for role, task in read.items():
             if min(phase.batch_size, len(task.train)) == 1:
                 raise Problem(

@@ -107,7 +107,7 @@ def formats(
     pools: dict[str, list[Pool]] = {}
     for source in sources:
         data, fingerprint = raw(source)
-        train = split(data, replace(source.options, shots=None, fraction=None), seed, source.where).train
+        train = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
         for name in modalities(source):
             if name not in encoders:
                 others = [each for each in modalities(source) if each in encoders]

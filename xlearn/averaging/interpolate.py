@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from xlearn.errors import Problem
@@ -15,7 +16,7 @@ def interpolate(before: Mapping[str, Tensor], kept: Mapping[str, Tensor], *, alp
     """
     if not 0 <= alpha <= 1:
         raise Problem(f"leaves.alpha={alpha}: give a share in [0, 1]; 0 is the beginning of the phase, 1 its end.")
+    # `lerp` is exact at both ends.
     return {
-        name: (before[name] + alpha * (value - before[name])) if value.is_floating_point() else value
-        for name, value in kept.items()
+        name: torch.lerp(before[name], value, alpha) if value.is_floating_point() else value for name, value in kept.items()
     }

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.errors import Problem
@@ -81,7 +81,7 @@ def apart(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _with_places(network: Network, start: Start) -> dict[tuple[str, int], list[str]]:
     """The encoders' blocks that give maps or sequences, from input to output, by modality and number of axes."""
-    last = {name: [block[-1] for block in blocks if block] for name, blocks in block_paths(network).items()}
+    last = {name: [_end(network, block) for block in blocks if block] for name, blocks in block_paths(network).items()}
     given = probe(network, [path for paths in last.values() for path in paths], start.tasks)
     found: dict[tuple[str, int], list[str]] = {}
     for name, paths in last.items():
@@ -89,6 +89,19 @@ def _with_places(network: Network, start: Start) -> dict[tuple[str, int], list[s
             if path in given and given[path].ndim in (3, 4) and given[path].shape[2:].numel() > 1:
                 found.setdefault((name, given[path].ndim), []).append(path)
     return found
+
+
+def _end(network: Network, block: Sequence[str]) -> str:
+    """The path of the module that gives what the block gives: the stack that it is in, if nothing else there has parameters,
+    since that ends with its pooling and activation.
+    """
+    own = {id(each) for path in block for each in network.get_submodule(path).parameters()}
+    path = block[-1]
+    while isinstance(stack := network.get_submodule(path.rpartition(".")[0]), nn.Sequential):
+        if not {id(each) for each in stack.parameters()} <= own:
+            break
+        path = path.rpartition(".")[0]
+    return path
 
 
 def _paired(start: Start, teacher: Network) -> Sequence[tuple[str, str]]:

@@ -28,8 +28,11 @@ class CoTuning(nn.Module):
     single example are allowed for `direct`; two each for `reverse`.
 
     Raises `Problem` without a teacher, for a weight below 0, for a class with too few examples, and where the heads read
-    features of another width.
+    features of another width, or another form of the target.
     """
+
+    # It reads the target as the student does, once, when the phase begins.
+    runs_teacher = True
 
     def __init__(self, start: Start, *, weight: float = 1.0, relationship: Literal["direct", "reverse"] = "direct") -> None:
         super().__init__()

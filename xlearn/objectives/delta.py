@@ -13,6 +13,7 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network, instead
 from xlearn.objectives import Start
+from xlearn.objectives.features import probe
 from xlearn.outputs import block_paths, channel_axis, first, with_first
 from xlearn.task import Batch, Examples
 
@@ -29,8 +30,8 @@ class Delta:
     losing the channel, mean over the target's first 64 labelled examples (the paper: of each example by itself). So the head
     has to know the target already: a probe comes before. Without, W_lj = 1 / channels. Places of padding count as others.
 
-    `student`: paths of modules l (null: the last block of every encoder). Raises `Problem` for a path that does not exist, and
-    for alpha or beta below 0.
+    `student`: paths of modules l (null: the last block of every encoder). Raises `Problem` for a path that does not exist, for
+    a module that is never called, and for alpha or beta below 0.
     """
 
     looks_inside = True
@@ -61,6 +62,10 @@ class Delta:
         # At the start of the phase; a resumed one starts from the same weights.
         self.before = copy.deepcopy(start.network).requires_grad_(False).eval()
         self.shares: dict[str, Tensor] = {}
+        called = probe(self.before, self.paths, start.tasks)
+        for path in self.paths if start.tasks else ():
+            if path not in called:
+                raise Problem(f"delta: {path} is never called: torch reads its parameters elsewhere. Name another module.")
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -85,13 +90,12 @@ class Delta:
         """Once, before the first step: how much each channel matters."""
         if self.shares:
             return
-        self.before.to(batch.labels.device)
+        # Laid out as the network that is trained.
+        self.before.to(batch.labels.device).to(memory_format=torch.channels_last)
         taken = batch if self.examples is None else self.examples.take(torch.arange(min(EXAMPLES, len(self.examples))))
         taken = taken.to(batch.labels.device)
         for path in self.paths:
             given = self.before.outputs(replace(taken, memo=None))
-            if path not in given:
-                raise Problem(f"delta: {path} is never called: torch reads its parameters elsewhere. Name another module.")
             self.shares[path] = attention(self.before, path, taken) if self.attention else _even(self.before, path, given[path])
 
 

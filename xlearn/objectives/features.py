@@ -72,23 +72,30 @@ def linear(before: int, after: int, network: Network, use: str) -> nn.Linear:
 @torch.no_grad()
 def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> dict[str, Tensor]:
     """What modules give for two examples, the longest, of the first task that calls each, evaluating; channels first. Modules
-    that are never called are left out.
+    that are never called are left out. Raises `Problem` where the network cannot read the examples.
     """
     listening, modes = network.listening, [(module, module.training) for module in network.modules()]
     network.listening = [*paths]
     network.eval()
     device = next(network.parameters()).device
     found: dict[str, Tensor] = {}
-    for task in tasks.values():
-        if not len(task.train) or not task.inputs.keys() & network.encoder.keys():
-            continue
-        lengths = task.train.lengths()
-        index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
-        for path, value in network.outputs(task.train.take(index[:2]).to(device)).items():
-            found.setdefault(path, _channels_first(network, path, value))
-    network.listening = listening
-    for module, training in modes:
-        module.training = training
+    try:
+        for task in tasks.values():
+            if not len(task.train) or not task.inputs.keys() & network.encoder.keys():
+                continue
+            lengths = task.train.lengths()
+            index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
+            for path, value in network.outputs(task.train.take(index[:2]).to(device)).items():
+                found.setdefault(path, _channels_first(network, path, value))
+    except (IndexError, RuntimeError) as error:  # token numbers out of range, sizes that do not fit
+        raise Problem(
+            f"a network with encoders of {' and '.join(network.encoder)} cannot read what the phase reads ({error}). A teacher "
+            "that reads another form than the student is only asked for logits or features: leave paths null, as transfer=rkd."
+        ) from error
+    finally:
+        network.listening = listening
+        for module, training in modes:
+            module.training = training
     return found
 
 

@@ -90,16 +90,18 @@ def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
     forward = layer.forward
 
     def linear(x: Tensor) -> Tensor:
-        return forward(x) + part.scale * functional.linear(functional.linear(x, part.down), part.up)
+        # The scale where there are few channels; the sum in the same pass as the product.
+        low, given = functional.linear(x, part.scale * part.down), forward(x)
+        return torch.addmm(given.flatten(0, -2), low.flatten(0, -2), part.up.T).view(given.shape)
 
     def convolution(x: Tensor) -> Tensor:
         assert isinstance(layer, nn.Conv1d | nn.Conv2d)
-        down = part.down.view(len(part.down), *part.shape[1:])
+        down = (part.scale * part.down).view(len(part.down), *part.shape[1:])
         # A convolution of another class may pad in a way of its own.
         own = type(layer) not in (nn.Conv1d, nn.Conv2d)
         low = _convolved(layer, forward, down, x) if own else layer._conv_forward(x, down, None)
         up = part.up.view(*part.up.shape, *[1] * (len(part.shape) - 2))
-        return forward(x) + part.scale * (functional.conv1d(low, up) if low.ndim == 3 else functional.conv2d(low, up))
+        return forward(x) + (functional.conv1d(low, up) if low.ndim == 3 else functional.conv2d(low, up))
 
     def embedding(numbers: Tensor) -> Tensor:
         assert isinstance(layer, nn.Embedding)
