@@ -15,7 +15,7 @@ FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
     ".": 1, "augment": 10, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 5, "encoder/tabular": 1,
     "encoder/text": 6, "fusion": 14, "objective": 6, "optimizer": 3, "pretrain": 6, "regularizer": 3, "robustness": 2,
-    "schedule": 3, "sharing": 17, "table": 13, "task": 24, "transfer": 21, "trunk": 2,
+    "schedule": 3, "sharing": 17, "table": 19, "task": 24, "transfer": 30, "trunk": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]
 # What an option needs beside itself to be runnable here.
@@ -31,6 +31,7 @@ NEEDS = {
         if read_yaml(file)["_target_"].rpartition(".")[2][0].isupper()  # a structure for tasks learned together
     },
     "transfer=joint_finetune": ["sharing=all"],
+    "transfer=norm_only": ["encoder/image=resnet18"],
     "transfer=sequential": ["sharing=progressive"],
     "transfer=knowledge_fusion": ["source=[mnist5k,optdigits]", "target=mnist5k"],
     "robustness=missing": ["robustness.missing.modality=image"],
@@ -175,7 +176,8 @@ def test_every_group_takes_one_option_and_no_list():
     register([])
     chosen = choices(compose([], []).hydra)
     lists = {"augment", "robustness"}
-    assert set(chosen) == {"source", "target", "transfer@baseline", *EXPECTED} - {".", "table", "task", *lists}
+    teachers = {group.replace("encoder", "teacher") for group in EXPECTED if group.startswith("encoder/")}
+    assert set(chosen) == {"source", "target", "transfer@baseline", *teachers, *EXPECTED} - {".", "table", "task", *lists}
     check_choices(chosen)
     for group in set(chosen) - set(LISTS):
         with pytest.raises(Problem, match=f"^{group}: choose one option, as in {group}="):

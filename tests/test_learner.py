@@ -218,10 +218,7 @@ CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=
         ([*CLIP, *SMALL, "budget.pretrain.patience=2"], "judge by a head, and the phase trains none"),
         ([*CLIP, *SMALL, "pretrain.phases.align.batch_size=1"], "needs two pairs"),
         ([*CLIP, *SMALL, "pretrain.phases.align.objective.temperature=0"], "temperature=0"),
-        (
-            ["source=blobs", "transfer=kd", "source.blobs.head=x"],
-            "teacher and student tell other classes apart, as blobs shows",
-        ),
+        (["source=blobs", "transfer=kd", "source.blobs.head=x"], "teacher and student tell other classes apart, as blobs"),
         (["transfer=knowledge_fusion", "transfer.carry=true"], "carry: true copies from one"),
         (["transfer=kd", "transfer.phases.distill.taught_by=sorce"], "taught_by=sorce"),
         (["pretrain.phases.pretrain.taught_by=source"], "only phases of the transfer have teachers"),

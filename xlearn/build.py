@@ -90,7 +90,8 @@ def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> Task
 def _check_chain(plan: Plan, found: Collector) -> None:
     choices, learns = plan.config["choices"], plan.carries or plan.teaches
     # Without anything to carry over nothing is learned from the source, unless a phase of the transfer reads it.
-    if any(phase.reads != "target" for phase in (*(plan.pretrain if learns else ()), *plan.transfer)):
+    chains = (*(plan.pretrain if learns else ()), *plan.transfer)
+    if any(phase.reads != "target" and (phase.reads == "source" or phase.taught_by is None) for phase in chains):
         pretrains = plan.pretrain and learns
         reader = f"pretrain={choices.get('pretrain')}" if pretrains else f"transfer={choices.get('transfer')}"
         found.need(

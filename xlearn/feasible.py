@@ -31,7 +31,8 @@ def check(
 ) -> None:
     """Refuse, before any training, what the phase could not do with this network and these tasks."""
     read, judging = reading(phase, roles), judges(phase, roles)
-    if not read or (phase.reads == "both" and not roles["source"]):
+    # Who is taught, by a checkpoint for one, may do without.
+    if not read or (phase.reads == "both" and not roles["source"] and phase.taught_by is None):
         missing = "source" if phase.reads == "both" else phase.reads
         raise Problem(f"phase {phase.name} reads the {missing}, and there is none. Choose one, e.g. source=mnist5k.")
     named = labelled(phase, read)
@@ -46,9 +47,9 @@ def check(
                 f"phase {phase.name}: the network has no head for the classes of {task.name}, which the phase reads or is "
                 f"judged by (reads={phase.reads}, keep={phase.keep}). Use tasks of the same classes, or read the other one."
             )
+    _check_teachers(phase, network, read, teachings)
     teachers = tuple(each.network for each in teachings)
     start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
-    _check_teachers(phase, network, read, teachings)
     begun(phase, start)
     begun_balance(phase, start)
     if phase.leaves is not None:
@@ -111,7 +112,8 @@ def _check_sizes(phase: Phase, read: Mapping[str, Task]) -> None:
             if (there := min(phase.batch_size, len(task.train))) < needed:
                 raise Problem(
                     f"phase {phase.name}: {each.func.__name__} needs batches of {needed} examples, and those of {task.name} "
-                    f"have {there} (batch_size={phase.batch_size}, {len(task.train)} labelled examples). Raise batch_size or shots."
+                    f"have {there} (batch_size={phase.batch_size}, {len(task.train)} labelled examples). "
+                    "Raise batch_size or shots."
                 )
 
 

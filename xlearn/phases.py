@@ -155,7 +155,8 @@ class _Run:
             device=setting.machine.device,
             # Mixed labels are of one task.
             common=phase.common and not teachings and not any(getattr(each, "func", each) is mixup for each in augment),
-            tasks=phase.tasks,
+            # Who is taught reads every task in every step: the teacher may see nothing of the one that is drawn.
+            tasks="all" if teachings else phase.tasks,
             temperature=phase.temperature,
         )
         self.steps = steps(phase, self.batches.steps_per_epoch)

@@ -45,7 +45,8 @@ class CoTuning(nn.Module):
             if count < needed:
                 raise Problem(
                     f"co_tuning: class {name!r} of {task.name} has {count} labelled example(s), and "
-                    f"relationship={relationship} needs {needed} of each. Raise shots{' or use relationship=direct' * (needed > 1)}."
+                    f"relationship={relationship} needs {needed} of each. Raise shots"
+                    f"{' or use relationship=direct' * (needed > 1)}."
                 )
         if teacher.width != start.network.width:
             raise Problem(
