@@ -1,17 +1,21 @@
 """DELTA: feature maps that are kept, and how much each channel matters."""
 
+from functools import partial
+
 import joint_toys
 import pytest
 import torch
 import toys
 from joint_toys import ENCODERS
-from solving import task
+from solving import phase, solve, task
 from torch import nn
 from torch.nn import functional
 
-from xlearn.errors import Problem
+from xlearn import interrupt
+from xlearn.errors import Interrupted, Problem
 from xlearn.network import Network, tensors
 from xlearn.objectives import Start
+from xlearn.objectives.cross_entropy import CrossEntropy
 from xlearn.objectives.delta import Delta, attention
 from xlearn.outputs import channel_axis, first
 
@@ -126,6 +130,18 @@ def test_one_example_per_class_is_enough_and_the_same_again():
         assert all(bool(loss.isfinite()) for loss in objective(network, {"target": batch}).values())
         shares.append(objective.shares[objective.paths[0]])
     assert torch.equal(*shares)
+
+
+def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path, monkeypatch):
+    which = phase(objectives=(partial(CrossEntropy), partial(Delta, alpha=1.0)), steps=12)
+    _, expected, _ = solve(tmp_path / "whole", which)
+    asked = iter([None] * 4 + [2] * 9)
+    monkeypatch.setattr(interrupt, "asked", lambda: next(asked))
+    with pytest.raises(Interrupted):
+        solve(tmp_path / "stopped", which)
+    monkeypatch.undo()
+    _, entry, _ = solve(tmp_path / "stopped", which)
+    assert entry.digest == expected.digest != solve(tmp_path / "plain", phase(steps=12))[1].digest
 
 
 def test_wrong_arguments_are_told():

@@ -30,8 +30,8 @@ class Delta:
     losing the channel, mean over the target's first 64 labelled examples (the paper: of each example by itself). So the head
     has to know the target already: a probe comes before. Without, W_lj = 1 / channels. Places of padding count as others.
 
-    `student`: paths of modules l (null: of every encoder's last block the last module that has parameters). Raises `Problem` for
-    a path that does not exist, for a module that is never called, and for alpha or beta below 0.
+    `student`: paths of modules l (null: of every encoder's last block the last module that has parameters). Raises `Problem`
+    for a path that does not exist, for a module that is never called, and for alpha or beta below 0.
     """
 
     looks_inside = True

@@ -35,15 +35,24 @@ class Lora(nn.Module):
     at zero, so that all tasks start from the network as it is. Merges exactly: after it a task needs W_t only. Parameters
     per task and layer: `rank (inputs + outputs)`, an input of a convolution being a channel at a place of the kernel.
     Recurrent layers have no such part. `layers`: shell-style patterns of the paths that have one (null: all; the paper has
-    queries and values only, `["*.query", "*.value"]` of MiniLM). Raises `Problem` for a rank below 1 or larger than a layer,
-    for a pattern that matches none, and without a layer.
+    queries and values only, `["*.query", "*.value"]` of MiniLM). `largest`: layers whose part would have more than this share
+    of the weight's numbers have none: a first convolution costs as much with a part as trained, and makes the gradient go
+    through all of the network. Raises `Problem` for a rank below 1 or larger than a layer, for a pattern that matches none, and
+    where no layer is left.
     """
 
     def __init__(
-        self, network: Network, tasks: Mapping[str, Task], *, rank: int = 4, alpha: float = 4.0, layers: list[str] | None = None
+        self,
+        network: Network,
+        tasks: Mapping[str, Task],
+        *,
+        rank: int = 4,
+        alpha: float = 4.0,
+        layers: list[str] | None = None,
+        largest: float = 1.0,
     ) -> None:
         super().__init__()
-        found = low_rank_layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding), rank, layers)
+        found = low_rank_layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding), rank, layers, largest)
         self.paths = {role: reached(network, tasks, role, [*found]) for role in tasks}
         self.parts = nn.ModuleDict(
             {part_key(role, path): LowRank(found[path], rank, alpha) for role, paths in self.paths.items() for path in paths}

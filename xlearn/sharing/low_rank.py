@@ -19,9 +19,11 @@ def layers(
     kinds: tuple[type[nn.Module], ...],
     rank: int,
     patterns: Sequence[str] | None = None,
+    largest: float = 1.0,
 ) -> dict[str, nn.Module]:
     """The layers of these kinds below the heads that are called at all, by path, of which some shell-style pattern matches
-    (None: all); grouped convolutions are left out.
+    (None: all); grouped convolutions are left out, and layers of which a part of this rank would have more than the share
+    `largest` of the weight's numbers.
 
     Raises `Problem` for a rank below 1 or larger than a layer, for a pattern that matches none, and without such a layer.
     """
@@ -44,6 +46,19 @@ def layers(
         raise Problem(f"The network has no layer for low-rank parts ({names}). Use another encoder, or a trunk.")
     for path, module in found.items():
         weight = module.get_parameter("weight")
-        if rank > (largest := min(weight.shape[0], weight[0].numel())):
-            raise Problem(f"rank={rank}: {path} has rank {largest} at most. Give 1 to {largest}, or leave it out by `layers`.")
-    return found
+        if rank > (most := min(weight.shape[0], weight[0].numel())):
+            raise Problem(f"rank={rank}: {path} has rank {most} at most. Give 1 to {most}, or leave it out by `layers`.")
+    if not 0 < largest <= 1:
+        raise Problem(f"largest={largest}: give a share of a layer's weight in (0, 1].")
+    worthwhile = {path: module for path, module in found.items() if largest == 1 or _share(module, rank) <= largest}
+    if not worthwhile:
+        raise Problem(
+            f"rank={rank}: every part would have more than {largest:g} of its layer's numbers. Lower it, or set largest=1."
+        )
+    return worthwhile
+
+
+def _share(layer: nn.Module, rank: int) -> float:
+    """How many numbers a part of this rank has, of those of the weight."""
+    weight = layer.get_parameter("weight")
+    return rank * (len(weight) + weight[0].numel()) / weight.numel()

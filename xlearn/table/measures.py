@@ -53,15 +53,17 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
 
 
 def _higher(path: str) -> bool:
-    """Costs are better lower; `delta_m` has the sign that makes more better, whatever its metric."""
+    """Costs, and what was lost, are better lower; `delta_m` has the sign that makes more better, whatever its metric."""
     parts = path.split(".")
+    if parts[0] == "forgetting" and "lost" in parts:
+        return False
     return parts[0] == DELTA or (parts[0] != "cost" and HIGHER_IS_BETTER.get(parts[-1], True))
 
 
 def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
     """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ..., "tasks.target.accuracy": ...,
-    "delta_m.accuracy": ..., "cost.parameters": ...}` of a result, or of what has `metrics` like one (its baseline, a
-    modality alone). `delta_m` alone is that of the metric that the run was made for.
+    "delta_m.accuracy": ..., "cost.parameters": ..., "forgetting.mnist5k.after.accuracy": ...}` of a result, or of what has
+    `metrics` like one (its baseline, a modality alone). `delta_m` alone is that of the metric that the run was made for.
     """
     found: dict[str, float] = {}
 
@@ -73,7 +75,7 @@ def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
                 found[f"{prefix}{name}"] = float(each)
 
     walk(holder.get("metrics") or {}, "")
-    for name in ("retrieval", DELTA, "cost"):
+    for name in ("retrieval", DELTA, "cost", "forgetting"):
         walk(holder.get(name) or {}, f"{name}.")
     for role, each in (holder.get(TASKS) or {}).items():
         walk(each["metrics"], f"{TASKS}.{role}.")
