@@ -9,6 +9,7 @@ from joint_toys import ENCODERS
 from runs import only as only_result
 from torch import nn
 
+from xlearn.encoders.efficientnet_lite0 import SameConv2d
 from xlearn.errors import Problem
 from xlearn.joint import Parts, alone
 from xlearn.network import Network
@@ -42,6 +43,21 @@ def test_layers_are_chosen_by_patterns(kind):
     ):
         with pytest.raises(Problem, match=told):
             added(kind, "transformer", **options)
+
+
+def test_parts_that_save_little_are_left_out():
+    every, _ = added(Lora, "cnn", rank=2)
+    some, _ = added(Lora, "cnn", rank=2, largest=0.5)
+    paths = {name: [*network.sharing.parts[0].paths["target"]] for name, network in (("every", every), ("some", some))}
+    for path in paths["every"]:
+        weight = every.get_submodule(path).weight
+        share = 2 * (len(weight) + weight[0].numel()) / weight.numel()
+        assert (path in paths["some"]) == (share <= 0.5)
+    assert 0 < len(paths["some"]) < len(paths["every"])
+    with pytest.raises(Problem, match="every part would have more than 0.01 of its layer's numbers"):
+        added(Lora, "cnn", rank=2, largest=0.01)
+    with pytest.raises(Problem, match="largest=0: give a share"):
+        added(Lora, "cnn", rank=2, largest=0)
 
 
 def test_without_a_layer_it_is_refused():
@@ -82,6 +98,7 @@ def test_frozen_weights_get_no_gradient_and_parts_merge_away(kind, encoder):
         (nn.Conv1d(6, 5, 3, stride=2, padding=1), (3, 6, 9)),
         (nn.Conv2d(6, 5, 3, padding="same", dilation=2), (3, 6, 8, 8)),
         (nn.Conv2d(6, 5, (1, 3), padding=(0, 1), padding_mode="circular"), (3, 6, 8, 8)),
+        (SameConv2d(6, 5, 3, stride=2), (3, 6, 9, 9)),  # pads in a way of its own
     ],
 )
 def test_the_forward_pass_is_that_of_the_whole_weight(layer, shape):
