@@ -87,7 +87,9 @@ def choices():
 def every():
     for choice in sorted(choices()):
         if choice not in NAMED:
-            yield pytest.param(choice, marks=[pytest.mark.slow] if choice in FETCHED else [])
+            # Ways of transferring, sharing and balancing are run by tests of their own; all of them as configured, by the slow.
+            slow = choice in FETCHED or choice.partition("=")[0] in ("balance", "sharing", "transfer")
+            yield pytest.param(choice, marks=[pytest.mark.slow] if slow else [])
 
 
 @pytest.mark.parametrize("choice", list(every()))

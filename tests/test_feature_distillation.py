@@ -226,7 +226,10 @@ def ways(folder, *names):
     return "transfer=ways"
 
 
-@pytest.mark.parametrize("modality", ["image", "text", "audio"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("text", "audio")]
+
+
+@pytest.mark.parametrize("modality", ["image", *SLOW])
 def test_every_way_runs_on_every_modality(modality, tmp_path, capsys):
     words = [*everything_words(tmp_path, [modality], [modality]), ways(tmp_path, *WAYS)]
     words = ["encoder/image=cnn" if each == "encoder/image=mlp" else each for each in words]

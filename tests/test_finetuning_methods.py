@@ -198,8 +198,8 @@ def test_batch_normalisation_whose_shift_trains_needs_two_examples():
         feasible.check(one, normalised(), roles)
 
 
-FAST = ["delta", "co_tuning", "lora"]
-SLOW = ["bss", "adapter", "bitfit", "norm_only", "surgical", "wise_ft"]
+FAST = ["delta"]
+SLOW = ["co_tuning", "lora", "bss", "adapter", "bitfit", "norm_only", "surgical", "wise_ft"]
 
 
 @pytest.mark.parametrize("method", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
