@@ -115,7 +115,7 @@ def main() -> None:
         known = examples.with_features(features(probed, examples, place).clone())
         told(name, "linear_probe", "full", ratio(stepping(probed, known, entropy, batch, ("head.",)), full(), given.rounds))
         adapted = copy.deepcopy(network)
-        adapted.sharing = Parts([Lora(adapted, {"target": task(examples)}, rank=4, alpha=4.0)])
+        adapted.sharing = Parts([Lora(adapted, {"target": task(examples)}, rank=4, alpha=4.0, largest=0.5)])
         low_rank = stepping(adapted, examples, entropy, batch, ("head.", "sharing."))
         told(name, "lora", "full", ratio(low_rank, full(), given.rounds))
         teacher = copy.deepcopy(network)
