@@ -223,3 +223,13 @@ def test_text_and_sound_with_one_label_per_class(method, tmp_path, capsys):
 def test_wrong_words_are_refused(words, told, toy, capsys):
     assert check([*toy, *words]) == 1
     assert told in capsys.readouterr().err
+
+
+def test_biases_inside_of_attention_are_biases():
+    network = toys.network(toys.examples())
+    network.trunk = nn.MultiheadAttention(8, 2)
+    assert {"trunk.in_proj_bias", "trunk.out_proj.bias"} <= biases(network).keys()
+
+
+def test_features_that_are_no_numbers_are_for_the_loss_to_tell():
+    assert not smallest(torch.full((4, 3), torch.nan), 1).isfinite()

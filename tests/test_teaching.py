@@ -167,3 +167,42 @@ def test_nothing_is_said_of_forgetting_where_nothing_was_carried(toy):
     for name, words in (("scratch", ["transfer=scratch"]), ("as_it_is", ["transfer=source_only"])):
         assert main([*toy, f"experiment={name}", *words]) == 0
         assert "forgetting" not in only(_experiment(name))[1]
+
+
+def test_a_head_that_nobody_trained_has_nothing_to_forget(toy, capsys):
+    words = [*toy, "encoder.image._target_=toys.Ready", "+encoder.image.weights=ones", "encoder.image.widths=[4]"]
+    assert main([*words, "pretrain=none", "source.blobs.head=other"]) == 0
+    assert only()[1]["forgetting"]["blobs"]["not_measured"].startswith("No head for its classes was learned")
+    assert "not measured. No head" in capsys.readouterr().out
+
+
+def test_what_a_checkpoint_learned_from_is_not_measured(toy):
+    assert main([*toy, "source=none", "target=blobs", "target.shots=null", "transfer=scratch", "experiment=before"]) == 0
+    path = only(_experiment("before"))[0]
+    words = [*toy, "source=blobs", "pretrain=checkpoint", f"pretrain.start.path={path}", "seed=1", "experiment=after"]
+    assert main(words) == 0
+    assert "has used" in only(_experiment("after"))[1]["forgetting"]["blobs"]["not_measured"]
+
+
+def test_tasks_learned_together_are_measured_once_though_weights_travel(toy):
+    assert main([*toy, "transfer=joint", "transfer.carry=true"]) == 0
+    assert "forgetting" not in only()[1]
+
+
+def test_how_a_teacher_was_selected_is_told(toy):
+    assert main([*toy, "transfer=kd", "budget.pretrain.keep=best_target"]) == 0
+    assert only()[1]["selection"] == ["best_target", "last"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["transfer.phases.finetune.taught_by=source"], "no objective or penalty of it asks a teacher"),
+        (["transfer=kd", "joint.tasks=equal"], "joint.tasks=equal: who is taught"),
+        (["transfer=kd", "objective=focal"], "objective=focal would change the teacher and the baseline"),
+        (["source.blobs.head=x", "transfer=kd"], "teacher and student tell other classes apart"),
+    ],
+)
+def test_what_has_no_effect_is_refused(toy, capsys, words, told):
+    assert main([*toy, *words]) == 1
+    assert told in capsys.readouterr().err and not list(Path("outputs").rglob("metrics.jsonl"))

@@ -36,8 +36,10 @@ def need_apart(sources: Iterable[Task], target: Task, measured: str = "the targe
                     )
 
 
-def need_same_splits(path: str | None, target: Task) -> None:
-    """Raise where the weights of an earlier run were made of the target's data, split in another way."""
+def need_same_splits(path: str | None, target: Task, measured: str = "the target") -> None:
+    """Raise where the weights of an earlier run were made of the target's data, split in another way. `measured`: what the
+    target is called in the message.
+    """
     file = Path(path or "").expanduser() / "result.json"
     if not path or not file.is_file():
         return
@@ -46,13 +48,13 @@ def need_same_splits(path: str | None, target: Task) -> None:
         for name in used.keys() & target.origin.keys():
             if count := int(torch.isin(target.origin[name][target.test.examples.rows], used[name]).sum()):
                 raise Problem(
-                    f"{path} was made of the same data as the target, with other splits: it has used {count} of the target's "
-                    "test examples. Use the same seed, test, folds and fold, or other classes, speakers or data."
+                    f"{path} was made of the same data as {measured}, with other splits: it has used {count} of its test "
+                    "examples. Use the same seed, test, folds and fold, or other classes, speakers or data."
                 )
     for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
         if task["data"] == target.data and task["split"] != target.notes["split"]:
             raise Problem(
-                f"{path} was made of the same data as the target, with other splits ({task['split']}, now "
+                f"{path} was made of the same data as {measured}, with other splits ({task['split']}, now "
                 f"{target.notes['split']}): it may have learned from test examples. Use the same seed, test, folds and fold."
             )
 

@@ -155,6 +155,19 @@ def _check_teachers(plan: Plan, found: Collector) -> None:
         not plan.teaches or bool(plan.pretrain) or plan.start is not None,
         f"{transfer} learns from a teacher, and nothing teaches it before. Use pretrain=supervised, probe or checkpoint.",
     )
+    taught = [phase for phase in plan.transfer if phase.taught_by is not None]
+    found.need(
+        not taught or plan.config["joint"]["tasks"] == "all",
+        f"joint.tasks={plan.config['joint']['tasks']}: who is taught ({transfer}) reads every task in every step, for the "
+        "teacher may see nothing of the one that is drawn. Use joint.tasks=all.",
+    )
+    own = all(node["objective"] for node in plan.config["transfer"]["phases"].values())
+    chosen = plan.config["choices"].get("objective", "cross_entropy")
+    found.need(
+        not (taught and own) or chosen == "cross_entropy",
+        f"objective={chosen} would change the teacher and the baseline, and not {transfer}, whose phases have objectives of "
+        "their own. Leave it out, or write a transfer with it (docs/adding-a-method.md).",
+    )
     found.need(
         plan.adds is None or not plan.joins,
         f"{transfer}: adds gives the target's network parts of its own, and joins makes one network of several tasks. Use "

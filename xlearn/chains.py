@@ -51,7 +51,9 @@ def _phase(
     augment = config["augment"] if node["augment"] else {}
     made = {key: found.component(each, key if not node[key] else f"{where}.{key}") for key, each in nodes.items()}
     _try_optimizer(made["optimizer"], where if node["optimizer"] else "optimizer", found)
-    extra = [found.component(each, key if key == "regularizer" else f"{where}.{key}") for key, each in penalties.items()]
+    extra = [
+        found.component(each, key if key == "regularizer" else f"{where}.penalties.{key}") for key, each in penalties.items()
+    ]
     trainable = found.optional(node["trainable"], f"{where}.trainable")
     leaves = found.optional(node["leaves"], f"{where}.leaves")
     balance = found.component(config["balance"], "balance")

@@ -52,6 +52,8 @@ def check(
     start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
     begun(phase, start)
     begun_balance(phase, start)
+    for each in (network, *teachers):
+        each.listening = []
     if phase.leaves is not None:
         phase.leaves({}, {})
     _check_sizes(phase, read)
@@ -78,7 +80,15 @@ def _validation(teachings: Sequence[Teaching], roles: Roles) -> tuple[float | No
 
 
 def _check_teachers(phase: Phase, network: Network, read: Mapping[str, Task], teachings: Sequence[Teaching]) -> None:
-    """Refuse a teacher that sees nothing, that tells other classes apart, and one that would have to read another form."""
+    """Refuse a teacher that nobody asks or that sees nothing, one that tells other classes apart, and one that would have to
+    read another form.
+    """
+    asks = lessons(phase) or any(getattr(each.func, "runs_teacher", False) for each in phase.objectives)
+    if teachings and not asks:
+        raise Problem(
+            f"phase {phase.name}: taught_by={phase.taught_by}, and no objective or penalty of it asks a teacher. Leave it "
+            "null, or use one that does, as transfer=kd."
+        )
     for each in teachings:
         seen = {role: task for role, task in read.items() if each.reads(task.train)}
         if not seen:
@@ -121,7 +131,8 @@ def _check_features(phase: Phase, network: Network, read: Mapping[str, Task]) ->
     """Refuse a balance at the features where the tasks do not have them in common."""
     if len(read) < 2 or phase.balance.keywords.get("at") != "features":
         return
-    common = len({(task.train.data, tuple(task.inputs)) for task in read.values()}) == 1 and phase.common
+    same = len({(task.train.data, tuple(task.inputs)) for task in read.values()}) == 1
+    common = same and phase.common and phase.taught_by is None  # who is taught reads every task by itself
     if not common or (network.sharing is not None and network.sharing.below):
         which = ", ".join(task.name for task in read.values())
         raise Problem(

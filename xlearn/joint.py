@@ -77,9 +77,7 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
     Raises `Problem` where the sharing cannot be had with this network and these tasks, and where tasks share nothing.
     """
     structured = isclass(sharing.func)
-    for module in network.modules():
-        if getattr(module, "inplace", False):  # what a block gives may be read by others too
-            vars(module)["inplace"] = False
+    network.keep_outputs()
     parts: list[nn.Module] = [sharing(network, tasks)] if structured else []
     names = [name for name, _ in network.named_parameters()]
     # A structure says what is not common; above it every task has a head of its own.

@@ -25,7 +25,8 @@ from xlearn.task import Spec, TextSpec
 class Former:
     """A network of the sources, which goes through its phases before the learner's own.
 
-    `roles`: what it learns from; `forms`: all tasks, in the form that it reads; `pretrained` as in `Setting`.
+    `roles`: what it learns from; `forms`: all tasks, in the form that it reads; `pretrained` as in `Setting`; `learned`: the
+    names of what will have been learned; `seen`: by source why its test split tells nothing of it, where it does not.
     """
 
     network: Network
@@ -33,6 +34,8 @@ class Former:
     roles: Roles
     forms: Roles
     pretrained: frozenset[str]
+    learned: frozenset[str] = frozenset()
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     def teaching(self) -> Teaching:
         return Teaching(self.network, self.forms, self.pretrained)

@@ -1,11 +1,13 @@
 """The learners of a run: what it carries over or learns together, its baseline, and each modality and task alone."""
 
+from collections.abc import Mapping
+
 from xlearn.apart import need_same_forms, need_same_splits
 from xlearn.carry import choose
 from xlearn.errors import Problem
 from xlearn.learner import Former, Learner
 from xlearn.network import Network, load, tensors
-from xlearn.phase import Roles, needs_pairs, rates, reading
+from xlearn.phase import Roles, lessons, needs_pairs, rates, reading
 from xlearn.plan import Plan
 from xlearn.sharing.none import none
 from xlearn.task import Spec, Task
@@ -35,7 +37,8 @@ def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bo
         return Learner(network, plan.transfer, roles, formers)
     names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
     source = {name: value for name, value in tensors(formers[0].network).items() if name in learned}
-    carried = choose(source, network, plan.sharing, names, empty=plan.teaches)
+    # Knowledge that travels by predictions needs no weights in common.
+    carried = choose(source, network, plan.sharing, names, empty=any(lessons(phase) for phase in plan.transfer))
     found = Learner(network, plan.transfer, roles, formers, carried)
     _need_trained(plan, found, names, [*sources.values(), target])
     return found
@@ -48,7 +51,8 @@ def _formers(plan: Plan, roles: Roles, alone: bool) -> tuple[tuple[Former, ...],
     for sources in each:
         given = {"source": sources, "target": roles["target"]}
         network, learned = _teacher(plan, given, alone)
-        formers.append(Former(network, plan.pretrain, given, roles, plan.pretrained_of("source")))
+        brought, seen = plan.pretrained_of("source"), _seen(plan, sources)
+        formers.append(Former(network, plan.pretrain, given, roles, brought, frozenset(learned), seen))
         random = [name for name, _ in network.named_parameters() if name not in learned]
         if plan.teaches and random:
             raise Problem(
@@ -56,6 +60,18 @@ def _formers(plan: Plan, roles: Roles, alone: bool) -> tuple[tuple[Former, ...],
                 "it before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
             )
     return tuple(formers), learned
+
+
+def _seen(plan: Plan, sources: Mapping[str, Task]) -> dict[str, str]:
+    """By source why its test split says nothing of a network that began with weights from elsewhere: they may come from it."""
+    found: dict[str, str] = {}
+    path = None if plan.start is None else plan.start.keywords.get("path")
+    for role, task in sources.items():
+        try:
+            need_same_splits(path, task, f"the source {role}")
+        except Problem as problem:
+            found[role] = str(problem)
+    return found
 
 
 def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:

@@ -107,7 +107,14 @@ class Network(nn.Module):
         if not path or path not in found:
             raise Problem(f"the network has no module {path!r}. {nearest(path, [name for name in found if name])}")
         self.listening = [*dict.fromkeys([*self.listening, path])]
+        self.keep_outputs()
         return found[path]
+
+    def keep_outputs(self) -> None:
+        """What a module gives stays as it is, for others may read it too: nothing works in place."""
+        for module in self.modules():
+            if getattr(module, "inplace", False):
+                vars(module)["inplace"] = False
 
     def outputs(self, batch: Batch) -> dict[str, Any]:
         """What the modules that are listened to make of the batch, by path; one that is not called is left out."""

@@ -67,7 +67,7 @@ def outcome(
     compared = measure(compared_with(learned.baseline, test), test.labels, classes)
     alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
     write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
-    used = (*plan.transfer, *(plan.pretrain if plan.carries else ()))
+    used = (*plan.transfer, *(plan.pretrain if plan.carries or plan.teaches else ()))
     tasks = {"target": target, **{f"source.{name}": task for name, task in roles["source"].items()}}
     result = {
         "config": {name: value for name, value in config.items() if name != "choices"},
@@ -95,7 +95,8 @@ def outcome(
         single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
         result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
         result |= several(learned, phases, roles, (predicted, compared_with), {"target": (metrics, single)})
-    if lost := forgetting(own, machine):
+    # Tasks learned together are measured already.
+    if lost := {} if plan.joins else forgetting(own, machine):
         result["forgetting"] = lost
     if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
         result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)

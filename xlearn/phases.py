@@ -160,8 +160,9 @@ class _Run:
             temperature=phase.temperature,
         )
         self.steps = steps(phase, self.batches.steps_per_epoch)
-        teachers = tuple(each.network for each in teachings)
-        losses = validation(teachings, setting.machine) if len(teachings) > 1 else None
+        self.teachers = teachers = tuple(each.network for each in teachings)
+        weighs = any(each.keywords.get("combine") == "validation" for each in phase.objectives)
+        losses = validation(teachings, setting.machine) if weighs else None
         start = Start(network, copied, counted(tasks), teachers, self.steps, tasks, losses)
         balance = begun_balance(phase, start)
         self.update = Update(begun(phase, start), trained, phase.optimizer, phase.schedule, balance)
@@ -222,5 +223,12 @@ class _Run:
             "document": document,
         }
         # What tasks keep for themselves is written first: the phase's own weights say that it is done.
-        others = {role: setting.cache.write(f"{self.key}-{role}", each, {}).weights for role, each in watch.apart().items()}
+        apart = watch.apart()
+        if phase.leaves is not None:
+            apart = {role: phase.leaves(self.before, each) for role, each in apart.items()}
+        others = {role: setting.cache.write(f"{self.key}-{role}", each, {}).weights for role, each in apart.items()}
+        # Nothing of this phase's is asked for, or kept, in the next.
+        self.network.seen.clear()
+        for each in (self.network, *self.teachers):
+            each.listening = []
         return replace(setting.cache.write(self.key, weights, report), others=others)

@@ -27,7 +27,7 @@ class Delta:
     did not come from the source.
 
     With `attention`, `W_l = softmax_j(L(FM_lj set to 0) - L)`: what the loss of the network at the start of the phase gains by
-    losing the channel, mean over the target's first 64 labelled examples (the paper: of each example by itself). So the head
+    losing the channel, mean over 64 of the target's labelled examples (the paper: of each example by itself). So the head
     has to know the target already: a probe comes before. Without, W_lj = 1 / channels. Places of padding count as others.
 
     `student`: paths of modules l (null: of every encoder's last block the last module that has parameters). Raises `Problem`
@@ -63,9 +63,13 @@ class Delta:
         self.before = copy.deepcopy(start.network).requires_grad_(False).eval()
         self.shares: dict[str, Tensor] = {}
         called = probe(self.before, self.paths, start.tasks)
-        for path in self.paths if start.tasks else ():
-            if path not in called:
-                raise Problem(f"delta: {path} is never called: torch reads its parameters elsewhere. Name another module.")
+        silent = [path for path in self.paths if path not in called] if start.tasks else []
+        self.paths = [path for path in self.paths if path not in silent]
+        if silent and (student is not None or not self.paths):
+            raise Problem(
+                f"delta: {silent[0]} is never called: torch reads its parameters elsewhere. Name another module, or use an "
+                "encoder whose blocks are called (encoder/text=text_cnn or transformer)."
+            )
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -92,7 +96,10 @@ class Delta:
             return
         # Laid out as the network that is trained.
         self.before.to(batch.labels.device).to(memory_format=torch.channels_last)
-        taken = batch if self.examples is None else self.examples.take(torch.arange(min(EXAMPLES, len(self.examples))))
+        taken = batch
+        if self.examples is not None:  # evenly spaced: data may stand class by class
+            count = len(self.examples)
+            taken = self.examples.take(torch.linspace(0, count - 1, min(EXAMPLES, count)).round().long())
         taken = taken.to(batch.labels.device)
         for path in self.paths:
             given = self.before.outputs(replace(taken, memo=None))

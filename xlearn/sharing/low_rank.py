@@ -44,13 +44,13 @@ def layers(
     if not found:
         names = ", ".join(kind.__name__ for kind in kinds)
         raise Problem(f"The network has no layer for low-rank parts ({names}). Use another encoder, or a trunk.")
-    for path, module in found.items():
-        weight = module.get_parameter("weight")
-        if rank > (most := min(weight.shape[0], weight[0].numel())):
-            raise Problem(f"rank={rank}: {path} has rank {most} at most. Give 1 to {most}, or leave it out by `layers`.")
     if not 0 < largest <= 1:
         raise Problem(f"largest={largest}: give a share of a layer's weight in (0, 1].")
     worthwhile = {path: module for path, module in found.items() if largest == 1 or _share(module, rank) <= largest}
+    for path, module in (worthwhile or found).items():
+        weight = module.get_parameter("weight")
+        if rank > (most := min(weight.shape[0], weight[0].numel())):
+            raise Problem(f"rank={rank}: {path} has rank {most} at most. Give 1 to {most}, or leave it out by `layers`.")
     if not worthwhile:
         raise Problem(
             f"rank={rank}: every part would have more than {largest:g} of its layer's numbers. Lower it, or set largest=1."

@@ -10,7 +10,7 @@ def biases(network: Network) -> dict[str, Rate]:
     ACL 2022). Raises `Problem` where there is no bias below the head.
     """
     names = [name for name, _ in network.named_parameters()]
-    below = [name for name in names if not name.startswith("head.") and name.rpartition(".")[2].startswith("bias")]
+    below = [name for name in names if not name.startswith("head.") and "bias" in name.rpartition(".")[2].split("_")]
     if not below:
         raise Problem("bitfit: the network has no bias below the head. Use another encoder, or transfer=linear_probe.")
     return dict.fromkeys([*below, *(name for name in names if name.startswith("head."))], Rate())

@@ -1,0 +1,23 @@
+"""What a network says of its modules."""
+
+import torch
+import toys
+from torch import nn
+
+from xlearn.task import Batch
+
+
+def test_outputs_are_what_modules_gave_whatever_works_in_place():
+    given = toys.examples()
+    network = toys.network(given)
+    block = network.encoder["image"].blocks[0]
+    block.append(nn.SiLU(inplace=True))
+    path = f"encoder.image.blocks.0.{len(block) - 2}"
+    network.listen(path)
+    batch: Batch = given.take(torch.arange(5))
+    before = network.outputs(batch)[path]
+    assert torch.equal(before, block[:-1](network.encoder["image"].pixels(batch.inputs["image"]).flatten(1)))
+    assert network.outputs(batch)[path] is not before  # nothing is kept without a memo
+    batch.memo = {}
+    assert network.outputs(batch)[path] is network.outputs(batch)[path]
+    assert torch.equal(network.features(batch), network.features(given.take(torch.arange(5))))
