@@ -48,8 +48,8 @@ def need_same_splits(path: str | None, target: Task, measured: str = "the target
         for name in used.keys() & target.origin.keys():
             if count := int(torch.isin(target.origin[name][target.test.examples.rows], used[name]).sum()):
                 raise Problem(
-                    f"{path} was made of the same data as {measured}, with other splits: it has used {count} of its test "
-                    "examples. Use the same seed, test, folds and fold, or other classes, speakers or data."
+                    f"{path} was made of the same data as {measured}, with other splits: it has used {count} of "
+                    f"{measured}'s test examples. Use the same seed, test, folds and fold, or other classes, speakers or data."
                 )
     for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
         if task["data"] == target.data and task["split"] != target.notes["split"]:
