@@ -74,7 +74,10 @@ def test_help_version_and_unknown_commands():
     [
         ("xlearn tr", {"train"}),
         ("xlearn ", {"train", "check", "table", "show"}),
-        ("xlearn train transfer=l", {"transfer=l2_sp", "transfer=layer_decay", "transfer=linear_probe", "transfer=lp_ft"}),
+        (
+            "xlearn train transfer=l",
+            {"transfer=l2_sp", "transfer=layer_decay", "transfer=linear_probe", "transfer=lora", "transfer=lp_ft"},
+        ),
         ("xlearn train source=mn", {"source=mnist5k", "source=mnist5k_large", "source=mnist5k_parity"}),
         ("xlearn train target.sho", {"target.shots="}),
     ],

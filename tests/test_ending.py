@@ -9,8 +9,8 @@ import toys
 from solving import phase, solve, task
 
 from xlearn.errors import Problem
+from xlearn.feasible import check
 from xlearn.network import tensors
-from xlearn.phase import check
 from xlearn.prepare import TaskSource, prepare
 from xlearn.task_options import TaskOptions
 from xlearn.trainable.head_and_backbone import head_and_backbone

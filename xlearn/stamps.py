@@ -21,7 +21,7 @@ def stamp(config: dict[str, Any]) -> str:
         if name == "_target_" and _own(value) and (file := module_file(value.rpartition(".")[0])):
             found.append(_file(file))
     for key in ("source", "target", "encoder", "teacher", "pretrain"):  # where files may be named
-        for name, value in _strings(config[key]):
+        for name, value in _strings(config.get(key) or {}):
             if name != "_target_" and Path(value).expanduser().exists():
                 found += _path(Path(value).expanduser())
     return digest(found)
