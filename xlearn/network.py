@@ -124,14 +124,15 @@ class Network(nn.Module):
         """Features and outputs, once for a batch. Tasks of the same examples under common parameters have them in common."""
         memo: dict[Any, Any] = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
         below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
-        task = batch.task if below else None
-        if task not in memo:
+        # Beside `tokens` and `heard`: a task may have such a name.
+        key = ("features", batch.task if below else None)
+        if key not in memo:
             heard = dict(memo.get("heard", {}))
             with self.serving(batch), _heard({path: self.get_submodule(path) for path in self.listening}, heard):
                 tokens = self.tokens(batch) if modalities or "tokens" not in memo else memo["tokens"]
                 features = self.joined(tokens)
-            memo |= {"tokens": tokens, "heard": heard, task: (features, heard)}
-        return memo[task]
+            memo |= {"tokens": tokens, "heard": heard, key: (features, heard)}
+        return memo[key]
 
     def joined(self, tokens: Mapping[str, Tokens]) -> Tensor:
         """`float [batch, width]`, the features of examples of which only these modalities are known."""
