@@ -10,6 +10,9 @@ import importlib
 import statistics
 import time
 from dataclasses import replace
+from functools import partial
+
+from side_by_side import ratio
 
 BATCH, WARM_UP, STEPS = 64, 3, 15
 BOUNDS = {"features": 1.25, "parameters": 1.05, "share": 5.0}
@@ -106,18 +109,6 @@ class Case:
         return statistics.median(took[WARM_UP:])
 
 
-def pairwise(case: Case, one, other, rounds: int) -> tuple[float, float, float]:
-    """(median of the ratios of two steps that follow each other, and the median milliseconds of both)."""
-    pairs = []
-    for turn in range(WARM_UP + rounds):
-        order = [one, other] if turn % 2 else [other, one]
-        found = {id(each): case.step(each) for each in order}
-        pairs.append((found[id(one)], found[id(other)]))
-    pairs = pairs[WARM_UP:]
-    first, second = (statistics.median(each) for each in zip(*pairs, strict=True))
-    return statistics.median(a / b for a, b in pairs), first, second
-
-
 def main() -> None:
     from xlearn.balance.equal import equal
     from xlearn.machine import machine
@@ -132,9 +123,9 @@ def main() -> None:
         parameters, features = case.seam("parameters"), case.seam("features")
         bare = case.bare
         for name, one, base, other in (("features", features, "summed", equal), ("parameters", parameters, "bare", bare)):
-            ratio, mine, theirs = pairwise(case, one, other, given.rounds)
+            times, mine, theirs = ratio(partial(case.step, one), partial(case.step, other), given.rounds)
             print(
-                f"{count} tasks: {name} / {base} = {ratio:.3f} (promised {BOUNDS[name]}), {mine:.1f} and {theirs:.1f} ms a "
+                f"{count} tasks: {name} / {base} = {times:.3f} (promised {BOUNDS[name]}), {mine:.1f} and {theirs:.1f} ms a "
                 "step",
                 flush=True,
             )

@@ -7,12 +7,13 @@ teacher; with the teacher running at every step for comparison. Prints medians o
 
 import argparse
 import copy
-import statistics
 import time
 from dataclasses import replace
 from functools import partial
 
-BATCH, COUNT, WARM_UP = 64, 640, 5
+from side_by_side import ratio
+
+BATCH, COUNT = 64, 640
 BOUNDS = {"linear_probe": 0.1, "lora": 0.8, "kd": 1.1}
 
 
@@ -50,7 +51,7 @@ def task(examples):
 
 
 def stepping(network, examples, objective, batch, only=None):
-    """A generator of `fit` that trains the parameters whose names begin with one of `only` (None: all)."""
+    """Steps of `fit` in milliseconds, that train the parameters whose names begin with one of `only` (None: all)."""
     import torch
 
     from xlearn.balance.equal import equal
@@ -64,22 +65,18 @@ def stepping(network, examples, objective, batch, only=None):
     rates = {name: Rate() for name, _ in network.named_parameters() if only is None or name.startswith(only)}
     update = Update([objective], rates, partial(torch.optim.Adam, lr=1e-4, fused=True), constant, equal)
     batches = Batches({"target": examples}, batch_size=batch, seed=0)
-    return fit(network, [update], batches, steps=10_000, seed=0, machine=place)
+    return timed(fit(network, [update], batches, steps=10_000, seed=0, machine=place))
 
 
-def ratio(one, other, rounds: int) -> tuple[float, float, float]:
-    """(median of the ratios of two steps that follow each other, median milliseconds of both)."""
-    pairs = []
-    for turn in range(WARM_UP + rounds):
-        took = {}
-        for each in (one, other) if turn % 2 else (other, one):
-            begun = time.perf_counter()
-            next(each)
-            took[id(each)] = 1000 * (time.perf_counter() - begun)
-        pairs.append((took[id(one)], took[id(other)]))
-    pairs = pairs[WARM_UP:]
-    first, second = (statistics.median(each) for each in zip(*pairs, strict=True))
-    return statistics.median(a / b for a, b in pairs), first, second
+def timed(steps):
+    """The next step of a generator of `fit`, in milliseconds."""
+
+    def step() -> float:
+        begun = time.perf_counter()
+        next(steps)
+        return 1000 * (time.perf_counter() - begun)
+
+    return step
 
 
 def main() -> None:
