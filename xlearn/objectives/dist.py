@@ -8,7 +8,7 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.teaching import by_logits, need_teacher, need_weight
+from xlearn.objectives.teaching import by_logits, need_mixture, need_teacher
 from xlearn.task import Batch
 
 
@@ -30,9 +30,7 @@ class Dist:
     def __init__(
         self, start: Start, *, temperature: float = 1.0, weight: float = 0.5, beta: float = 1.0, gamma: float = 1.0
     ) -> None:
-        if not temperature > 0:
-            raise Problem(f"dist: temperature={temperature}: give more than 0, e.g. 1.")
-        need_weight("dist", weight)
+        need_mixture("dist", temperature, weight)
         for name, value in (("beta", beta), ("gamma", gamma)):
             if value < 0:
                 raise Problem(f"dist: {name}={value}: give 0 or more, e.g. 1.")

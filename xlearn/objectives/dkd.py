@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.teaching import by_logits, mean, need_teacher, need_weight
+from xlearn.objectives.teaching import by_logits, mean, need_mixture, need_teacher
 from xlearn.task import Batch
 
 
@@ -31,9 +31,7 @@ class Dkd:
     def __init__(
         self, start: Start, *, temperature: float = 4.0, weight: float = 0.5, alpha: float = 1.0, beta: float = 8.0
     ) -> None:
-        if not temperature > 0:
-            raise Problem(f"dkd: temperature={temperature}: give more than 0, e.g. 4.")
-        need_weight("dkd", weight)
+        need_mixture("dkd", temperature, weight)
         for name, value in (("alpha", alpha), ("beta", beta)):
             if value < 0:
                 raise Problem(f"dkd: {name}={value}: give 0 or more; the paper has alpha=1, beta=8.")

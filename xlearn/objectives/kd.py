@@ -10,7 +10,7 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.teaching import by_logits, mean, need_weight
+from xlearn.objectives.teaching import by_logits, mean, need_mixture
 from xlearn.task import Batch
 
 
@@ -43,9 +43,7 @@ class Kd:
         weight: float = 0.9,
         combine: Literal["average", "validation", "agreement"] = "average",
     ) -> None:
-        if not temperature > 0:
-            raise Problem(f"kd: temperature={temperature}: give more than 0, e.g. 4.")
-        need_weight("kd", weight)
+        need_mixture("kd", temperature, weight)
         if not start.teachers:
             raise Problem("kd needs a teacher: use it in a phase with `taught_by: source`, such as transfer=kd.")
         self.temperature, self.weight, self.combine, self.teachers = temperature, weight, combine, start.teachers

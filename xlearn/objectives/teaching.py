@@ -106,7 +106,9 @@ def by_logits(
     return losses
 
 
-def need_weight(name: str, weight: float) -> None:
-    """Raise unless the teacher's share is one."""
+def need_mixture(name: str, temperature: float, weight: float) -> None:
+    """Raise unless the temperature is above 0 and the teacher's share is one."""
+    if not temperature > 0:
+        raise Problem(f"{name}: temperature={temperature}: give more than 0, e.g. 4.")
     if not 0 <= weight <= 1:
         raise Problem(f"{name}: weight={weight}: give a share in [0, 1].")
