@@ -15,6 +15,7 @@ from xlearn.network import Network
 from xlearn.randomness import random_state, repeatable, set_random_state
 from xlearn.task import Batch
 from xlearn.trainable import Rate
+from xlearn.unlabeled import UNLABELED
 
 Objective = Callable[[Network, Mapping[str, Batch]], dict[str, Tensor]]
 
@@ -125,8 +126,11 @@ def _losses(
     for batch in given.values():
         if batch.memo is not None:  # of the network before its last step
             batch.memo.clear()
+    labelled = {role: batch for role, batch in given.items() if role != UNLABELED}
     for objective in objectives:
-        for name, loss in objective(network, given).items():
+        # What has no labels is seen by those only who say that they need none.
+        seen = given if getattr(objective, "unlabeled", False) else labelled
+        for name, loss in objective(network, seen).items():
             if name in found or name in before:
                 raise ValueError(f"two losses are called {name!r}; every objective needs names of its own")
             found[name] = loss

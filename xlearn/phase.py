@@ -19,9 +19,15 @@ from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.task import Task
 from xlearn.trainable import Rate
+from xlearn.unlabeled import UNLABELED, hidden
 
 # Tasks by what a phase may read: `{"source": {name: task}, "target": {"target": task}}`.
 Roles = Mapping[str, Mapping[str, Task]]
+# What `reads` may be, and the roles that it stands for.
+READS = {
+    "source": ("source",), "target": ("target",), "both": ("source", "target"),
+    "unlabeled": ("target",), "everything": ("source", "target"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,11 @@ class Phase:
     keep: str
     document: dict[str, Any] = field(hash=False)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether it reads the target's unlabelled examples."""
+        return self.reads in ("unlabeled", "everything")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -75,8 +86,12 @@ class Setting:
 
 def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
     """The tasks that a phase reads, by role, with the modalities that it reads of them."""
-    chosen = ("source", "target") if phase.reads == "both" else (phase.reads,)
-    found = {role: task for each in chosen for role, task in roles[each].items()}
+    found = {role: task for each in READS[phase.reads] for role, task in roles[each].items()}
+    if phase.adapts:
+        target = found.pop("target")
+        # The target's labels, where there are any, count beside those of the source.
+        found |= {"target": target} if len(target.train) else {}
+        found[UNLABELED] = hidden(target)
     for task in found.values():
         for name in phase.modalities or ():
             if name not in task.inputs:
@@ -119,7 +134,8 @@ def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor],
 
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
-    return {role: task.class_counts() for role, task in read.items()}
+    """Labelled examples per class, by role; what has no labels has no entry."""
+    return {role: task.class_counts() for role, task in read.items() if role != UNLABELED}
 
 
 def lessons(phase: Phase) -> set[str]:

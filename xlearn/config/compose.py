@@ -25,7 +25,7 @@ from xlearn.hashing import digest
 from xlearn.task_options import TaskOptions
 
 # `source=none` is no task, and `target` is a role beside the names of the sources.
-RESERVED = ("none", "target")
+RESERVED = ("none", "target", "unlabeled")
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.
 SAME = "same"
 

@@ -8,15 +8,18 @@ computed before in their place; with `pairs = True` it needs examples of several
 Of teachers an objective names what it asks (`lessons`: of logits, features): where nothing changes the examples, that is
 computed once. One that looks into modules while they run says `looks_inside = True`, or has an option `student` or `teacher`
 that is not null: a path of a module; with `runs_teacher = True` the teacher runs at every step.
+
+Only an objective with `unlabeled = True` is given the target's unlabelled examples (role `unlabeled`, labels hidden). One with
+a method `turns()` has further updates follow the phase's own in every step, each a `Turn`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from xlearn.network import Network
-from xlearn.task import Task
+from xlearn.task import Batch, Task
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,27 @@ class Start:
     steps: int = 1
     tasks: Mapping[str, Task] = field(default_factory=dict)
     validation: tuple[float | None, ...] | None = None
+
+
+class Turn(nn.Module):
+    """An update of a step after the phase's own: what it minimises, and what it moves.
+
+    `loss(network, batches)` gives named losses; `moves(name)` says which of the network's parameters that the phase trains are
+    moved by them; `own` are modules of the objective that are trained in this turn, by an optimizer of this turn. The network
+    is as the update before left it. Whatever else the losses reach must be detached.
+    """
+
+    unlabeled = True
+
+    def __init__(
+        self,
+        loss: Callable[[Network, Mapping[str, Batch]], dict[str, Tensor]],
+        moves: Callable[[str], bool],
+        own: Sequence[nn.Module] = (),
+    ) -> None:
+        super().__init__()
+        self.loss, self.moves = loss, moves
+        self.own = nn.ModuleList(own)
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        return self.loss(network, batches)

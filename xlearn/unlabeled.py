@@ -1,0 +1,27 @@
+"""The target's examples without their labels: the role that adaptation reads beside the tasks with labels."""
+
+from dataclasses import replace
+
+import torch
+
+from xlearn.task import Examples, Task
+
+# The role under which a phase reads them. No task may be called so.
+UNLABELED = "unlabeled"
+# In the place of their labels: an objective that used one would fail, not cheat.
+HIDDEN = -1
+
+
+def hidden(task: Task) -> Task:
+    """The task whose training examples are the unlabelled ones: labels are `HIDDEN`, and there is no validation split.
+
+    `train.taught["position"] int64 [n]` numbers them, so that a batch tells which ones it holds.
+    """
+    none = task.unlabeled.subset(torch.arange(0))
+    return replace(task, train=_blank(task.unlabeled), val=_blank(none), fingerprint=f"{task.fingerprint}:unlabeled")
+
+
+def _blank(examples: Examples) -> Examples:
+    # Without `data`: nothing brings their rows together with those of the same data that have labels.
+    position = torch.arange(len(examples))
+    return replace(examples, labels=torch.full_like(examples.labels, HIDDEN), taught={"position": position}, data="")
