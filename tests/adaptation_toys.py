@@ -13,7 +13,7 @@ from xlearn.unlabeled import UNLABELED, hidden
 
 def task(given: Examples, name: str = "toy", unlabeled: Examples | None = None) -> Task:
     """All examples are training examples (or, of `unlabeled`, unlabelled ones); the first ten also validate and test."""
-    few = given.subset(torch.arange(10))
+    few = given.subset(torch.arange(min(10, len(given))))
     none = given.subset(torch.arange(0))
     specs = {"image": ImageSpec(1, 6, 6)}
     return Task(name, specs, given.space, given, few, unlabeled or none, Sealed(name, few), "toy", f"{name} toy")
@@ -40,4 +40,5 @@ def begin(count: int = 48, classes: int = 3, shots: int = 0, steps: int = 10, se
 
 def batch_of(start: Start, size: int = 16) -> dict[str, Batch]:
     """The first examples of every role, as a step has them."""
-    return {role: replace(each.train.take(torch.arange(min(size, len(each.train)))), memo={}) for role, each in start.tasks.items()}
+    return {role: replace(each.train.take(torch.arange(min(size, len(each.train)))), memo={}) for role, each in
+    start.tasks.items()}

@@ -114,7 +114,7 @@ class Batches:
         pool = self._pools[name]
         labels, size = pool.examples.labels, pool.size
         generator = torch.Generator().manual_seed(derive(self.seed, name, "order", epoch))
-        if self.balanced:
+        if self.balanced and int(labels.min()) >= 0:  # what has no labels is shuffled
             weights = 1 / torch.bincount(labels)[labels].double()
             order = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
         else:

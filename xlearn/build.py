@@ -91,13 +91,15 @@ def _check_chain(plan: Plan, found: Collector) -> None:
     choices, learns = plan.config["choices"], plan.carries or plan.teaches
     # Without anything to carry over nothing is learned from the source, unless a phase of the transfer reads it.
     chains = (*(plan.pretrain if learns else ()), *plan.transfer)
-    if any(phase.reads != "target" and (phase.reads == "source" or phase.taught_by is None) for phase in chains):
+    reads_source = [phase for phase in chains if phase.reads not in ("target", "unlabeled")]
+    if any(phase.reads != "both" or phase.taught_by is None for phase in reads_source):
         pretrains = plan.pretrain and learns
         reader = f"pretrain={choices.get('pretrain')}" if pretrains else f"transfer={choices.get('transfer')}"
         found.need(
             bool(plan.sources),
             f"{reader} trains on a source, but there is none. Choose one (source=mnist5k), or "
-            "pretrain=none with an encoder that has weights.",
+            "pretrain=none with an encoder that has weights; without source data (pretrain=checkpoint) transfer=shot, tent or "
+            "adabn adapts.",
         )
     if plan.carries and not plan.pretrain and plan.start is None:
         found.need(

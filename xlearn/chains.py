@@ -6,7 +6,8 @@ from typing import Any
 
 from xlearn.config.collector import Collector
 from xlearn.errors import Problem, nearest
-from xlearn.phase import Phase
+from xlearn.phase import ADAPTING, READS, Phase
+from xlearn.selection import RULES
 from xlearn.stamps import own_code
 
 
@@ -33,15 +34,18 @@ def _phase(
     found.need(len(given) == 1, f"{lasting}: {told} set. Set exactly one of epochs and steps, the other to null.")
     for key in ("epochs", "steps", "patience"):
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
-    keeps = ["last", "best_source", "best_target", "best_mean", "best_each"]
-    found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}")
+    reads = node["reads"] or ("source" if within == "pretrain" else "target")
+    found.need(reads in READS, f"{where}.reads={reads}: {nearest(reads, READS)}")
+    adapts = reads in ADAPTING
+    keeps = [*RULES] if adapts else ["last", "best_source", "best_target", "best_mean", "best_each"]
+    instead = ""
+    if not adapts and values["keep"] in RULES:
+        instead = " It is for phases that read unlabelled examples: set it in them (transfer.phases.adapt.keep)."
+    found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}{instead}")
     teachers = ["source", "sources", *[*config[within]["phases"]][:position]]
     taught_by = node["taught_by"]
     found.need(taught_by in (None, *teachers), f"{where}.taught_by={taught_by}: {nearest(str(taught_by), teachers)}")
     found.need(node["begins"] in (None, "start"), f"{where}.begins={node['begins']}: give start, or null.")
-    reads = node["reads"] or ("source" if within == "pretrain" else "target")
-    roles = ["source", "target", "both"]
-    found.need(reads in roles, f"{where}.reads={reads}: {nearest(reads, roles)}")
     modalities = None if node["modalities"] is None else tuple(sorted(node["modalities"]))
     found.need(modalities != (), f"{where}.modalities=[]: name at least one, or null for all.")
     batch_size = config["batch_size"] if node["batch_size"] is None else node["batch_size"]
@@ -56,19 +60,22 @@ def _phase(
     ]
     trainable = found.optional(node["trainable"], f"{where}.trainable")
     leaves = found.optional(node["leaves"], f"{where}.leaves")
+    solver = found.optional(node["solver"], f"{where}.solver")
+    found.need(solver is None or reads in ADAPTING, f"{where}.solver: only phases that read unlabelled examples are solved.")
     balance = found.component(config["balance"], "balance")
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
-    every = [*made.values(), *extra, balance, *augments, trainable, leaves]
+    every = [*made.values(), *extra, balance, *augments, trainable, leaves, solver]
     document = {
         "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
         "penalties": penalties, "balance": config["balance"], "augment": augment, "batch_size": batch_size,
         "sampling": config["sampling"], "joint": config["joint"], "leaves": node["leaves"],
+        "solver": node["solver"],
         **values, "own_code": [own_code(each) for each in every if each],
     }  # fmt: skip
     joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
-        taught_by=taught_by, begins=node["begins"], leaves=leaves,
+        taught_by=taught_by, begins=node["begins"], leaves=leaves, solver=solver,
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments),
         batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **joint, **values,

@@ -25,7 +25,8 @@ def cost(network: Network, task: Task) -> dict[str, Any]:
     operations of a forward pass per example, a multiplication and an addition being two (mean over training examples; matrix
     products and convolutions, as torch counts them; recurrent layers by their matrix products).
     """
-    batch = task.train.take(torch.arange(min(COUNTED, len(task.train))))
+    examples = task.train if len(task.train) else task.unlabeled
+    batch = examples.take(torch.arange(min(COUNTED, len(examples))))
     served = alone(network, batch.task, task.labels.key).cpu()
     names = reads(served, batch)
     parameters = sum(each.numel() for name, each in served.named_parameters() if name in names)

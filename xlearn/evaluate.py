@@ -43,6 +43,17 @@ def features(network: Network, examples: Examples, machine: Machine) -> Tensor:
     return _rows(network, examples, machine, network.features)
 
 
+def seen(network: Network, examples: Examples, machine: Machine) -> tuple[Tensor, Tensor]:
+    """Features and logits in one pass."""
+
+    def both(batch: Batch) -> Tensor:
+        batch.memo = {}  # so that the logits are of the same features
+        return torch.cat([network.features(batch), network(batch)], dim=1)
+
+    found = _rows(network, examples, machine, both)
+    return found[:, : network.width], found[:, network.width :]
+
+
 def tokens(network: Network, examples: Examples, modality: str, machine: Machine) -> Column:
     """What the encoder of one modality makes of the examples: `float [n, width]` where it gives one token, else `Ragged`."""
     parts, lengths, order = [], [], []

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
+from xlearn.augment.mixup import mixup
 from xlearn.errors import Problem
 from xlearn.lessons import Teaching
 from xlearn.network import Network
 from xlearn.objectives import Start
+from xlearn.objectives.domains import sources
 from xlearn.phase import (
     Phase,
     Roles,
@@ -22,6 +24,7 @@ from xlearn.phase import (
     rates,
     reading,
     runs_teacher,
+    turns,
 )
 from xlearn.task import Task
 
@@ -32,9 +35,16 @@ def check(
     """Refuse, before any training, what the phase could not do with this network and these tasks."""
     read, judging = reading(phase, roles), judges(phase, roles)
     # Who is taught, by a checkpoint for one, may do without.
-    if not read or (phase.reads == "both" and not roles["source"] and phase.taught_by is None):
-        missing = "source" if phase.reads == "both" else phase.reads
+    if not read or (phase.reads in ("both", "everything") and not roles["source"] and phase.taught_by is None):
+        missing = "source" if phase.reads in ("both", "everything") else phase.reads
         raise Problem(f"phase {phase.name} reads the {missing}, and there is none. Choose one, e.g. source=mnist5k.")
+    if empty := [task.name for task in read.values() if len(task.train) == 0 and not phase.adapts]:
+        raise Problem(
+            f"phase {phase.name} learns from labels of {empty[0]}, and shots=0 leaves none. Raise target.shots, or use a "
+            "transfer that adapts without labels, e.g. transfer=coral, or transfer=source_only."
+        )
+    if phase.adapts:
+        _check_adaptation(phase, network, read, roles)
     named = labelled(phase, read)
     for role, task in [*read.items(), *judging.items()]:
         if not task.inputs.keys() & network.encoder.keys():
@@ -50,7 +60,7 @@ def check(
     _check_teachers(phase, network, read, teachings)
     teachers = tuple(each.network for each in teachings)
     start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
-    begun(phase, start)
+    made = begun(phase, start)
     begun_balance(phase, start)
     for each in (network, *teachers):
         each.listening = []
@@ -60,7 +70,13 @@ def check(
     _check_features(phase, network, read)
     if needs_pairs(phase):
         _check_pairs(phase, network, read)
+    if phase.solver is not None:
+        phase.solver(network, read)  # says what it cannot do
+        return
     trained = rates(phase, network, read)
+    for turn in turns(made):
+        if not any(turn.moves(name) for name in trained) and not len(turn.own):
+            raise Problem(f"phase {phase.name}: an update of its step moves nothing of what it trains. Check its `trainable`.")
     normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if any(f"{name}.{part}" in trained for name in normalised for part in ("weight", "bias")):
         for role, task in read.items():
@@ -69,6 +85,39 @@ def check(
                     f"phase {phase.name}: batches of one example of the {role}, and batch normalisation needs two. "
                     "Raise batch_size or shots, or use an encoder without it, e.g. encoder/image=cnn."
                 )
+
+
+def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], roles: Roles) -> None:
+    """Refuse adapting without unlabelled examples, to other classes, and by a rule that has nothing to score."""
+    target = roles["target"]["target"]
+    if len(target.unlabeled) == 0:
+        raise Problem(
+            f"phase {phase.name} adapts to unlabelled examples of the target, and {target.name} has none: all are labelled. "
+            "Set target.shots=0 for none with labels, or a number of labels per class."
+        )
+    if (empty := len(target.train) == 0) and phase.reads == "unlabeled" and target.labels.key not in network.head:
+        raise Problem(f"phase {phase.name}: nothing tells the classes of {target.name} apart. Use a source that has them.")
+    for role in sources(read):
+        if read[role].labels.key != target.labels.key:
+            raise Problem(
+                f"phase {phase.name}: label spaces differ: {read[role].name} has {', '.join(read[role].labels.classes[:12])}, "
+                f"{target.name} has {', '.join(target.labels.classes[:12])}. Without labels the classes have to be the same: "
+                f"choose others (source.{role}.classes=[...], groups), or give labels (target.shots=5), transfer=finetune."
+            )
+    if any(getattr(each, "func", each) is mixup for each in phase.augment):
+        raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and some examples have none. Leave it out.")
+    held = [role for role in sources(read) if len(read[role].val)]
+    if phase.keep in ("source_val", "importance_weighted", "dev") and not held:
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} scores a validation split of the source, and the phase reads none. Use "
+            "keep=entropy, infomax, snd or last."
+        )
+    if phase.keep == "oracle" and len(target.val) == 0:
+        raise Problem(f"phase {phase.name}: keep=oracle needs validation examples of the target. Raise target.val.")
+    if phase.solver is not None and phase.keep != "last":
+        raise Problem(f"phase {phase.name} is solved at once: there is nothing to select. Use keep=last.")
+    if phase.solver is not None and empty and not sources(read) and phase.reads == "everything":
+        raise Problem(f"phase {phase.name} is solved from a source, and there is none. Choose one, e.g. source=mnist5k.")
 
 
 def _validation(teachings: Sequence[Teaching], roles: Roles) -> tuple[float | None, ...] | None:

@@ -53,6 +53,8 @@ class Learner:
     carried: Carried | None = None
     # By task the weights that it keeps for itself after the last phase.
     apart: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    # By rule the look that it selects, where the last phase adapts.
+    selection: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse, before any training, what a phase could not do."""
@@ -118,7 +120,7 @@ class Learner:
             entry = solve(network, phase, roles, copied, incoming, setting, self._teachings(phase, ended))
             incoming = entry.digest
             if network is self.network:
-                self.apart = entry.others
+                self.apart, self.selection = entry.others, entry.report.get("selection", {})
             if any(each.taught_by == phase.name for each in phases):
                 ended[phase.name] = copy.deepcopy(network)
             done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})

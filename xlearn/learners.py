@@ -1,6 +1,8 @@
 """The learners of a run: what it carries over or learns together, its baseline, and each modality and task alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 from xlearn.apart import need_same_forms, need_same_splits
 from xlearn.carry import choose
@@ -9,8 +11,10 @@ from xlearn.learner import Former, Learner
 from xlearn.network import Network, load, tensors
 from xlearn.phase import Roles, lessons, needs_pairs, rates, reading
 from xlearn.plan import Plan
+from xlearn.sharing.all import share_all
 from xlearn.sharing.none import none
 from xlearn.task import Spec, Task
+from xlearn.unlabeled import revealed
 
 
 def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:
@@ -78,6 +82,39 @@ def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
     """The baseline's learner: the target alone, from random weights."""
     target = roles["target"]["target"]
     return Learner(plan.network(target.inputs, [target.labels], "target", weights=False, alone=alone), plan.baseline, roles)
+
+
+def compared(plan: Plan, roles: Roles, forms: Roles | None = None) -> Learner:
+    """What a run is compared with: the target from scratch, or, where it has no labels, the source's network as it is."""
+    return scratch(plan, roles) if len(roles["target"]["target"].train) else source_only(plan, roles, forms)
+
+
+def source_only(plan: Plan, roles: Roles, forms: Roles | None = None) -> Learner:
+    """The source's network as it is, applied to the target. Raises `Problem` where it does not know the target's classes."""
+    transfer = {"carry": True, "joins": False, "adds": None, "phases": {}}
+    choices = {**plan.config["choices"], "transfer": "source_only", "sharing": "all"}
+    bare = replace(
+        plan, transfer=(), adds=None, teacher={}, sharing=partial(share_all),
+        config={**plan.config, "transfer": transfer, "choices": choices},
+    )  # fmt: skip
+    return transferring(bare, roles)
+
+
+def bounds(plan: Plan, roles: Roles) -> dict[str, Learner]:
+    """For a run that adapts, or has a target without labels: `source_only` (where the source knows the classes), and
+    `target_only`, the target from scratch with the labels of all its training examples, hidden ones too.
+    """
+    target = roles["target"]["target"]
+    if not (plan.adapts or len(target.train) == 0) or plan.joins:
+        return {}
+    found = {}
+    try:
+        found["source_only"] = source_only(plan, roles)
+        found["source_only"].check()
+    except Problem:
+        found = {}
+    found["target_only"] = scratch(plan, {"source": {}, "target": {"target": revealed(target)}})
+    return found
 
 
 def single_tasks(plan: Plan, roles: Roles) -> dict[str, Learner]:

@@ -12,6 +12,7 @@ from xlearn.machine import Machine
 from xlearn.metrics import score
 from xlearn.network import Network
 from xlearn.task import Examples, Task
+from xlearn.unlabeled import UNLABELED
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ def _with_lessons(role: str, examples: Examples, teachings: Sequence[Teaching], 
         found["logits"] = torch.stack(given, dim=1).clone()
     if "features" in wanted and len(teachings) == 1 and forms[0] is not None:
         found["features"] = features(teachings[0].network, forms[0], machine).clone()
-    return replace(examples, taught=found)
+    return replace(examples, taught={**examples.taught, **found})
 
 
 def _form(role: str, examples: Examples, teaching: Teaching, machine: Machine) -> Examples | None:
     """The same rows as the teacher reads them; None where it reads nothing of them."""
-    given = teaching.tasks()[role].train
+    unlabeled = role == UNLABELED
+    given = teaching.roles["target"]["target"].unlabeled if unlabeled else teaching.tasks()[role].train
     names = sorted(given.inputs.keys() & examples.inputs.keys() & teaching.network.encoder.keys())
     if not names:
         return None

@@ -2,8 +2,8 @@
 
 import json
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from xlearn.machine import Machine
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.metrics import measure, scalars, score
 from xlearn.phase import Roles, needs_pairs
+from xlearn.phases import look
 from xlearn.plan import Plan
 from xlearn.predictions import predictions
 from xlearn.retrieval import retrieval
@@ -31,13 +32,16 @@ from xlearn.task import Examples, Task, TextSpec
 
 @dataclass(frozen=True)
 class Learned:
-    """The learners of a run after they learned: its own, the baseline, each modality alone, each other task alone."""
+    """The learners of a run after they learned: its own, the baseline, each modality alone, each other task
+    alone,
+    and what bounds them."""
 
     plan: Plan
     own: Learner
     baseline: Learner
     alone: dict[str, Learner]
     single: dict[str, Learner]
+    bounds: dict[str, Learner] = field(default_factory=dict)
 
 
 def outcome(
@@ -74,7 +78,7 @@ def outcome(
         "choices": config["choices"],
         "metrics": metrics,
         "baseline": {
-            "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
+            "name": baseline_name(config, target), "metrics": compared, "phases": phases["baseline"],
             "cost": cost(learned.baseline.network, target),
         },
         "gain": gain(metrics, compared),
@@ -91,6 +95,17 @@ def outcome(
         "machine": {**machine.signature(), "platform": platform.platform()},
         "code": code_digest(),
     }  # fmt: skip
+    if learned.bounds:
+        result["bounds"] = {
+            name: {
+                "metrics": measure(compared_with(each, test), test.labels, classes), "phases": phases[f"bound {name}"],
+                "cost": cost(each.network, target), "selection": [],
+            }
+            for name, each in learned.bounds.items()
+        }  # fmt: skip
+        result["gap_closed"] = gap_closed(metrics, result["bounds"])
+    if own.selection:
+        result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)
     if learned.plan.joins:
         single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
         result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
@@ -161,6 +176,37 @@ def gain(metrics: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def baseline_name(config: Mapping[str, Any], target: Task) -> str:
+    return str(config["choices"].get("transfer@baseline", "scratch")) if len(target.train) else "source_only"
+
+
+def gap_closed(metrics: dict[str, Any], bounds: Mapping[str, Any]) -> dict[str, float]:
+    """`(M - M_source) / (M_target - M_source)` by metric: the share of the way from the source's network as it is to a network
+    that learned from all labels of the target. Left out where the latter is not better.
+    """
+    if "source_only" not in bounds:
+        return {}
+    low, high = (scalars(bounds[name]["metrics"]) for name in ("source_only", "target_only"))
+    way = {name: (high[name] - low[name]) * (1 if HIGHER_IS_BETTER[name] else -1) for name in low}
+    return {name: (scalars(metrics)[name] - low[name]) / (high[name] - low[name]) for name in low if way[name] > 0}
+
+
+def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
+    """By rule the look that it selects, its score there, and what the network of that look is worth on the test split."""
+    by_step: dict[int, dict[str, Any]] = {}
+    for each in own.selection.values():
+        if (step := each["step"]) not in by_step:
+            with own.keeping(look(step)):
+                by_step[step] = measured()
+    return {
+        rule: {
+            **each, "metrics": by_step[each["step"]], "gain": gain(by_step[each["step"]], result["baseline"]["metrics"]),
+            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {})),
+        }
+        for rule, each in own.selection.items()
+    }  # fmt: skip
+
+
 def majority(task: Task, test: Examples) -> dict[str, Any]:
     """The metrics of who always says the most frequent class of all training rows, labelled or not, and knows the shares.
 
@@ -174,7 +220,8 @@ def majority(task: Task, test: Examples) -> dict[str, Any]:
 
 def check_robustness(plan: Plan, target: Task) -> None:
     """Raise, before any training, what `robustness` would raise after it: a modality or a level that is not there."""
-    few = target.train.subset(torch.arange(min(2, len(target.train))))
+    there = target.train if len(target.train) else target.unlabeled
+    few = there.subset(torch.arange(min(2, len(there))))
     for name, spoil in plan.robustness.items():
         if not spoil.keywords["levels"]:
             raise Problem(f"robustness.{name}.levels=[]: give at least one level, e.g. 0.5.")

@@ -1,6 +1,6 @@
 """What a phase is: the batches it reads, what it minimises, what it trains, how long, and which weights it keeps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isclass
@@ -16,7 +16,7 @@ from xlearn.errors import Problem
 from xlearn.joint import moves
 from xlearn.machine import Machine
 from xlearn.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import Start, Turn
 from xlearn.task import Task
 from xlearn.trainable import Rate
 from xlearn.unlabeled import UNLABELED, hidden
@@ -28,6 +28,8 @@ READS = {
     "source": ("source",), "target": ("target",), "both": ("source", "target"),
     "unlabeled": ("target",), "everything": ("source", "target"),
 }  # fmt: skip
+# Those with the target's unlabelled examples, and its labelled ones where there are any.
+ADAPTING = ("unlabeled", "everything")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Phase:
     temperature: float
     common: bool
     leaves: partial[dict[str, Tensor]] | None
+    solver: partial[Any] | None
     epochs: float | None
     steps: int | None
     patience: int | None
@@ -62,7 +65,7 @@ class Phase:
     @property
     def adapts(self) -> bool:
         """Whether it reads the target's unlabelled examples."""
-        return self.reads in ("unlabeled", "everything")
+        return self.reads in ADAPTING
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,10 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
 
 def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     """The tasks whose validation split decides what is kept and when patience ends."""
-    if phase.keep == "last" and phase.patience is None:
-        return {}
+    if phase.patience is None and (phase.keep == "last" or phase.adapts):
+        return {}  # who adapts is judged by scores of its own (see `xlearn.selection`)
     named = phase.keep in ("best_source", "best_target")
-    wanted = phase.keep.removeprefix("best_") if named else phase.reads
+    wanted = phase.keep.removeprefix("best_") if named else "source" if phase.adapts else phase.reads
     found = reading(replace(phase, reads=wanted), roles)
     lacking = [role for role, task in found.items() if len(task.val) == 0]
     if not found or lacking:
@@ -124,6 +127,11 @@ def begun(phase: Phase, start: Start) -> list[Any]:
     made = [each(start) if isclass(each.func) else each for each in phase.objectives]
     penalties = getattr(start.network.sharing, "penalties", None)
     return made if penalties is None else [*made, penalties]
+
+
+def turns(objectives: Sequence[Any]) -> list[Turn]:
+    """The further updates of every step, in their order."""
+    return [turn for each in objectives for turn in getattr(each, "turns", list)()]
 
 
 def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor], Backward], None]:
@@ -157,7 +165,8 @@ def runs_teacher(phase: Phase) -> bool:
 def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
     """The roles whose labels the phase learns from: an objective of `roles`, or one of lessons, reads no others."""
     main = phase.objectives[0]
-    if getattr(main.func, "lessons", ()):
+    # Who adapts predicts the unlabelled examples by the target's head, and sources by the same.
+    if getattr(main.func, "lessons", ()) and not phase.adapts:
         return [role for role in read if role == "target"]
     return [role for role in read if role in (main.keywords.get("roles") or read)]
 

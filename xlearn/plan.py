@@ -58,7 +58,12 @@ class Plan:
     @property
     def reads_source(self) -> bool:
         """Whether a run learns from the sources: to carry something over, or because a phase reads them."""
-        return self.carries or self.teaches or any(phase.reads != "target" for phase in self.transfer)
+        return self.carries or self.teaches or any(phase.reads not in ("target", "unlabeled") for phase in self.transfer)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether a phase reads the target's unlabelled examples."""
+        return any(phase.adapts for phase in self.transfer)
 
     def encoders_of(self, role: str) -> dict[str, partial[Any]]:
         """The encoders of the target's networks, or of the sources' (`source`), which may be others where they teach."""

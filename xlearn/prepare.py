@@ -176,14 +176,15 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         # The same content under two names is the same data too.
         origin={fingerprint: torch.arange(len(labels)), **dict(data.origin[name] for name in specs if name in data.origin)},
     )
-    _need_examples(task)
+    _need_examples(task, source.where != "target")
     return task
 
 
-def _need_examples(task: Task) -> None:
+def _need_examples(task: Task, source: bool) -> None:
     """Raise where a task has nothing to learn from or nothing to be measured on."""
-    if len(task.train) == 0:
-        raise Problem(f"{task.name} has no labelled training example left. Raise shots or fraction, or lower val or test.")
+    if len(task.train) == 0 and (source or len(task.unlabeled) == 0):
+        fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
+        raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")
     if len(task.test) == 0:
         raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")
 

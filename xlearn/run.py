@@ -15,7 +15,7 @@ from xlearn.apart import USED, lends, need_apart, used_rows
 from xlearn.cache import Cache
 from xlearn.errors import Interrupted
 from xlearn.interrupt import asked
-from xlearn.learners import scratch, single_tasks, singles, transferring
+from xlearn.learners import bounds, compared, single_tasks, singles, transferring
 from xlearn.machine import Machine
 from xlearn.network import tensors
 from xlearn.outcome import Learned, check_robustness, outcome
@@ -70,9 +70,11 @@ class Run:
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         roles: Roles = {"source": sources, "target": {"target": target}}
-        own, baseline = transferring(plan, roles, forms), scratch(plan, roles)
+        own = transferring(plan, roles, forms)
+        own.check()
+        baseline, bounding = compared(plan, roles), bounds(plan, roles)
         alone, single = singles(plan, roles), single_tasks(plan, roles)
-        for each in (own, baseline, *alone.values(), *single.values()):
+        for each in (baseline, *bounding.values(), *alone.values(), *single.values()):
             each.check()
         own.check_augmentations()
         check_robustness(plan, target)
@@ -82,11 +84,13 @@ class Run:
             phases = {"own": own.learn(setting), "baseline": baseline.learn(setting)}
             for name, each in alone.items():
                 phases[name] = each.learn(replace(setting, report=partial(self._write_line, alone=name)))
+            for name, each in bounding.items():
+                phases[f"bound {name}"] = each.learn(replace(setting, report=partial(self._write_line, bound=name)))
             for role, each in single.items():
                 phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
         if own.carried is not None:
             write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
-        found = outcome(Learned(plan, own, baseline, alone, single), phases, roles, self.machine, self.folder)
+        found = outcome(Learned(plan, own, baseline, alone, single, bounding), phases, roles, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
         # Of tasks learned together the target's network, by itself where it can be.
         final = own.network if own.network.sharing is None else joint.alone(own.network, "target", target.labels.key)

@@ -67,7 +67,7 @@ def check(options: TaskOptions, name: str) -> None:
         if not holds:
             raise Problem(f"{name}.{key}={getattr(options, key)}: {fix}.")
 
-    need(options.shots is None or options.shots >= 1, "shots", "give 1 or more, or null for all labels")
+    need(options.shots is None or options.shots >= 0, "shots", "give 0 (no labels) or more, or null for all labels")
     need(options.fraction is None or 0 < options.fraction <= 1, "fraction", "give a share in (0, 1], or null")
     need(options.shots is None or options.fraction is None, "fraction", "shots is set too; set one of them to null")
     need(options.imbalance is None or 0 < options.imbalance <= 1, "imbalance", "give a share in (0, 1], e.g. 0.01, or null")
@@ -129,6 +129,8 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
             f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
             f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). Give at most {len(rest)}."
         )
+    if options.shots == 0:  # nothing selects with labels that nobody has, but the oracle
+        return rest[:0], val, test, rest
     labelled = max(1, round(kept * options.shots))
     spare = val[options.shots :]
     return rest[:labelled], val[: options.shots], test, torch.cat([rest[labelled:], spare])

@@ -7,6 +7,7 @@ from xlearn.metric_names import HIGHER_IS_BETTER
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error")
 
+BOUNDS = {"source_only": "source only", "target_only": "target only with all labels"}
 # What a task's notes hold for other readers than people, and what is said together with another note.
 UNTOLD = ("name", "data", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
 # How the notes of the tasks and modalities that come with xlearn are told; others are told as they are.
@@ -28,7 +29,11 @@ def title(result: dict[str, Any]) -> str:
     """Source -> target, how, with how many labels, which seed; on one line."""
     config, choices = result["config"], result["choices"]
     target = config["target"]
-    labels = f"{target['shots']} labels per class" if target["shots"] is not None else "all labels"
+    labels = (
+        f"{target['shots'] or 'no'} labels{' per class' * bool(target['shots'])}"
+        if target["shots"] is not None
+        else "all labels"
+    )
     if target["fraction"] is not None:
         labels = f"{target['fraction']:g} of the labels"
     if target.get("imbalance") is not None:
@@ -48,13 +53,24 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     """Metrics beside the baseline's with the gain, each task beside itself alone, what bounds them, the cost, seconds per
     phase, notes, and where the files are.
     """
-    lines = [title(result), f"  {'':<18}{'result':>9}{'scratch':>9}{'gain':>9}"]
+    unlabelled = result["baseline"].get("name") == "source_only"
+    against = "source only" if unlabelled else "scratch"
+    lines = [title(result), f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"]
     for name in SHOWN:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
-        lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>9.4f}{gain:>+9.4f}")
+        lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
-        lines.append(f"  negative transfer: training from scratch is better in {result['config']['metric']}")
-    told = (*_tasks(result), *_forgetting(result), *_bounds(result), *_retrieval(result), *_robustness(result), *_cost(result))
+        better = "the source's network as it is" if unlabelled else "training from scratch"
+        lines.append(f"  negative transfer: {better} is better in {result['config']['metric']}")
+    told = (
+        *_adaptation(result),
+        *_tasks(result),
+        *_forgetting(result),
+        *_bounds(result),
+        *_retrieval(result),
+        *_robustness(result),
+        *_cost(result),
+    )
     lines += [f"  {line}" for line in told]
     phases = [
         f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase.get('cached') else ''}"
@@ -122,6 +138,23 @@ def _tasks(result: dict[str, Any]) -> list[str]:
     if delta is not None:
         against = f"{words}, mean over {len(tasks)} tasks against learning each alone"
         lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
+    return lines
+
+
+def _adaptation(result: dict[str, Any]) -> list[str]:
+    """What bounds a run that adapts, the share of the gap that it closes, and what each rule of selection would have kept."""
+    metric, lines = result["config"]["metric"], []
+    words = metric.replace("_", " ")
+    if bounds := {name: each["metrics"][metric] for name, each in (result.get("bounds") or {}).items()}:
+        listed = ", ".join(f"{BOUNDS.get(name, name)} {value:.4f}" for name, value in bounds.items())
+        closed = (result.get("gap_closed") or {}).get(metric)
+        lines.append(f"{words}: {listed}{'' if closed is None else f'; {100 * closed:.0f} % of the gap closed'}")
+    if rules := result.get("selections"):
+        listed = ", ".join(
+            f"{rule}{' (needs target labels)' * (rule == 'oracle')} {each['metrics'][metric]:.4f}"
+            for rule, each in rules.items()
+        )
+        lines.append(f"{words} by rule of selection: {listed}")
     return lines
 
 

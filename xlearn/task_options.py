@@ -10,9 +10,10 @@ class TaskOptions:
     `classes`: a subset, by name or position. `test`: the share of all examples kept for the test, unless the data come
     with a test split. `val`: the share of the remaining examples, unless they come with one; when `shots` is given, at
     most `shots` per class, because who has few labels has few to select with. `shots`: labelled training examples per
-    class, or `fraction`: that share of them; the rest becomes unlabeled. `imbalance`: a long tail; of the n labelled
-    training examples that class i of K (from 0, in the order of the task) would have, `n * imbalance^(i / (K - 1))` are
-    left, rounded, at least one, so that the last class has that share of what the first has if all had the same (Cao et
+    class, or `fraction`: that share of them; the rest becomes unlabeled. `shots: 0` is for a target that is adapted to without
+    labels: its validation split stays as it is, and only `keep: oracle` may look at it. `imbalance`: a long tail; of the n
+    labelled training examples that class i of K (from 0, in the order of the task) would have, `n * imbalance^(i / (K - 1))`
+    are left, rounded, at least one, so that the last class has that share of what the first has if all had the same (Cao et
     al., NeurIPS 2019); the rest becomes unlabeled, validation and test stay as they are. `folds` and `fold`: k-fold
     cross-validation over all examples, fold `fold` (from 0) is the test split. `modalities`: those to read, of the ones
     the data have; null: all. `groups`: new classes made of the data's own, name to list, instead of `classes`; splits,

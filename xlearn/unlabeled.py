@@ -25,3 +25,11 @@ def _blank(examples: Examples) -> Examples:
     # Without `data`: nothing brings their rows together with those of the same data that have labels.
     position = torch.arange(len(examples))
     return replace(examples, labels=torch.full_like(examples.labels, HIDDEN), taught={"position": position}, data="")
+
+
+def revealed(task: Task) -> Task:
+    """The task with labels of all its training examples: what adaptation is bounded by."""
+    whole = task.unlabeled.whole or task.unlabeled
+    rows = torch.cat([task.train.rows, task.unlabeled.rows]).sort().values
+    none = task.unlabeled.subset(torch.arange(0))
+    return replace(task, train=whole.subset(rows), unlabeled=none, fingerprint=f"{task.fingerprint}:all labels")

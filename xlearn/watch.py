@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from xlearn.balance.gradients import cosines
 from xlearn.batches import Batches
+from xlearn.candidates import Candidates
 from xlearn.errors import Problem
 from xlearn.evaluate import logits
 from xlearn.fit import Record, Update
@@ -22,7 +23,8 @@ from xlearn.task import Examples, Task
 class Watch:
     """Looks at a phase `evaluations` times: reads the losses, evaluates, reports, and keeps the best.
 
-    `judges`: the roles whose scores decide. `valid`: what is evaluated, by role. Its state is saved and resumed.
+    `judges`: the roles whose scores decide. `valid`: what is evaluated, by role. `candidates`: where a phase adapts, every
+    look is one, and is scored by every rule. Its state is saved and resumed.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class Watch:
         valid: Mapping[str, Examples],
         setting: Setting,
         steps: int,
+        candidates: Candidates | None = None,
     ) -> None:
         self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
-        self.tasks, self.judges, self.valid = tasks, judges, valid
+        self.tasks, self.judges, self.valid, self.candidates = tasks, judges, valid, candidates
         self.every = max(1, -(-steps // setting.evaluations))
         self.pending: dict[str, list[Tensor]] = {}
         self.weights: dict[str, list[Tensor]] = {}
@@ -59,14 +62,17 @@ class Watch:
         """Read the losses, evaluate, report, keep the best; True when the phase ends here."""
         losses = self._mean_losses(step)
         metric = self.setting.metric
-        scores = {
+        scores: dict[str, Any] = {
             f"{role}_val_{metric}": score(metric, logits(self.network, each, self.setting.machine), each.labels)
             for role, each in self.valid.items()
         }
+        if self.candidates is not None:
+            scores["scores"] = self.candidates.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
         self.records.append(line)
         self.setting.report(line)
-        bar.set_postfix({name: f"{value:.3f}" for name, value in {**losses, **scores}.items()}, refresh=False)
+        shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}
+        bar.set_postfix(shown, refresh=False)
         if self.judges:
             self._judge(step, {role: scores[f"{role}_val_{metric}"] for role in self.judges})
         phase = self.phase
@@ -77,7 +83,7 @@ class Watch:
     def _balance(self, step: int, batches: Batches) -> dict[str, Any]:
         """What each task was given since the last look (mean), and the cosines of their gradients on the next batches."""
         found: dict[str, Any] = {}
-        if len(self.tasks) < 2:
+        if len(self.tasks) < 2 or self.candidates is not None:
             return found
         if self.weights:
             found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}
@@ -95,7 +101,7 @@ class Watch:
     def _judge(self, step: int, values: dict[str, float]) -> None:
         if self.phase.keep != "best_each":
             values = {"all": sum(values.values()) / len(values)}
-        keeps, better = self.phase.keep != "last", False
+        keeps, better = self.phase.keep != "last" and self.candidates is None, False
         for role, value in values.items():
             value *= 1 if HIGHER_IS_BETTER[self.setting.metric] else -1
             if role not in self.best or value > self.best[role]["score"]:
@@ -105,15 +111,23 @@ class Watch:
 
     def kept(self, done: int) -> tuple[dict[str, Tensor], Any]:
         """The weights that the phase leaves (the target's, if each task keeps its own), and their step, or steps by task."""
-        if self.phase.keep == "last":
+        if self.phase.keep == "last" or self.candidates is not None:
             return tensors(self.network), done
         best = self.best.get("target") or next(iter(self.best.values()))
         steps = {role: each["step"] for role, each in self.best.items()}
         return best["weights"], steps if len(steps) > 1 else best["step"]
 
     def apart(self) -> dict[str, dict[str, Tensor]]:
-        """By task the weights that it keeps for itself; nothing where all keep the same."""
+        """By task the weights that it keeps for itself, or those of the looks that some rule selects; nothing where all keep
+        the same.
+        """
+        if self.candidates is not None:
+            return self.candidates.chosen_weights()
         return {role: each["weights"] for role, each in self.best.items()} if len(self.best) > 1 else {}
+
+    def selected(self) -> dict[str, Any]:
+        """For the report: by rule the step that it selects and its score there."""
+        return {} if self.candidates is None else {"selection": self.candidates.chosen()}
 
     def _mean_losses(self, step: int) -> dict[str, float]:
         """Mean per loss since the last look; the losses are read from the device here, not at every step."""
@@ -136,7 +150,11 @@ class Watch:
 
     def state(self) -> dict[str, Any]:
         pending, weights = ({name: torch.stack(v) for name, v in each.items()} for each in (self.pending, self.weights))
-        return {"pending": pending, "weights": weights, "records": self.records, "best": self.best, "stale": self.stale}
+        looks = [] if self.candidates is None else self.candidates.looks
+        return {
+            "pending": pending, "weights": weights, "records": self.records, "best": self.best, "stale": self.stale,
+            "looks": looks,
+        }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from a saved state, and report again what was seen."""
@@ -144,5 +162,7 @@ class Watch:
             {name: [*values.unbind()] for name, values in saved[key].items()} for key in ("pending", "weights")
         )
         self.records, self.best, self.stale = saved["records"], saved["best"], saved["stale"]
+        if self.candidates is not None:
+            self.candidates.looks = saved["looks"]
         for line in self.records:
             self.setting.report(line)

@@ -14,7 +14,8 @@ from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
 class PhaseConfig:
     """One phase. Null means: as at the top of the configuration, or as in its budget."""
 
-    reads: str | None = None  # source | target | both; null: source in pretrain, target in transfer
+    # source | target | both | unlabeled (of the target) | everything; null: source in pretrain, target in transfer
+    reads: str | None = None
     modalities: list[str] | None = None  # of what it reads; null: all
     trainable: Any = None  # null: everything
     taught_by: str | None = None  # source (one network of all sources) | sources (one of each) | an earlier phase
@@ -24,6 +25,7 @@ class PhaseConfig:
     optimizer: Any = None
     schedule: Any = None
     augment: bool = True
+    solver: Any = None  # computes the weights that the phase leaves in closed form, in the place of the loop
     leaves: Any = None  # what becomes of the weights it began with and those it kept; null: the latter
     batch_size: int | None = None
     epochs: float | None = None
@@ -49,6 +51,8 @@ class StageBudget:
     """How long the phases of a chain last, and which weights they keep: last | best_source | best_target | best_mean |
     best_each.
 
+    Phases that read unlabelled examples keep by a rule of `xlearn.selection` instead: last | source_val | importance_weighted |
+    dev | entropy | infomax | snd | mixval | oracle.
     By the validation split: of the sources (their mean), of the target, of all tasks that the phase reads (their mean), or
     of each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase)
     without a better score.

@@ -1,6 +1,7 @@
 """The small convolutional network of the digit experiments."""
 
 import itertools
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -13,11 +14,20 @@ from xlearn.task import ImageSpec
 class Cnn(nn.Module):
     """conv 32 - pool - conv 64 - pool - conv 64 - dense 64, all 3 x 3 with padding 1.
 
+    `normalisation: batch` puts a batch normalisation behind every convolution.
     Pooling stands before the ReLU: the maximum commutes with it, and a quarter of the activations is left to compute.
     Reads images `[batch, channels, height, width]`, gives one token `[batch, 1, dense]`.
     """
 
-    def __init__(self, spec: ImageSpec, *, widths: list[int], dense: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        spec: ImageSpec,
+        *,
+        widths: list[int],
+        dense: int,
+        dropout: float = 0.0,
+        normalisation: Literal["none", "batch"] = "none",
+    ) -> None:
         super().__init__()
         need_layers("encoder.image", "widths", [*widths, dense], dropout)
         self.pixels = Pixels()
@@ -26,6 +36,8 @@ class Cnn(nn.Module):
         height, width = spec.height, spec.width
         for position, (before, after) in enumerate(itertools.pairwise(channels)):
             stage: list[nn.Module] = [nn.Conv2d(before, after, 3, padding=1)]
+            if normalisation == "batch":
+                stage.append(nn.BatchNorm2d(after))
             if position < len(widths) - 1 and min(height, width) >= 2:
                 stage.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2

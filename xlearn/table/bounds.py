@@ -13,7 +13,8 @@ from xlearn.table.keys import replicate
 from xlearn.table.measures import Measure, number
 from xlearn.table.statistics import mean
 
-BOUNDS = ("alone", "majority", "scratch", "single")
+BOTH = SOURCE_ONLY, TARGET_ONLY = "source_only", "target_only"
+BOUNDS = ("alone", "majority", "scratch", "single", SOURCE_ONLY, TARGET_ONLY)
 MAJORITY = "majority class"
 
 # What has `metrics` and `phases` like a run, of a result; None where the result does not have it.
@@ -71,6 +72,21 @@ def bounds(by_column: Mapping[str, Sequence[Record]], names: Sequence[str], what
     return Bounds(cells, (*(f"{', '.join(each)}: {told}" for told, each in meanings.items()), *notes), tuple(left_out))
 
 
+def gap_closed(results: Sequence[Mapping[str, Any]], what: Measure) -> float | None:
+    """`(M - M_source) / (M_target - M_source)` of the means over the runs; None where some do not know the bounds, where a
+    target with all labels is not better than the source alone, and for numbers that are no metric.
+    """
+    held = [result.get("bounds") or {} for result in results]
+    if not results or not all(SOURCE_ONLY in each and TARGET_ONLY in each for each in held):
+        return None
+    values = [[number(each, what) for each in some] for some in (results, *([h[name] for h in held] for name in BOTH))]
+    found = [[each for each in some if each is not None] for some in values]
+    if any(len(some) < len(results) for some in found):
+        return None
+    own, low, high = map(mean, found)
+    return (own - low) / (high - low) if what.better_by(high, low) > 0 else None
+
+
 class Differing(Exception):
     """Runs of the same column and seed bring different numbers; the text says which."""
 
@@ -88,6 +104,11 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
     if "majority" in names:
         told = "always the most frequent class of all training rows; learns nothing."
         found[MAJORITY] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
+    if SOURCE_ONLY in names:
+        found[SOURCE_ONLY] = (lambda result: (result.get("bounds") or {}).get(SOURCE_ONLY)), "the source's network as it is."
+    if TARGET_ONLY in names:
+        told = "the target from scratch with the labels of all its training examples, hidden ones too: what could be reached."
+        found[TARGET_ONLY] = (lambda result: (result.get("bounds") or {}).get(TARGET_ONLY)), told
     if "single" in names:
         told = "the task learned alone, in a network of its own, with the same labels, split, budget and seed."
         found[SINGLE] = _single, told
@@ -139,7 +160,7 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
             before[each] = first
         parts.append(part(having[0][1]) or {})
         seconds.append(sum(phase["seconds"] for phase in parts[-1].get("phases", ())))
-        selection |= set(having[0][1]["selection"])
+        selection |= set(parts[-1].get("selection", having[0][1]["selection"]))
     gains = {each: what.better_by(values[each], before[each]) for each in before} if len(before) == len(values) else {}
     return Cell(
         values=values, gains=gains, before=before if gains else {}, selection=frozenset(selection),

@@ -11,6 +11,7 @@ Replicate = tuple[str, ...]
 TASKS = "tasks"  # the key of the columns that are the tasks of runs which learn several in one network
 DELTA = "delta_m"  # their last column
 SINGLE = "single task"
+GAP = "gap_closed"  # the share of the way from the source alone to the target with all labels
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Cell:
     replicate. `p` is of the paired test, None without one; `better` its direction. `seconds`: mean over the runs of
     what all phases of their chain cost, whether they came from the cache or not. `parameters`, `flops`: mean over the runs
     of their `cost`, None where no result has one. `failed`, `missing`: numbers of runs.
-    `bound`: of a row that the runs bring with them; nothing was transferred there.
+    `bound`: of a row that the runs bring with them; nothing was transferred there. `closed`: the share of the gap between the
+    means of source only and target only that the mean closes, None where the runs do not know them.
     """
 
     values: Mapping[Replicate, float] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Cell:
     better: bool = False
     best: bool = False
     bound: bool = False
+    closed: float | None = None
 
     @property
     def n(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from xlearn.errors import Problem, nearest
 from xlearn.metric_names import HIGHER_IS_BETTER
-from xlearn.table.cells import DELTA, TASKS
+from xlearn.table.cells import DELTA, GAP, TASKS
 from xlearn.table.collect import Record
 
 
@@ -53,16 +53,18 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
 
 
 def _higher(path: str) -> bool:
-    """Costs, and what was lost, are better lower; `delta_m` has the sign that makes more better, whatever its metric."""
+    """Costs, and what was lost, are better lower; `delta_m` and `gap_closed` have the sign that makes more better, whatever
+    its metric."""
     parts = path.split(".")
     if parts[0] == "forgetting" and "lost" in parts:
         return False
-    return parts[0] == DELTA or (parts[0] != "cost" and HIGHER_IS_BETTER.get(parts[-1], True))
+    return parts[0] in (DELTA, GAP) or (parts[0] != "cost" and HIGHER_IS_BETTER.get(parts[-1], True))
 
 
 def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
     """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ..., "tasks.target.accuracy": ...,
-    "delta_m.accuracy": ..., "cost.parameters": ..., "forgetting.mnist5k.after.accuracy": ...}` of a result, or of what has
+    "delta_m.accuracy": ..., "cost.parameters": ..., "forgetting.mnist5k.after.accuracy": ...,
+    "gap_closed.accuracy": ...}` of a result, or of what has
     `metrics` like one (its baseline, a modality alone). `delta_m` alone is that of the metric that the run was made for.
     """
     found: dict[str, float] = {}
@@ -75,13 +77,13 @@ def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
                 found[f"{prefix}{name}"] = float(each)
 
     walk(holder.get("metrics") or {}, "")
-    for name in ("retrieval", DELTA, "cost", "forgetting"):
+    for name in ("retrieval", DELTA, "cost", "forgetting", GAP):
         walk(holder.get(name) or {}, f"{name}.")
     for role, each in (holder.get(TASKS) or {}).items():
         walk(each["metrics"], f"{TASKS}.{role}.")
-    own = f"{DELTA}.{holder['config']['metric']}" if "config" in holder else None
-    if own in found:
-        found[DELTA] = found[own]
+    for name in (DELTA, GAP) if "config" in holder else ():
+        if (own := f"{name}.{holder['config']['metric']}") in found:
+            found[name] = found[own]
     return found
 
 

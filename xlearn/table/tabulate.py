@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem, nearest
-from xlearn.table.bounds import bounds, default
+from xlearn.table.bounds import bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost
 from xlearn.table.keys import REPLICATES, differing, labels, repeats, replicate, value
 from xlearn.table.measures import Measure, Reading, measure, reading
+from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
+from xlearn.table.spread import Spread
 from xlearn.table.statistics import holm, mean, paired
-from xlearn.table.tasks import Spread, by_task
+from xlearn.table.tasks import by_task
 
 BASELINE = "scratch"  # the row that others are tested against when nothing else is said
 
@@ -42,6 +44,7 @@ def tabulate(
             by_cell.get((row, column), []),
             lambda result: reading(result, what),
             f"{'/'.join(rows)}={row}, {'/'.join(columns)}={column}",
+            what,
         )
         for row in row_names
         for column in column_names
@@ -65,6 +68,8 @@ def tabulate(
 
 
 def _spread(records: Sequence[Record], rows: Sequence[str], columns: Sequence[str], metric: str | None) -> Spread:
+    if {SELECTION, SELECTIONS} & {*columns}:
+        return by_selection(records, labels(records, rows), columns, metric)
     if TASKS not in columns:
         return Spread(records, labels(records, rows), labels(records, columns), measure(records, metric))
     if len(columns) > 1:
@@ -132,8 +137,11 @@ def _position(name: str) -> tuple[int, float, str]:
         return 1 if name == "null" else 2, 0.0, name
 
 
-def cell(records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | None], where: str) -> Cell:
-    """The runs of one row and column, by replicate. Raises `Problem` for two different results of the same one."""
+def cell(
+    records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | None], where: str, what: Measure | None = None
+) -> Cell:
+    """The runs of one row and column, by replicate. `what` is read, where it is a number whose gap can be closed. Raises
+    `Problem` for two different results of the same one."""
     by_replicate: dict[Replicate, list[Record]] = {}
     for record in records:
         by_replicate.setdefault(replicate(record), []).append(record)
@@ -160,6 +168,7 @@ def cell(records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | N
         selection=frozenset(rule for result in counted for rule in result["selection"]),
         seconds=mean(seconds) if seconds else None, failed=failed, missing=missing,
         parameters=mean_cost(counted, "parameters"), flops=mean_cost(counted, "flops"),
+        closed=None if what is None else gap_closed(counted, what),
     )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """Runs that learn several tasks in one network, with a column for each task: every run becomes a result per task."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem
 from xlearn.table.cells import DELTA, SINGLE, TASKS
 from xlearn.table.collect import Record
-from xlearn.table.measures import Measure, measure
+from xlearn.table.measures import measure
+from xlearn.table.spread import Spread
 
 TARGET = "target"
 # What a result has for its target only, and what is no part of a single task.
@@ -15,26 +16,6 @@ OF_TARGET = ("alone", "majority", "retrieval", "robustness")
 OF_ALL = (TASKS, DELTA)
 
 Head = tuple[str, str]  # the role of a task, and its name
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What stands in the cells: `records` with the label of their row and column, which may be of one run several times.
-
-    `columns`: their labels in order, nothing if they are to be sorted. `what`: the measured number.
-    """
-
-    records: Sequence[Record]
-    row_of: Sequence[str]
-    column_of: Sequence[str]
-    what: Measure
-    columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    together: bool = False
-
-    def measured(self, column: str) -> Measure:
-        """The number of this column: `delta_m` has the sign that makes more better, whatever its metric."""
-        return replace(self.what, higher=True) if self.columns and column == DELTA else self.what
 
 
 def by_task(records: Sequence[Record], row_of: Sequence[str], metric: str | None) -> Spread:

@@ -28,8 +28,9 @@ def words(table: Table, row: str, column: str) -> Words:
     of_all = table.tasks and column == DELTA
     if cell.mean is None:
         return Words(FAILED if cell.failed else MISSING)
-    oracle = ORACLE if "best_target" in cell.selection else ""
-    parts = [] if cell.gain is None or of_all else [f"({_figure(cell.gain, '+')})"]
+    oracle = ORACLE if cell.selection & {"best_target", "oracle"} else ""
+    closed = "" if cell.closed is None else f", {100 * cell.closed:.0f} %"
+    parts = [] if cell.gain is None or of_all else [f"({_figure(cell.gain, '+')}{closed})"]
     if cell.significant:
         parts.append(BETTER if cell.better else WORSE)
     if cell.negative and table.axis is None:
@@ -95,6 +96,11 @@ def _parentheses(table: Table) -> list[str]:
             *([f"{chain}; {SINGLE}: the sum over the tasks."] if DELTA in table.columns else []),
         ]
     gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, same seed), above 0 is better. "
+    if any(cell.closed is not None for cell in table.cells.values()):
+        gain += (
+            "Percent: the share of the gap that is closed, from the source's network as it is (0 %) to the target learned from "
+            "scratch with the labels of all its training examples (100 %). "
+        )
     return [f"{gain if table.compared else ''}Seconds: mean per run of all phases of its own chain, cached or not."]
 
 
@@ -142,13 +148,12 @@ def _numbers(table: Table) -> list[str]:
 
 
 def _selection(table: Table) -> list[str]:
-    oracle = (
-        f" (`{ORACLE}`; an oracle for methods that train without target labels)" if "best_target" in table.selection else ""
-    )
+    marked = {"best_target", "oracle"} & {*table.selection}
+    oracle = f" (`{ORACLE}`; an oracle for methods that train without target labels)" if marked else ""
     kept = table.selection
     told = [
         f"Weights kept: {', '.join(kept) or 'none yet'}. Selection uses validation data only; the test split was "
-        f"used once, at the end of each run. best_target needs labels of the target's validation split{oracle}."
+        f"used once, at the end of each run. best_target and oracle need labels of the target's validation split{oracle}."
     ]
     if "best_mean" in kept:
         told.append(

@@ -9,9 +9,9 @@ from xlearn.trainable import Rate
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
-def norms(network: Network) -> dict[str, Rate]:
-    """The head, and scales and shifts of all normalisations (Frankle, Schwab & Morcos, ICLR 2021, for batch normalisation;
-    for layer normalisation as in Lu et al., AAAI 2022). Statistics over the batch move with them.
+def norms(network: Network, *, head: bool = True) -> dict[str, Rate]:
+    """The head (unless `head` is false), and scales and shifts of all normalisations (Frankle, Schwab & Morcos, ICLR 2021, for
+    batch normalisation; for layer normalisation as in Lu et al., AAAI 2022). Statistics over the batch move with them.
 
     Raises `Problem` for a network without normalisations that have parameters.
     """
@@ -23,7 +23,9 @@ def norms(network: Network) -> dict[str, Rate]:
     ]
     if not found:
         raise Problem(
-            "norm_only: the network has no normalisation with parameters. Use an encoder that has (encoder/image=resnet18 or "
-            "efficientnet_lite0, encoder/text=transformer or minilm), or transfer=bitfit."
+            "norm_only, tent, adabn: the network has no normalisation with parameters. Use an encoder that has "
+            "(encoder/image=resnet18 or efficientnet_lite0, encoder.image.normalisation=batch, encoder/text=transformer or "
+            "minilm), or trunk=mlp trunk.normalisation=batch; or another transfer (bitfit, shot)."
         )
-    return dict.fromkeys([*found, *(name for name, _ in network.named_parameters() if name.startswith("head."))], Rate())
+    heads = [name for name, _ in network.named_parameters() if name.startswith("head.")] if head else []
+    return dict.fromkeys([*found, *heads], Rate())

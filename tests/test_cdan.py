@@ -1,0 +1,104 @@
+"""CDAN: what the discriminator sees, and what counts more."""
+
+import pytest
+import torch
+from adaptation_toys import batch_of, begin
+from adversarial_toys import set_progress, skada
+from sklearn.metrics import log_loss
+from torch import nn
+
+from xlearn.errors import Problem
+from xlearn.objectives.cdan import Cdan
+
+
+def test_cdan_joins_every_feature_with_every_prediction():
+    start, _ = begin()
+    features, predictions = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.3, 0.2]])
+    expected = torch.tensor([[0.5, 1.0, 0.3, 0.6, 0.2, 0.4]])
+    assert torch.allclose(Cdan(start).joined(features, predictions), expected)
+
+
+def test_cdan_trusts_sure_predictions_more():
+    start, network = begin()
+    cdan, batches = Cdan(start, hidden=5), batch_of(start)
+    for layer in [*network.head.values(), cdan.discriminator.layers[-1]]:
+        layer.weight.data *= 20  # sure of some, and told apart
+    logits, labels, weights = [], [], []
+    for label, role in [(1, "source"), (0, "unlabeled")]:
+        features = network.features(batches[role]).detach()
+        shares = network.head[batches[role].space.key](features).detach().softmax(1)
+        joined = torch.stack([torch.outer(g, f).flatten() for f, g in zip(features, shares, strict=True)])
+        weight = 1 + (shares * shares.log()).sum(1).exp()
+        logits.append(cdan.discriminator(joined).detach().sigmoid().double())
+        labels += [label] * len(joined)
+        weights.append(weight / weight.mean())
+    expected = log_loss(labels, torch.cat(logits).numpy(), sample_weight=torch.cat(weights).numpy())
+    assert cdan(network, batches)["cdan"].item() == pytest.approx(expected, rel=1e-5)
+    plain = Cdan(start, hidden=5, entropy=False)
+    plain.load_state_dict(cdan.state_dict())
+    assert plain(network, batches)["cdan"].item() == pytest.approx(log_loss(labels, torch.cat(logits).numpy()), rel=1e-5)
+
+
+def test_cdan_without_entropy_is_half_of_skadas_on_the_same_product():
+    start, network = begin()
+    cdan, batches = Cdan(start, entropy=False), batch_of(start)
+    head = next(iter(network.head.values()))
+
+    class Classifier(nn.Module):
+        """Predicts shares, for skada multiplies by whatever is predicted."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Identity()
+
+        def forward(self, features):
+            return head(self.layer(features)).softmax(1)
+
+    class Opposite(nn.Module):
+        def forward(self, joined):
+            return (-cdan.discriminator(joined)).sigmoid()
+
+    theirs = skada().CDANModule(Classifier(), "layer", Opposite())
+    found = {}
+    for side, role in [("s", "source"), ("t", "unlabeled")]:
+        _, domain, features, *_ = theirs(network.features(batches[role]))
+        found |= {f"domain_pred_{side}": domain, f"features_{side}": features}
+    assert torch.allclose(cdan(network, batches)["cdan"], skada().CDANLoss()(**found) / 2)
+
+
+def test_random_products_are_as_large_as_whole_ones():
+    """`E <T(f, g), T(f', g')> = <f, f'> <g, g'>`, which is what the whole product gives."""
+    start, _ = begin()
+    torch.manual_seed(0)
+    features, predictions = torch.randn(2, 8), torch.rand(2, 3).softmax(1)
+    whole = Cdan(start).joined(features, predictions)
+    cdan = Cdan(start, randomised=200_000, hidden=1)
+    drawn = cdan.joined(features, predictions)
+    assert drawn.shape == (2, 200_000)
+    assert torch.allclose(drawn @ drawn.T, whole @ whole.T, rtol=0.05, atol=0.05)
+    assert not any(name.startswith("random") for name in cdan.state_dict())
+    again = Cdan(start, randomised=200_000, hidden=1)
+    assert torch.equal(again.random_features, cdan.random_features)
+
+
+def test_products_beyond_the_papers_limit_are_random(monkeypatch):
+    start, network = begin()
+    assert Cdan(start).randomised is None  # 8 * 3
+    monkeypatch.setattr("xlearn.objectives.cdan.LARGEST", 20)
+    cdan = Cdan(start)
+    assert cdan.randomised == 20
+    assert cdan(network, batch_of(start))["cdan"].isfinite()
+
+
+def test_no_gradient_goes_through_cdans_predictions():
+    start, network = begin(steps=1)
+    cdan = Cdan(start)
+    set_progress(cdan, 1)
+    cdan(network, batch_of(start))["cdan"].backward()
+    assert all(parameter.grad is None for parameter in network.head.parameters())
+
+
+def test_a_product_of_no_dimensions_is_refused():
+    start, _ = begin()
+    with pytest.raises(Problem, match="cdan: randomised=0"):
+        Cdan(start, randomised=0)

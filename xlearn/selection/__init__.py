@@ -1,0 +1,76 @@
+"""Selection: which look at a network to keep, and which run to prefer, without the target's labels.
+
+While a phase trains, a network is looked at now and then; a rule gives each look a score, and the look with the highest is
+kept. `last` keeps the last one and has no score. `source_val` is the metric on the sources' validation split, `oracle` the
+one on the target's: it knows what adaptation does not, and shows only what a rule could reach. The six between read no label
+of the target (`LABEL_FREE`); of them `importance_weighted` and `dev` need the labels of the sources' validation split.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+RULES = ("last", "source_val", "importance_weighted", "dev", "entropy", "infomax", "snd", "mixval", "oracle")
+# They read no label of the target. `importance_weighted` and `dev` need those of the sources' validation split.
+LABEL_FREE = ("importance_weighted", "dev", "entropy", "infomax", "snd", "mixval")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a network says at one look, all on the CPU, without gradients.
+
+    source_features [n, width], source_logits [n, classes], source_labels int64 [n]: the sources' validation split (None: a
+    run without source);
+    training_features [k, width]: a sample of the sources' training examples (None likewise);
+    target_features [m, width], target_logits [m, classes]: a sample of the target's unlabelled training examples;
+    target_val_logits [v, classes], target_val_labels int64 [v]: the target's validation split, which only `oracle` may look at
+    (None where there is none);
+    mixed_logits: mapping {"inter": [m, classes], "intra": [m, classes]}, the logits of mixed inputs, with "inter_labels",
+    "intra_labels" int64, -1 where there is no partner; rows and kinds without may be left out (None where inputs cannot be
+    mixed): see mixval.
+    """
+
+    source_features: Tensor | None = None
+    source_logits: Tensor | None = None
+    source_labels: Tensor | None = None
+    training_features: Tensor | None = None
+    target_features: Tensor
+    target_logits: Tensor
+    target_val_logits: Tensor | None = None
+    target_val_labels: Tensor | None = None
+    mixed_logits: Mapping[str, Tensor] | None = None
+
+
+def scores(seen: Seen, metric: Callable[[Tensor, Tensor], float]) -> dict[str, float]:
+    """The score of each rule that can be computed, in the order of `RULES`; for all of them higher is better.
+
+    `metric(logits, labels)` is what `source_val` and `oracle` are: higher is better there already. Left out is `last`, and
+    whatever has nothing to read: no source, no validation split, no mixed inputs, fewer than 2 examples. A network that
+    says something not finite has the score -inf, so that it is never preferred.
+    """
+    # Here, since they read `Seen`.
+    from xlearn.selection import dev, entropy, importance_weighted, infomax, mixval, snd
+
+    found: dict[str, float] = {}
+    if seen.source_logits is not None and seen.source_labels is not None and len(seen.source_labels):
+        found["source_val"] = _measured(metric, seen.source_logits, seen.source_labels)
+        weighing = (seen.source_features, seen.training_features, seen.target_features)
+        if all(each is not None and len(each) > 1 for each in weighing):
+            found["importance_weighted"] = importance_weighted.importance_weighted(seen)
+            found["dev"] = dev.dev(seen)
+    if len(seen.target_logits) > 1:
+        found["entropy"] = entropy.entropy(seen.target_logits)
+        found["infomax"] = infomax.infomax(seen.target_logits)
+        found["snd"] = snd.snd(seen.target_logits)
+        if seen.mixed_logits is not None:
+            found["mixval"] = mixval.mixval(seen)
+    if seen.target_val_logits is not None and seen.target_val_labels is not None and len(seen.target_val_labels):
+        found["oracle"] = _measured(metric, seen.target_val_logits, seen.target_val_labels)
+    return found
+
+
+def _measured(metric: Callable[[Tensor, Tensor], float], logits: Tensor, labels: Tensor) -> float:
+    value = float(metric(logits, labels)) if bool(logits.isfinite().all()) else math.nan
+    return -math.inf if math.isnan(value) else value

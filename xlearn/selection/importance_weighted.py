@@ -1,0 +1,25 @@
+"""The risk on the source, weighted as if its examples came from the target."""
+
+import math
+
+from xlearn.selection import Seen
+from xlearn.selection.density_ratio import density_ratio
+
+
+def importance_weighted(seen: Seen) -> float:
+    """`-sum_i w(x_i) l_i / sum_i w(x_i)`, in [-1, 0], over the sources' validation split with l the 0-1 loss (IWCV: Sugiyama et
+    al., JMLR 2007) and w of `density_ratio`, by features. Needs the labels of that split, none of the target's.
+
+    The paper's risk is `1/n sum w l`, the same where the weights are 1 on average; of features that tell the domains apart all
+    weights are near 0, and so would be that risk, whatever the network predicts. skada's scorer divides by the sum too, but has
+    weights from two kernel density estimates, which do not work in as many dimensions. The 0-1 loss, since it has the same
+    scale for every network, and cross-entropy does not. Not finite: -inf.
+    """
+    features, training, logits, labels = seen.source_features, seen.training_features, seen.source_logits, seen.source_labels
+    if features is None or training is None or logits is None or labels is None:
+        raise ValueError("importance_weighted reads the source's validation split and training features")
+    if not all(bool(each.isfinite().all()) for each in (features, training, seen.target_features, logits)):
+        return -math.inf
+    weights = density_ratio(training, seen.target_features, features)
+    losses = (logits.argmax(1) != labels).double()
+    return -float((weights * losses).sum() / weights.sum())

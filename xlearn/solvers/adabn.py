@@ -1,0 +1,63 @@
+"""Adaptive batch normalisation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from xlearn.errors import Problem
+from xlearn.machine import Machine
+from xlearn.network import Network
+from xlearn.task import Task
+from xlearn.unlabeled import UNLABELED
+
+BATCH = 256
+
+
+class AdaBN:
+    """The means and variances of every batch normalisation become those of the unlabelled target; weights stay (AdaBN, Li et
+    al., ICLR workshop 2017).
+
+    In one pass, in batches of about 256 of equal weight: a layer's statistics are of what the layers below give when each
+    normalises by the statistics of its batch. Raises `Problem` for a network without batch normalisation, and for fewer than 2
+    examples.
+    """
+
+    # What encoders made of the examples with other statistics is no use.
+    moves_encoders = True
+
+    def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
+        self.network, self.examples = network, tasks[UNLABELED].train
+        if not normalisations(network):
+            raise Problem(
+                "adabn replaces the statistics of batch normalisations, and the network has none. Choose an encoder or a trunk "
+                "with them: encoder.image.normalisation=batch, trunk=mlp trunk.normalisation=batch, or encoder/image=resnet18."
+            )
+        if len(self.examples) < 2:
+            raise Problem(f"adabn: {len(self.examples)} unlabelled example(s) of the target; a variance needs 2.")
+
+    def __call__(self, machine: Machine) -> dict[str, Any]:
+        found, network = normalisations(self.network), self.network
+        network.eval()
+        momenta = [module.momentum for module in found]
+        for module in found:
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches, each counting the same
+            module.train()
+        with torch.no_grad():
+            for positions in torch.arange(len(self.examples)).chunk(max(1, -(-len(self.examples) // BATCH))):
+                network.features(self.examples.take(positions).to(machine.device))
+        for module, momentum in zip(found, momenta, strict=True):
+            module.momentum = momentum
+            module.eval()
+        return {"normalisations": len(found)}
+
+
+def normalisations(network: Network) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Every batch normalisation that keeps statistics."""
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]

@@ -1,0 +1,66 @@
+"""Label shift: estimated by black-box shift estimation, and corrected in the head."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.errors import Problem
+from xlearn.evaluate import logits
+from xlearn.machine import Machine
+from xlearn.network import Network
+from xlearn.objectives.domains import sources
+from xlearn.task import Task
+from xlearn.unlabeled import UNLABELED
+
+# A share below this counts as this: nothing predicted must not become impossible.
+LEAST = 1e-3
+SINGULAR = 1e-4
+
+
+class Bbse:
+    """How often the target's classes are, from predictions alone, and the head's biases moved by it (BBSE; Lipton et al., ICML
+    2018, eq. 5): `C w = mu` with `C_ij = P_s(predicted i, true j)` on the source's validation split and `mu_i = P_t(predicted
+    i)` on the unlabelled target; negative w count as 0.
+
+    The correction is that of the posterior, `b_j + log w_j` with `w_j = q_t(j) / p_s(j)` (Saerens et al., 2002), which is exact
+    where only the shares of the classes have changed; Lipton et al. train anew with weights w instead. Reports `weights` and
+    the estimated shares `target`, in the order of the classes. Raises `Problem` without a validation split of the source, and
+    where C has (nearly) no inverse: some class is never predicted.
+    """
+
+    def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
+        self.given = [tasks[role].val for role in sources(tasks) if len(tasks[role].val)]
+        if not self.given:
+            raise Problem(
+                "bbse compares predictions with labels of the source's validation split, and there is none. Raise its val."
+            )
+        self.network, self.task = network, tasks[UNLABELED]
+
+    def __call__(self, machine: Machine) -> dict[str, Any]:
+        network, task, classes = self.network, self.task, len(self.task.labels.classes)
+        predicted = torch.cat([logits(network, each, machine).argmax(1) for each in self.given])
+        labels = torch.cat([each.labels for each in self.given])
+        target = torch.bincount(logits(network, task.train, machine).argmax(1), minlength=classes).double()
+        weights = shift(predicted, labels, target / target.sum(), task.labels.classes)
+        shares = torch.bincount(labels, minlength=classes).double()
+        estimated = weights * shares / shares.sum()
+        head = network.head[task.labels.key]
+        assert isinstance(head, torch.nn.Linear)
+        with torch.no_grad():
+            head.bias.add_(weights.clamp_min(LEAST).log().to(head.bias))
+        return {"label_shift": {"weights": weights.tolist(), "target": (estimated / estimated.sum()).tolist()}}
+
+
+def shift(predicted: Tensor, labels: Tensor, target: Tensor, classes: tuple[str, ...]) -> Tensor:
+    """`w [classes]` from the source's predictions and labels `[n]` and the shares `[classes]` of the target's predictions."""
+    count = len(classes)
+    confusion = torch.bincount(predicted * count + labels, minlength=count * count).double().reshape(count, count) / len(labels)
+    if float(torch.linalg.svdvals(confusion)[-1]) < SINGULAR / count:
+        rare = classes[int(confusion.sum(1).argmin())]
+        raise Problem(
+            f"bbse: the source's network tells {rare!r} from no other class on its validation split, so shares cannot be "
+            "estimated. Train it longer, or use another transfer."
+        )
+    return torch.linalg.solve(confusion, target).clamp_min(0)

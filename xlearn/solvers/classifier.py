@@ -1,0 +1,95 @@
+"""What closed forms on frozen features have in common: the features of both domains, and a linear classifier of the head's
+form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor
+
+from xlearn.errors import Problem
+from xlearn.evaluate import features
+from xlearn.machine import Machine
+from xlearn.network import Network
+from xlearn.objectives.domains import sources
+from xlearn.task import Task
+from xlearn.unlabeled import UNLABELED
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """`float64` features of both domains: `source [n, width]` with `labels [n]`, `target [m, width]` without, and the few of
+    the target with labels, `known [k, width]` and `known_labels [k]` (k may be 0).
+    """
+
+    source: Tensor
+    labels: Tensor
+    target: Tensor
+    known: Tensor
+    known_labels: Tensor
+
+
+def counts(tasks: Mapping[str, Task], name: str, **positive: float) -> tuple[int, int]:
+    """How many examples the sources and the unlabelled target have. Raises `Problem` for fewer than 2 of a domain, of which
+    there is no covariance, and for options of the solver called `name` that are not above 0.
+    """
+    for option, value in positive.items():
+        if value <= 0:
+            raise Problem(f"{name}: {option}={value}: give more than 0, e.g. 1.")
+    found = sum(len(tasks[role].train) for role in sources(tasks)), len(tasks[UNLABELED].train)
+    for what, count in zip(("source", "unlabelled target"), found, strict=True):
+        if count < 2:
+            raise Problem(f"{name}: the {what} has {count} example(s), and a covariance needs 2. Raise shots, or lower test.")
+    return found
+
+
+def frozen(network: Network, tasks: Mapping[str, Task], machine: Machine) -> Frozen:
+    """What the network's heads read of both domains."""
+    each = [tasks[role].train for role in sources(tasks)]
+    unlabelled = tasks[UNLABELED].train
+
+    def read(examples: list) -> Tensor:
+        found = [features(network, one, machine).double() for one in examples]
+        return torch.cat(found) if found else torch.zeros(0, network.width, dtype=torch.float64)
+
+    few = [tasks["target"].train] if "target" in tasks else []
+    labels = torch.cat([examples.labels for examples in each])
+    known_labels = torch.cat([examples.labels for examples in few]) if few else labels[:0]
+    return Frozen(read(each), labels, read([unlabelled]), read(few), known_labels)
+
+
+def classifier(given: Tensor, labels: Tensor, classes: int, strength: float) -> tuple[Tensor, Tensor]:
+    """`W [classes, d]` and `b [classes]` of multinomial logistic regression on features `[n, d]`: the minimum of
+    `sum_i -log p_{y_i} + 1 / (2 strength) ||W||^2`, by L-BFGS (scikit-learn). A class without examples is never predicted.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    scale = float(
+        given.square().mean().sqrt().clamp_min(1e-12)
+    )  # so that `strength` means the same whatever the features' size
+    model = LogisticRegression(C=strength, max_iter=2000).fit((given / scale).numpy(), labels.numpy())
+    there = torch.tensor(numpy.asarray(model.classes_))
+    coefficients, offsets = torch.tensor(model.coef_), torch.tensor(model.intercept_)
+    if len(there) == 2:  # one row says the second class against the first
+        coefficients, offsets = (torch.cat([-each / 2, each / 2]) for each in (coefficients, offsets))
+    weight = torch.zeros(classes, given.shape[1], dtype=torch.float64)
+    bias = torch.full((classes,), float(offsets.min()) - 1e3, dtype=torch.float64)
+    weight[there], bias[there] = coefficients / scale, offsets
+    return weight, bias
+
+
+@torch.no_grad()
+def set_head(network: Network, task: Task, weight: Tensor, bias: Tensor) -> None:
+    """Put a linear classifier of the features in the place of the head of the task's label space."""
+    head = network.head[task.labels.key]
+    assert isinstance(head, torch.nn.Linear)
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)
+
+
+def centred_covariance(given: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """(mean `[d]`, covariance `[d, d]` with n - 1 in the denominator, plus `ridge` times the identity)."""
+    mean = given.mean(0)
+    apart = given - mean
+    return mean, apart.T @ apart / (len(given) - 1) + ridge * torch.eye(given.shape[1], dtype=given.dtype)

@@ -1,0 +1,47 @@
+"""Subspace alignment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.errors import Problem
+from xlearn.machine import Machine
+from xlearn.network import Network
+from xlearn.solvers.classifier import classifier, counts, frozen, set_head
+from xlearn.task import Task
+from xlearn.unlabeled import UNLABELED
+
+
+class SubspaceAlignment:
+    """The source's principal axes are turned to the target's, and the head is learned on the source's coordinates (Fernando et
+    al., ICCV 2013, algorithm 1): `(f_s - m_s) P_s P_s^T P_t` for the source, `(f_t - m_t) P_t` for the target, with P the first
+    `components` principal axes `[width, components]` of each.
+
+    The target's map is linear, so it becomes part of the head: `W P_t^T f + b - W P_t^T m_t`. The head: logistic regression
+    with inverse penalty `strength`; the target's labelled examples, where there are any, count with the target's coordinates.
+    The encoder stays. Raises `Problem` for components outside 1 to the width and to the number of examples less 1.
+    """
+
+    def __init__(self, network: Network, tasks: Mapping[str, Task], *, components: int = 20, strength: float = 1.0) -> None:
+        most = min(network.width, *(each - 1 for each in counts(tasks, "subspace_alignment", strength=strength)))
+        if not 1 <= components <= most:
+            raise Problem(f"subspace_alignment: components={components}: there are 1 to {most} here.")
+        self.network, self.tasks, self.components, self.strength = network, tasks, components, strength
+
+    def __call__(self, machine: Machine) -> dict[str, Any]:
+        given, task = frozen(self.network, self.tasks, machine), self.tasks[UNLABELED]
+        (mean_s, axes_s), (mean_t, axes_t) = (principal(each, self.components) for each in (given.source, given.target))
+        aligned = torch.cat([(given.source - mean_s) @ axes_s @ (axes_s.T @ axes_t), (given.known - mean_t) @ axes_t])
+        labels = torch.cat([given.labels, given.known_labels])
+        weight, bias = classifier(aligned, labels, len(task.labels.classes), self.strength)
+        inner = weight @ axes_t.T
+        set_head(self.network, task, inner, bias - inner @ mean_t)
+        return {}
+
+
+def principal(given: Tensor, components: int) -> tuple[Tensor, Tensor]:
+    """(mean `[d]`, the first principal axes `[d, components]`)."""
+    mean = given.mean(0)
+    return mean, torch.linalg.svd(given - mean, full_matrices=False).Vh[:components].T

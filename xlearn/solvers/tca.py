@@ -1,0 +1,63 @@
+"""Transfer component analysis with a linear kernel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.errors import Problem
+from xlearn.machine import Machine
+from xlearn.network import Network
+from xlearn.solvers.classifier import classifier, counts, frozen, set_head
+from xlearn.task import Task
+from xlearn.unlabeled import UNLABELED
+
+
+class Tca:
+    """Components in which the means of the domains agree and the data vary, and a head learned on the source's (Pan et al.,
+    IEEE TNN 2011, unsupervised TCA): the leading eigenvectors of `(K L K + mu I)^{-1} K H K`, with K the kernel matrix of all
+    n examples, `L = e e^T`, e = 1/n_s for the source's and -1/n_t for the target's, `H = I - 1/n`.
+
+    The kernel is linear, `K = X X^T`, so the components are a linear map of the features and become part of the head; other
+    kernels would need the training examples at every prediction. With `X = U S V^T` all eigenvectors lie in the span of U, so
+    that the problem has the size of the width, whatever n is. X is divided by the root of the mean squared length of its rows,
+    so that `mu` means the same for all features. The head: logistic regression with inverse penalty `strength`; the target's
+    labelled examples, where there are any, count too. The encoder stays. Raises `Problem` for components outside 1 to the
+    width.
+    """
+
+    def __init__(
+        self, network: Network, tasks: Mapping[str, Task], *, components: int = 20, mu: float = 1.0, strength: float = 1.0
+    ) -> None:
+        most = min(network.width, sum(counts(tasks, "tca", mu=mu, strength=strength)) - 1)
+        if not 1 <= components <= most:
+            raise Problem(f"tca: components={components}: there are 1 to {most} here.")
+        self.network, self.tasks, self.components, self.mu, self.strength = network, tasks, components, mu, strength
+
+    def __call__(self, machine: Machine) -> dict[str, Any]:
+        given, task = frozen(self.network, self.tasks, machine), self.tasks[UNLABELED]
+        axes = transfer_components(given.source, given.target, self.components, self.mu)
+        every, labels = torch.cat([given.source, given.known]), torch.cat([given.labels, given.known_labels])
+        weight, bias = classifier(every @ axes, labels, len(task.labels.classes), self.strength)
+        set_head(self.network, task, weight @ axes.T, bias)
+        return {}
+
+
+def transfer_components(source: Tensor, target: Tensor, components: int, mu: float) -> Tensor:
+    """The linear map `[d, components]` of TCA for features `[n_s, d]` and `[n_t, d]`."""
+    every = torch.cat([source, target])
+    every = every / every.square().sum(1).mean().sqrt().clamp_min(1e-12)
+    left, singular, right = torch.linalg.svd(every, full_matrices=False)
+    apart = left[: len(source)].mean(0) - left[len(source) :].mean(0)  # U^T e
+    varying = left - left.mean(0)  # H U
+    squares = singular.square()
+    between = squares[:, None] * torch.outer(apart, apart) * squares + mu * torch.eye(len(squares), dtype=every.dtype)
+    within = squares[:, None] * (varying.T @ varying) * squares
+    # between is positive definite: a symmetric problem after its Cholesky factor.
+    factor = torch.linalg.cholesky(between)
+    inner = torch.linalg.solve_triangular(factor, within, upper=False)
+    inner = torch.linalg.solve_triangular(factor, inner.T, upper=False)
+    vectors = torch.linalg.eigh((inner + inner.T) / 2).eigenvectors.flip(1)[:, :components]
+    chosen = torch.linalg.solve_triangular(factor.T, vectors, upper=True)
+    return right.T @ (singular[:, None] * chosen)  # X^T W

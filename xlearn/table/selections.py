@@ -1,0 +1,100 @@
+"""Runs that adapt, with a column for each rule of selection: every run becomes a result per rule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from xlearn.errors import Problem
+from xlearn.table.collect import Record
+from xlearn.table.keys import labels
+from xlearn.table.measures import Measure, measure, number
+from xlearn.table.spread import Spread
+from xlearn.table.statistics import mean
+
+SELECTION = "selection"  # the key of four columns: last, source_val, the best label-free rule, oracle
+SELECTIONS = "selections"  # of a column for each rule
+BEST = "label-free"
+RULES = ("last", "source_val", "importance_weighted", "dev", "entropy", "infomax", "snd", "mixval", "oracle")
+LABEL_FREE = RULES[2:-1]
+
+MEANINGS = {
+    "last": "the weights of the last step, nothing is selected",
+    "source_val": "the metric on the sources' validation split",
+    "importance_weighted": "that risk, weighted by how much an example looks like the target",
+    "dev": "the same with a control variate",
+    "entropy": "the entropy of the target's predictions",
+    "infomax": "their mutual information",
+    "snd": "soft neighbourhood density",
+    "mixval": "mixed target examples",
+    "oracle": "the metric on labels of the target's validation split, which adaptation does not have",
+}
+
+
+def by_selection(records: Sequence[Record], row_of: Sequence[str], columns: Sequence[str], metric: str | None) -> Spread:
+    """A record per run and rule, whose `metrics` and `gain` are those of the look that the rule selects. The last key of
+    `columns` is `selection` or `selections`. A run that selects nothing (source_only) has the same numbers in all of them.
+
+    Raises `Problem` where no finished run adapts, and for such a key that is not the last.
+    """
+    if any(key in (SELECTION, SELECTIONS) for key in columns[:-1]):
+        raise Problem(f"The columns {','.join(columns)}: {SELECTION} and {SELECTIONS} stand last.")
+    if any(record.result for record in records) and not any(_selections(record) for record in records):
+        raise Problem(
+            f"The columns {columns[-1]}: no run adapts to unlabelled examples. Make runs with e.g. transfer=coral "
+            "target.shots=0, or choose other columns."
+        )
+    what = measure(records, metric)
+    before = labels(records, columns[:-1]) if columns[:-1] else [""] * len(records)
+    best = _best(records, what)
+    rules = RULES if columns[-1] == SELECTIONS else ("last", "source_val", *([BEST] if best else []), "oracle")
+    found = [
+        (_selected(record, best if rule == BEST and best else rule), row, f"{column}, {rule}" if column else rule)
+        for record, row, column in zip(records, row_of, before, strict=True)
+        for rule in rules
+    ]
+    heads = [f"{column}, {rule}" if column else rule for column in dict.fromkeys(before) for rule in rules]
+    return Spread(
+        records=[record for record, _, _ in found], row_of=[row for _, row, _ in found],
+        column_of=[column for _, _, column in found], what=what, columns=tuple(heads), notes=_notes(rules, best, what),
+    )  # fmt: skip
+
+
+def _selections(record: Record) -> Mapping[str, Any]:
+    return (record.result or {}).get("selections") or {}
+
+
+def _best(records: Sequence[Record], what: Measure) -> str | None:
+    """The label-free rule with the best mean over all runs that have all of these rules; None where there is none."""
+    values: dict[str, list[float]] = {}
+    for record in records:
+        for rule in LABEL_FREE:
+            value = number(_selections(record)[rule], what) if rule in _selections(record) else None
+            if value is not None:
+                values.setdefault(rule, []).append(value)
+    if not values:
+        return None
+    most = max(map(len, values.values()))
+    means = {rule: mean(each) * (1 if what.higher else -1) for rule, each in values.items() if len(each) == most}
+    return max(means, key=lambda rule: means[rule])
+
+
+def _selected(record: Record, rule: str) -> Record:
+    """The run as if this rule had selected. One that adapts and has no such score (no source) has no number here."""
+    if record.result is None or not (there := _selections(record)):
+        return record
+    if rule not in there:
+        return replace(record, result={**record.result, "metrics": {}, "gain": {}, "gap_closed": {}, SELECTION: []})
+    each = there[rule]
+    changed = {name: each.get(name) or {} for name in ("metrics", "gain", "gap_closed")}
+    return replace(record, result={**record.result, **changed, SELECTION: [rule]})
+
+
+def _notes(rules: Sequence[str], best: str | None, what: Measure) -> tuple[str, ...]:
+    told = "; ".join(f"{rule}, {MEANINGS[rule]}" for rule in rules if rule in MEANINGS)
+    notes = [f"Columns by the rule that selects one of the looks at the same training: {told}."]
+    if BEST in rules:
+        notes.append(
+            f"`{BEST}`: {best}, the rule without target labels that has the best mean {what.name} over all runs of this table: "
+            "chosen afterwards, so a little too good. `--columns selections` shows all rules."
+        )
+    return tuple(notes)
