@@ -22,7 +22,7 @@ from xlearn.task import Examples, Task
 from xlearn.unlabeled import UNLABELED
 
 # At most so many training examples of a domain are looked at.
-SAMPLE = 1000
+SAMPLE = 500
 
 
 def splits(tasks: Mapping[str, Task], held: Examples, seed: int) -> dict[str, Examples]:

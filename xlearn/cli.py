@@ -11,6 +11,7 @@ HELP = """xlearn: transfer across tasks, domains and modalities, with honest num
   xlearn check [key=value ...]      try everything on two tiny batches and list all problems
   xlearn table FOLDER...            the results below the folders as a table (xlearn table --help)
   xlearn table NAME [--run]         a table of conf/table, e.g. digits; --run computes what is missing
+  xlearn search key=a,b ...         values chosen by a rule of selection, never by the test split (xlearn search --help)
   xlearn show [group | group=option]    what can be chosen
 
 `xlearn train --help` shows the configuration, `--cfg job` prints it composed, `--info` explains it,
@@ -18,7 +19,7 @@ HELP = """xlearn: transfer across tasks, domains and modalities, with honest num
 Completion: eval "$(xlearn train -sc install=bash)"  (or zsh, fish)
 """
 
-COMMANDS = ("train", "check", "table", "show")
+COMMANDS = ("train", "check", "table", "search", "show")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,6 +60,8 @@ def _run(command: str, rest: list[str]) -> int:
         from xlearn.check import main as run
     elif command == "table":
         from xlearn.table.command import main as run
+    elif command == "search":
+        from xlearn.search.command import main as run
     else:
         from xlearn.show import main as run
     return run(rest)

@@ -62,7 +62,8 @@ class Computation:
         self.before = tensors(network) if phase.leaves is not None else {}
         trained = rates(phase, network, tasks)
         read = {role: task.train for role, task in tasks.items()}
-        judged = {**judging, **tasks}.items()
+        # Who adapts is judged by scores of its own.
+        judged = (judging if phase.adapts else {**judging, **tasks}).items()
         valid = {role: task.val for role, task in judged if len(task.val) and task.labels.key in network.head}
         augment = phase.augment
         for each in teachings:

@@ -1,0 +1,196 @@
+"""`xlearn search`: trials proposed by optuna, each an ordinary run, judged by a rule of selection."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from xlearn.config.arguments import config_dir
+from xlearn.errors import Interrupted, Problem
+from xlearn.hashing import digest
+from xlearn.search.scores import ORACLE, metrics_by, rule_of, score
+from xlearn.search.space import Space, space
+from xlearn.storage import write_text
+
+EXPLAINED = """KEY=VALUE as for `xlearn train`; what has several values is searched: a=1,2,3, 'a=interval(0.1,3)',
+'a=tag(log, interval(1e-4,1e-2))', 'a=range(1,5)'. Several seeds (seed=0,1,2) repeat every trial, and scores are averaged.
+RULE: for runs that adapt source_val, importance_weighted, dev, entropy, infomax, snd, mixval, or oracle, which needs labels of
+the target's validation split and is never the default; for others validation. The test split of a trial is not looked at.
+
+  xlearn search transfer=dann target.shots=0 'transfer.phases.adapt.penalties.dann.weight=tag(log, interval(0.01, 3))'
+  xlearn search transfer=finetune 'optimizer.lr=tag(log, interval(1e-4, 1e-2))' schedule=constant,cosine --trials 10
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Search and print. Returns 0, 1 after a problem, 128 + signal after an interruption."""
+    given = _parser().parse_intermixed_args(arguments)
+    try:
+        return _main(given)
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}.", file=sys.stderr)
+    except Interrupted as interrupted:
+        print(f"{interrupted}; the same command goes on from there.", file=sys.stderr)
+        return 128 + interrupted.signal
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xlearn search",
+        description="Values of the configuration, chosen by a rule of selection (optuna's TPE proposes, each trial is a run).",
+        epilog=EXPLAINED,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="what to run, and what to search")
+    parser.add_argument(
+        "--trials", type=int, default=20, help="so many in all, those of an earlier, interrupted search among them"
+    )
+    parser.add_argument(
+        "--rule", help="default: what the adapting phase keeps by, else infomax; validation where nothing adapts"
+    )
+    parser.add_argument(
+        "--config-dir", "-cd", action="append", default=[], metavar="FOLDER", help="tasks and methods of your own"
+    )
+    return parser
+
+
+def _main(given: argparse.Namespace) -> int:
+    from xlearn.config.compose import composed, register
+
+    folders = [config_dir("--config-dir", folder) for folder in given.config_dir]
+    if given.trials < 1:
+        raise Problem(f"--trials {given.trials}: give 1 or more.")
+    if wrong := [word for word in given.words if "=" not in word]:
+        raise Problem(f"{wrong[0]} is no KEY=VALUE. `xlearn search --help` explains.")
+    searched = space(given.words)
+    register(folders)
+    # What is wrong with the words that are fixed is told before anything runs.
+    where = Path(composed([*searched.fixed, *searched.repeated[0]], folders).hydra.run.dir).parent / "search"
+    key = digest(
+        [searched.fixed, {name: asdict(each) for name, each in searched.searched.items()}, searched.repeated, given.rule]
+    )
+    study = _study(where / f"{key}.journal", searched)
+    while (number := len(study.trials)) < given.trials or _waiting(study):
+        _try(study, searched, given.rule, folders, f"trial {min(number, given.trials - 1) + 1} of {given.trials}")
+    return _tell(study, where / f"{key}.json", searched)
+
+
+def _study(file: Path, searched: Space) -> Any:
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise Problem('xlearn search needs optuna: pip install -e ".[search]".') from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name="search", storage=JournalStorage(JournalFileBackend(str(file))), load_if_exists=True, direction="maximize"
+    )
+    # So that going on after an interruption does not propose what was proposed before.
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), multivariate=len(searched.searched) > 1)
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        # It was killed: the same values again; its finished phases are in the cache.
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def _waiting(study: Any) -> bool:
+    return any(trial.state.name == "WAITING" for trial in study.trials)
+
+
+def _try(study: Any, searched: Space, wanted: str | None, folders: list[Path], name: str) -> None:
+    """One trial: a run for each repetition. One that cannot be is told, and does not end the search, but for the first."""
+    trial = study.ask()
+    overrides = searched.suggest(trial)
+    values = " ".join(f"{key}={value}" for key, value in trial.params.items())
+    try:
+        found = [_run([*overrides, *each], folders) for each in searched.repeated]
+        rule = rule_of(found[0][0], wanted)
+        value = fmean(score(result, folder, rule) for result, folder in found)
+    except Problem as problem:
+        study.tell(trial, state=_failed())
+        if trial.number == 0:
+            raise
+        print(f"{name}: {values}: failed: {problem}", file=sys.stderr)
+        return
+    trial.set_user_attr("rule", rule)
+    trial.set_user_attr("folders", [str(folder) for _, folder in found])
+    study.tell(trial, value)
+    print(f"{name}: {values}: {rule} {value:.4f}", flush=True)
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
+
+
+def _run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
+    """The result of a run in its ordinary folder, and that folder; not computed again where it is done."""
+    from xlearn.config.compose import choices, complete, composed, sentences
+    from xlearn.train import execute, finished
+
+    config = composed(overrides, folders)
+    with sentences(folders):
+        content = {**complete(config), "choices": choices(config.hydra)}
+    folder = Path(config.hydra.run.dir).absolute()
+    earlier = None if config.force else finished(folder, content)
+    if earlier is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = execute(content, folder, multirun=False)
+    return earlier, folder
+
+
+def _tell(study: Any, file: Path, searched: Space) -> int:
+    """Print the best trial, and what it is worth on the test split; write all trials."""
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    if not done:
+        raise Problem("No trial succeeded; their problems are told above.")
+    best = max(done, key=lambda trial: trial.value)
+    rule = best.user_attrs["rule"]
+    lines = [f"best of {len(done)} trials by {rule} ({best.value:.4f}): {' '.join(f'{k}={v}' for k, v in best.params.items())}"]
+    lines.append(f"  {_measured(best, rule)}")
+    needs_labels = {trial.number: _scores(trial, ORACLE) for trial in done}
+    if rule != ORACLE and all(value is not None for value in needs_labels.values()):
+        other = max(done, key=lambda trial: needs_labels[trial.number] or 0.0)
+        told = " ".join(f"{k}={v}" for k, v in other.params.items())
+        lines.append(
+            f"  the oracle, which needs labels of the target's validation split, would take {told}: {_measured(other, ORACLE)}"
+        )
+    trials = [{"values": trial.params, "score": trial.value, **trial.user_attrs} for trial in done]
+    write_text(file, json.dumps({"rule": rule, "best": best.params, "score": best.value, "trials": trials}, indent=1))
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    print("\n".join([*lines, f"  {shown}"]))
+    return 0
+
+
+def _results(trial: Any) -> list[dict[str, Any]]:
+    files = [Path(folder) / "result.json" for folder in trial.user_attrs["folders"]]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def _scores(trial: Any, rule: str) -> float | None:
+    """The mean score by a rule over the trial's runs, None where they have none."""
+    found = [((result.get("selections") or {}).get(rule) or {}).get("score") for result in _results(trial)]
+    there = [float(each) for each in found if each is not None]
+    return fmean(there) if len(there) == len(found) else None
+
+
+def _measured(trial: Any, rule: str) -> str:
+    results = _results(trial)
+    metric = results[0]["config"]["metric"]
+    own = fmean(metrics_by(result, rule)[metric] for result in results)
+    before = fmean(result["baseline"]["metrics"][metric] for result in results)
+    words, name = metric.replace("_", " "), results[0]["baseline"]["name"]
+    repeated = f", mean of {len(results)} runs" if len(results) > 1 else ""
+    return f"test {words} {own:.4f} ({name} {before:.4f}{repeated})"

@@ -1,0 +1,65 @@
+"""What a finished run is worth to a search: the score of a rule of selection."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xlearn.errors import Problem, nearest
+from xlearn.metric_names import HIGHER_IS_BETTER
+
+# For runs that adapt when their phase keeps the last weights: a label-free rule that needs no source.
+USUAL = "infomax"
+# For other runs: the metric on the target's validation split, whose labels such a run has.
+VALIDATION = "validation"
+ORACLE = "oracle"
+
+
+def rule_of(result: Mapping[str, Any], wanted: str | None) -> str:
+    """The rule that a search goes by. Raises `Problem` for one that these runs do not have."""
+    rules = result.get("selections") or {}
+    if not rules:
+        if wanted not in (None, VALIDATION):
+            raise Problem(
+                f"--rule {wanted}: the runs adapt to no unlabelled examples, so they have {VALIDATION} only. Leave it out."
+            )
+        return VALIDATION
+    scored = [rule for rule, each in rules.items() if each["score"] is not None]
+    if wanted is None:
+        [kept] = {phase["keep"] for phase in _phases(result) if phase.get("keep")} or {"last"}
+        wanted = kept if kept in scored else USUAL
+    if wanted not in scored:
+        raise Problem(f"--rule {wanted}: the runs have no score of it. {nearest(wanted, scored)}")
+    return wanted
+
+
+def _phases(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    phases = [*result["config"]["transfer"]["phases"].values()]
+    return phases[-1:]
+
+
+def score(result: Mapping[str, Any], folder: Path, rule: str) -> float:
+    """Higher is better. Raises `Problem` where there is none."""
+    if rule != VALIDATION:
+        value = ((result.get("selections") or {}).get(rule) or {}).get("score")
+        if value is None:
+            raise Problem(f"{folder}/result.json has no score of {rule}.")
+        return float(value)
+    metric = result["config"]["metric"]
+    name, last = f"target_val_{metric}", result["phases"][-1]
+    kept = last["kept_step"]
+    step = kept.get("target") if isinstance(kept, dict) else kept
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        look = json.loads(line)
+        beside = {"bound", "alone", "single"} & look.keys()
+        if look.get("phase") == last["name"] and look.get("step") == step and name in look and not beside:
+            return float(look[name]) * (1 if HIGHER_IS_BETTER[metric] else -1)
+    raise Problem(
+        f"{folder}/metrics.jsonl: phase {last['name']} has no {name}: the target has no validation examples, or no phase reads "
+        "its labels. Raise target.val, or search a transfer that trains on the target."
+    )
+
+
+def metrics_by(result: Mapping[str, Any], rule: str) -> dict[str, Any]:
+    """The test metrics of the network that the rule selects in this run."""
+    return result["metrics"] if rule == VALIDATION else result["selections"][rule]["metrics"]
