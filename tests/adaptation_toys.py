@@ -40,5 +40,6 @@ def begin(count: int = 48, classes: int = 3, shots: int = 0, steps: int = 10, se
 
 def batch_of(start: Start, size: int = 16) -> dict[str, Batch]:
     """The first examples of every role, as a step has them."""
-    return {role: replace(each.train.take(torch.arange(min(size, len(each.train)))), memo={}) for role, each in
-    start.tasks.items()}
+    return {
+        role: replace(each.train.take(torch.arange(min(size, len(each.train)))), memo={}) for role, each in start.tasks.items()
+    }

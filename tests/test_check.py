@@ -20,10 +20,10 @@ def test_what_works(toy, capsys):
 
 
 def test_all_problems_come_at_once(capsys):
-    wrong = ["target.shotz=3", "transfer=finetun", "seed=abc", "optimizer.lr=abc", "target.shots=0", "sampling=balance"]
+    wrong = ["target.shotz=3", "transfer=finetun", "seed=abc", "optimizer.lr=abc", "target.shots=-1", "sampling=balance"]
     found = told(wrong, capsys)
     assert len(found) == 6
-    for word in ("shotz", "finetun", "seed", "optimizer.lr", "target.shots=0", "Did you mean 'balanced'"):
+    for word in ("shotz", "finetun", "seed", "optimizer.lr", "target.shots=-1", "Did you mean 'balanced'"):
         assert any(word in each for each in found)
 
 

@@ -139,7 +139,7 @@ def test_classes_by_name_and_by_position():
     ("options", "words"),
     [
         ({"shots": 18}, ["target.shots=18", "'apple'", "14 training examples", "at most 14"]),
-        ({"shots": 0}, ["target.shots=0"]),
+        ({"shots": -1}, ["target.shots=-1", "0 (no labels) or more"]),
         ({"classes": ["aple", "banana"]}, ["target.classes", "'aple'", "Did you mean 'apple'"]),
         ({"classes": ["apple", "apple"]}, ["twice"]),
         ({"classes": ["apple"]}, ["fewer than 2"]),

@@ -21,6 +21,30 @@ def test_a_run_of_one_modality_says_nothing_of_bounds() -> None:
     assert not any(word in line for line in lines for word in ("alone", "majority", "retrieval"))
 
 
+def test_a_target_without_labels_is_compared_with_the_source_s_network() -> None:
+    def part(value: float) -> dict:
+        return {"metrics": {"accuracy": value}, "phases": []}
+
+    given = result(bounds={"source_only": part(0.5), "target_only": part(0.9)}, gap_closed={"accuracy": 0.25})
+    given["selections"] = {"last": part(0.6), "entropy": part(0.55), "oracle": part(0.625)}
+    given["config"]["target"]["shots"] = 0
+    given["baseline"]["name"] = "source_only"
+    lines = summary(given, Path("out")).splitlines()
+    assert lines[0].endswith("optdigits: finetune, sharing None, no labels, seed 0")
+    assert [line.split() for line in lines[1:3]] == [
+        ["result", "source", "only", "gain"],
+        ["accuracy", "0.6000", "0.5000", "+0.1000"],
+    ]
+    assert len({len(line) for line in lines[1:7]}) == 1  # columns stand below each other
+    assert "  accuracy: source only 0.5000, target only with all labels 0.9000; 25 % of the gap closed" in lines
+    rules = "last 0.6000, entropy 0.5500, oracle (needs target labels) 0.6250"
+    assert f"  accuracy by rule of selection: {rules}" in lines
+    given["gain"]["accuracy"], given["config"]["target"]["shots"] = -0.1, 5
+    lines = summary(given, Path("out")).splitlines()
+    assert ", 5 labels per class," in lines[0]
+    assert "  negative transfer: the source's network as it is is better in accuracy" in lines
+
+
 def test_bounds_and_retrieval() -> None:
     alone = {
         name: {"metrics": {"accuracy": value}, "phases": [{"name": "finetune", "seconds": 1.0, "cached": False}]}

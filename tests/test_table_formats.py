@@ -35,7 +35,7 @@ def test_markdown_marks_and_legend(results: Path, capsys: pytest.CaptureFixture[
         "2 test(s)",
     ):
         assert words in out
-    assert "best_target needs labels" in out
+    assert "best_target and oracle need labels" in out
 
 
 def test_lower_is_better_turns_direction_and_bold(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

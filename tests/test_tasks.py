@@ -169,8 +169,13 @@ def test_a_task_without_examples_to_learn_from_or_to_test_on_is_refused():
         official = torch.full((6,), TEST, dtype=torch.int8)
         return Raw({"image": images(6, 1, 2, 2)}, torch.arange(6) % 2, ("a", "b"), "toy", official)
 
-    with pytest.raises(Problem, match="no labelled training example"):
+    with pytest.raises(Problem, match=r"all_test has no training example left\. Raise shots or fraction, or lower"):
         prepare(source(all_test), image_format(1, 2, 2), 0)
+    # A target may have no labels, a source may not.
+    without = {"classes": [0, 1], "shots": 0}
+    assert len(prepare(source(optdigits, **without), image_format(1, 8, 8), 0).train) == 0
+    with pytest.raises(Problem, match=r"optdigits has no labelled training example left\. Raise its shots"):
+        prepare(source(optdigits, "source.optdigits", **without), image_format(1, 8, 8), 0)
 
 
 def test_tiny_keeps_some_of_every_class():

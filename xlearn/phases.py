@@ -104,13 +104,14 @@ def _in_closed_form(
             )
             for role, task in read.items()
         }
-    line = {"phase": phase.name, "step": 0, "losses": {}, **phase.solver(network, read)(setting.machine)}
+    found = phase.solver(network, read)(setting.machine)
+    line = {"phase": phase.name, "step": 0, "losses": {}, **found}
     weights = tensors(network)
     need_finite(weights, phase.name, 0)
     setting.report(line)
     return weights, {
         "steps": 0, "kept_step": 0, "seconds": time.monotonic() - began, "peak_memory": setting.machine.peak_memory(),
-        "records": [line],
+        "records": [line], "note": found.get("note"),
     }  # fmt: skip
 
 

@@ -82,6 +82,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         )
     ]
     lines.append(f"  phases: {', '.join(phases)}")
+    lines += [f"  {phase['name']}: {phase['note']}" for phase in result["phases"] if phase.get("note")]
     lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
     return "\n".join(lines)

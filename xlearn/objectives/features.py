@@ -70,6 +70,17 @@ def linear(before: int, after: int, network: Network, use: str) -> nn.Linear:
 
 
 @torch.no_grad()
+def second_head(network: Network, key: str, use: str, apart: float) -> nn.Linear:
+    """A head beside the network's for the label space `key`, beginning as it, plus `apart` times weights as of `linear`."""
+    first = network.head[key]
+    assert isinstance(first, nn.Linear)
+    layer = linear(first.in_features, first.out_features, network, use).to(first.weight.device)
+    for mine, value in zip(layer.parameters(), first.parameters(), strict=True):
+        mine.mul_(apart).add_(value)
+    return layer
+
+
+@torch.no_grad()
 def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> dict[str, Tensor]:
     """What modules give for two examples, the longest, of the first task that calls each, evaluating; channels first. Modules
     that are never called are left out. Raises `Problem` where the network cannot read the examples.

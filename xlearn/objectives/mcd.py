@@ -11,7 +11,7 @@ from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start, Turn
 from xlearn.objectives.domains import need_domains
-from xlearn.objectives.features import linear
+from xlearn.objectives.features import second_head
 from xlearn.objectives.gradient_reversal import held
 from xlearn.task import Batch
 from xlearn.unlabeled import UNLABELED
@@ -25,11 +25,12 @@ class Mcd(nn.Module):
         B  h1, h2:     CE(h1 f) + CE(h2 f) - weight d
         C  f:          weight d, `generator_steps` times
 
-    Both heads are linear; h2 begins with weights of its own. Each update is the phase's optimizer with a state of its own (the
-    authors: one for f, one for both heads), and in B the encoder evaluates, as all that is frozen does here (no dropout, the
-    statistics of batch norm as they are). CE in B is plain, whatever the phase's objective weighs. TLlib adds, in A and B, 0.01
-    times an entropy of the mean prediction, against empty classes: not used here. Prediction is by h1 alone; the authors add
-    up both heads, TLlib takes the better one.
+    Both heads are linear; h2 begins as h1 plus random weights (the authors begin with two random heads and a random f; here f
+    and h1 were learned on the source, and a random h2 would spoil them). Each update is the phase's optimizer with a state of
+    its own (the authors: one for f, one for both heads), and in B the encoder evaluates, as all that is frozen does here (no
+    dropout, the statistics of batch norm as they are). CE in B is plain, whatever the phase's objective weighs. TLlib adds, in
+    A and B, 0.01 times an entropy of the mean prediction, against empty classes: not used here. Prediction is by h1 alone; the
+    authors add up both heads, TLlib takes the better one.
     Raises `Problem` for a negative weight, generator_steps below 1, and without both domains.
     """
 
@@ -42,7 +43,8 @@ class Mcd(nn.Module):
         if generator_steps < 1:
             raise Problem(f"mcd: generator_steps={generator_steps}: give 1 or more, e.g. 2.")
         self.weight, self.generator_steps = weight, generator_steps
-        self.head = linear(start.network.width, need_domains(start, "mcd"), start.network, "mcd")
+        need_domains(start, "mcd")
+        self.head = second_head(start.network, start.tasks[UNLABELED].labels.key, "mcd", apart=1.0)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         given = [(network.features(batch).float(), batch) for role, batch in batches.items() if role != UNLABELED]

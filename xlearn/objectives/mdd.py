@@ -10,9 +10,10 @@ from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.domains import classify, domains, need_domains
-from xlearn.objectives.features import linear
+from xlearn.objectives.features import linear, second_head
 from xlearn.objectives.gradient_reversal import Reversal
 from xlearn.task import Batch
+from xlearn.unlabeled import UNLABELED
 
 
 class Mdd(nn.Module):
@@ -23,7 +24,8 @@ class Mdd(nn.Module):
     maximises it; h gets no gradient of it (argmax). R sets in by `alpha` up to `high`, which is 0.1 in TLlib and in the
     authors' code. `log(1 - p)` is the logsumexp of the other classes' logits less that of all (TLlib: log(1 - p + 1e-6); skada
     smooths p by 0.1, and pairs each target example with the labels of all).
-    `hidden`: units of the hidden layer of h'; 0: h' is linear, as h is.
+    `hidden`: units of the hidden layer of h'; 0: h' is linear, and begins as h (the authors begin with a random h' and a
+    random f; here f and h were learned on the source, and a random h' would spoil them).
     Raises `Problem` for a negative weight or hidden, gamma, alpha or high not above 0, fewer than two classes, and without both
     domains.
     """
@@ -52,8 +54,11 @@ class Mdd(nn.Module):
             raise Problem(f"mdd: the target has {classes} class, and two classifiers cannot disagree. Give a task with more.")
         self.weight, self.gamma = weight, gamma
         self.reversal = Reversal(start.steps, alpha=alpha, high=high)
-        last = linear(hidden or width, classes, start.network, "mdd")
-        self.head = nn.Sequential(linear(width, hidden, start.network, "mdd hidden"), nn.ReLU(), last) if hidden else last
+        if hidden:
+            inner, last = linear(width, hidden, start.network, "mdd hidden"), linear(hidden, classes, start.network, "mdd")
+            self.head: nn.Module = nn.Sequential(inner, nn.ReLU(), last)
+        else:
+            self.head = second_head(start.network, start.tasks[UNLABELED].labels.key, "mdd", apart=0.0)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

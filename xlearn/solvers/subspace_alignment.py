@@ -21,14 +21,18 @@ class SubspaceAlignment:
 
     The target's map is linear, so it becomes part of the head: `W P_t^T f + b - W P_t^T m_t`. The head: logistic regression
     with inverse penalty `strength`; the target's labelled examples, where there are any, count with the target's coordinates.
-    The encoder stays. Raises `Problem` for components outside 1 to the width and to the number of examples less 1.
+    The encoder stays. Fewer components where a domain has fewer examples. Raises `Problem` for components outside 1
+    to the width.
     """
 
     def __init__(self, network: Network, tasks: Mapping[str, Task], *, components: int = 20, strength: float = 1.0) -> None:
-        most = min(network.width, *(each - 1 for each in counts(tasks, "subspace_alignment", strength=strength)))
-        if not 1 <= components <= most:
-            raise Problem(f"subspace_alignment: components={components}: there are 1 to {most} here.")
-        self.network, self.tasks, self.components, self.strength = network, tasks, components, strength
+        examples = min(counts(tasks, "subspace_alignment", strength=strength))
+        if not 1 <= components <= network.width:
+            raise Problem(
+                f"subspace_alignment: components={components}: there are 1 to {network.width} here, the width of the features."
+            )
+        self.network, self.tasks, self.strength = network, tasks, strength
+        self.components = min(components, examples - 1)
 
     def __call__(self, machine: Machine) -> dict[str, Any]:
         given, task = frozen(self.network, self.tasks, machine), self.tasks[UNLABELED]

@@ -23,17 +23,18 @@ class Tca:
     kernels would need the training examples at every prediction. With `X = U S V^T` all eigenvectors lie in the span of U, so
     that the problem has the size of the width, whatever n is. X is divided by the root of the mean squared length of its rows,
     so that `mu` means the same for all features. The head: logistic regression with inverse penalty `strength`; the target's
-    labelled examples, where there are any, count too. The encoder stays. Raises `Problem` for components outside 1 to the
-    width.
+    labelled examples, where there are any, count too. The encoder stays. Fewer components where there are
+    fewer examples. Raises `Problem` for components outside 1 to the width.
     """
 
     def __init__(
         self, network: Network, tasks: Mapping[str, Task], *, components: int = 20, mu: float = 1.0, strength: float = 1.0
     ) -> None:
-        most = min(network.width, sum(counts(tasks, "tca", mu=mu, strength=strength)) - 1)
-        if not 1 <= components <= most:
-            raise Problem(f"tca: components={components}: there are 1 to {most} here.")
-        self.network, self.tasks, self.components, self.mu, self.strength = network, tasks, components, mu, strength
+        examples = sum(counts(tasks, "tca", mu=mu, strength=strength))
+        if not 1 <= components <= network.width:
+            raise Problem(f"tca: components={components}: there are 1 to {network.width} here, the width of the features.")
+        self.network, self.tasks, self.mu, self.strength = network, tasks, mu, strength
+        self.components = min(components, examples - 1)
 
     def __call__(self, machine: Machine) -> dict[str, Any]:
         given, task = frozen(self.network, self.tasks, machine), self.tasks[UNLABELED]
