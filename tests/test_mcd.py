@@ -63,7 +63,7 @@ def test_mcds_losses_are_what_each_update_minimises():
 
 def test_mcds_second_head_begins_otherwise_and_always_the_same():
     start, network = begin()
-    one, other = Mcd(start), Mcd(start)
+    one, other = Mcd(start, generator_steps=2), Mcd(start)
     assert torch.equal(one.head.weight, other.head.weight)
     assert not torch.allclose(one.head.weight, head_of(network).weight)
     assert one.head.weight.shape == head_of(network).weight.shape
@@ -71,7 +71,7 @@ def test_mcds_second_head_begins_otherwise_and_always_the_same():
 
 def test_gradients_of_mcds_updates_reach_whom_they_move_alone():
     start, network = begin()
-    mcd, batches = Mcd(start), batch_of(start)
+    mcd, batches = Mcd(start, generator_steps=2), batch_of(start)
     first, *together = mcd.turns()
     assert len(together) == 2
 
@@ -96,7 +96,7 @@ def test_gradients_of_mcds_updates_reach_whom_they_move_alone():
 
 def test_classifiers_part_and_the_encoder_brings_them_together():
     start, network = begin()
-    mcd, batches = Mcd(start), batch_of(start)
+    mcd, batches = Mcd(start, generator_steps=2), batch_of(start)
     first, second, _ = mcd.turns()
 
     def apart():

@@ -19,8 +19,8 @@ class Coral:
 
     So it is in TLlib, skada and pytorch-adapt. The same name is used for `mean (mu_s - mu_t)^2 + mean (C_s - C_t)^2`
     (DomainBed, WILDS: a term of means, and no 1/4) and for `||R_s - R_t||_F^2` of correlation matrices (ADAPT). Means are not
-    compared here: a mere shift costs nothing. The loss is in the fourth power of the features and divided by d^2: 100, the
-    default, suits features of width 64, and larger widths want more.
+    compared here: a mere shift costs nothing. The loss is in the fourth power of the features and divided by d^2, so the
+    weight that suits depends on their size and width more than elsewhere.
 
     Raises `Problem` for a weight below 0, and where the phase reads no source, or no unlabelled target. A batch must have 2
     examples (`smallest_batch`).
@@ -28,10 +28,10 @@ class Coral:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 100.0) -> None:
+    def __init__(self, start: Start, *, weight: float = 1.0) -> None:
         need_domains(start, "coral")
         if weight < 0:
-            raise Problem(f"coral: weight={weight}: give 0 or more, e.g. 100.")
+            raise Problem(f"coral: weight={weight}: give 0 or more, e.g. 1.")
         self.weight = weight
 
     @staticmethod

@@ -36,7 +36,7 @@ class Mcd(nn.Module):
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0, generator_steps: int = 2) -> None:
+    def __init__(self, start: Start, *, weight: float = 1.0, generator_steps: int = 1) -> None:
         super().__init__()
         if weight < 0:
             raise Problem(f"mcd: weight={weight}: give 0 or more, e.g. 1.")

@@ -36,7 +36,7 @@ class Mdd(nn.Module):
         self,
         start: Start,
         *,
-        weight: float = 1.0,
+        weight: float = 0.1,
         gamma: float = 4.0,
         hidden: int = 0,
         alpha: float = 10.0,
@@ -44,7 +44,7 @@ class Mdd(nn.Module):
     ) -> None:
         super().__init__()
         if weight < 0:
-            raise Problem(f"mdd: weight={weight}: give 0 or more, e.g. 1.")
+            raise Problem(f"mdd: weight={weight}: give 0 or more, e.g. 0.1.")
         if not gamma > 0:
             raise Problem(f"mdd: gamma={gamma}: give more than 0, e.g. 4.")
         if hidden < 0:

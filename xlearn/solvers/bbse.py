@@ -46,8 +46,8 @@ class Bbse:
         weights = shift(predicted, labels, target / target.sum())
         if weights is None:
             return {
-                "note": "bbse left the head as it was: some classes are not told apart on the source's validation split, so their "
-                "shares cannot be estimated"
+                "note": "bbse left the head as it was: some classes are not told apart on the source's validation split, so "
+                "their shares cannot be estimated"
             }
         shares = torch.bincount(labels, minlength=classes).double()
         estimated = weights * shares / shares.sum()

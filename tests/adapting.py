@@ -1,0 +1,66 @@
+"""A bright source, a target of which few labels are known or none, and a phase that adapts."""
+
+import os
+import signal
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import toys
+from solving import phase
+
+from xlearn import interrupt, phases
+from xlearn.cache import weights_digest
+from xlearn.network import tensors
+from xlearn.objectives.cross_entropy import CrossEntropy
+from xlearn.objectives.entropy_min import EntropyMin
+from xlearn.prepare import TaskSource, prepare
+from xlearn.task_options import TaskOptions
+
+
+def given(shots=0, source=None, **target):
+    """All tasks by role: blobs as the source, darker and noisier ones as the target."""
+
+    def made(name, load, where, options):
+        return prepare(TaskSource(name, where, load, {}, TaskOptions(**options)), toys.image_format(), 0)
+
+    return {
+        "source": {"blobs": made("blobs", toys.blobs, "source.blobs", source or {})},
+        "target": {"target": made("dim", partial(toys.blobs, shift=50.0), "target", {"shots": shots, **target})},
+    }
+
+
+def adapting(**values):
+    """Cross-entropy of what has labels, and the entropy of what has none."""
+    objectives = (partial(CrossEntropy), partial(EntropyMin, weight=0.5))
+    return phase(**{"name": "adapt", "reads": "everything", "objectives": objectives, **values})
+
+
+def solve(folder, which, roles=None, network=None, **options):
+    """(the network afterwards, the entry, the lines that were reported)."""
+    roles = roles or given()
+    network = network or toys.network(roles["target"]["target"].unlabeled)
+    lines = []
+    setting = toys.setting(folder, **{"report": lines.append, **options})
+    entry = phases.solve(network, which, roles, frozenset(), weights_digest(tensors(network)), setting)
+    return network, entry, lines
+
+
+def same(one, other):
+    """Whether all tensors of two mappings have the same bits."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@contextmanager
+def stopped_at(monkeypatch, step):
+    """Within, SIGINT comes after this many steps."""
+    plain, count = interrupt.asked, iter(range(1, 10**6))
+
+    def asked():
+        if next(count) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain()
+
+    with monkeypatch.context() as patched, interrupt.listening():
+        patched.setattr(interrupt, "asked", asked)
+        yield
