@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -33,7 +34,10 @@ def given(shots=0, source=None, **target):
 def adapting(**values):
     """Cross-entropy of what has labels, and the entropy of what has none."""
     objectives = (partial(CrossEntropy), partial(EntropyMin, weight=0.5))
-    return phase(**{"name": "adapt", "reads": "everything", "objectives": objectives, **values})
+    keep = values.pop("keep", "last")
+    made = phase(**{"name": "adapt", "reads": "everything", "objectives": objectives, **values})
+    # As in a document of configurations, where it has a place of its own.
+    return replace(made, keep=keep, document={**made.document, "keep": keep})
 
 
 def solve(folder, which, roles=None, network=None, **options):

@@ -134,6 +134,11 @@ def _check_chain(plan: Plan, found: Collector) -> None:
         f"balance={choices.get('balance')} needs every task in every step, and joint.tasks={joint['tasks']} draws one. Use "
         "joint.tasks=all, or balance=equal.",
     )
+    found.need(
+        not plan.adapts or (joint["tasks"] == "all" and not plan.joins),
+        f"transfer={choices.get('transfer')} compares the domains in every step, so joint.tasks={joint['tasks']} and joins="
+        f"{str(plan.joins).lower()} do not go with it. Use joint.tasks=all and a transfer that carries.",
+    )
     found.need(not plan.config["baseline"]["carry"], "baseline: the baseline must not copy anything (carry: false).")
     _check_teachers(plan, found)
 

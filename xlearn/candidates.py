@@ -47,7 +47,7 @@ def _sample(examples: Examples, seed: int) -> Examples:
 
 @dataclass
 class Candidates:
-    """`looks` is plain and can be saved: of each look its step, scores and weights."""
+    """`looks` is plain and can be saved: of each look its step and scores, and its weights while some rule selects it."""
 
     network: Network
     examples: Mapping[str, Examples]
@@ -62,6 +62,10 @@ class Candidates:
         sign = 1 if HIGHER_IS_BETTER[metric] else -1
         found = scores(self._seen(), lambda logits, labels: sign * score(metric, logits, labels))
         self.looks.append({"step": step, "scores": found, "weights": tensors(self.network)})
+        # What no rule selects now it never will: a later look is better, or as good and later.
+        selected = {each["step"] for each in self.chosen().values()}
+        for each in self.looks:
+            each["weights"] = each["weights"] if each["step"] in selected else {}
         return {rule: value for rule, value in found.items() if isfinite(value)}
 
     def chosen(self) -> dict[str, dict[str, Any]]:
@@ -75,9 +79,8 @@ class Candidates:
         return found
 
     def chosen_weights(self) -> dict[str, dict[str, Tensor]]:
-        """The weights of every look that some rule selects, but for those of the last, which the phase leaves anyway."""
-        steps = {each["step"] for each in self.chosen().values()}
-        return {f"@{look['step']}": look["weights"] for look in self.looks if look["step"] in steps}
+        """The weights of every look that some rule selects, by its address beside the phase's own."""
+        return {f"@{look['step']}": look["weights"] for look in self.looks if look["weights"]}
 
     def _seen(self) -> Seen:
         def of(kind: str) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
