@@ -1,22 +1,28 @@
 """A bright source, a target of which few labels are known or none, and a phase that adapts."""
 
+import copy
 import os
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import pytest
 import torch
 import toys
+from runs import toy_folder
 from solving import phase
 
 from xlearn import interrupt, phases
 from xlearn.cache import weights_digest
+from xlearn.config.compose import choices, complete, composed, register
 from xlearn.network import tensors
 from xlearn.objectives.cross_entropy import CrossEntropy
 from xlearn.objectives.entropy_min import EntropyMin
 from xlearn.prepare import TaskSource, prepare
 from xlearn.task_options import TaskOptions
+from xlearn.train import execute
 
 
 def given(shots=0, source=None, **target):
@@ -68,3 +74,27 @@ def stopped_at(monkeypatch, step):
     with monkeypatch.context() as patched, interrupt.listening():
         patched.setattr(interrupt, "asked", asked)
         yield
+
+
+class Runs:
+    """Runs of one folder, without Hydra's: composed once for the same words, and changed in some values."""
+
+    def __init__(self, folder, words):
+        self.folder, self.toy, self.words, self.composed = folder, toy_folder(folder), words, {}
+        register([Path(self.toy[1])])
+
+    def __call__(self, *words, keep=None, **target):
+        """(the folder of the run, its result). `keep`: of the transfer's phases; `target`: options of the target."""
+        if words not in self.composed:
+            config = composed([*self.toy[2:], *self.words, *words], [Path(self.toy[1])])
+            self.composed[words] = {**complete(config), "choices": choices(config.hydra)}
+        config = copy.deepcopy(self.composed[words])
+        config["target"] |= target
+        for node in config["transfer"]["phases"].values() if keep else ():
+            node["keep"] = keep
+        path = self.folder / f"run{len(list(self.folder.glob('run*')))}"
+        path.mkdir()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.chdir(self.folder)
+            patched.setenv("XLEARN_CACHE", str(self.folder / "cache"))
+            return path, execute(config, path, False)

@@ -176,6 +176,7 @@ class Computation:
             "peak_memory": setting.machine.peak_memory(),
             "records": watch.records,
             **watch.selected(),
+            **_note(watch.records),
         }
         apart = watch.apart()
         if phase.leaves is not None:
@@ -185,6 +186,12 @@ class Computation:
         for each in (self.network, *self.teachers):
             each.listening = []
         return weights, report, apart
+
+
+def _note(records: list[dict[str, Any]]) -> dict[str, str]:
+    """What the summary of the run says of a phase whose pseudo-labels leave out classes."""
+    without = ", ".join(records[-1].get("missing_classes", [])) if records else ""
+    return {"note": f"no unlabelled example is taken for {without} by the last pseudo-labels"} if without else {}
 
 
 def need_finite(weights: Mapping[str, Tensor], phase: str, steps: int) -> None:

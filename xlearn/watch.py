@@ -69,6 +69,8 @@ class Watch:
         if self.candidates is not None:
             scores["scores"] = self.candidates.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
+        for each in self.update.objectives:
+            line |= each.told() if hasattr(each, "told") else {}
         self.records.append(line)
         self.setting.report(line)
         shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}

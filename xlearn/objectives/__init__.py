@@ -10,7 +10,8 @@ computed once. One that looks into modules while they run says `looks_inside = T
 that is not null: a path of a module; with `runs_teacher = True` the teacher runs at every step.
 
 Only an objective with `unlabeled = True` is given the target's unlabelled examples (role `unlabeled`, labels hidden). One with
-a method `turns()` has further updates follow the phase's own in every step, each a `Turn`.
+a method `turns()` has further updates follow the phase's own in every step, each a `Turn`. What `told()` returns,
+if there is such a method, is added to the record of every look.
 """
 
 from collections.abc import Callable, Mapping, Sequence

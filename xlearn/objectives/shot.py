@@ -27,7 +27,8 @@ class Shot(nn.Module):
     epoch on digits, 15 times on objects). `beta` is 0.1 for digits in the paper, 0.3 otherwise. The head is a plain linear
     layer, without their weight normalisation and bottleneck; label smoothing is up to the source's phase.
 
-    `missing bool [classes]` says which classes no example was labelled with at the last refresh. Raises `Problem` for a beta
+    `missing bool [classes]` says which classes no example was labelled with at the last refresh; the records of the phase name
+    them (`missing_classes`), and so does the summary of the run. Raises `Problem` for a beta
     below 0, for less than one refresh, for rounds or members below 0, in a phase that reads no unlabelled target, and with
     `require_all`, in training, for a class that no example is labelled with.
     """
@@ -79,12 +80,16 @@ class Shot(nn.Module):
     def follow(self, network: Network) -> None:
         self.bank.follow()
 
+    def told(self) -> dict[str, list[str]]:
+        """For the record of a look: the classes that no example was labelled with at the last refresh, if any."""
+        without = [name for name, lacks in zip(self.names, self.missing.tolist(), strict=True) if lacks]
+        return {"missing_classes": without} if without else {}
+
     def _label(self, network: Network) -> None:
         self.bank.refresh(network)
         self.labels.copy_(by_centroids(self.bank.features, self.bank.probabilities, self.rounds, self.members))
         self.missing.copy_(missing(self.labels, len(self.names)))
-        if self.require_all and bool(self.missing.any()):
-            without = [name for name, lacks in zip(self.names, self.missing.tolist(), strict=True) if lacks]
+        if self.require_all and (without := self.told().get("missing_classes")):
             raise Problem(
                 f"shot: no unlabelled example is labelled {' or '.join(without)}, and require_all is set. The source's network "
                 "may not know these classes on the target: train it longer, or set require_all=false."

@@ -17,7 +17,8 @@ from xlearn.search.space import Space, space
 from xlearn.storage import write_text
 
 EXPLAINED = """KEY=VALUE as for `xlearn train`; what has several values is searched: a=1,2,3, 'a=interval(0.1,3)',
-'a=tag(log, interval(1e-4,1e-2))', 'a=range(1,5)'. Several seeds (seed=0,1,2) repeat every trial, and scores are averaged.
+'a=tag(log, interval(1e-4,1e-2))', 'a=int(interval(1,9))', 'a=range(1,5)'. Several seeds (seed=0,1,2) repeat every trial, and
+scores are averaged.
 RULE: for runs that adapt source_val, importance_weighted, dev, entropy, infomax, snd, mixval, or oracle, which needs labels of
 the target's validation split and is never the default; for others validation. The test split of a trial is not looked at.
 
