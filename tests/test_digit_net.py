@@ -41,7 +41,7 @@ def form(net):
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 1.5)
-            # Some scales are below 0: ReLU and pooling would not commute the other way round.
+            # Some scales are below 0: pooling before them would be something else.
             module.weight.data.uniform_(-1.4, 1.4)
             module.bias.data.normal_(0, 0.2)
     return whole

@@ -42,7 +42,7 @@ def test_a_target_without_labels_is_compared_with_the_source_s_network() -> None
     given["gain"]["accuracy"], given["config"]["target"]["shots"] = -0.1, 5
     lines = summary(given, Path("out")).splitlines()
     assert ", 5 labels per class," in lines[0]
-    assert "  negative transfer: the source's network as it is is better in accuracy" in lines
+    assert any(line.startswith("  negative transfer: the source's network as it is") for line in lines)
 
 
 def test_bounds_and_retrieval() -> None:

@@ -46,11 +46,15 @@ def chosen(text: str | Sequence[str] | None, where: str = "--bounds") -> tuple[s
     return tuple(name for name in dict.fromkeys(names) if name != "none")
 
 
-def bounds(by_column: Mapping[str, Sequence[Record]], names: Sequence[str], what: Measure, taken: Sequence[str]) -> Bounds:
+def bounds(
+    by_column: Mapping[str, Sequence[Record]], names: Sequence[str], what: Measure, taken: Sequence[str],
+    by_group: Mapping[str, Mapping[str, Sequence[Record]]] | None = None,
+) -> Bounds:  # fmt: skip
     """The rows of `names` for the runs of each column; `taken` are the rows that are there already.
 
-    The runs of one column and seed bring the same number each. Where they do not (a modality alone is learned by the
-    phases of its run), a row would show one of several: it is left out, and a note says so.
+    The runs of one column and seed bring the same number each. Where they do not, as under several targets, each group of
+    rows has a row (`by_group`: its runs by column). Where they do not even then (a modality alone is learned by the phases of
+    its run), a row would show one of several: it is left out, and a note says so.
     """
     results = [record.result for records in by_column.values() for record in records if record.result is not None]
     cells: dict[str, dict[str, Cell]] = {}
@@ -61,7 +65,7 @@ def bounds(by_column: Mapping[str, Sequence[Record]], names: Sequence[str], what
         if label in taken or not any(_value(result, part, what) is not None for result in results):
             continue
         try:
-            cells[label] = {column: _cell(records, part, what, column) for column, records in by_column.items()}
+            cells |= _rows(label, part, what, by_column, by_group or {})
         except Differing as differing:
             notes.append(f"There is no row `{label}`: {differing}.")
             left_out.append(label)
@@ -70,6 +74,22 @@ def bounds(by_column: Mapping[str, Sequence[Record]], names: Sequence[str], what
     if "majority" in names and results and MAJORITY not in cells and not any("majority" in each for each in results):
         notes.append(f"There is no row `{MAJORITY}`: the runs were made before it was measured. Repeat them.")
     return Bounds(cells, (*(f"{', '.join(each)}: {told}" for told, each in meanings.items()), *notes), tuple(left_out))
+
+
+def _rows(
+    label: str, part: Part, what: Measure, by_column: Mapping[str, Sequence[Record]],
+    by_group: Mapping[str, Mapping[str, Sequence[Record]]],
+) -> dict[str, dict[str, Cell]]:  # fmt: skip
+    """A row for all, or where they differ one for each group of rows. Raises `Differing` where those differ too."""
+    try:
+        return {label: {column: _cell(records, part, what, column) for column, records in by_column.items()}}
+    except Differing:
+        if len(by_group) < 2:
+            raise
+    return {
+        f"{group}, {label}": {column: _cell(records, part, what, column) for column, records in columns.items()}
+        for group, columns in by_group.items()
+    }
 
 
 def gap_closed(results: Sequence[Mapping[str, Any]], what: Measure) -> float | None:

@@ -93,7 +93,8 @@ class Table:
     """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines.
 
     `codes`: the digests of the code that computed the results, with their numbers of results. `axis`: the columns are
-    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing. `together`: the
+    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing. `grouped`: bold is
+    the best of a group of rows, whose labels but for the last key are the same. `together`: the
     parameters of a run are those of all its tasks, not only those that a prediction for the target reads.
     """
 
@@ -114,6 +115,7 @@ class Table:
     codes: Mapping[str, int] = field(default_factory=dict)
     axis: Axis | None = None
     together: bool = False
+    grouped: bool = False
 
     @property
     def tasks(self) -> bool:

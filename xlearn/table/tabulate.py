@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem, nearest
-from xlearn.table.bounds import bounds, default, gap_closed
+from xlearn.table.bounds import TARGET_ONLY, bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost
@@ -36,9 +36,12 @@ def tabulate(
     column_names = spread.columns or order(dict.fromkeys(spread.column_of))
     by_cell: dict[tuple[str, str], list[Record]] = {}
     by_column: dict[str, list[Record]] = {column: [] for column in column_names}
+    group_of = groups(records, rows)
+    by_group: dict[str, dict[str, list[Record]]] = {group: {c: [] for c in column_names} for group in group_of.values()}
     for record, row, column in zip(spread.records, spread.row_of, spread.column_of, strict=True):
         by_cell.setdefault((row, column), []).append(record)
         by_column[column].append(record)
+        by_group[group_of[row]][column].append(record)
     cells = {
         (row, column): cell(
             by_cell.get((row, column), []),
@@ -49,7 +52,7 @@ def tabulate(
         for row in row_names
         for column in column_names
     }
-    brought = bounds(by_column, default(columns) if added is None else added, what, row_names)
+    brought = bounds(by_column, default(columns) if added is None else added, what, row_names, by_group)
     cells |= {(row, column): each for row, line in brought.cells.items() for column, each in line.items()}
     row_names = (*row_names, *brought.cells)
     # The file of a table cannot know that its runs will bring different ones; a note says that there is no such row.
@@ -59,10 +62,10 @@ def tabulate(
     higher = {column: spread.measured(column).higher for column in column_names}
     return Table(
         row_keys=tuple(rows), column_keys=tuple(columns), rows=row_names, columns=column_names,
-        cells=best(tested(cells, chosen, higher), higher),
+        cells=best(tested(cells, chosen, higher), higher, group_of), grouped=len(by_group) > 1,
         metric=what.name, higher_is_better=what.higher, against=chosen,
         differing=differing(records, without=(*rows, *columns, *REPLICATES)),
-        notes=(*brought.notes, *spread.notes, *_lacking(spread, what), *class_paired(records)),
+        notes=(*brought.notes, *spread.notes, *_lacking(spread, what, columns), *class_paired(records)),
         together=spread.together, **common(spread.records),
     )  # fmt: skip
 
@@ -90,9 +93,15 @@ def common(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _lacking(spread: Spread, what: Measure) -> list[str]:
+def _lacking(spread: Spread, what: Measure, columns: Sequence[str]) -> list[str]:
     """A sentence about finished runs without the number that is shown, or none."""
     found = {each.folder for each in spread.records if each.result is not None and reading(each.result, what) is None}
+    if {SELECTION, SELECTIONS} & {*columns}:
+        return (
+            [f"{len(found)} finished run(s) have no score by some rules, as without a source; there they do not count."]
+            if found
+            else []
+        )
     where = " for some of their tasks; these" if spread.columns else "; they"
     return [f"{len(found)} finished run(s) have no {what.name}{where} do not count here."] if found else []
 
@@ -202,11 +211,36 @@ def tested(
     return {place: replace(each, p_holm=p) for (place, each), p in zip(found.items(), corrected, strict=True)}
 
 
-def best(cells: Mapping[tuple[str, str], Cell], higher: Mapping[str, bool]) -> dict[tuple[str, str], Cell]:
-    """The cells, with the best mean of each column of `higher` marked."""
-    highest: dict[str, float | None] = {}
-    for column, upwards in higher.items():
-        means = [each.mean for (_, name), each in cells.items() if name == column and each.mean is not None]
-        real = [each for each in means if each == each]  # not nan
-        highest[column] = (max(real) if upwards else min(real)) if real else None
-    return {(row, name): replace(each, best=each.n > 0 and each.mean == highest[name]) for (row, name), each in cells.items()}
+def groups(records: Sequence[Record], rows: Sequence[str]) -> dict[str, str]:
+    """By row what it stands beside: where the runs have several targets, and the rows but for their last key have one each, the
+    label of these keys; else nothing.
+    """
+    names = labels(records, rows)
+    before = [name.rpartition(", ")[0] for name in names]
+    targets: dict[str, set[str]] = {}
+    for group, record in zip(before, records, strict=True):
+        targets.setdefault(group, set()).add(str(record.choices.get("target")))
+    several = len(set().union(*targets.values())) > 1 and all(len(each) == 1 for each in targets.values())
+    return {name: group if several else "" for name, group in zip(names, before, strict=True)}
+
+
+def best(
+    cells: Mapping[tuple[str, str], Cell], higher: Mapping[str, bool], group_of: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], Cell]:
+    """The cells, with the best mean of each column of `higher` marked, and of each group of rows. A target that has all labels
+    does not compete.
+    """
+
+    def competing(row: str, each: Cell) -> bool:
+        return each.mean is not None and each.mean == each.mean and not (each.bound and row.endswith(TARGET_ONLY))
+
+    grouped = group_of or {}
+    means: dict[tuple[str, str], list[float]] = {}
+    for (row, column), each in cells.items():
+        if competing(row, each) and each.mean is not None:
+            means.setdefault((grouped.get(row, ""), column), []).append(each.mean)
+    highest = {place: max(found) if higher[place[1]] else min(found) for place, found in means.items()}
+    return {
+        (row, column): replace(each, best=competing(row, each) and each.mean == highest.get((grouped.get(row, ""), column)))
+        for (row, column), each in cells.items()
+    }

@@ -139,10 +139,11 @@ def _numbers(table: Table) -> list[str]:
     better = "higher" if table.higher_is_better else "lower"
     interval = "mean ± half of its 95 % interval (Student t)" if table.full > 1 else "a single seed, so no interval"
     repeated = "; ".join(f"{key} {', '.join(values)}" for key, values in table.replicates)
+    among = f" among the rows of the same {', '.join(table.row_keys[:-1])}" if table.grouped else ""
     levels = [f"Columns: {table.axis.words}."] if table.axis else []
     return [
         f"Metric: {table.metric}, {better} is better; {interval}; n = {table.full} per cell ({repeated}). "
-        "Bold: the best mean of a column.",
+        f"Bold: the best mean of a column{among}.",
         *levels,
     ]
 
