@@ -73,7 +73,7 @@ def test_help_version_and_unknown_commands():
     ("line", "expected"),
     [
         ("xlearn tr", {"train"}),
-        ("xlearn ", {"train", "check", "table", "show"}),
+        ("xlearn ", {"train", "check", "table", "search", "show"}),
         (
             "xlearn train transfer=l",
             {"transfer=l2_sp", "transfer=layer_decay", "transfer=linear_probe", "transfer=lora", "transfer=lp_ft"},
@@ -101,14 +101,14 @@ def test_cfg_and_help_of_hydra_work_behind_train():
         ("target.shotz=3", "error: target.shotz: there is no such key. Did you mean 'shots'?"),
         ("transfer=finetun", "error: transfer=finetun: there is no such option. Did you mean 'finetune'"),
         ("trnasfer=finetune", "error: trnasfer: there is no such key. Did you mean 'transfer'"),
-        ("source=fashion", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'?"),
+        ("source=fashion", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'"),
         ("seed=abc", "error: seed: Value 'abc' of type 'str' could not be converted to Integer."),
         ("sharing.first=2", "error: sharing.first: there is no such key. It belongs to sharing=branch and sharing=layers."),
         (
             "source=null",
             "error: Config group override must be a string or a list. Got NoneType. To choose nothing, write source=none.",
         ),
-        ("source=[mnist5k,fashion]", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'?"),
+        ("source=[mnist5k,fashion]", "error: source=fashion: there is no such option. Did you mean 'fashion_mnist'"),
         ("target=[mnist5k,nosuch]", "error: target=nosuch: there is no such option. Known: audio_folder, bbc_news,"),
         ("augment=[crop,rotat]", "error: augment=rotat: there is no such option. Did you mean 'rotate'?"),
         (

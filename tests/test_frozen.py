@@ -8,7 +8,7 @@ import torch
 import toys
 from solving import phase, solve
 
-from xlearn import frozen, phases
+from xlearn import computation, frozen
 from xlearn.augment.modality_dropout import modality_dropout
 from xlearn.columns import Ragged, subset
 from xlearn.encoders.mlp import Mlp
@@ -134,7 +134,7 @@ def test_spoiled_inputs_are_not_served_from_the_store(calls):
 
 def test_only_encoders_that_a_phase_does_not_train(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(phases, "encode", lambda network, each, names, machine: asked.append(names) or each)
+    monkeypatch.setattr(computation, "encode", lambda network, each, names, machine: asked.append(names) or each)
     solve(tmp_path, phase(), pretrained=frozenset({"image"}))
     assert asked and not any(asked)
     asked.clear()

@@ -13,7 +13,7 @@ import torch
 import toys
 from solving import phase, solve, task
 
-from xlearn import interrupt, phases
+from xlearn import computation, interrupt, phases
 from xlearn.cache import Cache, weights_digest
 from xlearn.errors import Interrupted
 from xlearn.network import tensors
@@ -94,7 +94,7 @@ def test_stopping_saves_and_going_on_is_bit_identical(tmp_path):
 
 def _stop_at(step, go):
     """Send SIGINT from between two steps, at the step."""
-    real = phases.fit
+    real = computation.fit
 
     def stopping(*arguments, **options):
         for record in real(*arguments, **options):
@@ -102,11 +102,11 @@ def _stop_at(step, go):
                 os.kill(os.getpid(), signal.SIGINT)
             yield record
 
-    phases.fit = stopping
+    computation.fit = stopping
     try:
         go()
     finally:
-        phases.fit = real
+        computation.fit = real
 
 
 def test_a_damaged_state_starts_the_phase_again(tmp_path, capsys):

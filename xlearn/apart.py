@@ -16,8 +16,9 @@ from xlearn.task import AudioSpec, ImageSpec, Spec, TabularSpec, Task, TextSpec
 USED = "used.safetensors"
 
 
-def need_apart(sources: Iterable[Task], target: Task, measured: str = "the target") -> None:
-    """Raise where a task made of the target's own data would learn, or select, from what the target is measured on.
+def need_apart(sources: Iterable[Task], target: Task, measured: str = "the target", hidden: bool = False) -> None:
+    """Raise where a task made of the target's own data would learn, or select, from what the target is measured on; with
+    `hidden` also where it would bring the labels of examples that count as unlabelled.
 
     `measured`: what the target is called in the message.
     """
@@ -27,7 +28,10 @@ def need_apart(sources: Iterable[Task], target: Task, measured: str = "the targe
             # Unlabelled rows too: a vocabulary or means may come from them.
             used = there[torch.cat([source.train.rows, source.val.rows, source.unlabeled.rows])]
             learned = there[source.train.rows]
-            for part, held, seen in (("test", target.test.examples, used), ("validation", target.val, learned)):
+            known = there[torch.cat([source.train.rows, source.val.rows])]
+            held_apart = [("test", target.test.examples, used), ("validation", target.val, learned)]
+            held_apart += [("unlabelled", target.unlabeled, known)] if hidden else []
+            for part, held, seen in held_apart:
                 if count := int(torch.isin(here[held.rows], seen).sum()):
                     raise Problem(
                         f"source {source.name} and {measured} are made of the same data, and the source uses {count} {part} "

@@ -176,6 +176,11 @@ def _check_teachers(plan: Plan, found: Collector) -> None:
         "their own. Leave it out, or write a transfer with it (docs/adding-a-method.md).",
     )
     found.need(
+        plan.adds is None or all(phase.reads in ("target", "unlabeled") for phase in plan.transfer),
+        f"{transfer}: adds gives the target's network parts of its own, and a phase reads sources too. Leave adds out, or "
+        "let the phases read target or unlabeled.",
+    )
+    found.need(
         plan.adds is None or not plan.joins,
         f"{transfer}: adds gives the target's network parts of its own, and joins makes one network of several tasks. Use "
         "transfer=joint with sharing=lora or sharing=adapter.",

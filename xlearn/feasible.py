@@ -27,6 +27,7 @@ from xlearn.phase import (
     turns,
 )
 from xlearn.task import Task
+from xlearn.unlabeled import UNLABELED
 
 
 def check(
@@ -90,6 +91,13 @@ def check(
 def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], roles: Roles) -> None:
     """Refuse adapting without unlabelled examples, to other classes, and by a rule that has nothing to score."""
     target = roles["target"]["target"]
+    if phase.solver is None and not any(getattr(each.func, "unlabeled", False) for each in phase.objectives):
+        raise Problem(
+            f"phase {phase.name}: reads={phase.reads}, and none of its objectives and penalties reads unlabelled examples. Use "
+            "one that does, as in transfer=coral, or reads=both, target or source."
+        )
+    if len(target.unlabeled) == 1:
+        raise Problem(f"phase {phase.name} adapts to unlabelled examples of {target.name}, and there is one. Lower target.val.")
     if len(target.unlabeled) == 0:
         raise Problem(
             f"phase {phase.name} adapts to unlabelled examples of the target, and {target.name} has none: all are labelled. "
@@ -106,7 +114,7 @@ def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], 
             )
     if any(getattr(each, "func", each) is mixup for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and some examples have none. Leave it out.")
-    held = [role for role in sources(read) if len(read[role].val)]
+    held = sum(len(read[role].val) for role in sources(read)) > 1
     if phase.keep in ("source_val", "importance_weighted", "dev") and not held:
         raise Problem(
             f"phase {phase.name}: keep={phase.keep} scores a validation split of the source, and the phase reads none. Use "
@@ -123,7 +131,8 @@ def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], 
 def _validation(teachings: Sequence[Teaching], roles: Roles) -> tuple[float | None, ...] | None:
     """In the place of the losses that teachers will have: whether they will."""
     target = roles["target"].get("target")
-    if target is None or len(target.val) == 0:
+    # Where no label is known, none of the validation split is either.
+    if target is None or len(target.val) == 0 or len(target.train) == 0:
         return None
     return tuple(0.0 if each.reads(target.val) and target.labels.key in each.network.head else None for each in teachings)
 
@@ -153,7 +162,7 @@ def _check_teachers(phase: Phase, network: Network, read: Mapping[str, Task], te
                     "that teaches by features, e.g. rkd."
                 )
         for role, task in seen.items() if runs_teacher(phase) else ():
-            form = each.tasks()[role]
+            form = each.tasks().get(role, each.roles["target"]["target"])  # unlabelled ones are the target's
             if other := [name for name in task.inputs if name in form.inputs and form.inputs[name] != task.inputs[name]]:
                 raise Problem(
                     f"phase {phase.name}: the teacher reads another form of {other[0]} than the student, which can only be "
@@ -167,11 +176,12 @@ def _check_sizes(phase: Phase, read: Mapping[str, Task]) -> None:
         if (smallest := getattr(each.func, "smallest_batch", None)) is None:
             continue
         needed = smallest(**each.keywords)
-        for task in read.values():
+        for role, task in read.items():
+            kind = "unlabelled" if role == UNLABELED else "labelled"
             if (there := min(phase.batch_size, len(task.train))) < needed:
                 raise Problem(
                     f"phase {phase.name}: {each.func.__name__} needs batches of {needed} examples, and those of {task.name} "
-                    f"have {there} (batch_size={phase.batch_size}, {len(task.train)} labelled examples). "
+                    f"have {there} (batch_size={phase.batch_size}, {len(task.train)} {kind} examples). "
                     "Raise batch_size or shots."
                 )
 

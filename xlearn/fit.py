@@ -129,7 +129,7 @@ def _losses(
     labelled = {role: batch for role, batch in given.items() if role != UNLABELED}
     for objective in objectives:
         # What has no labels is seen by those only who say that they need none.
-        seen = given if getattr(objective, "unlabeled", False) else labelled
+        seen = given if getattr(getattr(objective, "func", objective), "unlabeled", False) else labelled
         for name, loss in objective(network, seen).items():
             if name in found or name in before:
                 raise ValueError(f"two losses are called {name!r}; every objective needs names of its own")

@@ -148,6 +148,10 @@ class Learner:
         finally:
             load(self.network, before)
 
+    def every_phase(self) -> list[Phase]:
+        """Its own, and those of its formers."""
+        return [*(phase for former in self.formers for phase in former.phases), *self.phases]
+
     def count(self) -> int:
         """How many numbers some phase trains, those before the carrying among them."""
         own = dict(self.network.named_parameters())

@@ -38,7 +38,15 @@ def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bo
         return Learner(network, plan.transfer, roles)
     formers, learned = _formers(plan, forms or roles, alone)
     if not plan.carries:
-        return Learner(network, plan.transfer, roles, formers)
+        student = Learner(network, plan.transfer, roles, formers)
+        brought = tuple(f"encoder.{name}." for name in plan.pretrained_of("target"))
+        trained = student.trained()
+        if dead := [name for name, _ in network.named_parameters() if name not in trained and not name.startswith(brought)]:
+            raise Problem(
+                f"transfer={plan.config['choices'].get('transfer')}: carry=false copies nothing, and no phase trains "
+                f"{dead[0]}: it would stay random. Set transfer.carry=true."
+            )
+        return student
     names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
     source = {name: value for name, value in tensors(formers[0].network).items() if name in learned}
     # Knowledge that travels by predictions needs no weights in common.
@@ -84,12 +92,12 @@ def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
     return Learner(plan.network(target.inputs, [target.labels], "target", weights=False, alone=alone), plan.baseline, roles)
 
 
-def compared(plan: Plan, roles: Roles, forms: Roles | None = None) -> Learner:
+def compared(plan: Plan, roles: Roles) -> Learner:
     """What a run is compared with: the target from scratch, or, where it has no labels, the source's network as it is."""
-    return scratch(plan, roles) if len(roles["target"]["target"].train) else source_only(plan, roles, forms)
+    return scratch(plan, roles) if len(roles["target"]["target"].train) else source_only(plan, roles)
 
 
-def source_only(plan: Plan, roles: Roles, forms: Roles | None = None) -> Learner:
+def source_only(plan: Plan, roles: Roles) -> Learner:
     """The source's network as it is, applied to the target. Raises `Problem` where it does not know the target's classes."""
     transfer = {"carry": True, "joins": False, "adds": None, "phases": {}}
     choices = {**plan.config["choices"], "transfer": "source_only", "sharing": "all"}
@@ -102,7 +110,8 @@ def source_only(plan: Plan, roles: Roles, forms: Roles | None = None) -> Learner
 
 def bounds(plan: Plan, roles: Roles) -> dict[str, Learner]:
     """For a run that adapts, or has a target without labels: `source_only` (where the source knows the classes), and
-    `target_only`, the target from scratch with the labels of all its training examples, hidden ones too.
+    `target_only`, the target from scratch with the labels of all its training examples, hidden ones too, and the baseline's
+    budget.
     """
     target = roles["target"]["target"]
     if not (plan.adapts or len(target.train) == 0) or plan.joins:

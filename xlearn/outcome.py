@@ -99,7 +99,7 @@ def outcome(
         result["bounds"] = {
             name: {
                 "metrics": measure(compared_with(each, test), test.labels, classes), "phases": phases[f"bound {name}"],
-                "cost": cost(each.network, target), "selection": [],
+                "cost": cost(each.network, target), "selection": sorted({phase.keep for phase in each.every_phase()}),
             }
             for name, each in learned.bounds.items()
         }  # fmt: skip

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import metadata
 from inspect import isclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from xlearn.machine import place
 from xlearn.network import Network, load, tensors
 from xlearn.phase import Phase, Roles, Setting, judges, reading
 from xlearn.task import Task
+
+# They compute closed forms, plans of transport, and scores of selection.
+SOLVING = ("numpy", "pot", "scikit-learn")
 
 
 def solve(
@@ -51,6 +55,7 @@ def solve(
         "evaluations": setting.evaluations,
         "machine": setting.machine.signature(),
         "code": code_digest(),
+        "packages": {name: metadata.version(name) for name in SOLVING} if phase.adapts else None,
     }
     key = digest(document, 20)
     with setting.cache.locked(key):

@@ -25,7 +25,7 @@ from xlearn.prepare import formats, prepare, tiny
 from xlearn.stamps import stamp
 from xlearn.storage import write_tensors, write_text
 
-PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scikit-learn", "mlxtend", "datasets")
+PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy", "scikit-learn", "pot", "mlxtend", "datasets")
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Run:
         # A source that no phase reads may still have had a part in the vocabulary.
         if not plan.reads_source:
             sources = {name: task for name, task in sources.items() if lends(task)}
-        need_apart(sources.values(), target)
+        need_apart(sources.values(), target, hidden=plan.adapts or len(target.train) == 0)
         for name, task in sources.items() if plan.joins else ():
             # Every task is measured: the others must not have learned from its test rows either.
             others = [each for other, each in sources.items() if other != name]

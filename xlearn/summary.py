@@ -61,7 +61,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
         better = "the source's network as it is" if unlabelled else "training from scratch"
-        lines.append(f"  negative transfer: {better} is better in {result['config']['metric']}")
+        lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
     told = (
         *_adaptation(result),
         *_tasks(result),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from xlearn.task import Examples, Task
+from xlearn.task import Examples, Sealed, Task
 
 # The role under which a phase reads them. No task may be called so.
 UNLABELED = "unlabeled"
@@ -13,18 +13,22 @@ HIDDEN = -1
 
 
 def hidden(task: Task) -> Task:
-    """The task whose training examples are the unlabelled ones: labels are `HIDDEN`, and there is no validation split.
+    """The task whose training examples are the unlabelled ones. All its labels are `HIDDEN`, of all splits, and there is no
+    validation split.
 
     `train.taught["position"] int64 [n]` numbers them, so that a batch tells which ones it holds.
     """
-    none = task.unlabeled.subset(torch.arange(0))
-    return replace(task, train=_blank(task.unlabeled), val=_blank(none), fingerprint=f"{task.fingerprint}:unlabeled")
+    none = _blank(task.unlabeled.subset(torch.arange(0)))
+    test = Sealed(task.name, _blank(task.test.examples))
+    fingerprint = f"{task.fingerprint}:unlabeled"
+    return replace(task, train=_blank(task.unlabeled), val=none, unlabeled=none, test=test, fingerprint=fingerprint)
 
 
 def _blank(examples: Examples) -> Examples:
+    whole = examples.whole and replace(examples.whole, labels=torch.full_like(examples.whole.labels, HIDDEN))
     # Without `data`: nothing brings their rows together with those of the same data that have labels.
-    position = torch.arange(len(examples))
-    return replace(examples, labels=torch.full_like(examples.labels, HIDDEN), taught={"position": position}, data="")
+    taught, labels = {"position": torch.arange(len(examples))}, torch.full_like(examples.labels, HIDDEN)
+    return replace(examples, labels=labels, taught=taught, data="", whole=whole)
 
 
 def revealed(task: Task) -> Task:

@@ -1,6 +1,7 @@
 """Adversarial discriminative domain adaptation: the target's encoder learns to be taken for the source's."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,9 @@ class Adda(nn.Module):
             raise Problem("adda: the source's network sees none of the source's examples. Let it read the same modalities.")
         source = torch.cat([features for features, _ in taught]).float()
         seen = torch.cat([each for _, each in taught]).float()
-        target = network.features(batches[UNLABELED]).detach().float()
+        with torch.no_grad():  # of a batch without memo: what has no gradient is of no use to others
+            target = network.features(replace(batches[UNLABELED], memo=None)).float()
+        torch.clear_autocast_cache()
         with torch.autocast(source.device.type, enabled=False):
             loss = discriminate(self.discriminator(source), self.discriminator(target), seen)
             return {"adda_discriminator": loss}

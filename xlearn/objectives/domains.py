@@ -26,7 +26,11 @@ class Domains:
 
 
 def domains(network: Network, batches: Mapping[str, Batch]) -> Domains:
-    """The features of both domains, in single precision whatever the run's, computed once for all who ask."""
+    """The features of both domains, in single precision whatever the run's, computed once for all who ask.
+
+    Each task passes the network by itself: a batch normalisation sees one domain at a time in training, and its running
+    statistics, by which it evaluates, are a mixture of both (TLlib passes both as one batch).
+    """
     roles = sources(batches)
     source = torch.cat([network.features(batches[role]) for role in roles]).float()
     labels = torch.cat([batches[role].labels for role in roles])

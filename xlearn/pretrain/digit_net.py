@@ -24,6 +24,7 @@ def digit_net(network: Network) -> dict[str, Tensor]:
             f"pretrain=digit_net: the source model tells the digits 0 to 9 apart by the encoder's features, and {found}. Use a "
             "task of digits (target=optdigits), fusion=concat and trunk=none."
         )
+    encoder.load_published(published(encoder.net))
     weight, bias = [*published(encoder.net).values()][-2:]
     whole = {f"encoder.image.{name}": value for name, value in encoder.state_dict().items()}
     return {**whole, f"head.{heads[0]}.weight": weight, f"head.{heads[0]}.bias": bias}

@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -11,10 +10,13 @@ from typing import Any
 
 from xlearn.config.arguments import config_dir
 from xlearn.errors import Interrupted, Problem
-from xlearn.hashing import digest
-from xlearn.search.scores import ORACLE, metrics_by, rule_of, score
+from xlearn.hashing import code_digest, digest
+from xlearn.search.scores import ORACLE, check_rule, metrics_by, rule_of, score
 from xlearn.search.space import Space, space
 from xlearn.storage import write_text
+
+# So many trials that fail before any succeeds end a search.
+HOPELESS = 3
 
 EXPLAINED = """KEY=VALUE as for `xlearn train`; what has several values is searched: a=1,2,3, 'a=interval(0.1,3)',
 'a=tag(log, interval(1e-4,1e-2))', 'a=int(interval(1,9))', 'a=range(1,5)'. Several seeds (seed=0,1,2) repeat every trial, and
@@ -64,24 +66,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _main(given: argparse.Namespace) -> int:
+    from filelock import FileLock, Timeout
+
     from xlearn.config.compose import composed, register
+    from xlearn.train import shown
 
     folders = [config_dir("--config-dir", folder) for folder in given.config_dir]
     if given.trials < 1:
         raise Problem(f"--trials {given.trials}: give 1 or more.")
     if wrong := [word for word in given.words if "=" not in word]:
         raise Problem(f"{wrong[0]} is no KEY=VALUE. `xlearn search --help` explains.")
+    check_rule(given.rule)
     searched = space(given.words)
     register(folders)
     # What is wrong with the words that are fixed is told before anything runs.
     where = Path(composed([*searched.fixed, *searched.repeated[0]], folders).hydra.run.dir).parent / "search"
+    values = {name: asdict(each) for name, each in searched.searched.items()}
+    # Scores of other code, or of other methods of one name, are no part of the same search.
     key = digest(
-        [searched.fixed, {name: asdict(each) for name, each in searched.searched.items()}, searched.repeated, given.rule]
+        [searched.fixed, values, searched.repeated, given.rule, [str(each.resolve()) for each in folders], code_digest()]
     )
-    study = _study(where / f"{key}.journal", searched)
-    while (number := len(study.trials)) < given.trials or _waiting(study):
-        _try(study, searched, given.rule, folders, f"trial {min(number, given.trials - 1) + 1} of {given.trials}")
-    return _tell(study, where / f"{key}.json", searched)
+    where.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(where / f"{key}.lock", timeout=0):
+            study = _study(where / f"{key}.journal", searched)
+            while (number := _counted(study)) < given.trials:
+                _try(study, searched, given.rule, folders, f"trial {number + 1} of {given.trials}")
+            return _tell(study, where / f"{key}.json")
+    except Timeout as error:
+        raise Problem(f"{shown(where)}: another process is at this search. Wait for it, or search something else.") from error
 
 
 def _study(file: Path, searched: Space) -> Any:
@@ -92,7 +105,6 @@ def _study(file: Path, searched: Space) -> Any:
     except ImportError as error:
         raise Problem('xlearn search needs optuna: pip install -e ".[search]".') from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name="search", storage=JournalStorage(JournalFileBackend(str(file))), load_if_exists=True, direction="maximize"
     )
@@ -100,30 +112,36 @@ def _study(file: Path, searched: Space) -> Any:
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), multivariate=len(searched.searched) > 1)
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         # It was killed: the same values again; its finished phases are in the cache.
+        optuna.trial.Trial(study, trial._trial_id).set_user_attr("killed", True)
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params)
     return study
 
 
-def _waiting(study: Any) -> bool:
-    return any(trial.state.name == "WAITING" for trial in study.trials)
+def _counted(study: Any) -> int:
+    """The trials that came to an end by themselves."""
+    return sum(trial.state.is_finished() and not trial.user_attrs.get("killed") for trial in study.trials)
 
 
 def _try(study: Any, searched: Space, wanted: str | None, folders: list[Path], name: str) -> None:
-    """One trial: a run for each repetition. One that cannot be is told, and does not end the search, but for the first."""
+    """One trial: a run for each repetition. One that cannot be is told, and ends the search only where none could before."""
+    from xlearn.search.trial import run
+
     trial = study.ask()
     overrides = searched.suggest(trial)
     values = " ".join(f"{key}={value}" for key, value in trial.params.items())
     try:
-        found = [_run([*overrides, *each], folders) for each in searched.repeated]
-        rule = rule_of(found[0][0], wanted)
+        found = [run([*overrides, *each], folders) for each in searched.repeated]
+        # All trials are judged by the rule of the first: other scores have another meaning.
+        rule = rule_of(found[0][0], study.user_attrs.get("rule", wanted))
         value = fmean(score(result, folder, rule) for result, folder in found)
     except Problem as problem:
         study.tell(trial, state=_failed())
-        if trial.number == 0:
+        if not any(each.state.name == "COMPLETE" for each in study.trials) and len(study.trials) >= HOPELESS:
             raise
         print(f"{name}: {values}: failed: {problem}", file=sys.stderr)
         return
+    study.set_user_attr("rule", rule)
     trial.set_user_attr("rule", rule)
     trial.set_user_attr("folders", [str(folder) for _, folder in found])
     study.tell(trial, value)
@@ -136,24 +154,10 @@ def _failed() -> Any:
     return TrialState.FAIL
 
 
-def _run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
-    """The result of a run in its ordinary folder, and that folder; not computed again where it is done."""
-    from xlearn.config.compose import choices, complete, composed, sentences
-    from xlearn.train import execute, finished
-
-    config = composed(overrides, folders)
-    with sentences(folders):
-        content = {**complete(config), "choices": choices(config.hydra)}
-    folder = Path(config.hydra.run.dir).absolute()
-    earlier = None if config.force else finished(folder, content)
-    if earlier is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        earlier = execute(content, folder, multirun=False)
-    return earlier, folder
-
-
-def _tell(study: Any, file: Path, searched: Space) -> int:
+def _tell(study: Any, file: Path) -> int:
     """Print the best trial, and what it is worth on the test split; write all trials."""
+    from xlearn.train import shown
+
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:
         raise Problem("No trial succeeded; their problems are told above.")
@@ -170,8 +174,7 @@ def _tell(study: Any, file: Path, searched: Space) -> int:
         )
     trials = [{"values": trial.params, "score": trial.value, **trial.user_attrs} for trial in done]
     write_text(file, json.dumps({"rule": rule, "best": best.params, "score": best.value, "trials": trials}, indent=1))
-    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    print("\n".join([*lines, f"  {shown}"]))
+    print("\n".join([*lines, f"  {shown(file.absolute())}"]))
     return 0
 
 

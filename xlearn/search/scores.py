@@ -7,6 +7,7 @@ from typing import Any
 
 from xlearn.errors import Problem, nearest
 from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.rule_names import RULES
 
 # For runs that adapt when their phase keeps the last weights: a label-free rule that needs no source.
 USUAL = "infomax"
@@ -15,13 +16,21 @@ VALIDATION = "validation"
 ORACLE = "oracle"
 
 
+def check_rule(wanted: str | None) -> None:
+    """Raise `Problem` for a word that is no rule with a score."""
+    known = (VALIDATION, *RULES[1:])
+    if wanted is not None and wanted not in known:
+        raise Problem(f"--rule {wanted}: there is no such score. {nearest(wanted, known)}")
+
+
 def rule_of(result: Mapping[str, Any], wanted: str | None) -> str:
     """The rule that a search goes by. Raises `Problem` for one that these runs do not have."""
     rules = result.get("selections") or {}
     if not rules:
         if wanted not in (None, VALIDATION):
             raise Problem(
-                f"--rule {wanted}: the runs adapt to no unlabelled examples, so they have {VALIDATION} only. Leave it out."
+                f"--rule {wanted}: the runs have no looks to score, as nothing adapts step by step to unlabelled examples; "
+                f"they have {VALIDATION} only. Leave --rule out."
             )
         return VALIDATION
     scored = [rule for rule, each in rules.items() if each["score"] is not None]
@@ -56,7 +65,7 @@ def score(result: Mapping[str, Any], folder: Path, rule: str) -> float:
             return float(look[name]) * (1 if HIGHER_IS_BETTER[metric] else -1)
     raise Problem(
         f"{folder}/metrics.jsonl: phase {last['name']} has no {name}: the target has no validation examples, or no phase reads "
-        "its labels. Raise target.val, or search a transfer that trains on the target."
+        "its labels. Raise target.val, or search a transfer that trains on the target step by step."
     )
 
 

@@ -53,13 +53,15 @@ def space(overrides: Sequence[str]) -> Space:
     interval its logarithm. Several seeds or folds repeat every trial. Raises `Problem` where nothing is searched.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import IntervalSweep
+    from hydra.core.override_parser.types import Glob, IntervalSweep
     from hydra.errors import HydraException
 
     try:
         parsed = OverridesParser.create().parse_overrides([*overrides])
     except HydraException as error:
         raise Problem(" ".join(str(error).split())) from error
+    if globbed := [text for text, each in zip(overrides, parsed, strict=True) if isinstance(each.value(), Glob)]:
+        raise Problem(f"{globbed[0]}: name the options one by one, as in transfer=coral,mmd.")
     fixed: list[str] = []
     searched: dict[str, Choices | Interval] = {}
     repeated: list[tuple[str, ...]] = [()]

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-RULES = ("last", "source_val", "importance_weighted", "dev", "entropy", "infomax", "snd", "mixval", "oracle")
-# They read no label of the target. `importance_weighted` and `dev` need those of the sources' validation split.
-LABEL_FREE = ("importance_weighted", "dev", "entropy", "infomax", "snd", "mixval")
+from xlearn.rule_names import LABEL_FREE as LABEL_FREE
+from xlearn.rule_names import RULES as RULES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,10 @@ class Bbse:
     2018, eq. 5): `C w = mu` with `C_ij = P_s(predicted i, true j)` on the source's validation split and `mu_i = P_t(predicted
     i)` on the unlabelled target; negative w count as 0.
 
-    The correction is that of the posterior, `b_j + log w_j` with `w_j = q_t(j) / p_s(j)` (Saerens et al., 2002), which is exact
-    where only the shares of the classes have changed; Lipton et al. train anew with weights w instead. Reports `weights` and
-    the estimated shares `target`, in the order of the classes. Where C has (nearly) no inverse, the
+    The correction is that of the posterior, `b_j + log(q_t(j) / p(j))` with `q_t = w p_s` of the validation split and p the
+    shares of the training examples (that of the head, unless they were drawn with sampling=balanced) (Saerens et al., 2002),
+    which is exact where only the shares of the classes have changed; Lipton et al. train anew with weights w instead. Reports
+    `weights` and the estimated shares `target`, in the order of the classes. Where C has (nearly) no inverse, the
     head stays, and the run says so. Raises `Problem` without a validation split of the source.
     """
 
@@ -36,6 +37,7 @@ class Bbse:
             raise Problem(
                 "bbse compares predictions with labels of the source's validation split, and there is none. Raise its val."
             )
+        self.counts = torch.stack([tasks[role].class_counts() for role in sources(tasks)]).sum(0)
         self.network, self.task = network, tasks[UNLABELED]
 
     def __call__(self, machine: Machine) -> dict[str, Any]:
@@ -51,11 +53,13 @@ class Bbse:
             }
         shares = torch.bincount(labels, minlength=classes).double()
         estimated = weights * shares / shares.sum()
+        estimated = estimated / estimated.sum()
+        prior = self.counts.double() / self.counts.sum()
         head = network.head[task.labels.key]
         assert isinstance(head, torch.nn.Linear)
         with torch.no_grad():
-            head.bias.add_(weights.clamp_min(LEAST).log().to(head.bias))
-        return {"label_shift": {"weights": weights.tolist(), "target": (estimated / estimated.sum()).tolist()}}
+            head.bias.add_((estimated / prior.clamp_min(1e-9)).clamp_min(LEAST).log().to(head.bias))
+        return {"label_shift": {"weights": weights.tolist(), "target": estimated.tolist()}}
 
 
 def shift(predicted: Tensor, labels: Tensor, target: Tensor) -> Tensor | None:

@@ -127,7 +127,9 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
     if SOURCE_ONLY in names:
         found[SOURCE_ONLY] = (lambda result: (result.get("bounds") or {}).get(SOURCE_ONLY)), "the source's network as it is."
     if TARGET_ONLY in names:
-        told = "the target from scratch with the labels of all its training examples, hidden ones too: what could be reached."
+        told = (
+            "the target from scratch, with the labels of all its training examples, hidden ones too, and the transfer's budget."
+        )
         found[TARGET_ONLY] = (lambda result: (result.get("bounds") or {}).get(TARGET_ONLY)), told
     if "single" in names:
         told = "the task learned alone, in a network of its own, with the same labels, split, budget and seed."

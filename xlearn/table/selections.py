@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.errors import Problem
+from xlearn.rule_names import LABEL_FREE, RULES
 from xlearn.table.collect import Record
 from xlearn.table.keys import labels
 from xlearn.table.measures import Measure, measure, number
@@ -14,9 +15,6 @@ from xlearn.table.statistics import mean
 SELECTION = "selection"  # the key of four columns: last, source_val, the best label-free rule, oracle
 SELECTIONS = "selections"  # of a column for each rule
 BEST = "label-free"
-RULES = ("last", "source_val", "importance_weighted", "dev", "entropy", "infomax", "snd", "mixval", "oracle")
-LABEL_FREE = RULES[2:-1]
-
 MEANINGS = {
     "last": "the weights of the last step, nothing is selected",
     "source_val": "the metric on the sources' validation split",
@@ -68,7 +66,7 @@ def _best(records: Sequence[Record], what: Measure) -> str | None:
     values: dict[str, list[float]] = {}
     for record in records:
         for rule in LABEL_FREE:
-            value = number(_selections(record)[rule], what) if rule in _selections(record) else None
+            value = number(_selected(record, rule).result or {}, what) if rule in _selections(record) else None
             if value is not None:
                 values.setdefault(rule, []).append(value)
     if not values:

@@ -30,7 +30,9 @@ def words(table: Table, row: str, column: str) -> Words:
         return Words(FAILED if cell.failed else MISSING)
     oracle = ORACLE if cell.selection & {"best_target", "oracle"} else ""
     closed = "" if cell.closed is None else f", {100 * cell.closed:.0f} %"
-    parts = [] if cell.gain is None or of_all else [f"({_figure(cell.gain, '+')}{closed})"]
+    # What is its own baseline, as the source's network that nothing adapts, has no gain to tell of.
+    itself = cell.closed is not None and bool(cell.gains) and not any(cell.gains.values())
+    parts = [] if cell.gain is None or of_all or itself else [f"({_figure(cell.gain, '+')}{closed})"]
     if cell.significant:
         parts.append(BETTER if cell.better else WORSE)
     if cell.negative and table.axis is None:
@@ -99,7 +101,7 @@ def _parentheses(table: Table) -> list[str]:
     if any(cell.closed is not None for cell in table.cells.values()):
         gain += (
             "Percent: the share of the gap that is closed, from the source's network as it is (0 %) to the target learned from "
-            "scratch with the labels of all its training examples (100 %). "
+            "scratch with the labels of all its training examples and the budget of the transfer (100 %). "
         )
     return [f"{gain if table.compared else ''}Seconds: mean per run of all phases of its own chain, cached or not."]
 
@@ -152,9 +154,12 @@ def _selection(table: Table) -> list[str]:
     marked = {"best_target", "oracle"} & {*table.selection}
     oracle = f" (`{ORACLE}`; an oracle for methods that train without target labels)" if marked else ""
     kept = table.selection
+    by = "Selection uses validation data only; the test split was used once, at the end of each run."
+    if {"selection", "selections"} & {*table.column_keys}:
+        by = "No rule sees the test split: it was used once, at the end of each run, for all looks that some rule selects."
     told = [
-        f"Weights kept: {', '.join(kept) or 'none yet'}. Selection uses validation data only; the test split was "
-        f"used once, at the end of each run. best_target and oracle need labels of the target's validation split{oracle}."
+        f"Weights kept: {', '.join(kept) or 'none yet'}. {by} best_target and oracle need labels of the target's validation "
+        f"split{oracle}."
     ]
     if "best_mean" in kept:
         told.append(
