@@ -8,9 +8,8 @@ from xlearn.hashing import CODE, MEASURING
 # What commands say, compose and keep: no number comes from there.
 ELSEWHERE = {
     "__init__.py", "__main__.py", "cli.py", "train.py", "check.py", "show.py", "summary.py", "cache.py", "interrupt.py",
-    "errors.py", "storage.py", "stamps.py", "metric_names.py", "rule_names.py", "sizes.py", "modality_options.py", "task_options.py",
-    "config",
-    "table", "search", "pretrain",
+    "errors.py", "storage.py", "stamps.py", "metric_names.py", "rule_names.py", "sizes.py", "modality_options.py",
+    "task_options.py", "config", "table", "search", "pretrain",
 }  # fmt: skip
 
 

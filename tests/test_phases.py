@@ -13,7 +13,7 @@ import torch
 import toys
 from solving import phase, solve, task
 
-from xlearn import computation, interrupt, phases
+from xlearn import computation, interrupt
 from xlearn.cache import Cache, weights_digest
 from xlearn.errors import Interrupted
 from xlearn.network import tensors

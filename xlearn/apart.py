@@ -33,6 +33,12 @@ def need_apart(sources: Iterable[Task], target: Task, measured: str = "the targe
             held_apart += [("unlabelled", target.unlabeled, known)] if hidden else []
             for part, held, seen in held_apart:
                 if count := int(torch.isin(here[held.rows], seen).sum()):
+                    if part == "unlabelled":
+                        raise Problem(
+                            f"source {source.name} and {measured} are made of the same data, and the source knows the labels "
+                            f"of {count} examples that are unlabelled in {measured}. Choose other classes or speakers, or other "
+                            "data."
+                        )
                     raise Problem(
                         f"source {source.name} and {measured} are made of the same data, and the source uses {count} {part} "
                         f"examples of {measured}. Give both the same test, val, shots, folds and fold, or other classes or "
