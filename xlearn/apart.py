@@ -36,8 +36,8 @@ def need_apart(sources: Iterable[Task], target: Task, measured: str = "the targe
                     if part == "unlabelled":
                         raise Problem(
                             f"source {source.name} and {measured} are made of the same data, and the source knows the labels "
-                            f"of {count} examples that are unlabelled in {measured}. Choose other classes or speakers, or other "
-                            "data."
+                            f"of {count} examples that are unlabelled in {measured}. Choose other classes or speakers, or "
+                            "other data."
                         )
                     raise Problem(
                         f"source {source.name} and {measured} are made of the same data, and the source uses {count} {part} "
