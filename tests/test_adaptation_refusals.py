@@ -3,9 +3,13 @@
 import re
 
 import pytest
+import toys
 from adapting import Runs
 
+from xlearn.apart import need_apart
 from xlearn.errors import Problem
+from xlearn.prepare import TaskSource, prepare
+from xlearn.task_options import TaskOptions
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,18 @@ CORAL = ["transfer=coral"]
             "phase adapt adapts to unlabelled examples of the target, and dim has none: all are labelled. Set target.shots=0",
         ),
         (
+            [*CORAL, "transfer.adds={_target_: xlearn.sharing.lora.Lora, rank: 2}"],
+            {},
+            "adds gives the target's network parts of its own, and a phase reads sources too",
+        ),
+        ([*CORAL, "joint.tasks=equal"], {}, "compares the domains in every step, so joint.tasks=equal"),
+        (["transfer=adda", "transfer.carry=false"], {}, "carry=false copies nothing, and no phase trains head."),
+        (
+            ["transfer=kd", "transfer.phases.distill.reads=everything"],
+            {},
+            "none of its objectives and penalties reads unlabelled examples. Use one that does, as in transfer=coral",
+        ),
+        (
             CORAL,
             {"classes": [0, 1]},
             "label spaces differ: blobs has c0, c1, c2, dim has c0, c1. Without labels the classes have to be the same",
@@ -52,3 +68,17 @@ def test_what_cannot_work_is_told_before_any_training(run, words, values, told):
     with pytest.raises(Problem, match=re.escape(told)):
         run(*words, **{"shots": 0, **values})
     assert not list(run.folder.rglob("metrics.jsonl")) and not list(run.folder.rglob("weights.safetensors"))
+
+
+def test_a_source_may_not_bring_the_labels_of_what_counts_as_unlabelled():
+    """The same rows under two names: with all labels as the source, without any as the target."""
+    source, target = (
+        prepare(TaskSource("blobs", where, toys.blobs, {}, TaskOptions(shots=shots)), toys.image_format(), 0)
+        for where, shots in (("source.blobs", None), ("target", 0))
+    )
+    need_apart([source], target)
+    with pytest.raises(Problem, match="knows the labels of 87 examples that are unlabelled"):
+        need_apart([source], target, hidden=True)
+    few = prepare(TaskSource("blobs", "source.blobs", toys.blobs, {}, TaskOptions(shots=3)), toys.image_format(), 0)
+    with pytest.raises(Problem, match="knows the labels of 9 examples"):
+        need_apart([few], target, hidden=True)

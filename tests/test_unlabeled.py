@@ -52,6 +52,16 @@ def test_hidden_examples_have_no_labels_in_any_form(target):
     assert (target.unlabeled.labels >= 0).all()
 
 
+def test_nothing_that_goes_with_hidden_examples_has_a_label(target):
+    seen = hidden(target)
+    whole = seen.train.whole
+    assert whole is not None and len(whole) > len(seen.train)
+    for examples in (seen.train, seen.val, seen.unlabeled, seen.test.examples, whole):
+        assert bool((examples.labels == HIDDEN).all())
+    # The task itself keeps them, for whoever measures.
+    assert bool((target.test.examples.labels >= 0).all()) and bool((target.unlabeled.labels >= 0).all())
+
+
 def test_a_batch_tells_which_unlabelled_examples_it_holds(target):
     found = hidden(target).train
     assert torch.equal(found.rows, target.unlabeled.rows)
