@@ -37,6 +37,7 @@ def test_a_checkpoint_that_has_used_test_rows_is_refused_whatever_its_task_was_c
     assert "of the target's test examples" in told and "made of the same data as the target, with other splits" in told
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_vocabulary_is_refused(toy, capsys):
     words = [*toy, *TEXT, "source=none", "target=words"]
     assert main([*words, "transfer=scratch"]) == 0
@@ -48,6 +49,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(toy, capsys):
     assert "read text in another form" in told and "encoder/text=minilm" in told
 
 
+@pytest.mark.slow
 def test_a_source_that_is_only_named_may_not_lend_the_vocabulary_test_texts(toy, capsys):
     words = [*toy, *TEXT, "source=words", "target=words", "transfer=scratch"]
     assert main([*words, "experiment=same"]) == 0

@@ -93,7 +93,8 @@ def every():
     for choice in sorted(choices()):
         if choice not in NAMED:
             # Ways of transferring, sharing and balancing are run by tests of their own; all of them as configured, by the slow.
-            slow = choice in FETCHED or choice.partition("=")[0] in ("balance", "sharing", "transfer")
+            slow = choice in (*FETCHED, "encoder/image=resnet18") or "source=[mnist5k,optdigits]" in NEEDS.get(choice, [])
+            slow = slow or choice.partition("=")[0] in ("balance", "sharing", "transfer")
             yield pytest.param(choice, marks=[pytest.mark.slow] if slow else [])
 
 

@@ -80,6 +80,7 @@ def test_force_keeps_the_earlier_result_until_there_is_a_new_one(toy):
     assert (folder / "result.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_forced_sweep_computes_each_phase_once(toy):
     assert main([*toy, "-m", "force=true", "transfer=scratch,linear_probe,lp_ft"]) == 0
     phases = [phase for result in results().values() for phase in (*result["phases"], *result["baseline"]["phases"])]

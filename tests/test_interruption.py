@@ -56,7 +56,7 @@ def test_killed_at_random_moments_it_ends_bit_identical(toy, tmp_path, draw):
         assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_sigint_and_sigterm_save_and_leave_in_order(toy, tmp_path, number):
     words = [*toy, "budget.pretrain.epochs=100000"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(tmp_path / "cache")}

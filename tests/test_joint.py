@@ -65,6 +65,7 @@ def test_a_single_task_is_what_a_run_of_this_task_alone_is(tasks):
     assert together["tasks"]["first"]["single"]["metrics"] == alone["metrics"]
 
 
+@pytest.mark.slow
 def test_balances_and_sharings_leave_the_single_tasks_alone(tasks):
     assert main(["-m", *tasks, "transfer=joint", "sharing=hard,mmoe", "balance=equal,pcgrad"]) == 0
     found = [*results().values()]
@@ -97,6 +98,7 @@ def test_the_weights_that_are_left_serve_the_target_by_themselves(tasks):
     assert result["cost"]["trained"] > result["cost"]["parameters"]
 
 
+@pytest.mark.slow
 def test_together_then_alone(tasks):
     assert main(["-m", *tasks, "transfer=joint,joint_finetune"]) == 0
     joint, then = sorted(results().values(), key=lambda each: each["choices"]["transfer"])
@@ -104,6 +106,7 @@ def test_together_then_alone(tasks):
     assert then["phases"][0]["key"] == joint["phases"][0]["key"]
 
 
+@pytest.mark.slow
 def test_progressive_columns_are_frozen_when_the_next_begins(tasks):
     words = [*tasks, "transfer=sequential", "sharing=progressive"]
     assert main([*words, "experiment=both"]) == 0
@@ -117,6 +120,7 @@ def test_progressive_columns_are_frozen_when_the_next_begins(tasks):
     assert both["tasks"]["target"]["metrics"] != longer["tasks"]["target"]["metrics"]
 
 
+@pytest.mark.slow
 def test_each_task_may_keep_its_own_best_step(tasks):
     words = [*tasks, *JOINT, "budget.transfer.steps=40", "evaluations=8", "optimizer.lr=0.05"]
     found = {}
@@ -207,6 +211,7 @@ def test_the_task_whose_loss_breaks_is_named(tasks, capsys, monkeypatch, own_cac
     assert "The loss of task blobs is nan" in told
 
 
+@pytest.mark.slow
 def test_the_order_of_the_sources_says_nothing(tasks):
     words = [word for word in tasks if not word.startswith("source=")]
     for name, source in (("one", "source=[blobs,first]"), ("other", "source=[first,blobs]")):

@@ -68,6 +68,7 @@ def test_alone_is_learned_from_scratch_where_what_is_shared_is_not_there(toy):
     assert [each["name"] for each in result["alone"]["image"]["phases"]] == ["scratch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numbers", "words"])
 def test_a_trunk_travels_between_modalities(toy, target):
     unlike = [*toy, "source=blobs", f"target={target}", *SMALL, "source.blobs.head=other"]

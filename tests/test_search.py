@@ -76,6 +76,7 @@ def test_the_oracle_is_never_the_default(words):
     assert sorted(each["rule"] for each in searches()) == ["infomax", "snd"]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_stopped(words, capsys):
     line = [*words, "transfer=finetune", "optimizer.lr=tag(log, interval(1e-4, 1e-2))"]
     assert main([*line, "--trials", "2"]) == 0
@@ -88,6 +89,7 @@ def test_a_search_goes_on_where_it_stopped(words, capsys):
     assert "trial 3 of 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_several_seeds_repeat_a_trial(words):
     assert main([*words, "transfer=finetune", "seed=0,1", "optimizer.lr=1e-3,1e-2", "--trials", "1"]) == 0
     [found] = searches()

@@ -212,6 +212,7 @@ def test_what_all_sweeps_begin_with(mine: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_run_of_two_sweeps_is_in_both_rows(work: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = {"a": ["transfer=scratch,finetune", "seed=0"], "b": ["transfer=scratch", "seed=0,1"]}
     several(mine, both, columns="transfer")

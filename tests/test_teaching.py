@@ -89,6 +89,7 @@ def test_what_a_phase_leaves_is_made_of_its_beginning_and_its_end(tmp_path):
     assert made.digest == weights_digest(tensors(network)) != plain.digest
 
 
+@pytest.mark.slow
 def test_a_student_begins_anew_and_is_taught_by_its_elder_self(toy):
     words = [*toy, "transfer=self_distillation", "source.blobs.head=other", "transfer.phases.student.objective.weight=1.0"]
     assert main([*words, "transfer.phases.student.steps=1", "optimizer.lr=1e-12"]) == 0
@@ -114,6 +115,7 @@ def test_a_large_teacher_and_a_small_student(toy):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_teacher_and_student_may_read_other_forms_unless_the_examples_change(toy, capsys):
     (own := Path(toy[1]) / "encoder" / "text").mkdir(parents=True)
     (own / "letters.yaml").write_text("# Bytes\n_target_: teaching_toys.Letters\nembedding: 16\n")

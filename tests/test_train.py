@@ -59,6 +59,7 @@ def test_a_finished_run_is_not_repeated_unless_forced(toy, capsys):
     assert forced["metrics"] == first["metrics"]
 
 
+@pytest.mark.slow
 def test_equal_digest_exactly_if_equal_config(toy):
     main([*toy, "seed=0"])
     main([*toy, "seed=0", "target.shots=5", "experiment=default"])  # the same, said twice
@@ -198,6 +199,7 @@ def test_digits_0_to_4_to_5_to_9_is_a_cross_task_experiment(toy):
     assert all(name.startswith("head.") for name in [*report["fresh"], *report["unused"]])
 
 
+@pytest.mark.slow
 def test_several_sources_and_folds(toy):
     folds = ["target.folds=3", "source.dim.folds=3", "source.dim.fold=${target.fold}"]
     assert main([*toy, "source=[blobs,dim]", "source.blobs.classes=[0,1]", *folds, "target.fold=0,1,2", "-m"]) == 0
