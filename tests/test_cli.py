@@ -87,6 +87,7 @@ def test_completion(line, expected):
     assert set(done.stdout.split()) == expected
 
 
+@pytest.mark.slow
 def test_cfg_and_help_of_hydra_work_behind_train():
     composed = xlearn("train", "target.shots=7", "--cfg", "job")
     assert composed.returncode == 0

@@ -220,6 +220,7 @@ def test_the_order_of_the_sources_says_nothing(tasks):
     assert one["tasks"] == {role: {**task, "single": one["tasks"][role]["single"]} for role, task in other["tasks"].items()}
 
 
+@pytest.mark.slow
 def test_more_that_is_refused(tasks, capsys):
     joint = [*tasks, "transfer=joint"]
     assert "carries nothing over" in refused([*joint, "pretrain=checkpoint", "pretrain.start.path=x"], capsys)

@@ -93,6 +93,7 @@ def test_a_sweep_shares_its_prefixes_and_tells_the_truth(toy, tmp_path, monkeypa
             assert torch.equal(*rows)  # the same test split for every method
 
 
+@pytest.mark.slow
 def test_source_only_does_not_depend_on_target_labels(toy):
     main([*toy, "transfer=source_only", "target.shots=2,5", "-m"])
     one, other = results().values()
@@ -119,6 +120,7 @@ def test_wrong_words_leave_nothing_behind(toy, capsys):
     assert [file.name for file in Path("outputs").rglob("*.txt")] == ["error.txt"]
 
 
+@pytest.mark.slow
 def test_a_mended_run_loses_its_error(toy, monkeypatch):
     import toys
 
