@@ -1,7 +1,5 @@
 """Statistical alignment of domains: formulas by hand, laws, and other implementations on the same tensors."""
 
-import importlib
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +7,7 @@ import numpy
 import pytest
 import torch
 from adaptation_toys import batch_of, begin
-from torch import Tensor
+from alignment_toys import EVERY, draw, loss_of, skada_losses
 from torch.nn import functional
 
 from xlearn.errors import Problem
@@ -21,27 +19,6 @@ from xlearn.objectives.kernels import ALPHAS, gaussian, mmd, squared_distances
 from xlearn.objectives.mcc import Mcc, confusion
 from xlearn.objectives.mmd import Mmd
 from xlearn.unlabeled import UNLABELED
-
-EVERY: list[Any] = [Coral, Mmd, Jan, Afn, DeepJdot, Mcc]
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def skada_losses() -> Any:
-    """skada's module of losses, which needs skorch."""
-    pytest.importorskip("skorch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module("skada.deep.losses")
-
-
-def loss_of(kind: Any, **options: Any) -> tuple[Tensor, Any, Any]:
-    start, network = begin()
-    [loss] = kind(start, **options)(network, batch_of(start)).values()
-    return loss, start, network
-
 
 # Of all
 

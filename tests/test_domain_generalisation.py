@@ -85,7 +85,10 @@ def test_the_slope_of_irm_is_the_derivative(soft):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(7, 4, generator=generator, dtype=torch.float64)
     labels = torch.randn(7, 4, generator=generator, dtype=torch.float64).softmax(1) if soft else torch.arange(7) % 4
-    risk = lambda scale: functional.cross_entropy(logits * scale, labels, reduction="none")  # noqa: E731
+
+    def risk(scale):
+        return functional.cross_entropy(logits * scale, labels, reduction="none")
+
     differences = (risk(1 + 1e-5) - risk(1 - 1e-5)) / 2e-5
     assert torch.allclose(scale_slopes(logits, labels), differences, atol=1e-8)
     scale = torch.ones((), dtype=torch.float64, requires_grad=True)

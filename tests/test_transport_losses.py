@@ -1,49 +1,21 @@
-"""Statistical alignment of domains: formulas by hand, laws, and other implementations on the same tensors."""
+"""Kernels, norms and transport: formulas by hand, laws, and other implementations on the same tensors."""
 
-import importlib
 import sys
 import warnings
-from typing import Any
 
 import numpy
 import pytest
 import torch
 from adaptation_toys import batch_of, begin
-from torch import Tensor
+from alignment_toys import draw, loss_of, skada_losses
 from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.objectives.afn import Afn, stepwise
-from xlearn.objectives.coral import Coral
 from xlearn.objectives.deepjdot import DeepJdot, exact, joint_costs, sinkhorn
-from xlearn.objectives.jan import Jan, joint
+from xlearn.objectives.jan import joint
 from xlearn.objectives.kernels import ALPHAS, discrepancy, gaussian, mmd, squared_distances
-from xlearn.objectives.mcc import Mcc
-from xlearn.objectives.mmd import Mmd
 from xlearn.unlabeled import UNLABELED
-
-EVERY: list[Any] = [Coral, Mmd, Jan, Afn, DeepJdot, Mcc]
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def skada_losses() -> Any:
-    """skada's module of losses, which needs skorch."""
-    pytest.importorskip("skorch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module("skada.deep.losses")
-
-
-def loss_of(kind: Any, **options: Any) -> tuple[Tensor, Any, Any]:
-    start, network = begin()
-    [loss] = kind(start, **options)(network, batch_of(start)).values()
-    return loss, start, network
-
-
-# Of all
 
 
 def test_the_discrepancy_is_skadas() -> None:

@@ -25,6 +25,11 @@ from xlearn.unlabeled import UNLABELED
 SAMPLE = 500
 
 
+def look(step: int) -> str:
+    """What the weights of a look at this step are called among those that are kept beside the phase's own."""
+    return f"@{step}"
+
+
 def splits(tasks: Mapping[str, Task], held: Examples, seed: int) -> dict[str, Examples]:
     """What candidates are judged by: `training <source>` and `val <source>` of each source that has a validation split,
     `unlabeled` training examples of the target (a sample, the same at every look), and its validation split, `held`.
@@ -73,14 +78,14 @@ class Candidates:
         found: dict[str, dict[str, Any]] = {"last": {"step": self.looks[-1]["step"], "score": None}}
         for rule in RULES:
             if rule in self.looks[0]["scores"]:
-                best = max(self.looks, key=lambda look: look["scores"][rule])
+                best = max(self.looks, key=lambda each: each["scores"][rule])
                 value = best["scores"][rule]
                 found[rule] = {"step": best["step"], "score": value if isfinite(value) else None}
         return found
 
     def chosen_weights(self) -> dict[str, dict[str, Tensor]]:
         """The weights of every look that some rule selects, by its address beside the phase's own."""
-        return {f"@{look['step']}": look["weights"] for look in self.looks if look["weights"]}
+        return {look(each["step"]): each["weights"] for each in self.looks if each["weights"]}
 
     def _seen(self) -> Seen:
         def of(kind: str) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -121,13 +126,14 @@ class Candidates:
         one, other = examples.subset(rows), examples.subset(partners)
         dense = all(isinstance(column, Tensor) for column in examples.inputs.values())
         if dense and not examples.present and examples.features is None:
-            inputs: dict[str, Column] = {name: _mix(column, other.inputs[name]) for name, column in one.inputs.items()}  # type: ignore[arg-type]
+            inputs: dict[str, Column] = {name: _mix(column, other.inputs[name]) for name, column in one.inputs.items()}
             mixed = replace(one, inputs=inputs)
         else:
             mixed = one.with_features(_mix(features[rows], features[partners]))
         return seen(self.network, mixed, self.setting.machine)[1]
 
 
-def _mix(one: Tensor, other: Tensor) -> Tensor:
+def _mix(one: object, other: object) -> Tensor:
+    assert isinstance(one, Tensor) and isinstance(other, Tensor)
     mixed = LAMBDA * one.float() + (1 - LAMBDA) * other.float()
     return mixed if one.is_floating_point() else mixed.round().to(one.dtype)

@@ -103,7 +103,7 @@ def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], 
             f"phase {phase.name} adapts to unlabelled examples of the target, and {target.name} has none: all are labelled. "
             "Set target.shots=0 for none with labels, or a number of labels per class."
         )
-    if (empty := len(target.train) == 0) and phase.reads == "unlabeled" and target.labels.key not in network.head:
+    if len(target.train) == 0 and phase.reads == "unlabeled" and target.labels.key not in network.head:
         raise Problem(f"phase {phase.name}: nothing tells the classes of {target.name} apart. Use a source that has them.")
     for role in sources(read):
         if read[role].labels.key != target.labels.key:
@@ -124,8 +124,6 @@ def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], 
         raise Problem(f"phase {phase.name}: keep=oracle needs validation examples of the target. Raise target.val.")
     if phase.solver is not None and phase.keep != "last":
         raise Problem(f"phase {phase.name} is solved at once: there is nothing to select. Use keep=last.")
-    if phase.solver is not None and empty and not sources(read) and phase.reads == "everything":
-        raise Problem(f"phase {phase.name} is solved from a source, and there is none. Choose one, e.g. source=mnist5k.")
 
 
 def _validation(teachings: Sequence[Teaching], roles: Roles) -> tuple[float | None, ...] | None:

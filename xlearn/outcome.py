@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xlearn.candidates import look
 from xlearn.cost import cost, together
 from xlearn.errors import Problem
 from xlearn.evaluate import logits
@@ -21,7 +22,6 @@ from xlearn.learner import Learner
 from xlearn.machine import Machine
 from xlearn.metrics import measure, score
 from xlearn.phase import Roles, needs_pairs
-from xlearn.phases import look
 from xlearn.plan import Plan
 from xlearn.predictions import predictions
 from xlearn.retrieval import retrieval

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from xlearn.cache import Entry, weights_digest
+from xlearn.candidates import look
 from xlearn.computation import Computation, need_finite
 from xlearn.frozen import encode
 from xlearn.hashing import code_digest, digest
@@ -85,11 +86,6 @@ def solve(
         address = weights_digest(weights)
     load(network, weights)
     return Entry(weights, address, report, entry.others)
-
-
-def look(step: int) -> str:
-    """What the weights of a look at this step are called among those that are kept beside the phase's own."""
-    return f"@{step}"
 
 
 def _in_closed_form(

@@ -125,3 +125,6 @@ NOT_IDENTITY = ("experiment", "force", "device", "threads", "checkpoint_seconds"
 
 # Groups of which several options can be chosen, or none.
 LISTS = ("source", "augment", "robustness")
+
+# Runs that differ in these only repeat each other.
+REPLICATES = ("seed", "target.fold")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -89,11 +90,9 @@ def sinkhorn(costs: Tensor, regularisation: float) -> Tensor:
 
 
 def need_pot() -> None:
-    """Raises `Problem` where POT is missing. Imported late: it takes seconds, and other objectives need not wait."""
-    try:
-        import ot  # noqa: F401
-    except ImportError:
+    """Raises `Problem` where POT is missing. It is imported only when a plan is asked for: that takes seconds."""
+    if find_spec("ot") is None:
         raise Problem(
             "deepjdot: regularisation=0 finds its plan by POT, which is not installed. Run `pip install pot`, or give "
             "regularisation more than 0, e.g. 0.05."
-        ) from None
+        )

@@ -9,7 +9,7 @@ from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.domains import classify, domains, need_domains
-from xlearn.objectives.kernels import Estimator, discrepancy, gaussian, squared_distances
+from xlearn.objectives.kernels import Estimator, discrepancy, gaussian, smallest_batch, squared_distances
 from xlearn.task import Batch
 
 
@@ -27,6 +27,7 @@ class Jan:
     """
 
     unlabeled = True
+    smallest_batch = staticmethod(smallest_batch)
 
     def __init__(self, start: Start, *, weight: float = 1.0, sigma: float = 0.92, estimator: Estimator = "unbiased") -> None:
         need_domains(start, "jan")
@@ -35,11 +36,6 @@ class Jan:
         if sigma <= 0:
             raise Problem(f"jan: sigma={sigma}: the width of the kernel of predictions. Give more than 0, e.g. 0.92.")
         self.weight, self.sigma, self.estimator = weight, sigma, estimator
-
-    @staticmethod
-    def smallest_batch(*, estimator: Estimator = "unbiased", **others: object) -> int:
-        """So many examples a batch must have."""
-        return 2 if estimator == "unbiased" else 1
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

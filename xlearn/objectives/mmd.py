@@ -9,7 +9,7 @@ from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.domains import domains, need_domains
-from xlearn.objectives.kernels import Estimator, mmd
+from xlearn.objectives.kernels import Estimator, mmd, smallest_batch
 from xlearn.task import Batch
 
 
@@ -30,17 +30,13 @@ class Mmd:
     """
 
     unlabeled = True
+    smallest_batch = staticmethod(smallest_batch)
 
     def __init__(self, start: Start, *, weight: float = 1.0, estimator: Estimator = "unbiased") -> None:
         need_domains(start, "mmd")
         if weight < 0:
             raise Problem(f"mmd: weight={weight}: give 0 or more, e.g. 1.0.")
         self.weight, self.estimator = weight, estimator
-
-    @staticmethod
-    def smallest_batch(*, estimator: Estimator = "unbiased", **others: object) -> int:
-        """So many examples a batch must have."""
-        return 2 if estimator == "unbiased" else 1
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

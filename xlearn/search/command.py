@@ -165,9 +165,9 @@ def _tell(study: Any, file: Path) -> int:
     rule = best.user_attrs["rule"]
     lines = [f"best of {len(done)} trials by {rule} ({best.value:.4f}): {' '.join(f'{k}={v}' for k, v in best.params.items())}"]
     lines.append(f"  {_measured(best, rule)}")
-    needs_labels = {trial.number: _scores(trial, ORACLE) for trial in done}
-    if rule != ORACLE and all(value is not None for value in needs_labels.values()):
-        other = max(done, key=lambda trial: needs_labels[trial.number] or 0.0)
+    needs_labels = {trial.number: value for trial in done if (value := _scores(trial, ORACLE)) is not None}
+    if rule != ORACLE and len(needs_labels) == len(done):
+        other = max(done, key=lambda trial: needs_labels[trial.number])
         told = " ".join(f"{k}={v}" for k, v in other.params.items())
         lines.append(
             f"  the oracle, which needs labels of the target's validation split, would take {told}: {_measured(other, ORACLE)}"

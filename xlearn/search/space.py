@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlearn.config.schema import REPLICATES
 from xlearn.errors import Problem
-
-# A run is repeated for each of these; they are no hyperparameters.
-REPLICATES = ("seed", "target.fold")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ of the target (`LABEL_FREE`); of them `importance_weighted` and `dev` need the l
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from xlearn.rule_names import LABEL_FREE as LABEL_FREE
 from xlearn.rule_names import RULES as RULES
+from xlearn.selection.density_ratio import density_ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,20 @@ class Seen:
     target_val_logits: Tensor | None = None
     target_val_labels: Tensor | None = None
     mixed_logits: Mapping[str, Tensor] | None = None
+
+    @cached_property
+    def weighted(self) -> tuple[Tensor, Tensor] | None:
+        """(`w(x_i)` of `density_ratio`, the 0-1 losses), double `[n]` each, over the sources' validation split, once for all
+        who ask; None where something is not finite. Raises `ValueError` without a source.
+        """
+        parts = (self.source_features, self.training_features, self.source_logits, self.source_labels)
+        features, training, logits, labels = parts
+        if features is None or training is None or logits is None or labels is None:
+            raise ValueError("the risk is weighted over the source's validation split, by training features")
+        if not all(bool(each.isfinite().all()) for each in (features, training, self.target_features, logits)):
+            return None
+        losses = (logits.argmax(1) != labels).double()
+        return density_ratio(training, self.target_features, features), losses
 
 
 def scores(seen: Seen, metric: Callable[[Tensor, Tensor], float]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 import math
 
 from xlearn.selection import Seen
-from xlearn.selection.density_ratio import density_ratio
 
 
 def dev(seen: Seen) -> float:
@@ -15,13 +14,10 @@ def dev(seen: Seen) -> float:
     equal, eta is 0. The paper's code, and skada's scorer, take cross-entropy by default, which has another scale for every
     network; with the 0-1 loss, and standardised features, skada's is the same. Not finite: -inf.
     """
-    features, training, logits, labels = seen.source_features, seen.training_features, seen.source_logits, seen.source_labels
-    if features is None or training is None or logits is None or labels is None:
-        raise ValueError("dev reads the source's validation split and training features")
-    if not all(bool(each.isfinite().all()) for each in (features, training, seen.target_features, logits)):
+    if seen.weighted is None:
         return -math.inf
-    weights = density_ratio(training, seen.target_features, features)
-    weighted = weights * (logits.argmax(1) != labels).double()
+    weights, losses = seen.weighted
+    weighted = weights * losses
     around = weights - weights.mean()
     variance = float(around.square().sum())
     eta = -float((around * (weighted - weighted.mean())).sum()) / variance if variance > 0 else 0.0

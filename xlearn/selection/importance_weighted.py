@@ -3,7 +3,6 @@
 import math
 
 from xlearn.selection import Seen
-from xlearn.selection.density_ratio import density_ratio
 
 
 def importance_weighted(seen: Seen) -> float:
@@ -15,11 +14,7 @@ def importance_weighted(seen: Seen) -> float:
     weights from two kernel density estimates, which do not work in as many dimensions. The 0-1 loss, since it has the same
     scale for every network, and cross-entropy does not. Not finite: -inf.
     """
-    features, training, logits, labels = seen.source_features, seen.training_features, seen.source_logits, seen.source_labels
-    if features is None or training is None or logits is None or labels is None:
-        raise ValueError("importance_weighted reads the source's validation split and training features")
-    if not all(bool(each.isfinite().all()) for each in (features, training, seen.target_features, logits)):
+    if seen.weighted is None:
         return -math.inf
-    weights = density_ratio(training, seen.target_features, features)
-    losses = (logits.argmax(1) != labels).double()
+    weights, losses = seen.weighted
     return -float((weights * losses).sum() / weights.sum())

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from xlearn.config.schema import REPLICATES
 from xlearn.errors import Problem, nearest
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.table.cells import TASKS, Axis, Table
 from xlearn.table.collect import Record
-from xlearn.table.keys import REPLICATES, differing, labels, shown
+from xlearn.table.keys import differing, labels, shown
 from xlearn.table.measures import Measure, Reading
 from xlearn.table.tabulate import best, cell, class_paired, common, ordered, row_against, tested
 

@@ -3,12 +3,10 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from xlearn.config.schema import LISTS, NOT_IDENTITY
+from xlearn.config.schema import LISTS, NOT_IDENTITY, REPLICATES
 from xlearn.errors import Problem, nearest
 from xlearn.table.collect import Record
 
-# Runs that differ in these only repeat each other.
-REPLICATES = ("seed", "target.fold")
 SWEEP = "sweep"  # the key of a sweep's label
 UNSET = "unset"
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from xlearn.config.schema import REPLICATES
 from xlearn.errors import Problem, nearest
 from xlearn.table.bounds import TARGET_ONLY, bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost
-from xlearn.table.keys import REPLICATES, differing, labels, repeats, replicate, value
+from xlearn.table.keys import differing, labels, repeats, replicate, value
 from xlearn.table.measures import Measure, Reading, measure, reading
 from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
 from xlearn.table.spread import Spread
