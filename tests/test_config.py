@@ -13,9 +13,9 @@ from xlearn.show import first_comment, show_all, show_option
 CONF = conf_folder()
 FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
-    ".": 1, "augment": 10, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 6, "encoder/tabular": 1,
-    "encoder/text": 6, "fusion": 14, "objective": 6, "optimizer": 3, "pretrain": 11, "regularizer": 3, "robustness": 2,
-    "schedule": 3, "sharing": 17, "table": 25, "task": 30, "transfer": 52, "trunk": 2,
+    ".": 1, "augment": 13, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 7, "encoder/tabular": 1,
+    "encoder/text": 6, "fusion": 14, "objective": 6, "optimizer": 3, "pretrain": 28, "regularizer": 3, "robustness": 2,
+    "schedule": 3, "sharing": 17, "table": 28, "task": 33, "transfer": 56, "trunk": 2, "views": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]
 # What an option needs beside itself to be runnable here.
@@ -44,7 +44,7 @@ NEEDS = {
 # Options that act on other modalities than the default experiment's: (the source's, the target's, what else).
 MODALITIES = {
     **{f"augment={name}": (["audio"], ["audio"], []) for name in ("noise", "spec_augment", "time_shift")},
-    "augment=token_dropout": (["text"], ["text"], []),
+    **{f"augment={name}": (["text"], ["text"], []) for name in ("token_dropout", "span_masking")},
     "augment=modality_dropout": (["image", "text"], ["image", "text"], []),
     "encoder/audio=audio_cnn": (["audio"], ["audio"], []),
     "encoder/tabular=mlp": (["tabular"], ["tabular"], []),

@@ -9,7 +9,7 @@ from xlearn.hashing import CODE, MEASURING
 ELSEWHERE = {
     "__init__.py", "__main__.py", "cli.py", "train.py", "check.py", "show.py", "summary.py", "cache.py", "interrupt.py",
     "errors.py", "storage.py", "stamps.py", "metric_names.py", "rule_names.py", "sizes.py", "modality_options.py",
-    "task_options.py", "config", "table", "search", "pretrain",
+    "task_options.py", "episode_options.py", "amounts.py", "config", "table", "search", "pretrain",
 }  # fmt: skip
 
 

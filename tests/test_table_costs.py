@@ -6,7 +6,7 @@ import pytest
 from test_table import document, frame, write
 from test_table_tasks import TASKS, joint, rows
 
-from xlearn.summary import compact, megaflops
+from xlearn.amounts import compact, megaflops
 from xlearn.table import command
 
 COSTS = {"scratch": (112_300, 4.6e6), "l2_sp": (1_413_000, 21_300.0)}

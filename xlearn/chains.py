@@ -5,6 +5,8 @@ from functools import partial
 from typing import Any
 
 from xlearn.config.collector import Collector
+from xlearn.episode_options import OF_PHASES
+from xlearn.episodes import Kind
 from xlearn.errors import Problem, nearest
 from xlearn.phase import ADAPTING, READS, Phase
 from xlearn.selection import RULES
@@ -61,25 +63,50 @@ def _phase(
     trainable = found.optional(node["trainable"], f"{where}.trainable")
     leaves = found.optional(node["leaves"], f"{where}.leaves")
     solver = found.optional(node["solver"], f"{where}.solver")
+    base_learner = found.optional(node["base_learner"], f"{where}.base_learner")
+    kind = kind_of(config, found, node["episodes"], where) if node["base_learner"] else None
+    found.need(not node["episodes"] or kind is not None, f"{where}.episodes: the phase has no base_learner, and reads none.")
     found.need(solver is None or reads in ADAPTING, f"{where}.solver: only phases that read unlabelled examples are solved.")
     balance = found.component(config["balance"], "balance")
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
-    every = [*made.values(), *extra, balance, *augments, trainable, leaves, solver]
+    views = config["views"] if any(getattr(each.func, "views", False) for each in (made["objective"], *extra) if each) else {}
+    changes = [found.component(each, f"views.{key}") for key, each in views.items()]
+    every = [*made.values(), *extra, balance, *augments, *changes, trainable, leaves, solver, base_learner]
     document = {
         "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
-        "penalties": penalties, "balance": config["balance"], "augment": augment, "batch_size": batch_size,
+        "penalties": penalties, "balance": config["balance"], "augment": augment, "views": views, "batch_size": batch_size,
         "sampling": config["sampling"], "joint": config["joint"], "leaves": node["leaves"],
-        "solver": node["solver"],
+        "solver": node["solver"], "base_learner": node["base_learner"], "kind": None if kind is None else vars(kind),
         **values, "own_code": [own_code(each) for each in every if each],
     }  # fmt: skip
     joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
         taught_by=taught_by, begins=node["begins"], leaves=leaves, solver=solver,
+        base_learner=base_learner, kind=kind,
         objectives=(made["objective"], *extra),
-        balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments),
+        balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments), views=tuple(changes),
         batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **joint, **values,
     )  # fmt: skip
+
+
+def kind_of(config: Mapping[str, Any], found: Collector, own: Mapping[str, int] | None = None, where: str = "") -> Kind:
+    """What the tasks of few examples are like, those of a phase where it has others."""
+    given: dict[str, Any] = {key: config["episodes"][key] for key in OF_PHASES}
+    for key, value in (own or {}).items():
+        found.need(key in OF_PHASES, f"{where}.episodes.{key}: there is no such key. {nearest(key, OF_PHASES)}")
+        given |= {key: value} if key in OF_PHASES else {}
+    shots = config["target"].get("shots") if given["shots"] is None else given["shots"]
+    if not shots:
+        found.add(
+            Problem(f"episodes.shots=null: target.shots={shots} says no number. Give labelled examples per class, e.g. 1.")
+        )
+    for key, value in given.items():
+        least = 0 if key == "queries" and own else 1
+        found.need(
+            value is None or value >= least, f"{where + '.' if own else ''}episodes.{key}={value}: give {least} or more."
+        )
+    return Kind(**{**given, "shots": shots or 1}, val=config["episodes"]["val"], held_out=config["episodes"]["held_out"])
 
 
 def _try_optimizer(optimizer: partial[Any] | None, where: str, found: Collector) -> None:

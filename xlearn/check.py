@@ -102,6 +102,7 @@ def _small(config: dict[str, Any]) -> dict[str, Any]:
     for chain in ("pretrain", "transfer", "baseline"):
         for phase in small[chain]["phases"].values():
             phase.update(steps=STEPS, epochs=None)
+    small["episodes"].update(test=2, val=2)
     return {**small, "evaluations": 1, "batch_size": min(2, config["batch_size"])}
 
 

@@ -1,5 +1,6 @@
 """Columns of examples: tensors, or sequences of different lengths that stand one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,3 +77,11 @@ def subset(column: Column, index: Tensor) -> Column:
 
 def take(column: Column, index: Tensor) -> Inputs:
     return column.take(index) if isinstance(column, Ragged) else column.index_select(0, index)
+
+
+def join(columns: Sequence[Column]) -> Column:
+    """The rows of all columns of one kind, one after the other."""
+    if isinstance(columns[0], Ragged):
+        ragged = [each for each in columns if isinstance(each, Ragged)]
+        return Ragged(torch.cat([each.values for each in ragged]), offsets(torch.cat([each.lengths for each in ragged])))
+    return torch.cat([each for each in columns if isinstance(each, Tensor)])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -14,21 +15,26 @@ from xlearn.augment.modality_dropout import modality_dropout
 from xlearn.balance.equal import equal
 from xlearn.batches import Batches
 from xlearn.candidates import Candidates, splits
+from xlearn.episodes import Episodes
 from xlearn.errors import Interrupted, Problem
-from xlearn.evaluate import features
+from xlearn.evaluate import features, logits
+from xlearn.few_shot import Validation
 from xlearn.fit import Update, fit
 from xlearn.frozen import encode
 from xlearn.hashing import derive
 from xlearn.lessons import Teaching, validation, with_lessons
 from xlearn.machine import place
+from xlearn.metrics import score
 from xlearn.network import Network, tensors
 from xlearn.objectives import Start
+from xlearn.objectives.views import viewed
 from xlearn.phase import (
     Phase,
     Roles,
     Setting,
     begun,
     begun_balance,
+    changes_inputs,
     counted,
     judges,
     lessons,
@@ -37,6 +43,7 @@ from xlearn.phase import (
     reading,
     runs_teacher,
     steps,
+    trains_heads,
     turns,
 )
 from xlearn.task import Examples, Task
@@ -63,8 +70,12 @@ class Computation:
         trained = rates(phase, network, tasks)
         read = {role: task.train for role, task in tasks.items()}
         # Who adapts is judged by scores of its own.
-        judged = (judging if phase.adapts else {**judging, **tasks}).items()
+        judged = (judging if phase.adapts or not trains_heads(phase) else {**judging, **tasks}).items()
         valid = {role: task.val for role, task in judged if len(task.val) and task.labels.key in network.head}
+        self.learner = None if phase.base_learner is None else phase.base_learner()
+        held = None if phase.base_learner is None else Validation(phase, tasks, setting.seed)
+        if held is not None:
+            read, valid = held.train, {}
         augment = phase.augment
         for each in teachings:
             # Laid out as a network that was trained here is, so that one from the cache computes the same bits.
@@ -73,36 +84,28 @@ class Computation:
         if teachings and not running:
             read = with_lessons(read, teachings, lessons(phase), setting.machine)
         # A teacher that runs has encoders of its own; what modules give is only there where they run.
-        inside = running or looks_inside(phase)
+        inside = running or looks_inside(phase) or changes_inputs(phase)
         if not inside and all(getattr(each, "func", each) is modality_dropout for each in augment):
             read = self._encoded(read, trained)
         valid = self._encoded(valid, trained)
-        looks = any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
+        looks = held is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
         if not (augment or inside or looks) and all(name.startswith("head.") for name in trained):
             # Nothing below the head moves: what the head reads is computed once.
             read = self._with_features(read)
             valid = self._with_features(valid)
-        self.batches = Batches(
-            read,
-            batch_size=phase.batch_size,
-            seed=derive(setting.seed, phase.reads, phase.position, "batches"),
-            balanced=phase.balanced,
-            augment=augment,
-            device=setting.machine.device,
-            # Mixed labels are of one task.
-            common=phase.common
-            and not teachings
-            and not phase.adapts
-            and not any(getattr(each, "func", each) is mixup for each in augment),
-            # Who is taught reads every task in every step: the teacher may see nothing of the one that is drawn.
-            tasks="all" if teachings else phase.tasks,
-            temperature=phase.temperature,
-        )
+        order = derive(setting.seed, phase.reads, phase.position, "batches")
+        device = setting.machine.device
+        self.batches: Batches | Episodes
+        if phase.kind is not None:
+            self.batches = Episodes(read, phase.kind, seed=order, device=device, augment=augment)
+        else:
+            self.batches = self._whole_batches(read, order, bool(teachings))
         self.steps = steps(phase, self.batches.steps_per_epoch)
         self.teachers = teachers = tuple(each.network for each in teachings)
         weighs = any(each.keywords.get("combine") == "validation" for each in phase.objectives)
         losses = validation(teachings, setting.machine) if weighs else None
-        start = Start(network, copied, counted(tasks), teachers, self.steps, tasks, losses)
+        view = partial(viewed, views=phase.views)
+        start = Start(network, copied, counted(tasks), teachers, self.steps, tasks, losses, view, self.learner, phase.kind)
         balance = begun_balance(phase, start)
         objectives = begun(phase, start)
         own = Update(objectives, trained, phase.optimizer, phase.schedule, balance)
@@ -118,8 +121,34 @@ class Computation:
         ]
         self.updates = [own, *later]
         candidates = self._candidates(roles, tasks, trained) if phase.adapts else None
-        self.watch = Watch(network, phase, own, tasks, [*judging], valid, setting, self.steps, candidates)
+        judged_by = {role: partial(self._score, each) for role, each in valid.items()}
+        named = [*judging]
+        if held is not None and held.apart is not None:
+            judged_by = {"episodes": partial(held.score, network, self.learner, setting.metric, setting.machine)}
+            named = ["episodes"] if phase.keep != "last" or phase.patience is not None else []
+        self.watch = Watch(network, phase, own, tasks, named, judged_by, setting, self.steps, candidates)
         self.seconds = 0.0
+
+    def _whole_batches(self, read: Mapping[str, Examples], seed: int, taught: bool) -> Batches:
+        phase = self.phase
+        mixes = any(getattr(each, "func", each) is mixup for each in phase.augment)  # mixed labels are of one task
+        return Batches(
+            read,
+            batch_size=phase.batch_size,
+            seed=seed,
+            balanced=phase.balanced,
+            augment=phase.augment,
+            device=self.setting.machine.device,
+            common=phase.common and not taught and not phase.adapts and not mixes,
+            # Who is taught reads every task in every step: the teacher may see nothing of the one that is drawn.
+            tasks="all" if taught else phase.tasks,
+            temperature=phase.temperature,
+        )
+
+    def _score(self, examples: Examples) -> float:
+        """The run's metric of examples, as the network is now."""
+        machine = self.setting.machine
+        return score(self.setting.metric, logits(self.network, examples, machine), examples.labels)
 
     def _candidates(self, roles: Roles, tasks: Mapping[str, Task], trained: Mapping[str, Any]) -> Candidates:
         """What every look of a phase that adapts is judged by, in the form that this phase reads it."""
@@ -189,9 +218,16 @@ class Computation:
 
 
 def _note(records: list[dict[str, Any]]) -> dict[str, str]:
-    """What the summary of the run says of a phase whose pseudo-labels leave out classes."""
-    without = ", ".join(records[-1].get("missing_classes", [])) if records else ""
-    return {"note": f"no unlabelled example is taken for {without} by the last pseudo-labels"} if without else {}
+    """What the summary of the run says of a phase whose pseudo-labels leave out classes, or whose embedding collapsed."""
+    last = records[-1] if records else {}
+    if without := ", ".join(last.get("missing_classes", [])):
+        return {"note": f"no unlabelled example is taken for {without} by the last pseudo-labels"}
+    if why := last.get("not_vectorised"):
+        return {"note": f"inner loops go one task after the other, because a layer cannot be vectorised ({why})"}
+    if points := [each for each in last.get("embedding", {}).values() if each["collapsed"]]:
+        told = f"spread {points[0]['spread']:.2g}, rank {points[0]['rank']:.1f} of {points[0]['width']}"
+        return {"note": f"the embedding has collapsed ({told}): nearly the same for all examples. Lower optimizer.lr"}
+    return {}
 
 
 def need_finite(weights: Mapping[str, Tensor], phase: str, steps: int) -> None:

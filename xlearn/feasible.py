@@ -1,16 +1,18 @@
 """What a phase could not do with its network and tasks, refused before any training."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-import torch
 from torch import nn
 
 from xlearn.augment.mixup import mixup
 from xlearn.errors import Problem
+from xlearn.feasible_kinds import check_episodes, check_labels, check_pairs
 from xlearn.lessons import Teaching
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.domains import sources
+from xlearn.objectives.views import viewed
 from xlearn.phase import (
     Phase,
     Roles,
@@ -44,6 +46,8 @@ def check(
             f"phase {phase.name} learns from labels of {empty[0]}, and shots=0 leaves none. Raise target.shots, or use a "
             "transfer that adapts without labels, e.g. transfer=coral, or transfer=source_only."
         )
+    check_labels(phase, network, read)
+    check_episodes(phase, read)
     if phase.adapts:
         _check_adaptation(phase, network, read, roles)
     named = labelled(phase, read)
@@ -60,7 +64,11 @@ def check(
             )
     _check_teachers(phase, network, read, teachings)
     teachers = tuple(each.network for each in teachings)
-    start = Start(network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles))
+    view = partial(viewed, views=phase.views)
+    start = Start(
+        network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles), view=view,
+        learner=None if phase.base_learner is None else phase.base_learner(), kind=phase.kind,
+    )  # fmt: skip
     made = begun(phase, start)
     begun_balance(phase, start)
     for each in (network, *teachers):
@@ -70,7 +78,7 @@ def check(
     _check_sizes(phase, read)
     _check_features(phase, network, read)
     if needs_pairs(phase):
-        _check_pairs(phase, network, read)
+        check_pairs(phase, network, read)
     if phase.solver is not None:
         phase.solver(network, read)  # says what it cannot do
         return
@@ -196,37 +204,3 @@ def _check_features(phase: Phase, network: Network, read: Mapping[str, Task]) ->
             f"balance.at=features: {which} do not read the same features. It needs tasks of the same examples "
             "(joint.common=true) under a sharing whose features are common (sharing=hard or all). Use balance.at=parameters."
         )
-
-
-def _check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
-    """Refuse an alignment without pairs, one judged by a head that it does not train, and one that could not happen."""
-    if phase.keep != "last" or phase.patience is not None:
-        raise Problem(
-            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by a head, and the phase trains none. "
-            f"Set keep: last there and the budget's patience=null; a later phase may have its own."
-        )
-    for task in read.values():
-        names = sorted(task.inputs.keys() & network.encoder.keys())
-        if len(names) < 2:
-            raise Problem(
-                f"phase {phase.name}: {task.name} has the modality {' '.join(names)} only; alignment needs pairs. Choose "
-                "another source."
-            )
-        there = [task.train.present[name] for name in names if name in task.train.present]
-        rows = (
-            torch.arange(len(task.train)) if not there else (torch.stack(there).sum(0) + len(names) - len(there) >= 2).nonzero()
-        )
-        if len(rows) < 2 or phase.batch_size < 2:
-            raise Problem(
-                f"phase {phase.name}: {len(rows)} pairs in {task.name}, batch_size={phase.batch_size}; alignment needs two "
-                "pairs or more in a batch. Choose another source, or raise shots or batch_size."
-            )
-        batch = task.train.take(rows.flatten()[:2])
-        network.eval()
-        with torch.no_grad():
-            parts = [network.features(batch.only(name).to(next(network.parameters()).device)) for name in names]
-        if not bool((torch.stack(parts) != 0).any(1).sum(0).ge(2).any()):
-            raise Problem(
-                f"phase {phase.name}: this fusion keeps the modalities of {task.name} apart, so that they cannot be aligned. "
-                "Use fusion=mean with fusion.width=64, or a trunk (trunk=mlp)."
-            )

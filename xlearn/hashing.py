@@ -10,14 +10,16 @@ from typing import Any
 CODE = (
     "columns.py", "fit.py", "phase.py", "phases.py", "computation.py", "candidates.py", "unlabeled.py", "batches.py",
     "evaluate.py", "network.py", "task.py", "hashing.py", "machine.py", "metrics.py", "splits.py", "prepare.py", "frozen.py",
-    "watch.py", "randomness.py", "joint.py", "lessons.py", "outputs.py", "modalities", "encoders", "fusion", "trunks",
+    "watch.py", "randomness.py", "episodes.py", "few_shot.py", "base_learners",
+    "joint.py", "lessons.py", "outputs.py", "modalities", "encoders", "fusion", "trunks",
     "sharing", "trainable", "objectives", "balance", "augment", "schedules", "averaging", "selection", "solvers",
 )  # fmt: skip
 
 # What makes a result of phases: a change makes a finished run be measured again, but no phase be computed again.
 MEASURING = (
     "run.py", "gains.py", "learner.py", "learners.py", "outcome.py", "cost.py", "retrieval.py", "forgetting.py",
-    "predictions.py", "robustness", "plan.py", "build.py", "chains.py", "feasible.py", "carry.py", "apart.py", "tasks",
+    "predictions.py", "robustness", "plan.py", "build.py", "chains.py", "feasible.py", "feasible_kinds.py", "heads.py",
+    "episodic_outcome.py", "carry.py", "apart.py", "tasks",
 )  # fmt: skip
 
 

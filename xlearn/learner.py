@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xlearn.augment.span_masking import span_masking
 from xlearn.augment.token_dropout import UNKNOWN, token_dropout
 from xlearn.cache import weights_digest
 from xlearn.carry import Carried, carry
@@ -78,10 +79,11 @@ class Learner:
         for phase, roles in (*formers, *((phase, self.roles) for phase in self.phases)):
             for task in reading(phase, roles).values():
                 text = task.inputs.get("text")
-                drops = any(each.func is token_dropout for each in phase.augment)
+                drops = [each.func for each in phase.augment if each.func in (token_dropout, span_masking)]
                 if drops and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
                     raise Problem(
-                        f"augment=token_dropout makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned "
+                        f"augment={drops[0].__name__} makes tokens unknown, which is number {UNKNOWN} only in "
+                        f"tokenisers learned "
                         "here. Leave it out, or choose another encoder/text."
                     )
                 batch = task.train.take(torch.arange(min(2, len(task.train))))

@@ -7,6 +7,7 @@ from functools import partial
 from xlearn.apart import need_same_forms, need_same_splits
 from xlearn.carry import choose
 from xlearn.errors import Problem
+from xlearn.heads import episode_spaces, source_spaces
 from xlearn.learner import Former, Learner
 from xlearn.network import Network, load, tensors
 from xlearn.phase import Roles, lessons, needs_pairs, rates, reading
@@ -29,7 +30,10 @@ def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bo
         spaces |= {task.labels.key: task.labels}
     # Where nothing is carried, joint learning and students are what may begin with the encoders' own weights.
     brings = (plan.joins or plan.teaches) and not plan.carries
-    network = plan.network(specs, list(spaces.values()), "target", weights=brings, alone=alone)
+    learner = plan.base_learner() if plan.base_learner is not None else None
+    if learner is not None:
+        spaces = episode_spaces(learner, plan.kind, target)
+    network = plan.network(specs, list(spaces.values()), "target", weights=brings, alone=alone, base_learner=learner)
     if plan.joins:
         plan.join(network, {**sources, "target": target})
     elif plan.adds is not None:
@@ -52,7 +56,8 @@ def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bo
     # Knowledge that travels by predictions needs no weights in common.
     carried = choose(source, network, plan.sharing, names, empty=any(lessons(phase) for phase in plan.transfer))
     found = Learner(network, plan.transfer, roles, formers, carried)
-    _need_trained(plan, found, names, [*sources.values(), target])
+    moved = {name for name, _ in network.named_parameters() if learner is not None and learner.trains(name)}
+    _need_trained(plan, found, names, [*sources.values(), target], moved)
     return found
 
 
@@ -89,17 +94,22 @@ def _seen(plan: Plan, sources: Mapping[str, Task]) -> dict[str, str]:
 def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
     """The baseline's learner: the target alone, from random weights."""
     target = roles["target"]["target"]
+    if plan.baseline_learner is not None:
+        learner = plan.baseline_learner()
+        spaces = [*episode_spaces(learner, plan.kind, target).values()]
+        return Learner(plan.network(target.inputs, spaces, "target", weights=False, base_learner=learner), (), roles)
     return Learner(plan.network(target.inputs, [target.labels], "target", weights=False, alone=alone), plan.baseline, roles)
 
 
 def compared(plan: Plan, roles: Roles) -> Learner:
     """What a run is compared with: the target from scratch, or, where it has no labels, the source's network as it is."""
-    return scratch(plan, roles) if len(roles["target"]["target"].train) else source_only(plan, roles)
+    labelled = plan.episodic or len(roles["target"]["target"].train)
+    return scratch(plan, roles) if labelled else source_only(plan, roles)
 
 
 def source_only(plan: Plan, roles: Roles) -> Learner:
     """The source's network as it is, applied to the target. Raises `Problem` where it does not know the target's classes."""
-    transfer = {"carry": True, "joins": False, "adds": None, "phases": {}}
+    transfer = {"carry": True, "joins": False, "adds": None, "phases": {}, "episodes": False}
     choices = {**plan.config["choices"], "transfer": "source_only", "sharing": "all"}
     bare = replace(
         plan, transfer=(), adds=None, teacher={}, sharing=partial(share_all),
@@ -114,7 +124,7 @@ def bounds(plan: Plan, roles: Roles) -> dict[str, Learner]:
     budget.
     """
     target = roles["target"]["target"]
-    if not (plan.adapts or len(target.train) == 0) or plan.joins:
+    if not (plan.adapts or len(target.train) == 0) or plan.joins or plan.episodic:
         return {}
     found = {}
     try:
@@ -140,7 +150,7 @@ def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:
     source has the modality, or what is shared of several modalities is not there in one, it is learned from scratch.
     """
     target = roles["target"]["target"]
-    if len(target.inputs) == 1:
+    if len(target.inputs) == 1 or plan.episodic:
         return {}
     found = {}
     pairs = (
@@ -181,15 +191,17 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     Only what was learned may travel; random weights are fresh wherever they come from.
     """
     target = roles["target"]["target"]
-    tasks = list(roles["source"].values()) or [target]
+    tasks = list(roles["source"].values())
+    # Where the target's inputs are read, what reads them is learned too.
+    tasks += [target] if not tasks or any(phase.reads == "inputs" for phase in plan.pretrain) else []
     specs: dict[str, Spec] = {name: spec for task in tasks for name, spec in task.inputs.items()}
     if plan.pretrain and plan.start is None:
         # What no phase reads is not learned: it would be random, and a teacher would read it all the same.
         read = {name for phase in plan.pretrain for task in reading(phase, roles).values() for name in task.inputs}
         brought = frozenset() if plan.teaches else plan.pretrained_of("source")
         specs = {name: spec for name, spec in specs.items() if name in read | brought}
-    spaces = {task.labels.key: task.labels for task in tasks}
-    teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone)
+    spaces, learner = source_spaces(plan, tasks)
+    teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone, base_learner=learner)
     brought = plan.pretrained_of("source")
     learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in brought}
     if plan.start is not None:
@@ -206,10 +218,10 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     return teacher, learned
 
 
-def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task]) -> None:
-    """Raise where something would stay random: neither copied nor trained."""
+def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task], moved: set[str]) -> None:
+    """Raise where something would stay random: neither copied nor trained, nor `moved` for every task of few examples."""
     assert found.carried is not None
-    trained = found.trained()
+    trained = found.trained() | moved
     fresh = found.carried.fresh
     dead = [name for name, _ in found.network.named_parameters() if name in fresh and name not in trained]
     # `sharing=none` may be asked for to see what random features do, but then something has to be trained.

@@ -9,4 +9,5 @@ HIGHER_IS_BETTER = {
     "macro_f1": True,
     "nll": False,
     "calibration_error": False,
+    "mse": False,
 }

@@ -12,6 +12,7 @@ from torch import Tensor
 from xlearn.balance import Backward
 from xlearn.balance.equal import equal
 from xlearn.cache import Cache
+from xlearn.episodes import Kind
 from xlearn.errors import Problem
 from xlearn.joint import moves
 from xlearn.machine import Machine
@@ -19,14 +20,14 @@ from xlearn.network import Network
 from xlearn.objectives import Start, Turn
 from xlearn.task import Task
 from xlearn.trainable import Rate
-from xlearn.unlabeled import UNLABELED, hidden
+from xlearn.unlabeled import HIDDEN, UNLABELED, hidden, inputs
 
 # Tasks by what a phase may read: `{"source": {name: task}, "target": {"target": task}}`.
 Roles = Mapping[str, Mapping[str, Task]]
 # What `reads` may be, and the roles that it stands for.
 READS = {
     "source": ("source",), "target": ("target",), "both": ("source", "target"),
-    "unlabeled": ("target",), "everything": ("source", "target"),
+    "unlabeled": ("target",), "everything": ("source", "target"), "inputs": ("source", "target"),
 }  # fmt: skip
 # Those with the target's unlabelled examples, and its labelled ones where there are any.
 ADAPTING = ("unlabeled", "everything")
@@ -48,6 +49,7 @@ class Phase:
     optimizer: partial[torch.optim.Optimizer]
     schedule: partial[float]
     augment: tuple[partial[Any], ...]
+    views: tuple[partial[Any], ...]
     batch_size: int
     balanced: bool
     tasks: str
@@ -55,6 +57,8 @@ class Phase:
     common: bool
     leaves: partial[dict[str, Tensor]] | None
     solver: partial[Any] | None
+    base_learner: partial[Any] | None
+    kind: Kind | None
     epochs: float | None
     steps: int | None
     patience: int | None
@@ -95,6 +99,8 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
         # The target's labels, where there are any, count beside those of the source.
         found |= {"target": target} if len(target.train) else {}
         found[UNLABELED] = hidden(target)
+    if phase.reads == "inputs":
+        found = {UNLABELED if role == "target" else role: inputs(task) for role, task in found.items()}
     for task in found.values():
         for name in phase.modalities or ():
             if name not in task.inputs:
@@ -107,8 +113,8 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
 
 def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     """The tasks whose validation split decides what is kept and when patience ends."""
-    if phase.patience is None and (phase.keep == "last" or phase.adapts):
-        return {}  # who adapts is judged by scores of its own (see `xlearn.selection`)
+    if phase.base_learner is not None or (phase.patience is None and (phase.keep == "last" or phase.adapts)):
+        return {}  # who adapts is judged by scores of its own (see `xlearn.selection`), episodes by other episodes
     named = phase.keep in ("best_source", "best_target")
     wanted = phase.keep.removeprefix("best_") if named else "source" if phase.adapts else phase.reads
     found = reading(replace(phase, reads=wanted), roles)
@@ -143,7 +149,7 @@ def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor],
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
     """Labelled examples per class, by role; what has no labels has no entry."""
-    return {role: task.class_counts() for role, task in read.items() if role != UNLABELED}
+    return {role: task.class_counts() for role, task in read.items() if not bool((task.train.labels == HIDDEN).any())}
 
 
 def lessons(phase: Phase) -> set[str]:
@@ -165,10 +171,27 @@ def runs_teacher(phase: Phase) -> bool:
 def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
     """The roles whose labels the phase learns from: an objective of `roles`, or one of lessons, reads no others."""
     main = phase.objectives[0]
+    if not trains_heads(phase):
+        return []
     # Who adapts predicts the unlabelled examples by the target's head, and sources by the same.
     if getattr(main.func, "lessons", ()) and not phase.adapts:
         return [role for role in read if role == "target"]
     return [role for role in read if role in (main.keywords.get("roles") or read)]
+
+
+def learns_from_labels(phase: Phase) -> bool:
+    return bool(getattr(phase.objectives[0].func, "labels", True))
+
+
+def trains_heads(phase: Phase) -> bool:
+    """Whether it trains the heads of the tasks that it reads; episodes have a head of their own, or none."""
+    heads = bool(getattr(phase.objectives[0].func, "heads", True))
+    return phase.base_learner is None and heads and learns_from_labels(phase)
+
+
+def changes_inputs(phase: Phase) -> bool:
+    """Whether an objective makes views of the inputs, or hides parts of them: nothing is computed before in their place."""
+    return any(getattr(each.func, name, False) for each in phase.objectives for name in ("views", "changes_inputs"))
 
 
 def needs_pairs(phase: Phase) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from xlearn.episodes import Kind
 from xlearn.errors import Problem
 from xlearn.fusion.concat import Concat
 from xlearn.hashing import derive
@@ -36,6 +37,10 @@ class Plan:
     transfer: tuple[Phase, ...]
     baseline: tuple[Phase, ...]
     robustness: dict[str, partial[Any]]
+    # Where the target is many tasks of few examples: what they are like, and what learns them, in the run and its baseline.
+    kind: Kind | None = None
+    base_learner: partial[Any] | None = None
+    baseline_learner: partial[Any] | None = None
 
     @property
     def carries(self) -> bool:
@@ -50,6 +55,11 @@ class Plan:
     def apart(self) -> bool:
         """Whether each source has a network of its own."""
         return any(phase.taught_by == "sources" for phase in self.transfer)
+
+    @property
+    def episodic(self) -> bool:
+        """Whether the target is many tasks of few examples."""
+        return self.kind is not None
 
     @property
     def joins(self) -> bool:
@@ -74,11 +84,18 @@ class Plan:
         return frozenset(name for name, each in self.encoders_of(role).items() if each.keywords.get("weights") is not None)
 
     def network(
-        self, specs: Mapping[str, Spec], spaces: list[LabelSpace], role: str, weights: bool, alone: bool = False
+        self,
+        specs: Mapping[str, Spec],
+        spaces: list[LabelSpace],
+        role: str,
+        weights: bool,
+        alone: bool = False,
+        base_learner: Any = None,
     ) -> Network:
         """A network for these modalities and label spaces, drawn from the seed and the role.
 
         `weights`: with the encoders' own. `alone`: a single modality, joined by nothing, whatever fusion is chosen.
+        `base_learner`: with what it adds to the network.
         """
         import torch
         from torch import nn
@@ -102,6 +119,8 @@ class Plan:
             heads[space.key] = nn.Linear(trunk.width, len(space.classes))
         network = Network(encoders, fusion, heads, trunk)
         network.document = self._document(specs, role, alone)
+        if (parts := None if base_learner is None else base_learner.parts(network)) is not None:
+            network.rates = parts
         return network
 
     def join(self, network: Network, tasks: Mapping[str, Task]) -> None:

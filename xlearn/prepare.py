@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xlearn.columns import Column, Ragged
+from xlearn.episodes import VALUE
 from xlearn.errors import Problem, nearest
 from xlearn.hashing import digest
 from xlearn.modalities import Format, Pool, audio, image, tabular, text
@@ -58,6 +59,7 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
     columns |= {} if data.official is None else {"official": data.official}
+    columns |= {} if data.values is None else {"values": data.values}
     for name, column in columns.items():
         if len(column) != len(data.labels):
             raise Problem(
@@ -71,7 +73,7 @@ def _fingerprint(data: Raw) -> str:
     if data.rate or data.columns:
         content.update(json.dumps([data.rate, data.columns]).encode())
     columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
-    columns += [] if data.official is None else [data.official]
+    columns += [each for each in (data.official, data.values) if each is not None]
     for column in [*columns, *(data.present[name] for name in sorted(data.present))]:
         for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
             if isinstance(part, Tensor):
@@ -96,12 +98,17 @@ def modalities(source: TaskSource) -> list[str]:
 
 
 def formats(
-    sources: Sequence[TaskSource], options: Mapping[str, Any], encoders: Mapping[str, partial[Any]], seed: int
+    sources: Sequence[TaskSource],
+    options: Mapping[str, Any],
+    encoders: Mapping[str, partial[Any]],
+    seed: int,
+    unread: Sequence[str] = (),
 ) -> dict[str, Format]:
     """The form that each modality has in all tasks of a run. `options[modality]` are the settings of the configuration.
 
     What is learned from data for it (a vocabulary, means) is learned from training rows, whatever number of labels a
-    run is given. Raises `Problem` for a modality without an encoder, and for data that no common form fits.
+    run is given, but for the tasks that are `unread` (by `where`). Raises `Problem` for a modality without an encoder, and for
+    data that no common form fits.
     """
     found = {}
     pools: dict[str, list[Pool]] = {}
@@ -118,6 +125,7 @@ def formats(
                 )
             there = data.present.get(name)
             rows = train if there is None else train[there[train]]
+            rows = rows[:0] if source.where in unread else rows
             pools.setdefault(name, []).append(Pool(source.name, data, fingerprint, rows))
     for name, given in pools.items():
         encoder = encoders[name]
@@ -149,6 +157,7 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         notes |= {name: told} if told else {}
     groups = chosen_groups(data, source.options, source.where)
     rows = split(data, source.options, seed, source.where)
+    training = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
     relabel = torch.full((len(data.classes),), -1)
     for label, positions in enumerate(groups.values()):
         relabel[torch.tensor(positions)] = label
@@ -157,7 +166,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     present = {name: data.present[name] for name in specs if name in data.present}
     labels = relabel[data.labels]
     role = source.where.removeprefix("source.")
-    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role)
+    taught = {} if data.values is None else {VALUE: data.values}
+    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, taught=taught)
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
     counts = {part: len(examples) for part, examples in parts.items()}
     held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
@@ -172,6 +182,7 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         data=fingerprint,
         # The rows of all splits follow from the data, the options and the seed.
         fingerprint=digest([form, asdict(source.options), seed], 16),
+        training=training,
         notes={"examples": counts, "split": held, **notes, **data.notes},
         # The same content under two names is the same data too.
         origin={fingerprint: torch.arange(len(labels)), **dict(data.origin[name] for name in specs if name in data.origin)},

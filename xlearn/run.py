@@ -13,7 +13,9 @@ from typing import Any
 from xlearn import joint
 from xlearn.apart import USED, lends, need_apart, used_rows
 from xlearn.cache import Cache
+from xlearn.episodic_outcome import check_target, episodic_outcome, fewest
 from xlearn.errors import Interrupted
+from xlearn.few_shot import need_metric, target_episodes
 from xlearn.interrupt import asked
 from xlearn.learners import bounds, compared, single_tasks, singles, transferring
 from xlearn.machine import Machine
@@ -44,8 +46,13 @@ class Run:
         began = time.monotonic()
         plan, config = self.plan, self.plan.config
         stamped = stamp(config)  # before the files are read: what changes meanwhile is noticed the next time
-        given = formats([*plan.sources, plan.target], config, plan.encoders, config["seed"])
+        # No vocabulary and no mean comes from classes that are measured on, if there are others.
+        unread = ("target",) if plan.episodic and plan.sources else ()
+        given = formats([*plan.sources, plan.target], config, plan.encoders, config["seed"], unread)
         target = prepare(plan.target, given, config["seed"])
+        if plan.episodic:
+            need_metric(config["metric"], target)
+            target = target_episodes(target)
         sources = {each.name: prepare(each, given, config["seed"]) for each in plan.sources}
         # A source that no phase reads may still have had a part in the vocabulary.
         if not plan.reads_source:
@@ -65,7 +72,8 @@ class Run:
                 "target": {"target": prepare(plan.target, others, config["seed"])},
             }
         if self.small:
-            target, sources = tiny(target), {name: tiny(task) for name, task in sources.items()}
+            few = partial(tiny, per_class=fewest(plan))
+            target, sources = few(target), {name: few(task) for name, task in sources.items()}
             forms = forms and {role: {name: tiny(task) for name, task in tasks.items()} for role, tasks in forms.items()}
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
@@ -78,6 +86,8 @@ class Run:
             each.check()
         own.check_augmentations()
         check_robustness(plan, target)
+        if plan.episodic:
+            check_target(plan, target)
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
         with self._lines:
@@ -90,7 +100,9 @@ class Run:
                 phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
         if own.carried is not None:
             write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
-        found = outcome(Learned(plan, own, baseline, alone, single, bounding), phases, roles, self.machine, self.folder)
+        learned = Learned(plan, own, baseline, alone, single, bounding)
+        measured = episodic_outcome if plan.episodic else outcome
+        found = measured(learned, phases, roles, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
         # Of tasks learned together the target's network, by itself where it can be.
         final = own.network if own.network.sharing is None else joint.alone(own.network, "target", target.labels.key)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from xlearn.amounts import compact, megaflops
 from xlearn.metric_names import HIGHER_IS_BETTER
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error")
+SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error", "mse")
 
 BOUNDS = {"source_only": "source only", "target_only": "target only with all labels"}
 # What a task's notes hold for other readers than people, and what is said together with another note.
@@ -34,6 +35,9 @@ def title(result: dict[str, Any]) -> str:
         if target["shots"] is not None
         else "all labels"
     )
+    if config["transfer"].get("episodes"):
+        kind = config["episodes"]
+        labels = f"{kind['ways']}-way {kind['shots'] or target['shots']}-shot"
     if target["fraction"] is not None:
         labels = f"{target['fraction']:g} of the labels"
     if target.get("imbalance") is not None:
@@ -56,13 +60,14 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     unlabelled = result["baseline"].get("name") == "source_only"
     against = "source only" if unlabelled else "scratch"
     lines = [title(result), f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"]
-    for name in SHOWN:
+    for name in [name for name in SHOWN if name in result["metrics"]]:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
         better = "the source's network as it is" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
     told = (
+        *_episodes(result),
         *_adaptation(result),
         *_tasks(result),
         *_forgetting(result),
@@ -86,21 +91,6 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
     return "\n".join(lines)
-
-
-def compact(number: float) -> str:
-    """Three significant digits: 512, 1.2k, 112k, 1.41M, 2B."""
-    rounded = float(f"{number:.3g}")
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if rounded >= size:
-            return f"{rounded / size:.3g}{unit}"
-    return f"{rounded:g}"
-
-
-def megaflops(flops: float) -> str:
-    """Millions of operations, three significant digits: 0.0213, 4.6, 12300."""
-    rounded = float(f"{flops / 1e6:.3g}")
-    return f"{rounded:.0f}" if rounded >= 1000 else f"{rounded:g}"
 
 
 def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -139,6 +129,19 @@ def _tasks(result: dict[str, Any]) -> list[str]:
     if delta is not None:
         against = f"{words}, mean over {len(tasks)} tasks against learning each alone"
         lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
+    return lines
+
+
+def _episodes(result: dict[str, Any]) -> list[str]:
+    """How sure the mean over tasks of few examples is, and the metric after each inner step."""
+    if not (found := result.get("episodes")):
+        return []
+    metric = found["metric"]
+    value = result["metrics"][metric]
+    lines = [f"{metric} {value:.4f} +- {found['interval']:.4f} (95 % interval of the mean over {found['count']} tasks)"]
+    curve = found["curve"][metric]
+    if len(curve) > 1:
+        lines.append(f"{metric} by inner step: {', '.join(f'{step}: {each:.3f}' for step, each in enumerate(curve))}")
     return lines
 
 

@@ -156,7 +156,6 @@ class Examples:
         return len(self.labels)
 
     def take(self, index: Tensor) -> Batch:
-        """The examples at `index` (int64 `[batch]`), in that order."""
         labels = self.labels.index_select(0, index)
         taught = {name: column.index_select(0, index) for name, column in self.taught.items()}
         if self.features is not None:
@@ -185,7 +184,6 @@ class Examples:
         )
 
     def only(self, *modalities: str) -> "Examples":
-        """The same examples without the other modalities."""
         present = {name: self.present[name] for name in modalities if name in self.present}
         encoded = self.encoded & {*modalities}
         return replace(self, inputs={name: self.inputs[name] for name in modalities}, present=present, encoded=encoded)
@@ -217,8 +215,9 @@ class Sealed:
 class Task:
     """One task: `inputs` {modality: spec}, a label space and its splits.
 
-    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes. `origin[name] int64`
-    says for each row of the raw data where it stands in the data called `name`, of which other tasks may be made too.
+    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes. `training int64` are the rows
+    of training, whatever the number of labels. `origin[name] int64` says for each row of the raw data where it stands in the
+    data called `name`, of which other tasks may be made too.
     """
 
     name: str
@@ -232,6 +231,7 @@ class Task:
     fingerprint: str
     notes: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Tensor] = field(default_factory=dict)
+    training: Tensor = field(default_factory=lambda: torch.arange(0))
 
     def only(self, *modalities: str) -> "Task":
         """The same task, rows included, without the other modalities."""

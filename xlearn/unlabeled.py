@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.hashing import digest
 from xlearn.task import Examples, Sealed, Task
 
 # The role under which a phase reads them. No task may be called so.
@@ -29,6 +30,15 @@ def _blank(examples: Examples) -> Examples:
     # Without `data`: nothing brings their rows together with those of the same data that have labels.
     taught, labels = {"position": torch.arange(len(examples))}, torch.full_like(examples.labels, HIDDEN)
     return replace(examples, labels=labels, taught=taught, data="", whole=whole)
+
+
+def inputs(task: Task) -> Task:
+    """The task whose training examples are all those of training, whatever the number of labels, as `hidden` ones: what
+    self-supervision reads. It is the same for every number of labels, so that one training serves them all.
+    """
+    whole = task.unlabeled.whole or task.unlabeled
+    bare = hidden(replace(task, unlabeled=whole.subset(task.training)))
+    return replace(bare, fingerprint=digest([whole.data, sorted(task.inputs), task.training.tolist(), "inputs"], 16))
 
 
 def revealed(task: Task) -> Task:

@@ -1,6 +1,6 @@
 """What is seen of a phase while it runs: losses, scores on validation data, how tasks are weighed, and the best weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,21 +10,20 @@ from tqdm import tqdm
 from xlearn.balance.gradients import cosines
 from xlearn.batches import Batches
 from xlearn.candidates import Candidates
+from xlearn.episodes import Episodes
 from xlearn.errors import Problem
-from xlearn.evaluate import logits
 from xlearn.fit import Record, Update
 from xlearn.metric_names import HIGHER_IS_BETTER
-from xlearn.metrics import score
 from xlearn.network import Network, tensors
 from xlearn.phase import Phase, Setting
-from xlearn.task import Examples, Task
+from xlearn.task import Task
 
 
 class Watch:
     """Looks at a phase `evaluations` times: reads the losses, evaluates, reports, and keeps the best.
 
-    `judges`: the roles whose scores decide. `valid`: what is evaluated, by role. `candidates`: where a phase adapts, every
-    look is one, and is scored by every rule. Its state is saved and resumed.
+    `judges`: the roles whose scores decide. `valid`: what gives the score on validation data, by role. `candidates`: where a
+    phase adapts, every look is one, and is scored by every rule. Its state is saved and resumed.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class Watch:
         update: Update,
         tasks: Mapping[str, Task],
         judges: Sequence[str],
-        valid: Mapping[str, Examples],
+        valid: Mapping[str, Callable[[], float]],
         setting: Setting,
         steps: int,
         candidates: Candidates | None = None,
@@ -58,14 +57,11 @@ class Watch:
     def due(self, step: int) -> bool:
         return step % self.every == 0 or step == self.steps
 
-    def look(self, step: int, batches: Batches, bar: tqdm) -> bool:
+    def look(self, step: int, batches: Batches | Episodes, bar: tqdm) -> bool:
         """Read the losses, evaluate, report, keep the best; True when the phase ends here."""
         losses = self._mean_losses(step)
         metric = self.setting.metric
-        scores: dict[str, Any] = {
-            f"{role}_val_{metric}": score(metric, logits(self.network, each, self.setting.machine), each.labels)
-            for role, each in self.valid.items()
-        }
+        scores: dict[str, Any] = {f"{role}_val_{metric}": each() for role, each in self.valid.items()}
         if self.candidates is not None:
             scores["scores"] = self.candidates.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
@@ -82,10 +78,10 @@ class Watch:
             return True
         return phase.patience is not None and self.stale >= phase.patience
 
-    def _balance(self, step: int, batches: Batches) -> dict[str, Any]:
+    def _balance(self, step: int, batches: Batches | Episodes) -> dict[str, Any]:
         """What each task was given since the last look (mean), and the cosines of their gradients on the next batches."""
         found: dict[str, Any] = {}
-        if len(self.tasks) < 2 or self.candidates is not None:
+        if len(self.tasks) < 2 or self.candidates is not None or self.phase.base_learner is not None:
             return found
         if self.weights:
             found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}

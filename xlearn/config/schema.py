@@ -7,6 +7,7 @@ target (see `component`).
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlearn.episode_options import EpisodeOptions
 from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
 
 
@@ -14,7 +15,8 @@ from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
 class PhaseConfig:
     """One phase. Null means: as at the top of the configuration, or as in its budget."""
 
-    # source | target | both | unlabeled (of the target) | everything; null: source in pretrain, target in transfer
+    # source | target | both | unlabeled (of the target) | everything | inputs (of both, without any label); null: source in
+    # pretrain, target in transfer
     reads: str | None = None
     modalities: list[str] | None = None  # of what it reads; null: all
     trainable: Any = None  # null: everything
@@ -25,6 +27,8 @@ class PhaseConfig:
     optimizer: Any = None
     schedule: Any = None
     augment: bool = True
+    base_learner: Any = None  # what learns a task of few examples; null: the phase reads no such tasks
+    episodes: dict[str, int] = field(default_factory=dict)  # where its tasks are others than those of `episodes`
     solver: Any = None  # computes the weights that the phase leaves in closed form, in the place of the loop
     leaves: Any = None  # what becomes of the weights it began with and those it kept; null: the latter
     batch_size: int | None = None
@@ -43,6 +47,8 @@ class ChainConfig:
     carry: bool = True  # transfer: whether anything is copied from the source
     adds: Any = None  # transfer: a structure that is added to the target's network (low-rank parts, adapters)
     joins: bool = False  # transfer: whether the target's network has the sources' encoders and heads too
+    episodes: bool = False  # transfer: whether the target is many tasks of few examples, drawn from its classes
+    base_learner: Any = None  # transfer: what learns each of them; null: as in pretraining
     phases: dict[str, PhaseConfig] = field(default_factory=dict)
 
 
@@ -97,6 +103,7 @@ class TrainConfig:
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
     joint: JointConfig = field(default_factory=JointConfig)
+    episodes: EpisodeOptions = field(default_factory=EpisodeOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
     text: TextOptions = field(default_factory=TextOptions)
     audio: AudioOptions = field(default_factory=AudioOptions)
@@ -116,6 +123,7 @@ class TrainConfig:
     optimizer: Any = None
     schedule: Any = None
     augment: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, Any] = field(default_factory=dict)
     robustness: dict[str, Any] = field(default_factory=dict)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 

@@ -22,6 +22,10 @@ def check_values(config: Mapping[str, Any], found: Collector) -> None:
         found.need(value in options, f"joint.{key}={value}: {nearest(str(value), options)}")
     found.need(config["joint"]["temperature"] > 0, f"joint.temperature={config['joint']['temperature']}: give more than 0.")
     found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
+    for key in ("test", "val"):
+        found.need(config["episodes"][key] >= 1, f"episodes.{key}={config['episodes'][key]}: give 1 or more.")
+    held_out = config["episodes"]["held_out"]
+    found.need(0 <= held_out < 1, f"episodes.held_out={held_out}: give a share in [0, 1).")
     image = config["image"]
     found.need(image["size"] is None or image["size"] >= 1, f"image.size={image['size']}: give 1 or more, or null.")
     found.need(image["channels"] in (None, 1, 3), f"image.channels={image['channels']}: give 1, 3 or null.")

@@ -27,7 +27,10 @@ class Pixels(nn.Module):
         self.register_buffer("shift", -means / stds, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = images.to(torch.float32, memory_format=torch.channels_last)
+        try:
+            x = images.to(torch.float32, memory_format=torch.channels_last)
+        except RuntimeError:  # of several tasks at once (torch.func.vmap) there is one dimension more than is seen here
+            x = images.to(torch.float32)
         if self.channels == 3 and x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
         if self.size is not None and x.shape[-2:] != (self.size, self.size):

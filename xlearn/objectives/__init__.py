@@ -9,6 +9,12 @@ Of teachers an objective names what it asks (`lessons`: of logits, features): wh
 computed once. One that looks into modules while they run says `looks_inside = True`, or has an option `student` or `teacher`
 that is not null: a path of a module; with `runs_teacher = True` the teacher runs at every step.
 
+Self-supervision says `labels = False`: it learns from no labels, trains no head and is judged by none. With `views = True` it
+compares views of the examples (`start.view`); with `changes_inputs = True` it hides or changes parts of the inputs itself.
+
+With `heads = False` an objective learns from labels and trains no head. Where the phase has a `base_learner`, batches are
+`support` and `query` of episodes.
+
 Only an objective with `unlabeled = True` is given the target's unlabelled examples (role `unlabeled`, labels hidden). One with
 a method `turns()` has further updates follow the phase's own in every step, each a `Turn`. What `told()` returns,
 if there is such a method, is added to the record of every look.
@@ -16,9 +22,11 @@ if there is such a method, is added to the record of every look.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
+from xlearn.episodes import Kind
 from xlearn.network import Network
 from xlearn.task import Batch, Task
 
@@ -30,7 +38,9 @@ class Start:
     `copied`: the names that came from the source. `class_counts[role]`: labelled examples per class, int64 `[classes]`.
     `teachers`: the networks that teach the phase. Not to be trained, nor registered as modules. `steps`: how many the phase
     has at most. `tasks[role]`: what the phase reads. `validation`: the cross-entropy
-    of each teacher on the target's validation split (None: it reads nothing of it, or there is no split).
+    of each teacher on the target's validation split (None: it reads nothing of it, or there is no split). `view(batch)`: the
+    examples, changed by the phase's views, drawn anew from torch's global generator. `learner` and `kind`: what learns a task
+    of few examples (see `xlearn.base_learners`), and what these tasks are like, where the phase reads episodes.
     """
 
     network: Network
@@ -40,6 +50,9 @@ class Start:
     steps: int = 1
     tasks: Mapping[str, Task] = field(default_factory=dict)
     validation: tuple[float | None, ...] | None = None
+    view: Callable[[Batch], Batch] = field(default=lambda batch: batch)
+    learner: Any = None
+    kind: Kind | None = None
 
 
 class Turn(nn.Module):

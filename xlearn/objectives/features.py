@@ -58,10 +58,13 @@ def pooled(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def linear(before: int, after: int, network: Network, use: str) -> nn.Linear:
-    """A layer with torch's uniform beginning, drawn by what the network's heads are when the phase begins: another seed draws
-    another one, and which phases came from the cache does not matter.
+    """A layer with torch's uniform beginning, drawn by what the network's heads are when the phase begins (without heads, by
+    the first 64 numbers of each of its parameters): another seed draws another one, and which phases came from the cache does
+    not matter.
     """
-    seed = derive(0, use, digest([parameter.tolist() for parameter in network.head.parameters()]))
+    heads = [parameter.tolist() for parameter in network.head.parameters()]
+    # Of encoders only the beginnings: they may be large, and what was drawn differs from its first number on.
+    seed = derive(0, use, digest(heads or [parameter.flatten()[:64].tolist() for parameter in network.parameters()]))
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(before, after)
     for parameter in layer.parameters():

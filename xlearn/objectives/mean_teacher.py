@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
 from xlearn.objectives.domains import classify, need_domains
 from xlearn.objectives.feature_bank import evaluating
+from xlearn.objectives.moving_average import MovingAverage
 from xlearn.objectives.views import need_views, strong, weak
 from xlearn.task import Batch
 from xlearn.unlabeled import UNLABELED
@@ -43,26 +43,17 @@ class MeanTeacher(nn.Module):
         if not 0 <= ramp <= 1:
             raise Problem(f"mean_teacher: ramp={ramp}: give a share of the steps in [0, 1], e.g. 0.3.")
         self.weight, self.decay, self.until = weight, decay, ramp * start.steps
-        network, saved = start.network, start.network.state_dict().keys()
-        found = {name: value for name, value in [*network.named_parameters(), *network.named_buffers()] if name in saved}
-        # Counts of normalisations say nothing to who evaluates.
-        found = {name: value for name, value in found.items() if value.is_floating_point()}
-        self.names = [*found]
-        # Buffers, not a copy of the network: they are saved and resumed, and no optimizer trains them.
-        for position, value in enumerate(found.values()):
-            self.register_buffer(f"teacher_{position}", value.detach().clone())
-        # Laid out alike whether the phase goes on or begins, so that a resumed one computes the same bits.
-        self.to(memory_format=torch.channels_last)
+        self.average = MovingAverage(start.network)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def teacher(self) -> dict[str, Tensor]:
         """The teacher's weights by their names in the network."""
-        return {name: self.get_buffer(f"teacher_{position}") for position, name in enumerate(self.names)}
+        return self.average.weights()
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         batch = batches[UNLABELED]
-        with torch.no_grad(), evaluating(network):
-            taught = functional_call(network, self.teacher(), (weak(batch),)).float()
+        with evaluating(network):
+            taught = self.average(network, weak(batch)).float()
         logits = classify(network, batches, network.features(strong(batch)))
         with torch.autocast(logits.device.type, enabled=False):
             distance = (logits.softmax(1) - taught.softmax(1)).square().mean()
@@ -71,8 +62,5 @@ class MeanTeacher(nn.Module):
 
     @torch.no_grad()
     def follow(self, network: Network) -> None:
-        moved = network.state_dict()
-        share = 1 - (1 - 1 / (self.step + 1)).clamp_max(self.decay)
-        for name, value in self.teacher().items():
-            value.lerp_(moved[name], share.to(value.dtype))
+        self.average.follow(network, (1 - 1 / (self.step + 1)).clamp_max(self.decay))
         self.step += 1

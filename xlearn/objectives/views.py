@@ -1,5 +1,6 @@
 """Weak and strong views of a batch, for objectives that compare what a network makes of both."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,15 +11,19 @@ from xlearn.augment.crop import crop
 from xlearn.augment.cutout import cutout
 from xlearn.augment.noise import noise
 from xlearn.augment.rotate import rotate
+from xlearn.augment.span_masking import span_masking
 from xlearn.augment.spec_augment import spec_augment
 from xlearn.augment.time_shift import time_shift
 from xlearn.augment.token_dropout import UNKNOWN, token_dropout
 from xlearn.columns import Inputs, Sequences
 from xlearn.errors import Problem
 from xlearn.objectives import Start
-from xlearn.task import Batch, TextSpec
+from xlearn.task import Batch, Spec, Task, TextSpec
 from xlearn.unlabeled import UNLABELED
 
+Augment = Callable[[Batch, torch.Generator], Batch]
+# What makes tokens unknown.
+HIDING = (token_dropout, span_masking)
 # Of numbers that have no augmentation of their own so many stay in a strong view.
 KEPT = 0.8
 
@@ -51,13 +56,44 @@ def strong(batch: Batch) -> Batch:
     return replace(batch, memo={})
 
 
+def viewed(batch: Batch, views: Sequence[Augment]) -> Batch:
+    """The examples, changed by each of `views`, and numbers without a view of their own as in `strong`. Drawn from torch's
+    global generator, so that two calls give two views. Nothing that was computed of the batch before is taken over.
+    """
+    generator = _generator()
+    for each in views:
+        batch = each(batch, generator)
+    return replace(_thinned(batch, generator), memo={})
+
+
+def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
+    """Raises `Problem` where views of the task's examples cannot be made, or change nothing of one of its modalities."""
+    _need_unknown(
+        task.inputs.get("text"), any(getattr(each, "func", each) in HIDING for each in views), f"phase {phase}: views"
+    )
+    lengths = task.train.lengths()
+    index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
+    batch = task.train.take(index[:2])
+    for name in sorted(batch.inputs):
+        given = batch.only(name)
+        if all(each(given, torch.Generator().manual_seed(0)) is given for each in views) and not _thins(given, name):
+            raise Problem(
+                f"phase {phase}: no view changes the {name} of {task.name}, so that there is nothing to learn from "
+                f"two of them. "
+                "Choose views=standard, or add one (`xlearn show augment`)."
+            )
+
+
 def need_views(start: Start, name: str) -> None:
     """Raises `Problem` where a strong view of the target's texts could not be made: nothing is known as the unknown token."""
-    text = start.tasks[UNLABELED].inputs.get("text")
-    if "text" in start.network.encoder and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
+    _need_unknown(start.tasks[UNLABELED].inputs.get("text"), "text" in start.network.encoder, name)
+
+
+def _need_unknown(text: Spec | None, hides: bool, name: str) -> None:
+    if hides and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
         raise Problem(
             f"{name} makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned here (this one: "
-            f"{text.unknown}). Choose another encoder/text, e.g. transformer, or a transfer without views, e.g. pseudo_label."
+            f"{text.unknown}). Choose another encoder/text, e.g. transformer, or a method without views, e.g. pseudo_label."
         )
 
 
@@ -109,11 +145,13 @@ def _thinned(batch: Batch, generator: torch.Generator) -> Batch:
             return Sequences(_dropped(given.values, generator), given.mask)
         return _dropped(given, generator)
 
-    inputs = dict(batch.inputs)
-    for name, given in batch.inputs.items():
-        if name in batch.encoded or (isinstance(given, Tensor) and given.ndim == 2):
-            inputs[name] = thin(given)
+    inputs = {name: thin(given) if _thins(batch, name) else given for name, given in batch.inputs.items()}
     return replace(batch, inputs=inputs)
+
+
+def _thins(batch: Batch, name: str) -> bool:
+    given = batch.inputs[name]
+    return name in batch.encoded or (isinstance(given, Tensor) and given.ndim == 2)
 
 
 def _dropped(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -23,7 +23,8 @@ class Raw:
     `present[modality] bool [n]`: which examples have the modality, where not all do; what the others hold is ignored.
     `rate` of waves in Hz; `columns` names those of `tabular`. `origin[modality]`, where several tasks are made of the same
     data: (its name, int64 [n] the position of each example there), so that no test example of one is learned from in
-    another.
+    another. `values float32 [n]`, where numbers are to be predicted: then `labels` say of which function each example is, and
+    only tasks of few examples are made of it (see `xlearn.episodes`).
     """
 
     inputs: dict[str, RawColumn]
@@ -36,3 +37,4 @@ class Raw:
     rate: int | None = None
     columns: tuple[str, ...] = ()
     origin: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    values: Tensor | None = None

@@ -1,0 +1,318 @@
+"""Pieces of inputs, their reconstruction, and masked autoencoding."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import numpy
+import pytest
+import torch
+from masked_toys import SPECS, batch_of, begin, column
+from torch.nn import functional
+from toys import CPU, update
+
+from xlearn.batches import Batches
+from xlearn.columns import Ragged, Sequences, take
+from xlearn.errors import Problem
+from xlearn.fit import fit
+from xlearn.objectives.mae import Mae
+from xlearn.objectives.pieces import Columns, Patches, Stretches, Words, drawn
+from xlearn.task import AudioSpec, ImageSpec, TextSpec, VectorSpec
+from xlearn.trainable import Rate
+from xlearn.unlabeled import UNLABELED
+
+ALL = sorted(SPECS)
+
+
+def of(name, count=6):
+    return take(column(name, count), torch.arange(count))
+
+
+def blank(objective):
+    """The decoders say 0 of everything."""
+    for decoder in objective.pieces.decoder.values():
+        torch.nn.init.zeros_(decoder.leave.weight)
+        torch.nn.init.zeros_(decoder.leave.bias)
+    return objective
+
+
+def seen_by(network, objective, batches):
+    """What the encoders are given, and the losses."""
+    given, features = [], network.features
+    network.features = lambda batch: given.append(batch) or features(batch)
+    losses = objective(network, batches)
+    del network.features
+    return given[0], losses
+
+
+def test_patches_are_those_that_torch_unfolds():
+    images = of("image")
+    found = Patches(ImageSpec(2, 6, 7), 3).cut(images)
+    expected = functional.unfold(images[:, :, :, :6].float(), 3, stride=3).transpose(1, 2) / 127.5 - 1
+    assert found.content.shape == (6, 4, 18) and torch.allclose(found.content, expected) and bool(found.there.all())
+
+
+def test_hidden_patches_have_the_mean_colour_and_nothing_else_changes():
+    images, pieces = of("image"), Patches(ImageSpec(2, 6, 7), 3)
+    hidden = torch.zeros(6, 4, dtype=torch.bool)
+    hidden[0, 1] = hidden[2, 2] = True  # top right but for the strip, and bottom left
+    found = pieces.hide(images, hidden)
+    expected = images.clone()
+    mean = images[[0, 2]].float().mean((0, 2, 3)).round().byte()
+    expected[0, :, :3, 3:6] = expected[2, :, 3:, :3] = mean[:, None, None]
+    assert found.dtype == torch.uint8 and torch.equal(found, expected)
+
+
+def test_tokens_that_are_padding_or_unknown_are_no_pieces():
+    mask = torch.tensor([[True, True, True, False], [False] * 4])
+    texts = Sequences(torch.tensor([[5, 1, 7, 0], [0] * 4]).int(), mask)
+    pieces = Words(TextSpec(9, 4, "toy", unknown=1))
+    assert pieces.cut(texts).there.tolist() == [[True, False, True, False], [False] * 4]
+    hidden = pieces.hide(texts, torch.tensor([[False, False, True, False], [False] * 4]))
+    assert hidden.values.tolist() == [[5, 1, 1, 0], [0] * 4] and hidden.mask is mask
+
+
+def test_the_last_stretch_of_a_sound_may_be_shorter():
+    frames = Ragged.of([torch.arange(10.0).view(5, 2), torch.ones(2, 2)]).take(torch.arange(2))
+    pieces = Stretches(bands=2, frames=3, longest=5)
+    found = pieces.cut(frames)
+    assert (pieces.places, pieces.size) == (2, 6)
+    assert found.content[0].tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 0, 0]]
+    assert found.known.sum(2).tolist() == [[6, 4], [4, 0]] and found.there.tolist() == [[True, True], [True, False]]
+    hidden = pieces.hide(frames, torch.tensor([[False, True], [False, False]]))
+    assert hidden.values[0].tolist() == [[0, 1], [2, 3], [4, 5], [0, 0], [0, 0]]
+    assert torch.equal(hidden.values[1], frames.values[1])
+
+
+def test_hidden_columns_are_missing_and_missing_ones_are_no_pieces():
+    values = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
+    found = Columns(2).cut(values)
+    assert found.there.tolist() == [[True, False], [True, True]]
+    hidden = Columns(2).hide(values, torch.tensor([[False, False], [False, True]]))
+    assert hidden.isnan().tolist() == [[False, True], [False, True]] and hidden[:, 0].tolist() == [1, 2]
+
+
+def test_so_many_are_drawn_each_as_likely_and_none_that_is_not_there():
+    there = torch.tensor([True, True, False, True, True]).expand(4000, 5)
+    torch.manual_seed(0)
+    found = drawn(there, torch.full((4000,), 3))
+    assert found.sum(1).eq(3).all() and not found[:, 2].any()
+    assert found[:, [0, 1, 3, 4]].float().mean(0).tolist() == pytest.approx([0.75] * 4, abs=0.03)
+    assert drawn(there[:1], torch.tensor([9])).tolist() == there[:1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("share", "hidden"), [(0.5, [0, 0, 1, 2, 2, 2]), (0.75, [0, 0, 1, 2, 3, 4]), (0.01, [0, 0, 1, 1, 1, 1])]
+)
+def test_at_least_one_piece_is_hidden_and_one_is_left(share, hidden):
+    start, net = begin("tabular", tabular=replace(SPECS["tabular"], columns=tuple("abcde")))
+    values = torch.where(torch.arange(5) < torch.arange(6)[:, None], 1.0, torch.nan)  # of the i-th example i are there
+    batch = replace(batch_of(start, 6)[UNLABELED], inputs={"tabular": values})
+    net.features = lambda batch: batch.inputs["tabular"].isnan().sum(1, keepdim=True).float().expand(-1, net.width)
+    objective = Mae(start, share=share)
+    objective(net, {UNLABELED: batch})
+    missing = objective.monitor.last[UNLABELED][:, 0].long()
+    assert (missing - torch.arange(5, -1, -1)).tolist() == hidden
+
+
+@pytest.mark.parametrize("name", ["text", "audio", "tabular"])
+def test_the_encoder_never_sees_what_it_is_asked_for(name):
+    start, net = begin(name)
+    objective = Mae(start, frames=2)
+    batch = batch_of(start)[UNLABELED]
+    torch.manual_seed(1)
+    seen, _ = seen_by(net, objective, {UNLABELED: batch})
+    cut, left = objective.pieces.cut(batch)[name], objective.pieces.cut(seen)[name]
+    hidden = left.content.ne(cut.content) if name == "text" else left.content.ne(cut.content).any(2) | (left.there != cut.there)
+    assert hidden.any() and (hidden.sum(1) < cut.there.sum(1)).all()
+    # Other content in the hidden places, the same draw: what is seen is the same.
+    given = batch.inputs[name]
+    values = given.values if isinstance(given, Sequences) else given
+    other = hidden.repeat_interleave(2, 1)[:, : values.shape[1], None] if name == "audio" else hidden
+    changed = torch.where(other, values.new_tensor(9), values)
+    inputs = {name: Sequences(changed, given.mask) if isinstance(given, Sequences) else changed}
+    torch.manual_seed(1)
+    again, _ = seen_by(net, objective, {UNLABELED: replace(batch, inputs=inputs)})
+    one, two = (objective.pieces.cut(each)[name] for each in (seen, again))
+    assert not torch.equal(changed, values) and torch.equal(one.content, two.content) and torch.equal(one.known, two.known)
+
+
+@pytest.mark.parametrize("name", ["image", "audio", "tabular"])
+def test_of_a_decoder_that_says_nothing_the_loss_is_the_mean_square_of_hidden_pieces(name):
+    start, net = begin(name)
+    objective = blank(Mae(start, patch=2, frames=2))
+    batch = batch_of(start)[UNLABELED]
+    seen, losses = seen_by(net, objective, {UNLABELED: batch})
+    given, left = batch.inputs[name], seen.inputs[name]
+    squares = []
+    for row in range(len(batch)):
+        if name == "tabular":
+            hidden = left[row].isnan()
+            squares += given[row][hidden].square().tolist()
+        elif name == "audio":
+            length = int(given.mask[row].sum())
+            for first in range(0, length, 2):
+                piece = given.values[row, first : min(first + 2, length)]
+                if not torch.equal(piece, left.values[row, first : min(first + 2, length)]):
+                    squares.append(numpy.square(piece.numpy()).mean())
+        else:
+            for top, side in [(top, side) for top in range(0, 6, 2) for side in range(0, 6, 2)]:
+                piece = given[row, :, top : top + 2, side : side + 2]
+                if not torch.equal(piece, left[row, :, top : top + 2, side : side + 2]):
+                    squares.append(numpy.square(piece.numpy() / 127.5 - 1).mean())
+    assert len(squares) > 16 and losses[f"mae_{UNLABELED}"].item() == pytest.approx(numpy.mean(squares), rel=1e-4)
+
+
+def test_of_a_decoder_that_says_nothing_every_token_is_as_likely():
+    start, net = begin("text")
+    assert blank(Mae(start))(net, batch_of(start))[f"mae_{UNLABELED}"].item() == pytest.approx(math.log(30), rel=1e-5)
+
+
+def test_of_a_text_so_many_tokens_are_decoded():
+    start, net = begin("text")
+    objective = Mae(start, share=0.9, tokens=2)
+    decoded = []
+    objective.pieces.decoder["text"].register_forward_hook(lambda _module, given, made: decoded.append((given[1], made.shape)))
+    batch = batch_of(start)[UNLABELED]
+    objective(net, {UNLABELED: batch})
+    [(rows, shape)] = decoded
+    lengths = batch.inputs["text"].mask.sum(1)
+    assert torch.bincount(rows, minlength=16).tolist() == (lengths - 1).clamp_max(2).tolist() and shape[1] == 30
+
+
+def test_the_decoder_reads_features_whatever_their_scale():
+    start, _ = begin("image")
+    decoder = Mae(start).pieces.decoder["image"]
+    features, rows, places = torch.randn(16, 8), torch.arange(16), torch.arange(16) % 9
+    one, two = decoder(features, rows, places), decoder(features * 50 + 7, rows, places)
+    assert torch.allclose(one, two, atol=1e-3) and one.std(0).min() > 1e-3
+
+
+def test_several_threads_compute_the_same_bits():
+    start, _ = begin("image")
+    decoder = Mae(start).pieces.decoder["image"]
+    features = torch.randn(64, 8, requires_grad=True)
+    rows, places = (torch.ones(64, 9) > 0).nonzero(as_tuple=True)
+    found = set()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(20):
+            [gradient] = torch.autograd.grad(decoder(features, rows, places).square().sum(), [features])
+            found.add(gradient.numpy().tobytes())
+    finally:
+        torch.set_num_threads(1)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_encoders_of_every_modality_learn(name):
+    start, net = begin(name)
+    objective = Mae(start, frames=2, width=32)
+    optimizer = torch.optim.Adam([*net.encoder.parameters(), *objective.parameters()], lr=0.02)
+    losses = []
+    for _ in range(30):
+        [loss] = objective(net, batch_of(start, 16)).values()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(parameter.grad is not None for parameter in [*net.encoder.parameters(), *objective.parameters()])
+    assert numpy.mean(losses[-5:]) < 0.8 * numpy.mean(losses[:3])
+
+
+def test_several_modalities_have_a_loss_each_and_what_an_example_lacks_does_not_count():
+    there = torch.arange(40) % 3 != 0
+    start, net = begin("image", "tabular", present={"tabular": there})
+    objective = Mae(start)
+    batch = batch_of(start)[UNLABELED]
+    torch.manual_seed(3)
+    one = objective(net, {UNLABELED: batch})
+    assert one.keys() == {f"mae_{UNLABELED}_image", f"mae_{UNLABELED}_tabular"}
+    values = torch.where(there[:16, None], batch.inputs["tabular"], 1e3)
+    torch.manual_seed(3)
+    two = objective(net, {UNLABELED: replace(batch, inputs={**batch.inputs, "tabular": values})})
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    none = replace(batch, present={"tabular": torch.zeros(16, dtype=torch.bool)}, memo={})
+    assert objective(net, {UNLABELED: none})[f"mae_{UNLABELED}_tabular"].item() == 0
+
+
+def test_roles_have_a_loss_each_whichever_are_there():
+    start, net = begin("tabular")
+    batch = batch_of(start)[UNLABELED]
+    both = Mae(start)(net, {"digits": replace(batch, task="digits"), UNLABELED: batch})
+    assert both.keys() == {"mae_digits", f"mae_{UNLABELED}"} and all(each.requires_grad for each in both.values())
+
+
+def test_the_monitor_tells_of_what_heads_would_read():
+    start, net = begin("image")
+    objective = Mae(start)
+    assert objective.told() == {}
+    objective(net, batch_of(start))
+    assert objective.told()["embedding"][UNLABELED]["width"] == net.width
+
+
+def test_an_interrupted_phase_goes_on_bit_identically():
+    weights = []
+    for broken in (False, True):
+        start, net = begin("image", "text")
+        rates = {name: Rate() for name, _ in net.named_parameters() if not name.startswith("head.")}
+        batches = Batches({UNLABELED: start.tasks[UNLABELED].train}, batch_size=8, seed=1)
+        run = partial(fit, batches=batches, steps=6, seed=2, machine=CPU)
+        objective = Mae(start, width=8)
+        for record in run(net, [update([objective], rates)]):
+            if broken and record.step == 3:
+                state = record.state()
+                break
+        if broken:
+            start, net = begin("image", "text")
+            objective = Mae(start, width=8)
+            for _ in run(net, [update([objective], rates)], state=state):
+                pass
+        weights.append({**net.state_dict(), **objective.state_dict()})
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "told"),
+    [
+        (["image"], {"share": 0.0}, "share=0.0: give a share between 0 and 1"),
+        (["image"], {"share": 1.0}, "share=1.0: give a share between 0 and 1"),
+        (["image"], {"patch": 7}, "patch=7 does not suit 6 x 7 images. Give 1 to 6"),
+        (["image"], {"patch": 0}, "patch=0: give 1 or more"),
+        (["audio"], {"frames": 0}, "frames=0: give 1 or more"),
+        (["image"], {"width": -1}, "width=-1: give 1 or more"),
+        (["text"], {"tokens": 0}, "tokens=0: give 1 or more"),
+    ],
+)
+def test_values_out_of_range_are_refused(names, options, told):
+    start, _ = begin(*names)
+    with pytest.raises(Problem, match=told):
+        Mae(start, **options)
+
+
+@pytest.mark.parametrize(
+    ("specs", "told"),
+    [
+        ({"text": TextSpec(30, 12, "other", unknown=None)}, "no unknown token. Choose another encoder/text, e.g. lstm"),
+        ({"audio": AudioSpec(0, 8000, "waves")}, "reads waves. Choose encoder/audio=audio_cnn"),
+        ({"image": VectorSpec(5, "some network")}, "what a frozen network made of them. Choose encoder/image=cnn"),
+    ],
+)
+def test_inputs_that_cannot_be_hidden_or_told_are_refused(specs, told):
+    start, _ = begin(*specs, **specs)
+    with pytest.raises(Problem, match=told):
+        Mae(start)
+
+
+def test_what_a_frozen_encoder_made_is_refused():
+    start, net = begin("image")
+    batch = replace(batch_of(start)[UNLABELED], encoded=frozenset({"image"}))
+    with pytest.raises(Problem, match="Choose encoder/image=cnn"):
+        Mae(start)(net, {UNLABELED: batch})
+
+
+@pytest.mark.parametrize(("side", "patch"), [(1, 1), (8, 2), (28, 4), (32, 4), (224, 32)])
+def test_patches_suit_the_images_where_none_are_given(side, patch):
+    start, _ = begin("image", image=ImageSpec(1, side, side), count=2)
+    pieces = Mae(start, width=2).pieces.pieces["image"]
+    assert isinstance(pieces, Patches) and pieces.patch == patch

@@ -1,0 +1,46 @@
+"""Attention over the support: matching networks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.base_learners import embedded, one_hot
+from xlearn.base_learners.statistics import Statistics
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.task import Batch
+
+
+class Attention:
+    """`p(y | x) = sum_i a(x, x_i) [y_i = y]`, `a = softmax_i(scale * cos(f(x), f(x_i)))` over the support (matching networks,
+    Vinyals et al., NIPS 2016, eq. 1, without full context embeddings; there scale is 1, with which no probability comes near
+    1). Logits are `log p`, at least log(1e-6).
+
+    Raises `Problem` for a scale that is not above 0.
+    """
+
+    reads_head = False
+
+    def __init__(self, *, scale: float = 10.0, statistics: Statistics = "batch") -> None:
+        if not scale > 0:
+            raise Problem(f"base_learner.scale={scale}: give more than 0, e.g. 10.")
+        self.scale, self.statistics = scale, statistics
+
+    def trains(self, name: str) -> bool:
+        return False
+
+    def parts(self, network: Network) -> None:
+        return None
+
+    def told(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
+        first, second = embedded(network, support, query, tasks, self.statistics)
+        with torch.autocast(first.device.type, enabled=False):
+            likeness = torch.cosine_similarity(second.float().unsqueeze(2), first.float().unsqueeze(1), dim=3)
+            return ((self.scale * likeness).softmax(2) @ one_hot(support, tasks)).clamp_min(1e-6).log()
+
+    def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
+        return self(network, support, query, tasks).unsqueeze(0)

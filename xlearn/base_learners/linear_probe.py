@@ -1,0 +1,54 @@
+"""A linear classifier on features that stay as they are."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.base_learners import embedded
+from xlearn.base_learners.statistics import Statistics
+from xlearn.errors import Problem
+from xlearn.network import Network
+from xlearn.solvers.classifier import classifier
+from xlearn.task import Batch
+
+
+class LinearProbe:
+    """Multinomial logistic regression on the features of each support, `1 / (2 strength) ||W||^2` against large weights, by
+    L-BFGS (see `classifier`): a strong baseline (Tian et al., ECCV 2020, of unit vectors: `normalised`).
+
+    `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. It is solved, not descended: nothing can be
+    trained through it.
+    Raises `Problem` for a strength that is not above 0.
+    """
+
+    reads_head = False
+
+    def __init__(self, *, strength: float = 1.0, normalised: bool = True, statistics: Statistics = "running") -> None:
+        if not strength > 0:
+            raise Problem(f"base_learner.strength={strength}: give more than 0, e.g. 1.")
+        self.strength, self.normalised, self.statistics = strength, normalised, statistics
+
+    def trains(self, name: str) -> bool:
+        return False
+
+    def parts(self, network: Network) -> None:
+        return None
+
+    def told(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
+        raise Problem("linear_probe is solved for each task: nothing is trained through it. Use it in the transfer.")
+
+    def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
+        if support.labels.is_floating_point():
+            raise Problem("linear_probe tells classes apart, and these tasks predict numbers. Use transfer=episodes.")
+        both = embedded(network, support, query, tasks, self.statistics)
+        first, second = (torch.nn.functional.normalize(each, dim=2) if self.normalised else each for each in both)
+        found = []
+        classes = len(support.space.classes)
+        for task, labels in enumerate(support.labels.reshape(tasks, -1)):
+            weight, bias = classifier(first[task].double().cpu(), labels.cpu(), classes, self.strength)
+            found.append((second[task].double().cpu() @ weight.T + bias).float())
+        return torch.stack(found).unsqueeze(0).to(first.device)

@@ -1,0 +1,48 @@
+"""The nearest class mean."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from xlearn.base_learners import embedded, one_hot
+from xlearn.base_learners.statistics import Statistics
+from xlearn.network import Network
+from xlearn.task import Batch
+
+
+class NearestCentroid:
+    """Logits `-||f(x) - c_y||^2` with c_y the mean of f over the support of class y, f being the features below the head
+    (prototypical networks, Snell et al., NIPS 2017). `distance: cosine` gives `scale * cos(f(x), c_y)` instead (Chen et al.,
+    ICLR 2019, have a learned scale; here it is fixed).
+
+    `statistics` of batch normalisation: see `xlearn.base_learners.statistics`.
+    """
+
+    reads_head = False
+
+    def __init__(
+        self, *, distance: Literal["euclidean", "cosine"] = "euclidean", scale: float = 10.0, statistics: Statistics = "batch"
+    ) -> None:
+        self.distance, self.scale, self.statistics = distance, scale, statistics
+
+    def trains(self, name: str) -> bool:
+        return False
+
+    def parts(self, network: Network) -> None:
+        return None
+
+    def told(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
+        first, second = embedded(network, support, query, tasks, self.statistics)
+        with torch.autocast(first.device.type, enabled=False):
+            first, second, labels = first.float(), second.float(), one_hot(support, tasks)
+            centroids = labels.mT @ first / labels.sum(1).unsqueeze(-1)
+            if self.distance == "cosine":
+                return self.scale * torch.cosine_similarity(second.unsqueeze(2), centroids.unsqueeze(1), dim=3)
+            return -torch.cdist(second, centroids, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+    def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
+        return self(network, support, query, tasks).unsqueeze(0)

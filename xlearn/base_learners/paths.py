@@ -1,0 +1,88 @@
+"""Which way through the inner loops: all tasks at once, or one after the other."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+
+from xlearn.base_learners.tasks import CANNOT
+from xlearn.columns import Sequences
+from xlearn.hashing import digest
+from xlearn.storage import kept
+from xlearn.task import Batch
+
+# The vectorised path has to take at most this share of the time: what is about as fast is done one after the other.
+CLEARLY = 0.85
+TRIES = 3
+
+
+class Path:
+    """The choice, and why. `auto` measures both ways once for a network, sizes of batches and machine, and keeps what it found
+    in the cache, so that a repeated run goes the same way and ends with the same bits. Where a layer cannot be vectorised, the
+    tasks go one after the other, and `told` says why.
+    """
+
+    def __init__(self, wanted: Literal["auto", "always", "never"]) -> None:
+        self.wanted = wanted
+        self.chosen: dict[str, bool] = {}
+        self.why: str | None = None
+        self.last = False
+
+    def choose(self, tried: Callable[[bool], None], described: list[Any], support: Batch, query: Batch, tasks: int) -> bool:
+        """Whether to vectorise. `tried(vectorised)` goes one way, on these batches; `described` says what else it depends
+        on."""
+        sizes = [{name: _shape(each) for name, each in batch.inputs.items()} for batch in (support, query)]
+        # Sequences are of other lengths in every step: the choice is made once for all of them.
+        key = digest([described, sizes], 16)
+        if key not in self.chosen:
+            self.chosen[key] = self._choose(tried, key, str(support.labels.device), tasks)
+        self.last = self.chosen[key]
+        return self.last
+
+    def told(self) -> dict[str, Any]:
+        """For the record of a look."""
+        said = {"inner_loop": "vectorised" if self.last else "sequential"}
+        return said if self.why is None else {**said, "not_vectorised": self.why}
+
+    def _choose(self, tried: Callable[[bool], None], key: str, device: str, tasks: int) -> bool:
+        if self.wanted == "never" or tasks == 1:
+            return False
+        state = torch.get_rng_state()  # dropout: looking draws nothing from what training draws from
+        try:
+            tried(True)
+        except CANNOT as error:
+            self.why = str(error).strip().partition("\n")[0][:200]
+            return False
+        finally:
+            torch.set_rng_state(state)
+        if self.wanted == "always":
+            return True
+        try:
+            return bool(
+                kept(f"inner-loop-{key}-{device.replace(':', '_')}", lambda: _measured(tried), computed=True)["vectorised"]
+            )
+        finally:
+            torch.set_rng_state(state)
+
+
+def _shape(given: Any) -> list[int]:
+    return [*given.values.shape[:1], *given.values.shape[2:]] if isinstance(given, Sequences) else [*given.shape]
+
+
+def _measured(tried: Callable[[bool], None]) -> dict[str, torch.Tensor]:
+    """The least of a few times for each way, in turn."""
+    seconds: dict[bool, float] = {}
+    tried(False)
+    for _ in range(TRIES):
+        for vectorised in (False, True):
+            began = time.perf_counter()
+            tried(vectorised)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            spent = time.perf_counter() - began
+            seconds[vectorised] = min(spent, seconds.get(vectorised, spent))
+    return {
+        "vectorised": torch.tensor(seconds[True] <= CLEARLY * seconds[False]),
+        "seconds": torch.tensor([seconds[False], seconds[True]]),
+    }

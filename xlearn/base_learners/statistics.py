@@ -1,0 +1,69 @@
+"""Batch normalisation within episodes: by which statistics, said explicitly."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.network import Network, instead
+
+Statistics = Literal["batch", "support", "running"]
+
+
+def norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [each for each in network.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+
+
+class Normalisation:
+    """Within `using`, batch normalisations of the network normalise, in training and in evaluation,
+
+        batch: by the mean and variance of what passes through, the support's or the queries' (transductive: the queries of a
+               task are seen together, as in the code of MAML);
+        support: by those of the support, of which a pass must come first (`pass_support`), for the queries too;
+        running: by the running statistics that the network brought, which nothing moves.
+
+    Nothing is counted and no buffer changes, so that tasks do not touch each other's.
+    """
+
+    def __init__(self, network: Network, statistics: Statistics) -> None:
+        self.network, self.statistics = network, statistics
+        self.modules = norms(network)
+        self.noting = True
+        self.noted: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        with instead({each: self._forward(each) for each in self.modules}):
+            yield
+
+    @property
+    def passes_support(self) -> bool:
+        """Whether queries need the support to pass first."""
+        return self.statistics == "support" and bool(self.modules)
+
+    def _forward(self, module: nn.modules.batchnorm._BatchNorm) -> Callable[[Tensor], Tensor]:
+        def forward(x: Tensor) -> Tensor:
+            if self.statistics == "running":
+                mean, variance = module.running_mean, module.running_var
+                return functional.batch_norm(x, mean, variance, module.weight, module.bias, False, 0.0, module.eps)
+            if self.statistics == "batch":
+                return functional.batch_norm(x, None, None, module.weight, module.bias, True, 0.0, module.eps)
+            if self.noting:
+                self.noted[module] = _moments(x)
+            mean, variance = self.noted[module]
+            scale = (variance + module.eps).rsqrt()
+            scale = scale if module.weight is None else scale * module.weight
+            shift = -mean * scale if module.bias is None else module.bias - mean * scale
+            sides = (-1, *[1] * (x.ndim - 2))
+            return x * scale.reshape(sides) + shift.reshape(sides)
+
+        return forward
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (of the population) of every channel, over the batch and all places."""
+    variance, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
+    return mean, variance

@@ -1,0 +1,79 @@
+"""The tasks of a step at once (vectorised), or one after the other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from xlearn.columns import Sequences
+from xlearn.task import Batch
+
+
+def stacked(batch: Batch, tasks: int) -> dict[str, Any]:
+    """The inputs of a batch with a dimension for the tasks in front, as nested dictionaries."""
+
+    def apart(column: Any) -> Any:
+        if isinstance(column, Sequences):
+            return Sequences(apart(column.values), apart(column.mask))
+        return column.unflatten(0, (tasks, -1))
+
+    return {
+        "inputs": {name: apart(column) for name, column in batch.inputs.items()},
+        "present": {name: apart(column) for name, column in batch.present.items()},
+    }
+
+
+def over_tasks(function: Callable[[Any], Any], given: Any, vectorised: bool | None = None) -> Any:
+    """`function` of what belongs to each task, with the results stacked: `given` is nested dictionaries of tensors
+    `[tasks, ...]`, the result a tensor or a dictionary of them. `vectorised`: by `torch.func.vmap`, or in a loop; None: by vmap
+    where the network's layers can be.
+    """
+    if vectorised is None:
+        try:
+            return over_tasks(function, given, vectorised=True)
+        except CANNOT:
+            return over_tasks(function, given, vectorised=False)
+    if vectorised:
+        return vmap(function, randomness="different")(given)
+    found = [function(_of(given, task)) for task in range(_count(given))]
+    if isinstance(found[0], Tensor):
+        return torch.stack(found)
+    return {name: torch.stack([each[name] for each in found]) for name in found[0]}
+
+
+def chosen(given: Any, places: Tensor) -> Any:
+    """Of every task the examples at these places, int64 `[m]`."""
+    if isinstance(given, dict):
+        return {name: chosen(each, places) for name, each in given.items()}
+    if isinstance(given, Sequences):
+        return Sequences(chosen(given.values, places), chosen(given.mask, places))
+    return given.index_select(1, places)
+
+
+def length(given: Any) -> int:
+    """How many examples each task has."""
+    return (given.values if isinstance(given, Sequences) else given).shape[1] if not isinstance(given, dict) else _first(given)
+
+
+def _first(given: dict[str, Any]) -> int:
+    return next((count for each in given.values() if (count := length(each))), 0)
+
+
+# What vmap raises where a layer has no rule for it, or asks for the numbers in a tensor.
+CANNOT = (RuntimeError, NotImplementedError, ValueError)
+
+
+def _of(given: Any, task: int) -> Any:
+    if isinstance(given, dict):
+        return {name: _of(each, task) for name, each in given.items()}
+    if isinstance(given, Sequences):
+        return Sequences(given.values[task], given.mask[task])
+    return given[task]
+
+
+def _count(given: Any) -> int:
+    if isinstance(given, dict):
+        return next((count for each in given.values() if (count := _count(each))), 0)
+    return 0 if given is None else len(given)

@@ -1,0 +1,106 @@
+"""What phases of some kinds could not do: those that learn without labels, from pairs, and from tasks of few examples."""
+
+from collections.abc import Mapping
+
+import torch
+
+from xlearn.augment.mixup import mixup
+from xlearn.episodes import need_enough, predicts_numbers
+from xlearn.errors import Problem
+from xlearn.few_shot import Validation
+from xlearn.network import Network
+from xlearn.objectives.views import need_change
+from xlearn.phase import Phase, learns_from_labels, rates, trains_heads
+from xlearn.task import Task
+
+
+def check_labels(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
+    """Refuse learning from labels that are not read, judging without any, and views that change nothing."""
+    if phase.reads == "inputs" and learns_from_labels(phase):
+        raise Problem(
+            f"phase {phase.name}: reads=inputs leaves no labels, and its objective learns from them. Use one that does not, as "
+            "pretrain=simclr does, or reads=source."
+        )
+    if trains_heads(phase) or phase.kind is not None:
+        return
+    if phase.keep != "last" or phase.patience is not None:
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by a head, and the phase trains none. "
+            "Set keep: last there and the budget's patience=null; a later phase may have its own."
+        )
+    if any(name.startswith("head.") for name in rates(phase, network)):
+        raise Problem(
+            f"phase {phase.name} trains no head by labels, so that heads would stay random: let it train all else "
+            '(trainable: xlearn.trainable.frozen.frozen with patterns: ["head.*"]).'
+        )
+    if any(getattr(each.func, "views", False) for each in phase.objectives):
+        for task in read.values():
+            need_change(task, phase.views, phase.name)
+
+
+def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
+    """Refuse episodes that cannot be drawn or judged, and numbers that no episode is made of."""
+    if phase.kind is None:
+        if learns_from_labels(phase) and (numbers := [task.name for task in read.values() if predicts_numbers(task)]):
+            raise Problem(
+                f"phase {phase.name}: {numbers[0]} predicts numbers, of many functions, which only tasks of few "
+                f"examples are made "
+                "of. Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with transfer=episodes."
+            )
+        return
+    if phase.reads not in ("source", "target"):
+        raise Problem(
+            f"phase {phase.name}: reads={phase.reads}, and tasks of few examples are drawn from labels: reads=source."
+        )
+    if len({predicts_numbers(task) for task in read.values()}) > 1:
+        raise Problem(f"phase {phase.name}: some sources predict numbers, and others classes. Choose sources of one sort.")
+    if any(getattr(each, "func", each) is mixup for each in phase.augment):
+        raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and episodes number their classes anew. Leave it out.")
+    held = Validation(phase, read, 0)
+    for role, task in read.items():
+        drawn = held.train[role]
+        names = [task.labels.classes[label] for label in drawn.labels.unique().tolist()]
+        counts = torch.bincount(drawn.labels, minlength=len(task.labels.classes))
+        need_enough(task.name, names, counts[counts > 0].tolist(), phase.kind)
+    if phase.keep not in ("last", "best_source"):
+        raise Problem(f"phase {phase.name}: keep={phase.keep}: of episodes keep=last or best_source is kept.")
+    if (phase.keep == "best_source" or phase.patience is not None) and held.apart is None:
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by episodes of "
+            f"{phase.kind.ways} classes that are held out, and there are too few. Raise "
+            "episodes.held_out or the source's val, or use keep=last."
+        )
+
+
+def check_pairs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
+    """Refuse an alignment without pairs, one judged by a head that it does not train, and one that could not happen."""
+    if phase.keep != "last" or phase.patience is not None:
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by a head, and the phase trains none. "
+            f"Set keep: last there and the budget's patience=null; a later phase may have its own."
+        )
+    for task in read.values():
+        names = sorted(task.inputs.keys() & network.encoder.keys())
+        if len(names) < 2:
+            raise Problem(
+                f"phase {phase.name}: {task.name} has the modality {' '.join(names)} only; alignment needs pairs. Choose "
+                "another source."
+            )
+        there = [task.train.present[name] for name in names if name in task.train.present]
+        rows = (
+            torch.arange(len(task.train)) if not there else (torch.stack(there).sum(0) + len(names) - len(there) >= 2).nonzero()
+        )
+        if len(rows) < 2 or phase.batch_size < 2:
+            raise Problem(
+                f"phase {phase.name}: {len(rows)} pairs in {task.name}, batch_size={phase.batch_size}; alignment needs two "
+                "pairs or more in a batch. Choose another source, or raise shots or batch_size."
+            )
+        batch = task.train.take(rows.flatten()[:2])
+        network.eval()
+        with torch.no_grad():
+            parts = [network.features(batch.only(name).to(next(network.parameters()).device)) for name in names]
+        if not bool((torch.stack(parts) != 0).any(1).sum(0).ge(2).any()):
+            raise Problem(
+                f"phase {phase.name}: this fusion keeps the modalities of {task.name} apart, so that they cannot be aligned. "
+                "Use fusion=mean with fusion.width=64, or a trunk (trunk=mlp)."
+            )
