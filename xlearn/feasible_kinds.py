@@ -21,6 +21,9 @@ def check_labels(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
             f"phase {phase.name}: reads=inputs leaves no labels, and its objective learns from them. Use one that does not, as "
             "pretrain=simclr does, or reads=source."
         )
+    if any(getattr(each.func, "views", False) for each in phase.objectives):
+        for task in read.values():
+            need_change(task, phase.views, phase.name)
     if trains_heads(phase) or phase.kind is not None:
         return
     if phase.keep != "last" or phase.patience is not None:
@@ -33,9 +36,6 @@ def check_labels(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
             f"phase {phase.name} trains no head by labels, so that heads would stay random: let it train all else "
             '(trainable: xlearn.trainable.frozen.frozen with patterns: ["head.*"]).'
         )
-    if any(getattr(each.func, "views", False) for each in phase.objectives):
-        for task in read.values():
-            need_change(task, phase.views, phase.name)
 
 
 def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:

@@ -15,7 +15,7 @@ from xlearn.errors import Problem
 from xlearn.fit import Record, Update
 from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.network import Network, tensors
-from xlearn.phase import Phase, Setting
+from xlearn.phase import Phase, Setting, trains_heads
 from xlearn.task import Task
 
 
@@ -81,7 +81,7 @@ class Watch:
     def _balance(self, step: int, batches: Batches | Episodes) -> dict[str, Any]:
         """What each task was given since the last look (mean), and the cosines of their gradients on the next batches."""
         found: dict[str, Any] = {}
-        if len(self.tasks) < 2 or self.candidates is not None or self.phase.base_learner is not None:
+        if len(self.tasks) < 2 or self.candidates is not None or not trains_heads(self.phase):
             return found
         if self.weights:
             found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}

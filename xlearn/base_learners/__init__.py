@@ -46,7 +46,9 @@ def embedded(network: Network, support: Batch, query: Batch, tasks: int, statist
         return found
 
     with normalisation.using():
-        found = over_tasks(features, {"support": stacked(support, tasks), "query": stacked(query, tasks)})
+        # The weights are the same for all tasks, and what is left to share is small: vectorised it takes up to twice as long.
+        given = {"support": stacked(support, tasks), "query": stacked(query, tasks)}
+        found = over_tasks(features, given, vectorised=False)
     return found["support"], found["query"]
 
 

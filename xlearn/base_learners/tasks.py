@@ -25,16 +25,10 @@ def stacked(batch: Batch, tasks: int) -> dict[str, Any]:
     }
 
 
-def over_tasks(function: Callable[[Any], Any], given: Any, vectorised: bool | None = None) -> Any:
+def over_tasks(function: Callable[[Any], Any], given: Any, vectorised: bool) -> Any:
     """`function` of what belongs to each task, with the results stacked: `given` is nested dictionaries of tensors
-    `[tasks, ...]`, the result a tensor or a dictionary of them. `vectorised`: by `torch.func.vmap`, or in a loop; None: by vmap
-    where the network's layers can be.
+    `[tasks, ...]`, the result a tensor or a dictionary of them. `vectorised`: by `torch.func.vmap`, or in a loop.
     """
-    if vectorised is None:
-        try:
-            return over_tasks(function, given, vectorised=True)
-        except CANNOT:
-            return over_tasks(function, given, vectorised=False)
     if vectorised:
         return vmap(function, randomness="different")(given)
     found = [function(_of(given, task)) for task in range(_count(given))]

@@ -30,6 +30,7 @@ class SupCon(nn.Module):
     """
 
     views = reads_inputs = True
+    heads = False
 
     def __init__(self, start: Start, *, width: int = 64, hidden: int = 128, temperature: float = 0.1) -> None:
         super().__init__()
