@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,3 +77,21 @@ def begin(*names: str, count: int = 40, present: Mapping[str, Tensor] | None = N
 def batch_of(start: Start, size: int = 16) -> dict[str, Batch]:
     examples = start.tasks[UNLABELED].train
     return {UNLABELED: replace(examples.take(torch.arange(size)), memo={})}
+
+
+def blank(objective: Any) -> Any:
+    """The decoders say 0 of everything."""
+    for decoder in objective.pieces.decoder.values():
+        torch.nn.init.zeros_(decoder.leave.weight)
+        torch.nn.init.zeros_(decoder.leave.bias)
+    return objective
+
+
+def seen_by(network: Network, objective: Any, batches: Mapping[str, Batch]) -> tuple[Batch, dict[str, Tensor]]:
+    """What the encoders are given, and the losses."""
+    given: list[Batch] = []
+    features = network.features
+    network.features = lambda batch: given.append(batch) or features(batch)
+    losses = objective(network, batches)
+    del network.features
+    return given[0], losses

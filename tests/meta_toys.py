@@ -1,12 +1,15 @@
 """Tasks of few examples, small networks that learn them, and what is handed to base learners."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from adapting import Runs
 from torch import Tensor, nn
 
+from xlearn.base_learners.gradient_descent import GradientDescent
 from xlearn.config.compose import register
 from xlearn.encoders.cnn import Cnn
 from xlearn.encoders.conv4 import Conv4
@@ -17,6 +20,7 @@ from xlearn.fusion.concat import Concat
 from xlearn.hashing import derive
 from xlearn.network import Network, Tokens
 from xlearn.objectives import Start
+from xlearn.objectives.query_loss import task_losses
 from xlearn.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Task, TextSpec
 from xlearn.tasks import Raw
 
@@ -111,10 +115,8 @@ def numbers(support: int = 5, queries: int = 4, tasks: int = 3) -> tuple[Batch, 
     return given(Kind(1, support, queries, tasks), whole=lines())
 
 
-def scattered(learner, network: Network, which: tuple[Batch, Batch, int]) -> dict[str, Tensor]:
+def scattered(learner: Any, network: Network, which: tuple[Batch, Batch, int]) -> dict[str, Tensor]:
     """Gradients of the mean loss on the queries, by name; zeros where there is none."""
-    from xlearn.objectives.query_loss import task_losses
-
     support, query, tasks = which
     network.zero_grad()
     task_losses(learner(network, support, query, tasks), query.labels).mean().backward()
@@ -123,15 +125,16 @@ def scattered(learner, network: Network, which: tuple[Batch, Batch, int]) -> dic
     }
 
 
-def begun(network: Network, learner, kind: Kind = KIND) -> Start:
+def begun(network: Network, learner: Any, kind: Kind = KIND) -> Start:
     return Start(network, frozenset(), {}, learner=learner, kind=kind)
 
 
 def moved_statistics(network: Network) -> Network:
-    """Running statistics that are not the first ones."""
+    """Running statistics that come near to those of signs."""
     network.train()
     with torch.no_grad():
-        network.features(replace(given()[0], memo=None))
+        for _ in range(15):
+            network.features(replace(given()[0], memo=None))
     return network
 
 
@@ -142,3 +145,26 @@ def runs(folder: Path, words: list[str]) -> Runs:
         (folder / "own" / "task" / f"{name}.yaml").write_text(f"# Drawings\n_target_: meta_toys.signs\nseed: {seed}\n")
     register([folder / "own"])
     return made
+
+
+def descent(rate: float = 0.1, steps: int = 2, **options: object) -> GradientDescent:
+    """Of all weights, one task after the other unless `options` say otherwise."""
+    return GradientDescent(rate=rate, steps=steps, **{"vectorised": "never", **options})
+
+
+def close(one: dict[str, Tensor], other: dict[str, Tensor], **tolerance: float) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], **tolerance, msg=lambda told, name=name: f"{name}: {told}")
+
+
+def by_task(support: Batch, query: Batch, tasks: int) -> Iterator[list]:
+    """(batch, labels, batch, labels) of each task."""
+    for task in range(tasks):
+        parts = []
+        for batch in (support, query):
+            size = len(batch) // tasks
+            rows = slice(task * size, (task + 1) * size)
+            part = replace(batch, inputs={"image": batch.inputs["image"][rows]}, labels=batch.labels[rows])
+            parts += [part, part.labels]
+        yield parts

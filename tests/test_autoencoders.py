@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy
 import pytest
 import torch
-from masked_toys import SPECS, batch_of, begin
-from test_masked import blank, seen_by
+from masked_toys import SPECS, batch_of, begin, blank, seen_by
 
 from xlearn.columns import Sequences
 from xlearn.errors import Problem

@@ -24,6 +24,7 @@ NEEDS = {
     "pretrain=checkpoint": ["+checkpoint"],
     "encoder/image=efficientnet_lite0": ["encoder.image.weights=null", "encoder.image.size=32"],
     "transfer=source_only": ["sharing=all"],
+    "transfer=episodes": ["pretrain=maml"],
     **{f"balance={name}": ["transfer=joint"] for name in options("balance", [CONF]) if name != "equal"},
     **{
         f"sharing={name}": ["transfer=joint"]

@@ -1,4 +1,4 @@
-"""Pieces of inputs, their reconstruction, and masked autoencoding."""
+"""Reconstruction of pieces, and masked autoencoding."""
 
 import math
 from dataclasses import replace
@@ -7,98 +7,20 @@ from functools import partial
 import numpy
 import pytest
 import torch
-from masked_toys import SPECS, batch_of, begin, column
-from torch.nn import functional
+from masked_toys import SPECS, batch_of, begin, blank, seen_by
 from toys import CPU, update
 
 from xlearn.batches import Batches
-from xlearn.columns import Ragged, Sequences, take
+from xlearn.columns import Sequences
 from xlearn.errors import Problem
 from xlearn.fit import fit
+from xlearn.objectives.denoising import Denoising
 from xlearn.objectives.mae import Mae
-from xlearn.objectives.pieces import Columns, Patches, Stretches, Words, drawn
-from xlearn.task import AudioSpec, ImageSpec, TextSpec, VectorSpec
+from xlearn.task import AudioSpec, TextSpec, VectorSpec
 from xlearn.trainable import Rate
 from xlearn.unlabeled import UNLABELED
 
 ALL = sorted(SPECS)
-
-
-def of(name, count=6):
-    return take(column(name, count), torch.arange(count))
-
-
-def blank(objective):
-    """The decoders say 0 of everything."""
-    for decoder in objective.pieces.decoder.values():
-        torch.nn.init.zeros_(decoder.leave.weight)
-        torch.nn.init.zeros_(decoder.leave.bias)
-    return objective
-
-
-def seen_by(network, objective, batches):
-    """What the encoders are given, and the losses."""
-    given, features = [], network.features
-    network.features = lambda batch: given.append(batch) or features(batch)
-    losses = objective(network, batches)
-    del network.features
-    return given[0], losses
-
-
-def test_patches_are_those_that_torch_unfolds():
-    images = of("image")
-    found = Patches(ImageSpec(2, 6, 7), 3).cut(images)
-    expected = functional.unfold(images[:, :, :, :6].float(), 3, stride=3).transpose(1, 2) / 127.5 - 1
-    assert found.content.shape == (6, 4, 18) and torch.allclose(found.content, expected) and bool(found.there.all())
-
-
-def test_hidden_patches_have_the_mean_colour_and_nothing_else_changes():
-    images, pieces = of("image"), Patches(ImageSpec(2, 6, 7), 3)
-    hidden = torch.zeros(6, 4, dtype=torch.bool)
-    hidden[0, 1] = hidden[2, 2] = True  # top right but for the strip, and bottom left
-    found = pieces.hide(images, hidden)
-    expected = images.clone()
-    mean = images[[0, 2]].float().mean((0, 2, 3)).round().byte()
-    expected[0, :, :3, 3:6] = expected[2, :, 3:, :3] = mean[:, None, None]
-    assert found.dtype == torch.uint8 and torch.equal(found, expected)
-
-
-def test_tokens_that_are_padding_or_unknown_are_no_pieces():
-    mask = torch.tensor([[True, True, True, False], [False] * 4])
-    texts = Sequences(torch.tensor([[5, 1, 7, 0], [0] * 4]).int(), mask)
-    pieces = Words(TextSpec(9, 4, "toy", unknown=1))
-    assert pieces.cut(texts).there.tolist() == [[True, False, True, False], [False] * 4]
-    hidden = pieces.hide(texts, torch.tensor([[False, False, True, False], [False] * 4]))
-    assert hidden.values.tolist() == [[5, 1, 1, 0], [0] * 4] and hidden.mask is mask
-
-
-def test_the_last_stretch_of_a_sound_may_be_shorter():
-    frames = Ragged.of([torch.arange(10.0).view(5, 2), torch.ones(2, 2)]).take(torch.arange(2))
-    pieces = Stretches(bands=2, frames=3, longest=5)
-    found = pieces.cut(frames)
-    assert (pieces.places, pieces.size) == (2, 6)
-    assert found.content[0].tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 0, 0]]
-    assert found.known.sum(2).tolist() == [[6, 4], [4, 0]] and found.there.tolist() == [[True, True], [True, False]]
-    hidden = pieces.hide(frames, torch.tensor([[False, True], [False, False]]))
-    assert hidden.values[0].tolist() == [[0, 1], [2, 3], [4, 5], [0, 0], [0, 0]]
-    assert torch.equal(hidden.values[1], frames.values[1])
-
-
-def test_hidden_columns_are_missing_and_missing_ones_are_no_pieces():
-    values = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
-    found = Columns(2).cut(values)
-    assert found.there.tolist() == [[True, False], [True, True]]
-    hidden = Columns(2).hide(values, torch.tensor([[False, False], [False, True]]))
-    assert hidden.isnan().tolist() == [[False, True], [False, True]] and hidden[:, 0].tolist() == [1, 2]
-
-
-def test_so_many_are_drawn_each_as_likely_and_none_that_is_not_there():
-    there = torch.tensor([True, True, False, True, True]).expand(4000, 5)
-    torch.manual_seed(0)
-    found = drawn(there, torch.full((4000,), 3))
-    assert found.sum(1).eq(3).all() and not found[:, 2].any()
-    assert found[:, [0, 1, 3, 4]].float().mean(0).tolist() == pytest.approx([0.75] * 4, abs=0.03)
-    assert drawn(there[:1], torch.tensor([9])).tolist() == there[:1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -197,8 +119,8 @@ def test_several_threads_compute_the_same_bits():
     torch.set_num_threads(2)
     try:
         for _ in range(20):
-            [gradient] = torch.autograd.grad(decoder(features, rows, places).square().sum(), [features])
-            found.add(gradient.numpy().tobytes())
+            gradients = torch.autograd.grad(decoder(features, rows, places).square().sum(), [features, decoder.place])
+            found.add(b"".join(each.numpy().tobytes() for each in gradients))
     finally:
         torch.set_num_threads(1)
     assert len(found) == 1
@@ -241,6 +163,19 @@ def test_roles_have_a_loss_each_whichever_are_there():
     batch = batch_of(start)[UNLABELED]
     both = Mae(start)(net, {"digits": replace(batch, task="digits"), UNLABELED: batch})
     assert both.keys() == {"mae_digits", f"mae_{UNLABELED}"} and all(each.requires_grad for each in both.values())
+
+
+@pytest.mark.parametrize("make", [Mae, Denoising])
+def test_what_others_made_of_the_batch_before_is_not_taken_over(make):
+    start, net = begin("image")
+    objective, batch = make(start), batch_of(start)[UNLABELED]
+    losses = []
+    for before in (False, True):
+        if before:
+            net.features(batch)  # kept in the batch's memo
+        torch.manual_seed(4)
+        losses.append([each.item() for each in objective(net, {UNLABELED: batch}).values()])
+    assert losses[0] == losses[1] and not torch.equal(net.features(batch), objective.monitor.last[UNLABELED])
 
 
 def test_the_monitor_tells_of_what_heads_would_read():
@@ -309,10 +244,3 @@ def test_what_a_frozen_encoder_made_is_refused():
     batch = replace(batch_of(start)[UNLABELED], encoded=frozenset({"image"}))
     with pytest.raises(Problem, match="Choose encoder/image=cnn"):
         Mae(start)(net, {UNLABELED: batch})
-
-
-@pytest.mark.parametrize(("side", "patch"), [(1, 1), (8, 2), (28, 4), (32, 4), (224, 32)])
-def test_patches_suit_the_images_where_none_are_given(side, patch):
-    start, _ = begin("image", image=ImageSpec(1, side, side), count=2)
-    pieces = Mae(start, width=2).pieces.pieces["image"]
-    assert isinstance(pieces, Patches) and pieces.patch == patch

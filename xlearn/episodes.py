@@ -1,4 +1,4 @@
-"""Episodes: tasks of few examples, drawn from labelled ones. Each is a function of the seed and its number alone."""
+"""Episodes: tasks of few examples, drawn from labelled ones. Which examples is a function of the seed and the number alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from xlearn.episodes import Episodes, need_enough
+from xlearn.episodes import Episodes, need_enough, predicts_numbers
+from xlearn.feasible_kinds import need_learner
 from xlearn.few_shot import Predicted, metrics, once, predicted, told
 from xlearn.frozen import encode
 from xlearn.gains import gain
@@ -47,12 +48,8 @@ def episodic_outcome(
     base, scratch = plan.base_learner(), plan.baseline_learner()
     drawn = episodes(learned.own, base)
     found = predicted(learned.own.network, base, drawn, count, machine)
-    described = [
-        config["baseline"]["base_learner"] or config["transfer"]["base_learner"],
-        asdict(kind),
-        target.fingerprint,
-        seed,
-    ]
+    given = plan.baseline_learner
+    described = [given.func.__qualname__, given.keywords, asdict(kind), target.fingerprint, seed]
     before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, described)
     classes, metric = drawn.space.classes, config["metric"]
     rows = torch.stack([drawn.rows(number) for number in range(count)])
@@ -110,6 +107,8 @@ def check_target(plan: Plan, target: Task) -> None:
     examples: Examples = target.test.examples
     counts = torch.bincount(examples.labels, minlength=len(target.labels.classes))
     need_enough(target.name, target.labels.classes, counts.tolist(), plan.kind)
+    for each in (plan.base_learner, plan.baseline_learner):
+        need_learner(each, predicts_numbers(target))
     if plan.base_learner is not None:
         plan.base_learner()  # says which of its arguments are out of range
 

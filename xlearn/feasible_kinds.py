@@ -1,10 +1,13 @@
 """What phases of some kinds could not do: those that learn without labels, from pairs, and from tasks of few examples."""
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import torch
 
 from xlearn.augment.mixup import mixup
+from xlearn.base_learners import NUMBERS
 from xlearn.episodes import need_enough, predicts_numbers
 from xlearn.errors import Problem
 from xlearn.few_shot import Validation
@@ -38,6 +41,12 @@ def check_labels(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
         )
 
 
+def need_learner(learner: partial[Any] | None, numbers: bool) -> None:
+    """Refuse a base learner of classes for tasks that predict numbers."""
+    if learner is not None and numbers and not getattr(learner.func, "reads_head", True):
+        raise Problem(f"base_learner={learner.func.__name__}: {NUMBERS}")
+
+
 def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
     """Refuse episodes that cannot be drawn or judged, and numbers that no episode is made of."""
     if phase.kind is None:
@@ -54,6 +63,7 @@ def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
         )
     if len({predicts_numbers(task) for task in read.values()}) > 1:
         raise Problem(f"phase {phase.name}: some sources predict numbers, and others classes. Choose sources of one sort.")
+    need_learner(phase.base_learner, any(predicts_numbers(task) for task in read.values()))
     if any(getattr(each, "func", each) is mixup for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and episodes number their classes anew. Leave it out.")
     held = Validation(phase, read, 0)

@@ -113,7 +113,7 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
 
 def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     """The tasks whose validation split decides what is kept and when patience ends."""
-    if phase.base_learner is not None or (phase.patience is None and (phase.keep == "last" or phase.adapts)):
+    if not trains_heads(phase) or (phase.patience is None and (phase.keep == "last" or phase.adapts)):
         return {}  # who adapts is judged by scores of its own (see `xlearn.selection`), episodes by other episodes
     named = phase.keep in ("best_source", "best_target")
     wanted = phase.keep.removeprefix("best_") if named else "source" if phase.adapts else phase.reads

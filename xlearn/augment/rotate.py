@@ -21,9 +21,11 @@ def rotate(batch: Batch, generator: torch.Generator, *, degrees: float) -> Batch
         return batch
     height, width = images.shape[-2:]
     angle = (torch.rand(len(images), generator=generator) * 2 - 1).to(images.device) * torch.pi * degrees / 180
-    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
     # Coordinates run from -1 to 1 on both sides, so a rotation of a rectangle carries the ratio of its sides.
-    rows = [torch.stack([cosine, -sine * height / width, zero], 1), torch.stack([sine * width / height, cosine, zero], 1)]
-    grid = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    down, right = (((torch.arange(side, device=images.device) + 0.5) * 2 / side - 1) for side in (height, width))
+    grid = torch.empty(len(images), height, width, 2, device=images.device)
+    grid[..., 0] = cosine * right - sine * (height / width) * down[:, None]
+    grid[..., 1] = sine * (width / height) * right + cosine * down[:, None]
     turned = functional.grid_sample(images.float(), grid, align_corners=False)
     return replace(batch, inputs={**batch.inputs, "image": turned})

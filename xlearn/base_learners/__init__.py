@@ -17,12 +17,17 @@ from torch.nn import functional
 
 from xlearn.base_learners.statistics import Normalisation, Statistics
 from xlearn.base_learners.tasks import over_tasks, stacked
+from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.task import Batch
 
+NUMBERS = "this base learner tells classes apart, and these tasks predict numbers. Use gradient descent, as pretrain=maml does."
+
 
 def one_hot(support: Batch, tasks: int) -> Tensor:
-    """`float [tasks, n, classes]`."""
+    """`float [tasks, n, classes]`. Raises `Problem` where tasks predict numbers."""
+    if support.labels.is_floating_point():
+        raise Problem(NUMBERS)
     labels = functional.one_hot(support.labels, len(support.space.classes))
     return labels.reshape(tasks, -1, labels.shape[1]).float()
 

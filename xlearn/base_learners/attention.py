@@ -15,7 +15,7 @@ from xlearn.task import Batch
 class Attention:
     """`p(y | x) = sum_i a(x, x_i) [y_i = y]`, `a = softmax_i(scale * cos(f(x), f(x_i)))` over the support (matching networks,
     Vinyals et al., NIPS 2016, eq. 1, without full context embeddings; there scale is 1, with which no probability comes near
-    1). Logits are `log p`, at least log(1e-6).
+    1). Logits are `log p`.
 
     Raises `Problem` for a scale that is not above 0.
     """
@@ -40,7 +40,11 @@ class Attention:
         first, second = embedded(network, support, query, tasks, self.statistics)
         with torch.autocast(first.device.type, enabled=False):
             likeness = torch.cosine_similarity(second.float().unsqueeze(2), first.float().unsqueeze(1), dim=3)
-            return ((self.scale * likeness).softmax(2) @ one_hot(support, tasks)).clamp_min(1e-6).log()
+            # From the logarithms on, so that a query that is far off has a gradient too.
+            weights = (self.scale * likeness).log_softmax(2).unsqueeze(3)
+            others = one_hot(support, tasks).unsqueeze(1) == 0
+            return weights.masked_fill(others, -torch.inf).logsumexp(2)
 
+    @torch.no_grad()
     def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
         return self(network, support, query, tasks).unsqueeze(0)

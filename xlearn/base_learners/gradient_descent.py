@@ -27,7 +27,7 @@ class GradientDescent:
     count as constants for whoever differentiates (FOMAML). `test_steps` when it is measured (null: as `steps`).
     `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. `vectorised`: the tasks of a step at once
     (always), one after the other (never), or what was measured to be faster (auto; see `Path`); both give the same numbers up
-    to rounding.
+    to rounding, but for dropout, which each draws in its own order.
     Raises `Problem` for a rate that is not above 0, and for steps below 0.
     """
 
@@ -102,6 +102,8 @@ class GradientDescent:
     ) -> Iterator[tuple[Weights, Callable[[], Tensor]]]:
         """After 0, 1, ... steps: the weights of each task, and what predicts the queries with them."""
         if self.head_only:
+            if minibatch is not None:
+                raise Problem("minibatch: base_learner.trains=head has all examples in every step. Set minibatch to null.")
             yield from self._of_heads(network, support, query, tasks, steps, training)
             return
         whole = _Whole(network, support, query, tasks, self.statistics, minibatch)
@@ -116,7 +118,7 @@ class GradientDescent:
             *_, last = descend(vectorised)
             loss = task_losses(last[1](), query.labels).sum()
             if training:
-                torch.autograd.grad(loss, [each for each in last[0].values() if each.requires_grad], allow_unused=True)
+                torch.autograd.grad(loss, [each for each in network.parameters() if each.requires_grad], allow_unused=True)
 
         numbers = sum(each.numel() for each in network.parameters())
         described = [network.document, numbers, minibatch, steps, tasks, training, self.first_order, self.statistics]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.base_learners import embedded
+from xlearn.base_learners import NUMBERS, embedded
 from xlearn.base_learners.statistics import Statistics
 from xlearn.errors import Problem
 from xlearn.network import Network
@@ -41,9 +41,10 @@ class LinearProbe:
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
         raise Problem("linear_probe is solved for each task: nothing is trained through it. Use it in the transfer.")
 
+    @torch.no_grad()
     def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
         if support.labels.is_floating_point():
-            raise Problem("linear_probe tells classes apart, and these tasks predict numbers. Use transfer=episodes.")
+            raise Problem(NUMBERS)
         both = embedded(network, support, query, tasks, self.statistics)
         first, second = (torch.nn.functional.normalize(each, dim=2) if self.normalised else each for each in both)
         found = []

@@ -44,5 +44,6 @@ class NearestCentroid:
                 return self.scale * torch.cosine_similarity(second.unsqueeze(2), centroids.unsqueeze(1), dim=3)
             return -torch.cdist(second, centroids, compute_mode="donot_use_mm_for_euclid_dist").square()
 
+    @torch.no_grad()
     def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
         return self(network, support, query, tasks).unsqueeze(0)

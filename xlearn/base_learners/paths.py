@@ -9,6 +9,7 @@ import torch
 from xlearn.base_learners.tasks import CANNOT
 from xlearn.columns import Sequences
 from xlearn.hashing import digest
+from xlearn.randomness import random_state, set_random_state
 from xlearn.storage import kept
 from xlearn.task import Batch
 
@@ -48,14 +49,14 @@ class Path:
     def _choose(self, tried: Callable[[bool], None], key: str, device: str, tasks: int) -> bool:
         if self.wanted == "never" or tasks == 1:
             return False
-        state = torch.get_rng_state()  # dropout: looking draws nothing from what training draws from
+        state = random_state()  # dropout: looking draws nothing from what training draws from
         try:
             tried(True)
         except CANNOT as error:
             self.why = str(error).strip().partition("\n")[0][:200]
             return False
         finally:
-            torch.set_rng_state(state)
+            set_random_state(state)
         if self.wanted == "always":
             return True
         try:
@@ -63,7 +64,7 @@ class Path:
                 kept(f"inner-loop-{key}-{device.replace(':', '_')}", lambda: _measured(tried), computed=True)["vectorised"]
             )
         finally:
-            torch.set_rng_state(state)
+            set_random_state(state)
 
 
 def _shape(given: Any) -> list[int]:

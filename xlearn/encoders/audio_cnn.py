@@ -70,7 +70,10 @@ class AudioCnn(nn.Module):
     def forward(self, sound: Sequences) -> Tokens:
         mask = sound.mask
         x = sound.values.masked_fill(~mask.unsqueeze(-1), 0).unsqueeze(1)
-        x = x.contiguous(memory_format=torch.channels_last)
+        try:
+            x = x.contiguous(memory_format=torch.channels_last)
+        except RuntimeError:  # of several tasks at once (torch.func.vmap) there is one dimension more than is seen here
+            x = x.contiguous()
         for stage in self.blocks:
             x, mask = stage(x, mask)
         frames = self.frame(self.dropout(x.permute(0, 2, 3, 1).flatten(2))).relu() * mask.unsqueeze(-1)

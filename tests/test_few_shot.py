@@ -1,0 +1,206 @@
+"""Measuring on many tasks of few examples, phases that learn on them, and runs from end to end."""
+
+from dataclasses import replace
+from functools import partial
+
+import meta_toys
+import numpy
+import pytest
+import torch
+import toys
+from adapting import same, stopped_at
+from meta_toys import KIND
+
+from xlearn import few_shot, phases
+from xlearn.balance.equal import equal
+from xlearn.base_learners.gradient_descent import GradientDescent
+from xlearn.base_learners.nearest_centroid import NearestCentroid
+from xlearn.cache import weights_digest
+from xlearn.episodes import Episodes
+from xlearn.errors import Interrupted
+from xlearn.few_shot import Predicted, Validation, interval, once, predicted, scores, target_episodes
+from xlearn.network import tensors
+from xlearn.objectives.query_loss import QueryLoss
+from xlearn.objectives.reptile import Reptile
+from xlearn.phase import Phase
+from xlearn.prepare import TaskSource, prepare
+from xlearn.schedules.constant import constant
+from xlearn.task_options import TaskOptions
+
+descent = partial(GradientDescent, rate=0.2, steps=2, vectorised="never")
+
+
+def drawn(seed=3, kind=KIND):
+    return Episodes({"signs": meta_toys.examples()}, kind, seed=seed)
+
+
+@pytest.mark.parametrize("name", ["mlp", "conv4"])
+@pytest.mark.parametrize("learner", [descent(), NearestCentroid(statistics="running")], ids=["descent", "centroid"])
+def test_measuring_leaves_weights_modes_and_torchs_generator_as_they_were(name, learner):
+    network = meta_toys.moved_statistics(meta_toys.on_images(name, dropout=0.3))
+    network.fusion.eval()
+    before, modes = tensors(network), [module.training for module in network.modules()]
+    torch.manual_seed(8)
+    state = torch.get_rng_state()
+    found = predicted(network, learner, drawn(), 12, toys.CPU)
+    assert torch.equal(state, torch.get_rng_state()) and same(before, tensors(network))
+    assert modes == [module.training for module in network.modules()]
+    assert all(each.grad is None and each.requires_grad for each in network.parameters())
+    assert not found.logits.requires_grad
+    # The network evaluates: as one without dropout.
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    assert torch.equal(found.logits, predicted(network, learner, drawn(), 12, toys.CPU).logits)
+
+
+def test_an_error_in_measuring_leaves_the_modes_too():
+    class Broken(NearestCentroid):
+        def curve(self, *given):
+            raise RuntimeError("broken")
+
+    network = meta_toys.on_images("mlp").train()
+    with pytest.raises(RuntimeError, match="broken"):
+        predicted(network, Broken(), drawn(), 3, toys.CPU)
+    assert network.training and network.encoder["image"].training
+
+
+def test_every_episode_is_measured_once_in_its_order():
+    """23 episodes, ten at a time: the first ones are those of fewer."""
+    network, learner = meta_toys.on_images("mlp"), descent(test_steps=3)
+    found, fewer = (predicted(network, learner, drawn(), count, toys.CPU) for count in (23, 4))
+    assert found.logits.shape == (4, 23, 12, 3) and found.labels.shape == (23, 12)
+    torch.testing.assert_close(found.logits[:, :4], fewer.logits, rtol=1e-5, atol=1e-6)
+    episode = drawn().some(range(22, 23))
+    alone = learner.curve(network.eval(), episode["support"], episode["query"], 1)
+    torch.testing.assert_close(found.logits[:, 22:], alone, rtol=1e-5, atol=1e-5)
+    assert torch.equal(found.labels[22], episode["query"].labels)
+
+
+def test_scores_are_of_each_task_and_their_mean_is_the_metric():
+    network = meta_toys.on_images("mlp")
+    found = predicted(network, descent(test_steps=5), drawn(), 20, toys.CPU)
+    for metric in ("accuracy", "nll", "macro_f1"):
+        values = scores(found, metric)
+        assert values.shape == (20,) and len(values.unique()) > 3
+    logits, labels = found.logits[-1].double(), found.labels
+    assert scores(found, "accuracy") == pytest.approx((logits.argmax(2) == labels).double().mean(1))
+    nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+    told, metrics = few_shot.told(found, "nll"), few_shot.metrics(found, ("0", "1", "2"))
+    assert float(scores(found, "nll").mean()) == pytest.approx(float(nll), rel=1e-5)
+    assert metrics["nll"] == pytest.approx(float(nll), rel=1e-5) and told["curve"]["nll"][-1] == pytest.approx(metrics["nll"])
+    assert (
+        told["count"] == 20
+        and told["curve"]["step"] == [0, 1, 2, 3, 4, 5]
+        and told["interval"] == told["curve"]["interval"][-1]
+    )
+    assert told["curve"]["nll"][-1] < told["curve"]["nll"][0]
+
+
+def test_numbers_are_scored_by_the_mean_squared_error():
+    logits = torch.tensor([[[[1.0], [2.0]], [[0.0], [4.0]]]])
+    found = Predicted(logits, torch.tensor([[[0.0], [2.0]], [[0.0], [1.0]]]))
+    assert scores(found, "mse").tolist() == [0.5, 4.5] and few_shot.metrics(found, ("value",)) == {"mse": 2.5}
+
+
+def test_the_interval_is_that_of_the_normal_distribution():
+    values = numpy.random.default_rng(0).random(50)
+    assert interval(torch.tensor(values)) == pytest.approx(1.96 * values.std(ddof=1) / 50**0.5)
+    assert numpy.isnan(interval(torch.tensor([0.5])))
+
+
+def test_what_was_measured_is_taken_over_for_the_same_network_episodes_and_learner(monkeypatch):
+    monkeypatch.setattr(few_shot, "_held", {})
+    network, count = meta_toys.on_images("mlp"), []
+    monkeypatch.setattr(few_shot, "predicted", lambda *given, **options: count.append(1) or predicted(*given, **options))
+    first = once(network, descent(), drawn(), 4, toys.CPU, ["a"])
+    assert once(network, descent(), drawn(), 4, toys.CPU, ["a"]) is first and len(count) == 1
+    once(network, descent(), drawn(), 4, toys.CPU, ["b"])
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    once(network, descent(), drawn(), 4, toys.CPU, ["a"])
+    assert len(count) == 3
+
+
+def test_the_target_is_measured_on_all_of_its_examples():
+    source = TaskSource("signs", "target", meta_toys.signs, {}, TaskOptions(shots=2, test=0.25))
+    task = prepare(source, toys.image_format(height=8, width=8), 0)
+    whole = target_episodes(task).test.open()
+    assert (
+        len(whole) == 144
+        and torch.equal(whole.rows, torch.arange(144))
+        and torch.equal(torch.bincount(whole.labels), torch.full((12,), 12))
+    )
+
+
+def test_validating_episodes_are_of_classes_or_examples_apart():
+    everything = meta_toys.examples()
+    val = everything.rows % 10 >= 4
+    task = meta_toys.task(everything.subset((~val).nonzero().flatten()), everything.subset(val.nonzero().flatten()))
+    for share, apart in ((0.5, "classes held out"), (0.0, "examples held out")):
+        held = Validation(phase(kind=replace(KIND, held_out=share)), {"signs": task}, 0)
+        assert held.apart == apart
+        rows = {name: {*held_of["signs"].rows.tolist()} for name, held_of in (("train", held.train), ("held", held.held))}
+        assert not rows["train"] & rows["held"] and rows["train"]
+    none = Validation(phase(kind=replace(KIND, held_out=0.0, queries=5)), {"signs": task}, 0)
+    assert none.apart is None and none.held == {}
+
+
+def phase(**values):
+    """Meta-learning on signs, in a few steps."""
+    made = {
+        "name": "meta", "position": 0, "reads": "source", "modalities": None, "trainable": None, "taught_by": None,
+        "begins": None, "objectives": (partial(QueryLoss),), "balance": partial(equal),
+        "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True), "schedule": partial(constant), "augment": (), "views": (),
+        "batch_size": 16, "balanced": False, "tasks": "all", "temperature": 1.0, "common": True, "leaves": None, "solver": None,
+        "base_learner": partial(descent), "kind": replace(KIND, held_out=0.5, val=6), "epochs": None, "steps": 12,
+        "patience": None, "stop_below": None, "keep": "last", **values,
+    }  # fmt: skip
+    return Phase(**made, document={"values": repr(sorted(made.items(), key=str))})
+
+
+def solve(folder, which, name="mlp", **options):
+    """(the weights afterwards, the entry, the lines that were reported)."""
+    network, lines = meta_toys.on_images(name, dropout=0.2), []
+    roles = {
+        "source": {"signs": meta_toys.task(meta_toys.examples())},
+        "target": {"target": meta_toys.task(meta_toys.examples())},
+    }
+    setting = toys.setting(folder, report=lines.append, **options)
+    entry = phases.solve(network, which, roles, frozenset(), weights_digest(tensors(network)), setting)
+    return tensors(network), entry, lines
+
+
+REPTILE = {"objectives": (partial(Reptile, minibatch=1),), "kind": replace(KIND, queries=0, held_out=0.5, val=6)}
+
+
+@pytest.mark.parametrize("options", [{}, REPTILE], ids=["maml", "reptile"])
+def test_interrupted_and_resumed_it_ends_bit_identical(options, tmp_path, monkeypatch):
+    """With dropout, and looks at the validating episodes before and after."""
+    which = phase(**options)
+    whole, _, lines = solve(tmp_path / "whole", which)
+    with stopped_at(monkeypatch, 7), pytest.raises(Interrupted, match="stopped in phase meta at step 7 of 12"):
+        solve(tmp_path / "broken", which)
+    found, _, rest = solve(tmp_path / "broken", which)
+    assert same(whole, found) and lines
+    assert [line["episodes_val_accuracy"] for line in lines][-len(rest) :] == [line["episodes_val_accuracy"] for line in rest]
+    assert not same(whole, tensors(meta_toys.on_images("mlp", dropout=0.2)))
+
+
+def test_looking_at_validating_episodes_changes_nothing(tmp_path):
+    one, two = (solve(tmp_path / str(looks), phase(), evaluations=looks)[0] for looks in (1, 6))
+    assert same(one, two)
+
+
+def test_the_best_of_the_looks_is_kept(tmp_path):
+    which = phase(keep="best_source")
+    _, entry, lines = solve(tmp_path, which, evaluations=4)
+    values = {line["step"]: line["episodes_val_accuracy"] for line in lines}
+    assert len(values) == 4 and values[entry.report["kept_step"]] == max(values.values())
+
+
+def test_batch_normalisations_of_a_phase_keep_their_buffers(tmp_path):
+    found, _, _ = solve(tmp_path, phase(), name="conv4")
+    fresh = tensors(meta_toys.on_images("conv4"))
+    running = [name for name in found if "running" in name or "batches" in name]
+    assert running and all(torch.equal(found[name], fresh[name]) for name in running)
