@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from xlearn.augment import pictures
 from xlearn.errors import Problem
@@ -37,19 +38,20 @@ def resized(images: Tensor, boxes: Tensor) -> Tensor:
     `images` float `[batch, channels, height, width]`. As resizing a cut-out image does, this repeats the box's outermost
     pixels rather than looking beyond them.
     """
+    height, width = images.shape[-2:]
     top, left, tall, wide = boxes.to(images.dtype).unbind(1)
-    # Bilinear sampling along the axes is two products of matrices, which take less than gathering from a grid.
-    rows, columns = _weights(top, tall, images.shape[2]), _weights(left, wide, images.shape[3])
-    return rows.unsqueeze(1) @ images @ columns.mT.unsqueeze(1)
+    grid = torch.empty(len(images), height, width, 2, device=images.device, dtype=images.dtype)
+    grid[..., 0] = _places(left, wide, width)[:, None, :]  # x before y, as grid_sample wants it
+    grid[..., 1] = _places(top, tall, height)[:, :, None]
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _weights(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """`[batch, size, size]`: how much each resized pixel takes of the pixels along one side."""
-    pixels = torch.arange(size, device=start.device, dtype=start.dtype)
+def _places(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """`[batch, size]`: where the resized pixels lie along one side, in -1 to 1."""
+    centres = (torch.arange(size, device=start.device, dtype=start.dtype) + 0.5) / size
     edge = (length / 2).clamp_max(0.5)[:, None]
-    inside = ((pixels + 0.5) / size * length[:, None]).clamp(edge, length[:, None] - edge)
-    places = (start[:, None] + inside - 0.5).clamp(0, size - 1)
-    return (1 - (places.unsqueeze(2) - pixels).abs()).clamp_min(0)
+    inside = (centres * length[:, None]).clamp(edge, length[:, None] - edge)
+    return (start[:, None] + inside) * (2 / size) - 1
 
 
 def _boxes(

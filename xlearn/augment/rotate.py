@@ -25,7 +25,7 @@ def rotate(batch: Batch, generator: torch.Generator, *, degrees: float) -> Batch
     # Coordinates run from -1 to 1 on both sides, so a rotation of a rectangle carries the ratio of its sides.
     down, right = (((torch.arange(side, device=images.device) + 0.5) * 2 / side - 1) for side in (height, width))
     grid = torch.empty(len(images), height, width, 2, device=images.device)
-    grid[..., 0] = cosine * right - sine * (height / width) * down[:, None]
-    grid[..., 1] = sine * (width / height) * right + cosine * down[:, None]
+    torch.add(cosine * right, -sine * (height / width) * down[:, None], out=grid[..., 0])
+    torch.add(sine * (width / height) * right, cosine * down[:, None], out=grid[..., 1])
     turned = functional.grid_sample(images.float(), grid, align_corners=False)
     return replace(batch, inputs={**batch.inputs, "image": turned})
