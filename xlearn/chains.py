@@ -1,11 +1,12 @@
 """Chains of phases from their configuration."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from xlearn.config.collector import Collector
-from xlearn.episode_options import OF_PHASES
+from xlearn.episode_options import PhaseEpisodes
 from xlearn.episodes import Kind
 from xlearn.errors import Problem, nearest
 from xlearn.phase import ADAPTING, READS, Phase
@@ -65,7 +66,8 @@ def _phase(
     solver = found.optional(node["solver"], f"{where}.solver")
     base_learner = found.optional(node["base_learner"], f"{where}.base_learner")
     kind = kind_of(config, found, node["episodes"], where) if node["base_learner"] else None
-    found.need(not node["episodes"] or kind is not None, f"{where}.episodes: the phase has no base_learner, and reads none.")
+    others = [key for key, value in (node["episodes"] or {}).items() if value is not None]
+    found.need(not others or kind is not None, f"{where}.episodes: the phase has no base_learner, and reads no such tasks.")
     found.need(solver is None or reads in ADAPTING, f"{where}.solver: only phases that read unlabelled examples are solved.")
     balance = found.component(config["balance"], "balance")
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
@@ -90,23 +92,21 @@ def _phase(
     )  # fmt: skip
 
 
-def kind_of(config: Mapping[str, Any], found: Collector, own: Mapping[str, int] | None = None, where: str = "") -> Kind:
-    """What the tasks of few examples are like, those of a phase where it has others."""
-    given: dict[str, Any] = {key: config["episodes"][key] for key in OF_PHASES}
-    for key, value in (own or {}).items():
-        found.need(key in OF_PHASES, f"{where}.episodes.{key}: there is no such key. {nearest(key, OF_PHASES)}")
-        given |= {key: value} if key in OF_PHASES else {}
+def kind_of(config: Mapping[str, Any], found: Collector, own: Mapping[str, Any] | None = None, where: str = "") -> Kind:
+    """What the tasks of few examples are like, those of a phase (at `where`) where it has others."""
+    given = {each.name: config["episodes"][each.name] for each in fields(PhaseEpisodes)}
+    named = {key: value for key, value in (own or {}).items() if value is not None}
     shots = config["target"].get("shots") if given["shots"] is None else given["shots"]
-    if not shots:
+    if not (shots := named.get("shots", shots)):
         found.add(
             Problem(f"episodes.shots=null: target.shots={shots} says no number. Give labelled examples per class, e.g. 1.")
         )
-    for key, value in given.items():
-        least = 0 if key == "queries" and own else 1
-        found.need(
-            value is None or value >= least, f"{where + '.' if own else ''}episodes.{key}={value}: give {least} or more."
-        )
-    return Kind(**{**given, "shots": shots or 1}, val=config["episodes"]["val"], held_out=config["episodes"]["held_out"])
+    for key, value in {**given, **named}.items():
+        place = f"{where}.episodes.{key}" if key in named else f"episodes.{key}"
+        least = 0 if key == "queries" and key in named else 1  # a phase may do without
+        found.need(value is None or value >= least, f"{place}={value}: give {least} or more.")
+    judged = {key: config["episodes"][key] for key in ("val", "held_out")}
+    return Kind(**{**given, **named, "shots": shots or 1}, **judged)
 
 
 def _try_optimizer(optimizer: partial[Any] | None, where: str, found: Collector) -> None:

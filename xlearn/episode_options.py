@@ -16,5 +16,11 @@ class EpisodeOptions:
     held_out: float = 0.2
 
 
-# What a phase may have otherwise: it may train on other tasks than it is measured on.
-OF_PHASES = ("ways", "shots", "queries", "tasks")
+@dataclass
+class PhaseEpisodes:
+    """What a phase may have otherwise: it may train on other tasks than it is measured on. Null: as in `episodes`."""
+
+    ways: int | None = None
+    shots: int | None = None
+    queries: int | None = None
+    tasks: int | None = None

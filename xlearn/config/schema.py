@@ -7,7 +7,7 @@ target (see `component`).
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlearn.episode_options import EpisodeOptions
+from xlearn.episode_options import EpisodeOptions, PhaseEpisodes
 from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
 
 
@@ -28,7 +28,7 @@ class PhaseConfig:
     schedule: Any = None
     augment: bool = True
     base_learner: Any = None  # what learns a task of few examples; null: the phase reads no such tasks
-    episodes: dict[str, int] = field(default_factory=dict)  # where its tasks are others than those of `episodes`
+    episodes: PhaseEpisodes = field(default_factory=PhaseEpisodes)  # where its tasks are others than those of `episodes`
     solver: Any = None  # computes the weights that the phase leaves in closed form, in the place of the loop
     leaves: Any = None  # what becomes of the weights it began with and those it kept; null: the latter
     batch_size: int | None = None
