@@ -17,8 +17,7 @@ EXPECTED = {
     "encoder/text": 6, "fusion": 14, "objective": 6, "optimizer": 3, "pretrain": 28, "regularizer": 3, "robustness": 2,
     "schedule": 3, "sharing": 17, "table": 28, "task": 33, "transfer": 56, "trunk": 2, "views": 2,
 }  # fmt: skip
-QUICK = ["budget=quick", "threads=1"]
-# What an option needs beside itself to be runnable here.
+QUICK = ["budget=quick", "threads=1"]  # and what an option needs beside itself to be runnable here:
 NEEDS = {
     "pretrain=none": ["transfer=scratch"],
     "pretrain=checkpoint": ["+checkpoint"],
@@ -93,9 +92,9 @@ def choices():
 def every():
     for choice in sorted(choices()):
         if choice not in NAMED:
-            # Ways of transferring, sharing and balancing are run by tests of their own; all of them as configured, by the slow.
+            # Ways of training, sharing and balancing are run by tests of their own; all of them as configured by the slow.
             slow = choice in (*FETCHED, "encoder/image=resnet18") or "source=[mnist5k,optdigits]" in NEEDS.get(choice, [])
-            slow = slow or choice.partition("=")[0] in ("balance", "sharing", "transfer")
+            slow = slow or choice.partition("=")[0] in ("balance", "pretrain", "sharing", "transfer")
             yield pytest.param(choice, marks=[pytest.mark.slow] if slow else [])
 
 

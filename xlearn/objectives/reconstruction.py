@@ -19,7 +19,7 @@ class Decoder(nn.Module):
     """The content of the piece at place p from features z: `C g(B g(A z' + e_p))`, g = GELU, e_p learned; `width` wide.
 
     `z' = (z - mean) / deviation` of each feature over the batch, always: a decoder that reads z soon makes do with the mean
-    example, and the features of all others come to lie near one point (`mae` on optdigits, 20 epochs: spread .04, with z' .20).
+    example, and the features of all others come to lie near one point (`mae`, optdigits, one seed: spread .05, with z' .11).
     """
 
     def __init__(self, before: int, width: int, pieces: Pieces, network: Network, use: str) -> None:
