@@ -226,9 +226,7 @@ def _note(records: list[dict[str, Any]]) -> dict[str, str]:
         return {"note": f"inner loops go one task after the other, because a layer cannot be vectorised ({why})"}
     if points := [each for each in last.get("embedding", {}).values() if each["collapsed"]]:
         told = f"spread {points[0]['spread']:.2g}, rank {points[0]['rank']:.1f} of {points[0]['width']}"
-        return {
-            "note": f"the embedding has collapsed ({told}): all examples are nearly the same. Train longer, or lower optimizer.lr"
-        }
+        return {"note": f"the embedding has collapsed ({told}): examples lie on one point. Train longer, or lower optimizer.lr"}
     return {}
 
 
