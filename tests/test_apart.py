@@ -26,6 +26,7 @@ def refused(words, capsys):
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_has_used_test_rows_is_refused_whatever_its_task_was_called(toy, capsys):
     assert main([*toy, "source=none", "transfer=scratch", "target=pairs", "target.modalities=[image]"]) == 0
     folder, _ = only()

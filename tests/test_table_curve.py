@@ -62,6 +62,7 @@ def test_runs_without_the_curve_are_told(results: Path, capsys: pytest.CaptureFi
     assert "1 finished run(s) have no curve missing" in out and "| l2_sp" in out
 
 
+@pytest.mark.slow
 def test_json_and_pictures(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(results), "--curve", "missing", "--out", str(tmp_path / "c.json")]) == 0
     found = json.loads((tmp_path / "c.json").read_text())

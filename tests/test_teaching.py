@@ -178,6 +178,7 @@ def test_a_head_that_nobody_trained_has_nothing_to_forget(toy, capsys):
     assert "not measured. No head" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_learned_from_is_not_measured(toy):
     assert main([*toy, "source=none", "target=blobs", "target.shots=null", "transfer=scratch", "experiment=before"]) == 0
     path = only(_experiment("before"))[0]
