@@ -189,7 +189,6 @@ def several(mine: Path, sweeps: object, **more: object) -> Path:
     return file
 
 
-@pytest.mark.slow
 def test_several_sweeps_are_rows_of_one_table(work: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     definition = read_definition(several(mine, SWEEPS))
     records, folder, _ = runs(definition, ["seed=0,1,2"], [mine])
@@ -227,7 +226,6 @@ def test_a_run_of_two_sweeps_is_in_both_rows(work: Path, mine: Path, capsys: pyt
     assert "other run(s)" not in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_sweeps_run_one_after_the_other(
     work: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
