@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlearn.episodes import Episodes, need_enough, predicts_numbers
+from xlearn.errors import Problem
 from xlearn.feasible_kinds import need_learner
 from xlearn.few_shot import Predicted, metrics, once, predicted, told
 from xlearn.frozen import encode
@@ -49,6 +50,11 @@ def episodic_outcome(
     drawn = episodes(learned.own, base)
     found = predicted(learned.own.network, base, drawn, count, machine)
     given = plan.baseline_learner
+    if not bool(found.logits[-1].isfinite().all()):
+        raise Problem(
+            f"transfer={config['choices'].get('transfer')}: the descent of some task of {target.name} ends in numbers that are not "
+            "finite. Lower base_learner.test_steps (to the steps that were trained for) or its rate."
+        )
     described = [given.func.__qualname__, given.keywords, asdict(kind), target.fingerprint, seed]
     before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, described)
     classes, metric = drawn.space.classes, config["metric"]
