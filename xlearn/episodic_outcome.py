@@ -52,7 +52,7 @@ def episodic_outcome(
     given = plan.baseline_learner
     if not bool(found.logits[-1].isfinite().all()):
         raise Problem(
-            f"transfer={config['choices'].get('transfer')}: the descent of some task of {target.name} ends in numbers that are not "
+            f"transfer={config['choices'].get('transfer')}: the descent of a task of {target.name} ends in numbers not "
             "finite. Lower base_learner.test_steps (to the steps that were trained for) or its rate."
         )
     described = [given.func.__qualname__, given.keywords, asdict(kind), target.fingerprint, seed]
