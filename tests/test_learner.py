@@ -29,7 +29,6 @@ def refused(words, capsys):
     return capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_each_modality_alone_is_compared_and_computed_once_whatever_the_fusion(toy):
     words = [*toy, "source=none", "pretrain=none", "transfer=scratch", "target=pairs", "encoder.tabular.widths=[16,8]"]
     assert main([*words, "fusion=concat,gated,late", "-m"]) == 0
@@ -137,7 +136,6 @@ def test_a_student_of_another_width_takes_over_what_fits(toy):
     assert {name.split(".")[0] for name in report(folder)["fresh"]} == {"head"}
 
 
-@pytest.mark.slow
 def test_a_teacher_from_the_cache_teaches_the_same_bits(toy, own_cache):
     words = [*distilled(toy, "encoder/image=cnn", "sharing=none"), "~encoder.image.widths"]
     words = [
