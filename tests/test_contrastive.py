@@ -106,40 +106,6 @@ def test_supcon_brings_classes_together():
 
 
 @BOTH
-def test_an_interrupted_phase_goes_on_bit_identically(made, labels):
-    ssl_toys.goes_on_bit_identically(made, labels)
-
-
-def test_roles_do_not_mix():
-    ssl_toys.roles_do_not_mix(SimClr, "simclr")
-
-
-@BOTH
-def test_which_view_comes_first_does_not_matter(made, labels):
-    ssl_toys.views_are_alike(made, labels)
-
-
-@BOTH
-def test_losses_stay_in_single_precision(made, labels):
-    ssl_toys.stays_precise(made, labels)
-
-
-@BOTH
-def test_projectors_begin_by_what_the_network_is(made, labels):
-    ssl_toys.begins_by_the_network(made, labels)
-
-
-@BOTH
-def test_two_examples_are_enough_and_no_head_is_trained(made, labels):
-    ssl_toys.needs_two_and_trains_no_head(made, labels)
-
-
-def test_files_say_the_defaults():
-    ssl_toys.file_says_the_defaults("simclr", SimClr)
-    ssl_toys.file_says_the_defaults("supcon", SupCon, "contrast")
-
-
-@BOTH
 @pytest.mark.parametrize(("option", "value"), [("temperature", 0), ("temperature", -1.5), ("width", 0), ("hidden", 0)])
 def test_options_out_of_range_are_refused(made, labels, option, value):
     ssl_toys.refuses(made, option, value, labels)

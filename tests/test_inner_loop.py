@@ -148,7 +148,7 @@ def test_what_cannot_be_vectorised_goes_one_after_the_other_and_says_why():
 
 def test_the_way_that_was_measured_is_kept_and_taken_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XLEARN_CACHE", str(tmp_path))
-    which, looked = meta_toys.given(), []
+    (support, query, _), network, looked = meta_toys.given(), meta_toys.on_images("mlp"), []
 
     def way(sequential, vectorised, described=1):
         """What a new `Path` takes, whose two ways take so many seconds, and whether it measured them."""
@@ -159,9 +159,9 @@ def test_the_way_that_was_measured_is_kept_and_taken_again(tmp_path, monkeypatch
             time.sleep(vectorised if fast else sequential)
 
         path = Path("auto")
-        chosen = path.choose(tried, [described], *which)
+        chosen = path.choose(tried, network, (described,), support, query)
         count = len(looked)
-        assert path.choose(tried, [described], *which) is chosen and len(looked) == count  # asked once
+        assert path.choose(tried, network, (described,), support, query) is chosen and len(looked) == count  # asked once
         return path.told()["inner_loop"], count > 1
 
     assert way(0.02, 0.005) == ("vectorised", True)

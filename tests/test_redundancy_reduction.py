@@ -102,37 +102,6 @@ def test_features_come_to_tell_examples_and_not_views(made):
     assert after > 2 * before
 
 
-@BOTH
-def test_an_interrupted_phase_goes_on_bit_identically(made):
-    ssl_toys.goes_on_bit_identically(made)
-
-
-@pytest.mark.parametrize(("made", "name"), [(BarlowTwins, "barlow_twins"), (VicReg, "vicreg")])
-def test_roles_do_not_mix_and_files_say_the_defaults(made, name):
-    ssl_toys.roles_do_not_mix(made, name)
-    ssl_toys.file_says_the_defaults(name, made)
-
-
-@BOTH
-def test_which_view_comes_first_does_not_matter(made):
-    ssl_toys.views_are_alike(made)
-
-
-@BOTH
-def test_losses_stay_in_single_precision(made):
-    ssl_toys.stays_precise(made)
-
-
-@BOTH
-def test_projectors_begin_by_what_the_network_is(made):
-    ssl_toys.begins_by_the_network(made)
-
-
-@BOTH
-def test_two_examples_are_enough_and_no_head_is_trained(made):
-    ssl_toys.needs_two_and_trains_no_head(made)
-
-
 @pytest.mark.parametrize(
     ("made", "option", "value"),
     [

@@ -88,6 +88,8 @@ class Computation:
         if not inside and all(getattr(each, "func", each) is modality_dropout for each in augment):
             read = self._encoded(read, trained)
         valid = self._encoded(valid, trained)
+        if held is not None:
+            held.held = self._encoded(held.held, trained)
         looks = held is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
         if not (augment or inside or looks) and all(name.startswith("head.") for name in trained):
             # Nothing below the head moves: what the head reads is computed once.

@@ -31,9 +31,6 @@ class Kind:
     val: int = 100
     held_out: float = 0.2
 
-    def __str__(self) -> str:
-        return f"{self.ways}-way {self.shots}-shot"
-
 
 def episode_space(ways: int, numbers: bool) -> LabelSpace:
     """What the head of an episode tells apart: its classes by their place, or a number."""
@@ -70,10 +67,10 @@ class Episodes:
         self._classes: list[list[Tensor]] = []
         first = 0
         for role, each in examples.items():
-            labels = each.labels
-            rows = [first + (labels == label).nonzero().flatten() for label in labels.unique(sorted=True).tolist()]
-            need_enough(role, [each.space.classes[label] for label in labels.unique().tolist()], [*map(len, rows)], kind)
-            self._classes.append(rows)
+            need_enough(role, each, kind)
+            counts = torch.bincount(each.labels)
+            rows = first + each.labels.argsort(stable=True)
+            self._classes.append([*rows.split(counts[counts > 0].tolist())])
             first += len(each)
         self.examples = _joined(examples)
         self.space = episode_space(kind.ways, VALUE in self.examples.taught)
@@ -125,18 +122,20 @@ def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator)[:count]]
 
 
-def need_enough(role: str, classes: Sequence[str], counts: Sequence[int], kind: Kind) -> None:
+def need_enough(role: str, examples: Examples, kind: Kind) -> None:
     """Raises `Problem` for fewer classes than ways, and for a class with fewer examples than shots + queries."""
-    if len(classes) < kind.ways:
+    counts = torch.bincount(examples.labels)
+    there = counts.nonzero().flatten()
+    if len(there) < kind.ways:
         raise Problem(
-            f"episodes.ways={kind.ways}: {role} has {len(classes)} classes to draw from. Give at most {len(classes)}, "
+            f"episodes.ways={kind.ways}: {role} has {len(there)} classes to draw from. Give at most {len(there)}, "
             "or choose a task with more."
         )
-    least = min(range(len(classes)), key=lambda place: counts[place])
-    if counts[least] < kind.shots + kind.queries:
+    least = int(there[counts[there].argmin()])
+    if (few := int(counts[least])) < kind.shots + kind.queries:
         raise Problem(
-            f"episodes.shots={kind.shots} and episodes.queries={kind.queries}: class {classes[least]!r} of {role} has "
-            f"{counts[least]} examples to draw from. Give at most {counts[least]} together, or lower the task's test and val."
+            f"episodes.shots={kind.shots} and episodes.queries={kind.queries}: class {examples.space.classes[least]!r} of "
+            f"{role} has {few} examples to draw from. Give at most {few} together, or lower the task's test and val."
         )
 
 

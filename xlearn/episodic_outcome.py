@@ -1,6 +1,5 @@
 """What a run found whose target is many tasks of few examples: the one look at them, beside what it is compared with."""
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,14 +14,14 @@ from xlearn.feasible_kinds import need_learner
 from xlearn.few_shot import Predicted, metrics, once, predicted, told
 from xlearn.frozen import encode
 from xlearn.gains import gain
-from xlearn.hashing import code_digest, derive
+from xlearn.hashing import derive
 from xlearn.learner import Learner
 from xlearn.machine import Machine, place
-from xlearn.outcome import Learned
+from xlearn.outcome import Learned, described
 from xlearn.phase import Roles
 from xlearn.plan import Plan
 from xlearn.storage import write_tensors
-from xlearn.task import Examples, Task
+from xlearn.task import Task
 
 
 def episodic_outcome(
@@ -40,7 +39,7 @@ def episodic_outcome(
     def episodes(learner: Learner, base: Any) -> Episodes:
         # Pretrained encoders that nothing moves encode a data set once.
         moved = learner.moved() | learner.network.moving(
-            name for name, _ in learner.network.named_parameters() if base.trains(name)
+            name for name, _ in learner.network.named_parameters() if getattr(base, "trains", lambda _: False)(name)
         )
         still = sorted((plan.pretrained_of("target") & learner.network.encoder.keys()) - moved)
         given = encode(learner.network, test, still, machine)
@@ -49,41 +48,31 @@ def episodic_outcome(
     base, scratch = plan.base_learner(), plan.baseline_learner()
     drawn = episodes(learned.own, base)
     found = predicted(learned.own.network, base, drawn, count, machine)
-    given = plan.baseline_learner
     if not bool(found.logits[-1].isfinite().all()):
         raise Problem(
             f"transfer={config['choices'].get('transfer')}: the descent of a task of {target.name} ends in numbers not "
             "finite. Lower base_learner.test_steps (to the steps that were trained for) or its rate."
         )
-    described = [given.func.__qualname__, given.keywords, asdict(kind), target.fingerprint, seed]
-    before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, described)
+    made = [plan.baseline_learner.func.__qualname__, plan.baseline_learner.keywords, asdict(kind), target.fingerprint, seed]
+    before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, made)
     classes, metric = drawn.space.classes, config["metric"]
     rows = torch.stack([drawn.rows(number) for number in range(count)])
     write_tensors(folder / "predictions.safetensors", {"logits": found.logits[-1], "labels": found.labels, "rows": rows})
-    compared = metrics(before, classes)
-    tasks = {"target": target, **{f"source.{name}": task for name, task in roles["source"].items()}}
+    measured, compared = metrics(found, classes), metrics(before, classes)
     return {
-        "config": {name: value for name, value in config.items() if name != "choices"},
-        "choices": config["choices"],
-        "metrics": metrics(found, classes),
-        "episodes": {**asdict(kind), **told(found, metric), **base.told()},
+        **described(learned, roles, machine),
+        "metrics": measured,
+        "episodes": {**asdict(kind), **told(found, metric), **getattr(base, "told", dict)()},
         "baseline": {
             "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
             "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": told(before, metric),
         },
-        "gain": gain(metrics(found, classes), compared),
+        "gain": gain(measured, compared),
         "cost": {**cost(learned.own, base, drawn, machine), "trained": learned.own.count()},
         "majority": chance(found, classes),
         "alone": {},
         "selection": sorted({phase.keep for phase in plan.pretrain}),
         "phases": phases["own"],
-        "data": {
-            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
-            for name, task in tasks.items()
-        },
-        "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
-        "machine": {**machine.signature(), "platform": platform.platform()},
-        "code": code_digest(),
     }  # fmt: skip
 
 
@@ -110,9 +99,7 @@ def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> d
 def check_target(plan: Plan, target: Task) -> None:
     """Raise, before any training, where the target's episodes could not be drawn."""
     assert plan.kind is not None
-    examples: Examples = target.test.examples
-    counts = torch.bincount(examples.labels, minlength=len(target.labels.classes))
-    need_enough(target.name, target.labels.classes, counts.tolist(), plan.kind)
+    need_enough(target.name, target.test.examples, plan.kind)
     for each in (plan.base_learner, plan.baseline_learner):
         need_learner(each, predicts_numbers(target))
     if plan.base_learner is not None:

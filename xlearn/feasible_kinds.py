@@ -53,8 +53,7 @@ def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
         if learns_from_labels(phase) and (numbers := [task.name for task in read.values() if predicts_numbers(task)]):
             raise Problem(
                 f"phase {phase.name}: {numbers[0]} predicts numbers, of many functions, which only tasks of few "
-                f"examples are made "
-                "of. Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with transfer=episodes."
+                "examples are made of. Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with transfer=episodes."
             )
         return
     if phase.reads not in ("source", "target"):
@@ -66,15 +65,11 @@ def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
     need_learner(phase.base_learner, any(predicts_numbers(task) for task in read.values()))
     if any(getattr(each, "func", each) is mixup for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and episodes number their classes anew. Leave it out.")
-    held = Validation(phase, read, 0)
-    for role, task in read.items():
-        drawn = held.train[role]
-        names = [task.labels.classes[label] for label in drawn.labels.unique().tolist()]
-        counts = torch.bincount(drawn.labels, minlength=len(task.labels.classes))
-        need_enough(task.name, names, counts[counts > 0].tolist(), phase.kind)
+    for task in read.values():  # whichever classes the seed will hold out
+        need_enough(task.name, task.train, phase.kind)
     if phase.keep not in ("last", "best_source"):
         raise Problem(f"phase {phase.name}: keep={phase.keep}: of episodes keep=last or best_source is kept.")
-    if (phase.keep == "best_source" or phase.patience is not None) and held.apart is None:
+    if (phase.keep == "best_source" or phase.patience is not None) and Validation(phase, read, 0).apart is None:
         raise Problem(
             f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by episodes of "
             f"{phase.kind.ways} classes that are held out, and there are too few. Raise "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xlearn.cache import weights_digest
-from xlearn.episodes import Episodes, Kind, classes_apart, predicts_numbers
+from xlearn.episodes import Episodes, Kind, classes_apart, need_enough, predicts_numbers
 from xlearn.errors import Problem
 from xlearn.hashing import derive, digest
 from xlearn.machine import Machine, place
@@ -27,13 +27,15 @@ NORMAL = 1.96
 
 @dataclass(frozen=True)
 class Predicted:
-    """`logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries]` (with numbers `[episodes, queries,
-    1]`), `rows int64 [episodes, queries]` of the data."""
+    """`logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries]` (numbers: `[episodes, queries,
+    1]`)."""
 
     logits: Tensor
     labels: Tensor
 
 
+# What baselines predicted, for the next run of a sweep.
+HELD = 128
 _held: dict[str, Predicted] = {}
 
 
@@ -71,6 +73,8 @@ def once(network: Network, learner: Any, episodes: Episodes, count: int, machine
     key = digest([weights_digest(tensors(network)), network.document, described, count, machine.signature()], 20)
     if key not in _held:
         _held[key] = predicted(network, learner, episodes, count, machine, every=False)
+        if len(_held) > HELD:
+            _held.pop(next(iter(_held)))
     return _held[key]
 
 
@@ -140,15 +144,18 @@ class Validation:
         self.held = {role: each for role, each in held.items() if _enough(each, kind)}
         self.apart = " and ".join(sorted(kinds)) if self.held else None
         self.kind, self.seed = kind, seed
+        self.episodes: Episodes | None = None
 
     def score(self, network: Network, learner: Any, metric: str, machine: Machine) -> float:
         """The metric's mean over `kind.val` episodes."""
-        episodes = Episodes(self.held, self.kind, seed=derive(self.seed, "validation"), device=machine.device)
-        return float(scores(predicted(network, learner, episodes, self.kind.val, machine, every=False), metric).mean())
+        if self.episodes is None:
+            self.episodes = Episodes(self.held, self.kind, seed=derive(self.seed, "validation"), device=machine.device)
+        return float(scores(predicted(network, learner, self.episodes, self.kind.val, machine, every=False), metric).mean())
 
 
 def _enough(examples: Examples, kind: Kind) -> bool:
-    if not len(examples):
+    try:
+        need_enough("", examples, kind)
+    except Problem:
         return False
-    counts = torch.bincount(examples.labels)
-    return int((counts > 0).sum()) >= kind.ways and int(counts[counts > 0].min()) >= kind.shots + kind.queries
+    return True

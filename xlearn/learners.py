@@ -56,7 +56,8 @@ def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bo
     # Knowledge that travels by predictions needs no weights in common.
     carried = choose(source, network, plan.sharing, names, empty=any(lessons(phase) for phase in plan.transfer))
     found = Learner(network, plan.transfer, roles, formers, carried)
-    moved = {name for name, _ in network.named_parameters() if learner is not None and learner.trains(name)}
+    trains = getattr(learner, "trains", lambda _: False)
+    moved = {name for name, _ in network.named_parameters() if trains(name)}
     _need_trained(plan, found, names, [*sources.values(), target], moved)
     return found
 

@@ -72,10 +72,8 @@ def outcome(
     alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
     write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
     used = (*plan.transfer, *(plan.pretrain if plan.carries or plan.teaches else ()))
-    tasks = {"target": target, **{f"source.{name}": task for name, task in roles["source"].items()}}
-    result = {
-        "config": {name: value for name, value in config.items() if name != "choices"},
-        "choices": config["choices"],
+    result: dict[str, Any] = {
+        **described(learned, roles, machine),
         "metrics": metrics,
         "baseline": {
             "name": baseline_name(config, target), "metrics": compared, "phases": phases["baseline"],
@@ -87,13 +85,6 @@ def outcome(
         "alone": {name: {"metrics": alone[name], "phases": phases[name]} for name in alone},
         "selection": sorted({phase.keep for phase in used}),
         "phases": phases["own"],
-        "data": {
-            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
-            for name, task in tasks.items()
-        },
-        "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
-        "machine": {**machine.signature(), "platform": platform.platform()},
-        "code": code_digest(),
     }  # fmt: skip
     if learned.bounds:
         result["bounds"] = {
@@ -119,6 +110,23 @@ def outcome(
         result["robustness"] = robustness(plan, lambda examples: predicted(learned.own, examples), test)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
     return result
+
+
+def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any]:
+    """What a result says of what it was made of: configuration, data, forms, machine and code."""
+    config = learned.plan.config
+    tasks = {"target": roles["target"]["target"], **{f"source.{name}": task for name, task in roles["source"].items()}}
+    return {
+        "config": {name: value for name, value in config.items() if name != "choices"},
+        "choices": config["choices"],
+        "data": {
+            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
+            for name, task in tasks.items()
+        },
+        "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
+        "machine": {**machine.signature(), "platform": platform.platform()},
+        "code": code_digest(),
+    }
 
 
 def several(

@@ -119,7 +119,7 @@ class Plan:
             heads[space.key] = nn.Linear(trunk.width, len(space.classes))
         network = Network(encoders, fusion, heads, trunk)
         network.document = self._document(specs, role, alone)
-        if (parts := None if base_learner is None else base_learner.parts(network)) is not None:
+        if (parts := getattr(base_learner, "parts", lambda _: None)(network)) is not None:
             network.rates = parts
         return network
 

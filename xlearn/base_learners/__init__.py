@@ -3,9 +3,9 @@
 Called as `learner(network, support, query, tasks)`, with `tasks` episodes one after the other in both batches (see
 `xlearn.episodes`): logits of the queries, `float [tasks, queries, outputs]`, differentiable in the network's parameters.
 `learner.curve(...)` gives `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner steps, or once where there are none
-or without `every`; nothing of it asks for gradients. `reads_head` says whether it predicts by the network's head,
-`parts(network)` what it adds to the network (learned step sizes), if anything, `trains(name)` which parameters it changes for
-a task, and `told()` what the record of a look says of it.
+or without `every`; nothing of it asks for gradients. `reads_head` says whether it predicts by the network's head. One that
+changes the network for a task has `trains(name)`, which parameters; `parts(network)`, what it adds to the network (learned
+step sizes) or None; and `told()`, what the record of a look says of it.
 """
 
 from dataclasses import replace

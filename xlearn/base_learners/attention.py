@@ -1,7 +1,5 @@
 """Attention over the support: matching networks."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -26,15 +24,6 @@ class Attention:
         if not scale > 0:
             raise Problem(f"base_learner.scale={scale}: give more than 0, e.g. 10.")
         self.scale, self.statistics = scale, statistics
-
-    def trains(self, name: str) -> bool:
-        return False
-
-    def parts(self, network: Network) -> None:
-        return None
-
-    def told(self) -> dict[str, Any]:
-        return {}
 
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
         first, second = embedded(network, support, query, tasks, self.statistics)

@@ -10,7 +10,7 @@ from torch.func import functional_call
 from xlearn.base_learners import embedded, rebuilt
 from xlearn.base_learners.paths import Path
 from xlearn.base_learners.statistics import Normalisation, Statistics
-from xlearn.base_learners.tasks import chosen, length, over_tasks, stacked
+from xlearn.base_learners.tasks import chosen, count, over_tasks, stacked
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives.query_loss import task_losses
@@ -120,9 +120,8 @@ class GradientDescent:
             if training:
                 torch.autograd.grad(loss, [each for each in network.parameters() if each.requires_grad], allow_unused=True)
 
-        numbers = sum(each.numel() for each in network.parameters())
-        described = [network.document, numbers, minibatch, steps, tasks, training, self.first_order, self.statistics]
-        yield from descend(self.path.choose(tried, described, support, query, tasks))
+        way = (minibatch, steps, tasks, training, self.first_order, self.learned_rates, self.statistics)
+        yield from descend(self.path.choose(tried, network, way, support, query))
 
     def _of_heads(
         self, network: Network, support: Batch, query: Batch, tasks: int, steps: int, training: bool
@@ -205,7 +204,7 @@ class _Whole:
         if self.minibatch is None:
             return None
         ways = len(self.support.space.classes) if not self.support.labels.is_floating_point() else 1
-        shots = length(self.given["support"]) // ways
+        shots = count(self.given["support"], axis=1) // ways
         drawn = torch.stack([torch.randperm(shots)[: self.minibatch] + place * shots for place in range(ways)])
         return drawn.flatten().to(self.support.labels.device)
 

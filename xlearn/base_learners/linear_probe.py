@@ -1,7 +1,5 @@
 """A linear classifier on features that stay as they are."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -28,15 +26,6 @@ class LinearProbe:
         if not strength > 0:
             raise Problem(f"base_learner.strength={strength}: give more than 0, e.g. 1.")
         self.strength, self.normalised, self.statistics = strength, normalised, statistics
-
-    def trains(self, name: str) -> bool:
-        return False
-
-    def parts(self, network: Network) -> None:
-        return None
-
-    def told(self) -> dict[str, Any]:
-        return {}
 
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
         raise Problem("linear_probe is solved for each task: nothing is trained through it. Use it in the transfer.")

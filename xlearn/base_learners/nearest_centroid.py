@@ -1,6 +1,6 @@
 """The nearest class mean."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,15 +25,6 @@ class NearestCentroid:
         self, *, distance: Literal["euclidean", "cosine"] = "euclidean", scale: float = 10.0, statistics: Statistics = "batch"
     ) -> None:
         self.distance, self.scale, self.statistics = distance, scale, statistics
-
-    def trains(self, name: str) -> bool:
-        return False
-
-    def parts(self, network: Network) -> None:
-        return None
-
-    def told(self) -> dict[str, Any]:
-        return {}
 
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
         first, second = embedded(network, support, query, tasks, self.statistics)

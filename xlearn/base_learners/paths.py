@@ -9,6 +9,7 @@ import torch
 from xlearn.base_learners.tasks import CANNOT
 from xlearn.columns import Sequences
 from xlearn.hashing import digest
+from xlearn.network import Network
 from xlearn.randomness import random_state, set_random_state
 from xlearn.storage import kept
 from xlearn.task import Batch
@@ -30,15 +31,18 @@ class Path:
         self.why: str | None = None
         self.last = False
 
-    def choose(self, tried: Callable[[bool], None], described: list[Any], support: Batch, query: Batch, tasks: int) -> bool:
-        """Whether to vectorise. `tried(vectorised)` goes one way, on these batches; `described` says what else it depends
-        on."""
-        sizes = [{name: _shape(each) for name, each in batch.inputs.items()} for batch in (support, query)]
+    def choose(
+        self, tried: Callable[[bool], None], network: Network, way: tuple[Any, ...], support: Batch, query: Batch
+    ) -> bool:
+        """Whether to vectorise. `tried(vectorised)` goes one way, on these batches; `way` says what else it depends on."""
         # Sequences are of other lengths in every step: the choice is made once for all of them.
-        key = digest([described, sizes], 16)
-        if key not in self.chosen:
-            self.chosen[key] = self._choose(tried, key, str(support.labels.device), tasks)
-        self.last = self.chosen[key]
+        sizes = [*((name, _shape(each)) for batch in (support, query) for name, each in sorted(batch.inputs.items()))]
+        asked = repr((way, sizes))
+        if asked not in self.chosen:
+            numbers = sum(each.numel() for each in network.parameters())
+            key = digest([network.document, numbers, asked], 16)
+            self.chosen[asked] = self._choose(tried, key, str(support.labels.device))
+        self.last = self.chosen[asked]
         return self.last
 
     def told(self) -> dict[str, Any]:
@@ -46,8 +50,8 @@ class Path:
         said = {"inner_loop": "vectorised" if self.last else "sequential"}
         return said if self.why is None else {**said, "not_vectorised": self.why}
 
-    def _choose(self, tried: Callable[[bool], None], key: str, device: str, tasks: int) -> bool:
-        if self.wanted == "never" or tasks == 1:
+    def _choose(self, tried: Callable[[bool], None], key: str, device: str) -> bool:
+        if self.wanted == "never":
             return False
         state = random_state()  # dropout: looking draws nothing from what training draws from
         try:

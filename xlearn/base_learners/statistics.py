@@ -22,7 +22,7 @@ class Normalisation:
 
         batch: by the mean and variance of what passes through, the support's or the queries' (transductive: the queries of a
                task are seen together, as in the code of MAML);
-        support: by those of the support, of which a pass must come first (`pass_support`), for the queries too;
+        support: by those of the support, of which a pass must come first (`passes_support`), for the queries too;
         running: by the running statistics that the network brought, which nothing moves.
 
     Nothing is counted and no buffer changes, so that tasks do not touch each other's.

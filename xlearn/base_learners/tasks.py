@@ -10,6 +10,10 @@ from torch.func import vmap
 from xlearn.columns import Sequences
 from xlearn.task import Batch
 
+# What vmap raises where a layer has no rule for it, or asks for the numbers in a tensor. Any other mistake of these kinds comes
+# again, and is told, one task after the other.
+CANNOT = (RuntimeError, ValueError)
+
 
 def stacked(batch: Batch, tasks: int) -> dict[str, Any]:
     """The inputs of a batch with a dimension for the tasks in front, as nested dictionaries."""
@@ -31,7 +35,7 @@ def over_tasks(function: Callable[[Any], Any], given: Any, vectorised: bool) -> 
     """
     if vectorised:
         return vmap(function, randomness="different")(given)
-    found = [function(_of(given, task)) for task in range(_count(given))]
+    found = [function(_of(given, task)) for task in range(count(given))]
     if isinstance(found[0], Tensor):
         return torch.stack(found)
     return {name: torch.stack([each[name] for each in found]) for name in found[0]}
@@ -46,17 +50,12 @@ def chosen(given: Any, places: Tensor) -> Any:
     return given.index_select(1, places)
 
 
-def length(given: Any) -> int:
-    """How many examples each task has."""
-    return (given.values if isinstance(given, Sequences) else given).shape[1] if not isinstance(given, dict) else _first(given)
-
-
-def _first(given: dict[str, Any]) -> int:
-    return next((count for each in given.values() if (count := length(each))), 0)
-
-
-# What vmap raises where a layer has no rule for it, or asks for the numbers in a tensor.
-CANNOT = (RuntimeError, NotImplementedError, ValueError)
+def count(given: Any, axis: int = 0) -> int:
+    """How many tasks there are in nested dictionaries of tensors `[tasks, n, ...]`; with `axis=1` how many examples each
+    has."""
+    if isinstance(given, dict):
+        return next((found for each in given.values() if (found := count(each, axis))), 0)
+    return (given.values if isinstance(given, Sequences) else given).shape[axis]
 
 
 def _of(given: Any, task: int) -> Any:
@@ -65,9 +64,3 @@ def _of(given: Any, task: int) -> Any:
     if isinstance(given, Sequences):
         return Sequences(given.values[task], given.mask[task])
     return given[task]
-
-
-def _count(given: Any) -> int:
-    if isinstance(given, dict):
-        return next((count for each in given.values() if (count := _count(each))), 0)
-    return 0 if given is None else len(given)

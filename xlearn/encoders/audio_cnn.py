@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.columns import Sequences
+from xlearn.encoders.layout import channels_last
 from xlearn.errors import Problem
 from xlearn.network import Tokens
 from xlearn.sizes import need_layers
@@ -69,11 +70,7 @@ class AudioCnn(nn.Module):
 
     def forward(self, sound: Sequences) -> Tokens:
         mask = sound.mask
-        x = sound.values.masked_fill(~mask.unsqueeze(-1), 0).unsqueeze(1)
-        try:
-            x = x.contiguous(memory_format=torch.channels_last)
-        except RuntimeError:  # of several tasks at once (torch.func.vmap) there is one dimension more than is seen here
-            x = x.contiguous()
+        x = channels_last(sound.values.masked_fill(~mask.unsqueeze(-1), 0).unsqueeze(1))
         for stage in self.blocks:
             x, mask = stage(x, mask)
         frames = self.frame(self.dropout(x.permute(0, 2, 3, 1).flatten(2))).relu() * mask.unsqueeze(-1)

@@ -4,12 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlearn.encoders.layout import channels_last
+
 
 class Pixels(nn.Module):
     """Pixels 0..255 (uint8, or float after an augmentation) to normalised floats.
 
     `(x / 255 - mean) / std`, grey repeated to `channels`, sides resized to `size` when given. The result is laid
-    out channels-last where that pays: convolutions on the CPU take 0.65 to 0.77 of the time.
+    out channels-last (see `channels_last`).
     """
 
     def __init__(
@@ -27,10 +29,7 @@ class Pixels(nn.Module):
         self.register_buffer("shift", -means / stds, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        try:
-            x = images.to(torch.float32, memory_format=torch.channels_last)
-        except RuntimeError:  # of several tasks at once (torch.func.vmap) there is one dimension more than is seen here
-            x = images.to(torch.float32)
+        x = channels_last(images)
         if self.channels == 3 and x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
         if self.size is not None and x.shape[-2:] != (self.size, self.size):

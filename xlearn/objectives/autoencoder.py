@@ -1,18 +1,17 @@
 """Autoencoding: tell the input from its embedding."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.reconstruction import Reconstruction
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(SelfSupervised):
     """`mean over pieces of loss(decoder(f(x), place), piece)`: everything is reconstructed from the features, nothing is hidden
     (Hinton & Salakhutdinov, Science 2006; trained at once, where they pretrain layer by layer).
 
@@ -24,19 +23,12 @@ class Autoencoder(nn.Module):
     `Reconstruction` does.
     """
 
-    unlabeled = reads_inputs = True
     # It changes none, but needs them as they are: nothing may be computed before in their place.
     changes_inputs = True
-    labels = False
 
     def __init__(self, start: Start, *, patch: int | None = None, frames: int = 4, width: int = 128, tokens: int = 16) -> None:
         super().__init__()
-        self.monitor = Monitor()
         self.pieces = Reconstruction(start, "autoencoder", patch=patch, frames=frames, width=width, tokens=tokens, hides=False)
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -45,6 +37,3 @@ class Autoencoder(nn.Module):
             self.monitor.note(role, features)
             losses |= self.pieces.losses(role, features, cuts, {name: cut.there for name, cut in cuts.items()})
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()

@@ -1,23 +1,22 @@
 """Barlow Twins: the numbers of two views correlate each with itself, and with no other."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.projector import pairs_of_views, projector
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 # As of a batch normalisation: a number that does not vary has the correlation 0.
 SMALLEST = 1e-5
 
 
-class BarlowTwins(nn.Module):
+class BarlowTwins(SelfSupervised):
     """`sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2`, C `[width, width]` the correlation over the batch of what a
     projector makes of the features of two views (Zbontar et al., ICML 2021, eq. 1 and 2):
 
@@ -30,19 +29,14 @@ class BarlowTwins(nn.Module):
     Raises `Problem` for a redundancy below 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    unlabeled = views = reads_inputs = True
-    labels = False
+    views = True
 
     def __init__(self, start: Start, *, width: int = 128, hidden: int = 256, redundancy: float = 0.02) -> None:
         super().__init__()
         if redundancy < 0:
             raise Problem(f"barlow_twins: redundancy={redundancy}: give 0 or more, e.g. 0.02.")
-        self.start, self.redundancy, self.monitor = start, redundancy, Monitor()
+        self.start, self.redundancy = start, redundancy
         self.projector = projector(start.network.width, width, hidden, start.network, "barlow_twins projector")
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -51,9 +45,6 @@ class BarlowTwins(nn.Module):
                 found = redundancy_reduction(self.projector(one), self.projector(other), self.redundancy)
             losses[f"barlow_twins_{role}"] = found
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 def redundancy_reduction(one: Tensor, other: Tensor, redundancy: float) -> Tensor:

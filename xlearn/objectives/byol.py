@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.feature_bank import evaluating
 from xlearn.objectives.moving_average import Features, MovingAverage
 from xlearn.objectives.projector import projector
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class Byol(nn.Module):
+class Byol(SelfSupervised):
     """`mean_i [2 - 2 cos(q(z_i), z'_i)]`, once with the first view as z and the second as z', and once the other way round
     (Grill et al., NeurIPS 2020, eq. 2): z is the projection of the features, q a predictor, both trained; z' the projection by
     the target network, without a gradient. There are no negatives. One loss per role, 0 to 8.
@@ -32,25 +31,20 @@ class Byol(nn.Module):
     Raises `Problem` for a decay outside [0, 1), and for width or hidden below 1; needs batches of two examples.
     """
 
-    unlabeled = views = reads_inputs = True
-    labels = False
+    views = True
     step: Tensor
 
     def __init__(self, start: Start, *, width: int = 128, hidden: int = 256, decay: float = 0.99) -> None:
         super().__init__()
         if not 0 <= decay < 1:
             raise Problem(f"byol: decay={decay}: give a share in [0, 1), e.g. 0.99.")
-        self.start, self.first_decay, self.steps, self.monitor = start, decay, start.steps, Monitor()
+        self.start, self.first_decay, self.steps = start, decay, start.steps
         network = start.network
         self.projector = projector(network.width, width, hidden, network, "byol projector")
         self.predictor = projector(width, width, hidden, network, "byol predictor")
         self.target_network = MovingAverage(Features(network))
         self.target_projector = MovingAverage(self.projector)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -76,9 +70,6 @@ class Byol(nn.Module):
         self.target_network.follow(Features(network), decay)
         self.target_projector.follow(self.projector, decay)
         self.step += 1
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 def distance(predicted: Tensor, wanted: Tensor) -> Tensor:

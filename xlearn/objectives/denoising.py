@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlearn.augment.noise import noise as noisy_sound
 from xlearn.columns import Inputs, Sequences
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.pieces import Cut, drawn
 from xlearn.objectives.reconstruction import Reconstruction
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class Denoising(nn.Module):
+class Denoising(SelfSupervised):
     """`mean over pieces of loss(decoder(f(noisy x), place), piece of x)`: everything is reconstructed, from an input with noise
     (Vincent et al., ICML 2008; Gaussian noise: Vincent et al., JMLR 2010).
 
@@ -33,8 +33,7 @@ class Denoising(nn.Module):
     descending order, and as `Reconstruction` does.
     """
 
-    unlabeled = reads_inputs = changes_inputs = True
-    labels = False
+    changes_inputs = True
 
     def __init__(
         self,
@@ -58,12 +57,7 @@ class Denoising(nn.Module):
         if not low <= high:
             raise Problem(f"denoising: low={low} is above high={high}. Give decibels in ascending order, as low=0 high=20.")
         self.noise, self.share, self.deviation, self.low, self.high = noise, share, deviation, low, high
-        self.monitor = Monitor()
         self.pieces = Reconstruction(start, "denoising", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -73,9 +67,6 @@ class Denoising(nn.Module):
             self.monitor.note(role, features)
             losses |= self.pieces.losses(role, features, cuts, {name: cut.there for name, cut in cuts.items()})
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
     def noisy(self, batch: Batch, cuts: Mapping[str, Cut]) -> Batch:
         """The examples with noise, drawn from torch's global generator; `cuts` are their pieces."""

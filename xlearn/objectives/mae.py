@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.pieces import Cut, drawn
 from xlearn.objectives.reconstruction import Reconstruction
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class Mae(nn.Module):
+class Mae(SelfSupervised):
     """`mean over hidden pieces of loss(decoder(f(x without them), place), piece)`: of each example `round(share n)` of its n
     pieces, at least one and not all, are drawn uniformly and hidden (He et al., CVPR 2022, masked autoencoders; of texts Devlin
     et al., NAACL 2019, masked language modelling; of several modalities at once Bachmann et al., ECCV 2022).
@@ -33,8 +32,7 @@ class Mae(nn.Module):
     Raises `Problem` for a share outside (0, 1), and as `Reconstruction` does.
     """
 
-    unlabeled = reads_inputs = changes_inputs = True
-    labels = False
+    changes_inputs = True
 
     def __init__(
         self,
@@ -49,12 +47,8 @@ class Mae(nn.Module):
         super().__init__()
         if not 0 < share < 1:
             raise Problem(f"mae: share={share}: give a share between 0 and 1, e.g. 0.5.")
-        self.share, self.monitor = share, Monitor()
+        self.share = share
         self.pieces = Reconstruction(start, "mae", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -66,9 +60,6 @@ class Mae(nn.Module):
             self.monitor.note(role, features)
             losses |= self.pieces.losses(role, features, cuts, hidden)
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
     def _hidden(self, cut: Cut) -> Tensor:
         count = cut.there.sum(1)

@@ -1,7 +1,6 @@
 """MoCo: which key is of the same example, among those of many earlier batches?"""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +9,14 @@ from torch.nn import functional
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.feature_bank import evaluating
 from xlearn.objectives.moving_average import Features, MovingAverage
 from xlearn.objectives.projector import projector
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class MoCo(nn.Module):
+class MoCo(SelfSupervised):
     """`mean_i -log[ exp(q_i k_i / t) / (exp(q_i k_i / t) + sum_n exp(q_i n / t)) ]`: q_i and k_i are unit vectors of two views
     of an example, n the keys of earlier batches in the role's queue (He et al., CVPR 2020, eq. 1), t the temperature. The
     projector is that of MoCo v2, two layers without a normalisation (Chen et al., 2020). One loss per role.
@@ -35,8 +34,7 @@ class MoCo(nn.Module):
     two examples.
     """
 
-    unlabeled = views = reads_inputs = True
-    labels = False
+    views = True
 
     def __init__(
         self,
@@ -55,7 +53,7 @@ class MoCo(nn.Module):
             raise Problem(f"moco: queue={queue}: give 1 key or more, e.g. 1024.")
         if not 0 <= decay < 1:
             raise Problem(f"moco: decay={decay}: give a share in [0, 1), e.g. 0.99.")
-        self.start, self.temperature, self.monitor = start, temperature, Monitor()
+        self.start, self.temperature = start, temperature
         network = start.network
         self.projector = projector(network.width, width, hidden, network, "moco projector", normalised=False)
         self.key_network = MovingAverage(Features(network))
@@ -67,10 +65,6 @@ class MoCo(nn.Module):
         self.queues = nn.ModuleList(Queue(size, width) for size in sizes.values())
         # The keys of the step, until it is done.
         self.fresh: dict[str, Tensor] = {}
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses, self.fresh = {}, {}
@@ -99,9 +93,6 @@ class MoCo(nn.Module):
         for role, keys in self.fresh.items():
             self.queue(role).add(keys)
         self.fresh = {}
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 class Queue(nn.Module):

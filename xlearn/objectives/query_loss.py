@@ -40,4 +40,4 @@ class QueryLoss:
         return {"query": task_losses(self.learner(network, support, query, self.tasks), query.labels).mean()}
 
     def told(self) -> dict[str, Any]:
-        return self.learner.told()
+        return getattr(self.learner, "told", dict)()

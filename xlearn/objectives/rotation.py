@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.features import linear
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch, ImageSpec
 
 
-class Rotation(nn.Module):
+class Rotation(SelfSupervised):
     """`mean_i 1/4 sum_k CE(W f(x_i turned by 90 k degrees), k)`, k = 0..3 (Gidaris et al., ICLR 2018, eq. 2-3).
 
     Every image is in the batch in all four rotations, as the paper found best: the network reads `4 batch` images in a step.
@@ -27,8 +26,7 @@ class Rotation(nn.Module):
     Raises `Problem` where a task has no images, or a frozen network encoded them, and for images that are not square.
     """
 
-    unlabeled = reads_inputs = changes_inputs = True
-    labels = False
+    changes_inputs = True
 
     def __init__(self, start: Start) -> None:
         super().__init__()
@@ -50,11 +48,6 @@ class Rotation(nn.Module):
                     "e.g. to 32."
                 )
         self.classifier = linear(start.network.width, 4, start.network, "rotation")
-        self.monitor = Monitor()
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -68,9 +61,6 @@ class Rotation(nn.Module):
                 there = batch.present.get("image", torch.ones_like(each, dtype=torch.bool))
                 losses[f"rotation_{role}"] = (each * there).sum() / there.sum().clamp_min(1)
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 def turned(batch: Batch) -> Batch:

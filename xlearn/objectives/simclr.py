@@ -1,21 +1,20 @@
 """SimCLR: of all views in the batch, which one is of the same example?"""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.projector import pairs_of_views, projector
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class SimClr(nn.Module):
+class SimClr(SelfSupervised):
     """NT-Xent of two views per example, on unit vectors z that a projector makes of the features (Chen et al., ICML 2020):
 
         mean over the 2N views i of -log[ exp(z_i z_p(i) / t) / sum_{k != i} exp(z_i z_k / t) ],
@@ -27,19 +26,14 @@ class SimClr(nn.Module):
     Raises `Problem` for a temperature not above 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    unlabeled = views = reads_inputs = True
-    labels = False
+    views = True
 
     def __init__(self, start: Start, *, width: int = 128, hidden: int = 256, temperature: float = 0.2) -> None:
         super().__init__()
         if not temperature > 0:
             raise Problem(f"simclr: temperature={temperature}: give more than 0, e.g. 0.2.")
-        self.start, self.temperature, self.monitor = start, temperature, Monitor()
+        self.start, self.temperature = start, temperature
         self.projector = projector(start.network.width, width, hidden, start.network, "simclr projector")
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -47,9 +41,6 @@ class SimClr(nn.Module):
             with torch.autocast(one.device.type, enabled=False):
                 losses[f"simclr_{role}"] = nt_xent(self.projector(one), self.projector(other), self.temperature)
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 def nt_xent(one: Tensor, other: Tensor, temperature: float) -> Tensor:

@@ -1,21 +1,20 @@
 """Supervised contrast: views of examples of one class lie together, away from all others."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.projector import pairs_of_views, projector
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 
-class SupCon(nn.Module):
+class SupCon(SelfSupervised):
     """L_out of two views per example, on unit vectors z that a projector makes of the features (Khosla et al., NeurIPS 2020,
     eq. 2):
 
@@ -29,19 +28,15 @@ class SupCon(nn.Module):
     or hidden below 1; needs batches of two examples.
     """
 
-    views = reads_inputs = True
-    heads = False
+    views = labels = True
+    unlabeled = heads = False
 
     def __init__(self, start: Start, *, width: int = 64, hidden: int = 128, temperature: float = 0.1) -> None:
         super().__init__()
         if not temperature > 0:
             raise Problem(f"supcon: temperature={temperature}: give more than 0, e.g. 0.1.")
-        self.start, self.temperature, self.monitor = start, temperature, Monitor()
+        self.start, self.temperature = start, temperature
         self.projector = projector(start.network.width, width, hidden, start.network, "supcon projector")
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -54,9 +49,6 @@ class SupCon(nn.Module):
                 found = supervised_contrast(self.projector(one), self.projector(other), classes, self.temperature)
             losses[f"supcon_{role}"] = found
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 def supervised_contrast(one: Tensor, other: Tensor, labels: Tensor, temperature: float) -> Tensor:

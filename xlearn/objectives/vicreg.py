@@ -1,24 +1,23 @@
 """VICReg: views agree, every number varies, and no two numbers say the same."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import Monitor
 from xlearn.objectives.projector import pairs_of_views, projector
+from xlearn.objectives.self_supervision import SelfSupervised
 from xlearn.task import Batch
 
 # Under the root, where the slope would be infinite.
 SMALLEST = 1e-4
 
 
-class VicReg(nn.Module):
+class VicReg(SelfSupervised):
     """`invariance * s(Z, Z') + variance * [v(Z) + v(Z')] / 2 + covariance * [c(Z) + c(Z')]`, Z and Z' `[n, width]` what a
     projector makes of the features of two views (Bardes et al., ICLR 2022, eq. 1-6):
 
@@ -33,8 +32,7 @@ class VicReg(nn.Module):
     Raises `Problem` for a weight below 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    unlabeled = views = reads_inputs = True
-    labels = False
+    views = True
 
     def __init__(
         self,
@@ -51,12 +49,8 @@ class VicReg(nn.Module):
             if value < 0:
                 raise Problem(f"vicreg: {name}={value}: give 0 or more, e.g. {1 if name == 'covariance' else 25}.")
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
-        self.start, self.monitor = start, Monitor()
+        self.start = start
         self.projector = projector(start.network.width, width, hidden, start.network, "vicreg projector")
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -69,9 +63,6 @@ class VicReg(nn.Module):
                     + self.covariance * (squared_covariance(one) + squared_covariance(other))
                 )
         return losses
-
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
 
 
 def lacking_variance(values: Tensor) -> Tensor:
