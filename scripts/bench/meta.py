@@ -42,12 +42,13 @@ def told(label: str, ratio: float, bound: float | None, one: float, other: float
     print(f"{label} = {ratio:.2f}{promised}, {one:.1f} and {other:.1f} ms a step", flush=True)
 
 
-def case(queries: int):
-    """(network, support, query): what a base learner is given."""
+def case(queries: int, encoder: str = "conv4"):
+    """(network, support, query): what a base learner is given. `encoder`: conv4, the same without normalisation, perceptron."""
     import torch
     from torch import nn
 
     from xlearn.encoders.conv4 import Conv4
+    from xlearn.encoders.mlp import Mlp
     from xlearn.episodes import episode_space
     from xlearn.fusion.concat import Concat
     from xlearn.machine import machine, place
@@ -56,8 +57,12 @@ def case(queries: int):
 
     torch.manual_seed(0)
     space = episode_space(5, numbers=False)
-    encoder = Conv4(ImageSpec(1, 28, 28), widths=[32, 32, 32, 32])
-    network = Network({"image": encoder}, Concat({"image": encoder.width}), {space.key: nn.Linear(encoder.width, 5)})
+    spec = ImageSpec(1, 28, 28)
+    if encoder == "perceptron":
+        made = Mlp(spec, widths=[64, 64])
+    else:
+        made = Conv4(spec, widths=[32, 32, 32, 32], normalisation="batch" if encoder == "conv4" else "none")
+    network = Network({"image": made}, Concat({"image": made.width}), {space.key: nn.Linear(made.width, 5)})
 
     def batch(each: int) -> Batch:
         images = torch.randint(0, 256, (TASKS * 5 * each, 1, 28, 28), dtype=torch.uint8)
@@ -153,6 +158,17 @@ def meta_steps(maml: Any, rounds: int) -> None:
             print(f"{name}: auto, {order} order, takes the {learner.told()['inner_loop']} way", flush=True)
 
 
+def other_networks(rounds: int) -> None:
+    """All tasks at once against one after the other, where queries are few and inner steps many."""
+    queries, steps = CASES["b"]
+    for encoder in ("conv4 without normalisation", "perceptron"):
+        given = case(queries, encoder)
+        ways = {way: step(*given, steps, vectorised=way)[0] for way in ("always", "never")}
+        found = least(ways, rounds)
+        ratio = found["always"] / found["never"]
+        told(f"b, {encoder}: vectorised / sequential", ratio, BOUNDS["vectorised b"], found["always"], found["never"])
+
+
 def views(side: int, channels: int, rounds: int, count: int = 64) -> None:
     """Three changes on a batch of pictures."""
     import torch
@@ -196,6 +212,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XLEARN_CACHE"] = folder  # what `auto` finds is measured here, and kept for nobody
         meta_steps(None if given.learn2learn is None else maml_of(given.learn2learn), given.rounds)
+        other_networks(given.rounds)
     for side, channels in ((28, 1), (96, 1), (96, 3)):
         views(side, channels, given.rounds)
 
