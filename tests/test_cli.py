@@ -8,6 +8,7 @@ import pytest
 
 from xlearn.cli import HELP
 from xlearn.config.arguments import flags_first, split
+from xlearn.config.compose import waiting
 
 
 def xlearn(*words, **environment):
@@ -59,6 +60,24 @@ def test_words_are_flags_with_values_and_others():
     flags, others = split(["a=1", "-cd", "x", "--config-dir=y", "-m", "b"])
     assert [(flag.name, flag.value) for flag in flags] == [("-cd", "x"), ("--config-dir", "y"), ("-m", None)]
     assert others == ["a=1", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["-m", "transfer=l2_sp,delta", "transfer.steps=5"], "transfer.steps=choice(5)"),
+        (["-m", "encoder/image=cnn,mlp", "encoder.image.widths=[4,8]"], "encoder.image.widths=choice([4,8])"),
+        (["-m", "transfer=l2_sp,delta", "+transfer.notes='a, b'"], "+transfer.notes=choice('a, b')"),
+        (["-m", "transfer=l2_sp,delta", "transfer.steps=1,2"], "transfer.steps=1,2"),  # swept as it is
+        (["-m", "transfer=l2_sp,delta", "transfers.steps=5"], "transfers.steps=5"),
+        (["-m", "transfer=l2_sp,delta", "~transfer.steps"], "~transfer.steps"),
+        (["-m", "transfer=l2_sp", "transfer.steps=5"], "transfer.steps=5"),
+        (["transfer=l2_sp,delta", "transfer.steps=5"], "transfer.steps=5"),
+        (["-m", "transfer=l2_sp,delta", "transfer.steps=[5"], "transfer.steps=[5"),  # Hydra tells what is wrong with it
+    ],
+)
+def test_values_of_a_swept_group_wait_for_the_single_runs(words, expected):
+    assert waiting(words) == [*words[:-1], expected]
 
 
 def test_help_version_and_unknown_commands():

@@ -93,6 +93,15 @@ def test_a_sweep_shares_its_prefixes_and_tells_the_truth(toy, tmp_path, monkeypa
             assert torch.equal(*rows)  # the same test split for every method
 
 
+def test_a_key_of_swept_options_that_the_default_lacks(toy, capsys):
+    assert main([*toy, "-m", "schedule=choice(cosine)", "schedule.warmup=0.5", "seed=0,1"]) == 0
+    assert {result["config"]["schedule"]["warmup"] for result in results().values()} == {0.5}
+    # One that some of them lack is told before any of them runs.
+    assert main([*toy, "-m", "seed=5", "schedule=cosine,constant", "schedule.warmup=0.5"]) == 1
+    assert "schedule.warmup: there is no such key" in capsys.readouterr().err
+    assert len(results()) == 2
+
+
 @pytest.mark.slow
 def test_source_only_does_not_depend_on_target_labels(toy):
     main([*toy, "transfer=source_only", "target.shots=2,5", "-m"])

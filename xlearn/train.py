@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from xlearn.config.arguments import config_dirs, flags_first
-from xlearn.config.compose import check_choices, choices, complete, register, sentences
+from xlearn.config.compose import check_choices, choices, complete, register, sentences, waiting
 from xlearn.config.folders import conf_folder
 from xlearn.config.schema import NOT_IDENTITY
 from xlearn.errors import Interrupted, Problem, Problems
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     _failed.clear()
     _recomputed.clear()
     # The name in Hydra's help; in shell completion it is the command that the shell completes.
-    sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *flags_first(arguments)]
+    sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *waiting(flags_first(arguments))]
     try:
         folders = config_dirs(arguments)
         with sentences(folders):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -139,6 +140,31 @@ def _single() -> dict[str, str]:
     defaults = read_yaml(conf_folder() / "train.yaml")["defaults"]
     pairs = [pair for each in defaults if isinstance(each, dict) for pair in each.items()]
     return {group: option for group, option in pairs if group not in LISTS and not group.startswith("override ")}
+
+
+def waiting(words: Sequence[str]) -> list[str]:
+    """The words of a command, where values of a swept group wait for the single runs: after `-m transfer=l2_sp,delta` the
+    word `transfer.steps=5` becomes `transfer.steps=choice(5)`.
+
+    Hydra composes a sweep without what is swept first, to read its own settings, and would find no such key in the default
+    option.
+    """
+    if not {"-m", "--multirun"} & set(words):
+        return [*words]
+    parser, swept, keys = OverridesParser.create(), [], {}
+    for word in words:
+        with suppress(HydraException):  # a flag; or a mistake, which Hydra tells
+            each = parser.parse_override(word)
+            if not each.is_sweep_override() and not each.is_delete():
+                keys[word] = each.key_or_group
+            elif "." not in each.key_or_group:
+                swept.append(f"{each.key_or_group.replace('/', '.')}.")
+
+    def choice(word: str) -> str:
+        key, _, value = word.partition("=")
+        return f"{key}=choice({value})" if value and keys.get(word, "").startswith((*swept,)) else word
+
+    return [choice(word) for word in words]
 
 
 @contextmanager
