@@ -184,7 +184,7 @@ def parted():
 
 def test_held_out_classes_are_never_trained_on():
     whole = parted()
-    train, valid, classes = classes_apart(whole, 0.5, KIND, seed=0)
+    train, valid, classes = classes_apart({"signs": whole}, 0.5, KIND, seed=0)["signs"]
     assert classes and len(train.labels.unique()) == len(valid.labels.unique()) == 4
     assert not {*train.labels.tolist()} & {*valid.labels.tolist()}
     # Of the classes held out all is there, of the others what is for training.
@@ -198,10 +198,43 @@ def test_held_out_classes_are_never_trained_on():
 def test_where_too_few_classes_are_left_examples_are_held_out():
     whole = parted()
     for share, ways in ((0.2, 3), (0.5, 5), (0.0, 2)):
-        train, valid, classes = classes_apart(whole, share, replace(KIND, ways=ways), seed=0)
+        train, valid, classes = classes_apart({"signs": whole}, share, replace(KIND, ways=ways), seed=0)["signs"]
         assert not classes and train is whole.train and valid is whole.val
 
 
 def test_which_classes_are_held_out_follows_from_the_seed():
-    held = [frozenset(classes_apart(parted(), 0.5, KIND, seed)[1].labels.tolist()) for seed in (0, 0, 1, 2, 3)]
+    tasks = {"signs": parted()}
+    held = [frozenset(classes_apart(tasks, 0.5, KIND, seed)["signs"].val.labels.tolist()) for seed in (0, 0, 1, 2, 3)]
     assert held[0] == held[1] and len({*held}) > 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(first=some.integers(0, 6), count=some.integers(2, 8), seed=some.integers(0, 9), share=some.sampled_from([0.2, 0.4, 0.5]))
+def test_what_validates_one_source_is_learned_from_in_none(first, count, seed, share):
+    """Classes of one name, and the same drawings under other names."""
+    whole = parted()
+    names = LabelSpace("signs0", whole.labels.classes[first : first + count])
+    labels = torch.where((SOME.labels >= first) & (SOME.labels < first + count), SOME.labels - first, -1)
+    every = replace(SOME, labels=labels, space=names)
+    parts = (every.subset(each.rows[labels[each.rows] >= 0]) for each in (whole.train, whole.val))
+    named = replace(meta_toys.task(*parts), labels=names)
+    other = replace(whole, labels=LabelSpace("drawings", tuple("abcdefgh")))
+    tasks = {
+        role: replace(each, origin={"file": torch.arange(80)}) for role, each in (("a", whole), ("b", named), ("c", other))
+    }
+    found = classes_apart(tasks, share, replace(KIND, ways=1), seed)
+    validating = torch.cat([each.val.rows for each in found.values()])
+    assert found["a"].classes and len(found["a"].val)
+    for role, each in found.items():
+        assert not torch.isin(each.train.rows, validating).any(), role
+        # Nothing else is lost: neither rows of classes that nobody holds out, nor of the validation split.
+        kept = torch.cat([each.train.rows, validating]).unique()
+        assert torch.isin(tasks[role].train.rows, kept).all()
+    held = {name for role in "ab" for name in _held(tasks[role], found[role])}
+    for role in "ab":
+        left = {tasks[role].labels.classes[label] for label in found[role].train.labels.unique().tolist()}
+        assert not left & held
+
+
+def _held(task, apart):
+    return {task.labels.classes[label] for label in apart.val.labels.unique().tolist()} if apart.classes else set()

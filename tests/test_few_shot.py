@@ -19,7 +19,7 @@ from xlearn.cache import weights_digest
 from xlearn.episodes import Episodes
 from xlearn.errors import Interrupted
 from xlearn.few_shot import Predicted, Validation, interval, once, predicted, scores, target_episodes
-from xlearn.network import tensors
+from xlearn.network import load, tensors
 from xlearn.objectives.query_loss import QueryLoss
 from xlearn.objectives.reptile import Reptile
 from xlearn.phase import Phase
@@ -131,6 +131,9 @@ def test_the_target_is_measured_on_all_of_its_examples():
         and torch.equal(whole.rows, torch.arange(144))
         and torch.equal(torch.bincount(whole.labels), torch.full((12,), 12))
     )
+    # And nothing of it is left to learn from, with labels or without.
+    found = target_episodes(task)
+    assert not len(found.train) and not len(found.val) and not len(found.unlabeled) and not len(found.training)
 
 
 def test_validating_episodes_are_of_classes_or_examples_apart():
@@ -199,8 +202,25 @@ def test_the_best_of_the_looks_is_kept(tmp_path):
     assert len(values) == 4 and values[entry.report["kept_step"]] == max(values.values())
 
 
-def test_batch_normalisations_of_a_phase_keep_their_buffers(tmp_path):
+def test_batch_normalisations_end_with_the_statistics_of_what_was_learned_from(tmp_path):
+    """Episodes move none; whoever evaluates by them afterwards would have those of random weights."""
     found, _, _ = solve(tmp_path, phase(), name="conv4")
-    fresh = tensors(meta_toys.on_images("conv4"))
-    running = [name for name in found if "running" in name or "batches" in name]
-    assert running and all(torch.equal(found[name], fresh[name]) for name in running)
+    network = meta_toys.on_images("conv4")
+    load(network, found)
+    held = Validation(phase(), {"signs": meta_toys.task(meta_toys.examples())}, 0)
+    batch = held.train["signs"].take(torch.arange(len(held.train["signs"])))
+    first = network.encoder["image"].blocks[0]
+    norm = next(each for each in first.modules() if isinstance(each, torch.nn.BatchNorm2d))
+    given = []
+    handle = norm.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0]))
+    with torch.no_grad():
+        network.train().features(batch)
+    handle.remove()
+    torch.testing.assert_close(
+        tensors(network)[_name(network, norm)], found[_name(network, norm)] * 0.9 + 0.1 * given[0].mean([0, 2, 3])
+    )
+    torch.testing.assert_close(found[_name(network, norm)], given[0].mean([0, 2, 3]), rtol=1e-4, atol=1e-5)
+
+
+def _name(network, module):
+    return next(f"{name}.running_mean" for name, each in network.named_modules() if each is module)

@@ -6,7 +6,8 @@ import torch
 
 from xlearn import few_shot
 from xlearn.errors import Problem
-from xlearn.storage import read_tensors
+from xlearn.storage import data_folders, read_tensors
+from xlearn.tasks import fsdd
 from xlearn.tasks.sinusoid import sinusoid
 
 WORDS = [
@@ -32,7 +33,7 @@ def slow(*words):
         ("meta_sgd", 2),
         ("protonet", 1),
         slow("fomaml", 4),
-        slow("anil", 4),
+        slow("anil", 11),
         slow("matching", 1),
         slow("reptile", 11),
     ],
@@ -65,6 +66,16 @@ def test_a_supervised_network_is_measured_on_the_same_tasks(run, transfer):
     assert result["metrics"]["accuracy"] > 0.4
 
 
+@pytest.mark.slow
+def test_inputs_without_labels_are_those_of_the_source_where_all_of_the_target_is_measured(run):
+    folder, result = run("pretrain=simclr", "transfer=episodes_probe")
+    used, measured = (read_tensors(folder / f"{name}.safetensors") for name in ("used", "predictions"))
+    # Of the two data sets one was learned from, and the other is the target.
+    assert sorted(len(rows) > 20 for rows in used.values()) == [False, True]
+    assert len(measured["rows"].unique()) > 20
+    assert [each["examples"]["train"] for each in result["data"].values() if each["name"] == "others"] == [0]
+
+
 def test_maml_is_fine_tuned_as_any_other_source(run):
     """The encoder's weights travel; the head of the episodes does not."""
     folder, result = run("pretrain=maml", "transfer=finetune")
@@ -94,6 +105,22 @@ def test_what_cannot_be_is_told(run):
         (("pretrain=maml", "transfer=episodes", "episodes.shots=11"), "episodes.shots=11 and episodes.queries=3: class"),
         (("pretrain=maml", "transfer=episodes", "pretrain.phases.meta.base_learner.rate=-1"), "rate=-1.* more than 0"),
         (("pretrain=reptile", "transfer=episodes", "pretrain.phases.meta.episodes.shots=1"), "minibatch=2: give 1 to 1"),
+        (
+            ("pretrain=maml", "transfer=episodes", "pretrain.phases.meta.episodes.ways=4"),
+            "a head that was learned for 4 classes",
+        ),
+        (
+            ("pretrain=protonet", "transfer=episodes", "pretrain.phases.meta.reads=target"),
+            "reads=target: all examples of a target",
+        ),
+        (("pretrain=supervised", "transfer=episodes_probe", "pretrain.phases.pretrain.reads=both"), "reads=both: all examples"),
+        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), "reads inputs, and all examples"),
+        (
+            ("pretrain=protonet", "transfer=episodes", "target.folds=5", "target.fold=3"),
+            "(?s)target.folds=5: all.*target.fold=3",
+        ),
+        (("pretrain=protonet", "transfer=episodes", "episodes.ways=1"), "episodes.ways=1: of signs classes are told apart"),
+        (("pretrain=protonet", "transfer=episodes", "target=signs"), "All examples of a target of episodes are measured"),
     ):
         with pytest.raises(Exception, match=told):
             run(*words)
@@ -120,6 +147,10 @@ def test_sine_waves_are_learned_from_few_points(run):
 def test_sine_waves_are_refused_where_classes_are_meant(run):
     with pytest.raises(Problem, match="metric=accuracy: sinusoid predicts numbers. Set metric=mse"):
         run(*SINES, "pretrain=maml", "transfer=episodes", "metric=accuracy")
+    with pytest.raises(Problem, match="episodes.ways=2: of sinusoid functions are learned one by one. Set episodes.ways=1"):
+        run(*SINES, "pretrain=maml", "transfer=episodes", "episodes.ways=2")
+    with pytest.raises(Problem, match="made of the same data"):  # the same functions, at other points
+        run(*SINES, "pretrain=maml", "transfer=episodes", "target.seed=0", "target.points=20")
     with pytest.raises(Problem, match="predicts numbers, of many functions"):
         run(*SINES, "pretrain=supervised", "transfer=episodes_finetune")
 
@@ -152,6 +183,9 @@ def test_texts_of_other_topics_are_learned_from_few(run, pretrain):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not any((folder / fsdd.FILE).is_file() for folder in data_folders()), reason=f"{fsdd.FILE} is not in $XLEARN_DATA"
+)
 @pytest.mark.parametrize("pretrain", ["maml", "protonet"])
 def test_digits_of_another_speaker_are_learned_from_few(run, pretrain):
     """Each speaker's digits are classes of their own: an episode is of one speaker."""

@@ -39,10 +39,15 @@ def need_apart(sources: Iterable[Task], target: Task, measured: str = "the targe
                             f"of {count} examples that are unlabelled in {measured}. Choose other classes or speakers, or "
                             "other data."
                         )
+                    splits = "Give both the same test, val, shots, folds and fold, or other classes or speakers, or other data."
+                    if not len(target.training):
+                        splits = (
+                            "All examples of a target of episodes are measured: give both other classes (target.classes=[...], "
+                            "target.without=[...]), speakers or seeds, or other data."
+                        )
                     raise Problem(
                         f"source {source.name} and {measured} are made of the same data, and the source uses {count} {part} "
-                        f"examples of {measured}. Give both the same test, val, shots, folds and fold, or other classes or "
-                        "speakers, or other data."
+                        f"examples of {measured}. {splits}"
                     )
 
 

@@ -5,11 +5,12 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from xlearn.chains import chain, kind_of
+from xlearn.chains import chain
 from xlearn.config.collector import Collector
 from xlearn.config.component import split_arguments
 from xlearn.config.schema import TrainConfig
 from xlearn.config.values import check_values
+from xlearn.episodic_plan import episodic
 from xlearn.errors import Problem, Problems, nearest
 from xlearn.plan import Plan
 from xlearn.prepare import TaskSource
@@ -47,7 +48,7 @@ def build(config: dict[str, Any]) -> Plan:
         pretrain=chain(config, "pretrain", found),
         transfer=chain(config, "transfer", found),
         baseline=chain(config, "baseline", found),
-        **_few_shot(config, found),
+        **episodic(config, found),
         robustness={name: found.component(node, f"robustness.{name}") for name, node in config["robustness"].items()},
     )
     if not found.problems:
@@ -55,34 +56,6 @@ def build(config: dict[str, Any]) -> Plan:
     if found.problems:
         raise Problems(found.problems)
     return plan
-
-
-def _few_shot(config: dict[str, Any], found: Collector) -> dict[str, Any]:
-    """Where the target is many tasks of few examples: what they are like, and what learns them."""
-    transfer, where = config["transfer"], f"transfer={config['choices'].get('transfer')}"
-    if not transfer["episodes"]:
-        return {}
-    node, place = transfer["base_learner"], "transfer.base_learner"
-    if node is None:
-        named = [(name, phase) for name, phase in config["pretrain"]["phases"].items() if phase["base_learner"]]
-        node, place = (named[-1][1]["base_learner"], f"pretrain.phases.{named[-1][0]}.base_learner") if named else (None, place)
-    found.need(
-        node is not None,
-        f"{where} learns tasks as pretraining did, and pretrain={config['choices'].get('pretrain')} has no base learner. Use "
-        "pretrain=maml, or transfer=episodes_centroid, episodes_probe or episodes_finetune.",
-    )
-    found.need(
-        not transfer["phases"] and transfer["carry"] and not transfer["joins"] and transfer["adds"] is None,
-        f"{where}: a target of episodes is learned by the base learner alone, from what is carried: carry: true, and "
-        "no phases, joins or adds.",
-    )
-    found.need(not config["robustness"], f"robustness is not measured on episodes ({where}). Leave it out.")
-    own = config["baseline"]["base_learner"] or node
-    return {
-        "kind": kind_of(config, found),
-        "base_learner": found.optional(node, place),
-        "baseline_learner": found.optional(own, "baseline.base_learner"),
-    }
 
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:

@@ -25,7 +25,7 @@ from xlearn.hashing import derive
 from xlearn.lessons import Teaching, validation, with_lessons
 from xlearn.machine import place
 from xlearn.metrics import score
-from xlearn.network import Network, tensors
+from xlearn.network import Network, load, tensors
 from xlearn.objectives import Start
 from xlearn.objectives.views import viewed
 from xlearn.phase import (
@@ -46,6 +46,7 @@ from xlearn.phase import (
     trains_heads,
     turns,
 )
+from xlearn.solvers.adabn import estimated
 from xlearn.task import Examples, Task
 from xlearn.watch import Watch
 
@@ -197,6 +198,10 @@ class Computation:
                     if (number := interrupt.asked()) is not None:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
         weights, kept_step = watch.kept(done)
+        if isinstance(self.batches, Episodes):  # they move no statistics, by which whoever reads the network next evaluates
+            load(self.network, weights)
+            estimated(self.network, self.batches.examples, setting.machine)
+            weights = tensors(self.network)
         if phase.leaves is not None:
             weights = phase.leaves(self.before, weights)
         need_finite(weights, phase.name, done)

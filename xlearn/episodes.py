@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -170,19 +170,60 @@ def _joined(examples: Mapping[str, Examples]) -> Examples:
     )
 
 
-def classes_apart(task: Task, share: float, kind: Kind, seed: int) -> tuple[Examples, Examples, bool]:
-    """(what training episodes are drawn from, what validating ones are drawn from, whether the latter have other classes).
+class Apart(NamedTuple):
+    """What training episodes of a task are drawn from, what validating ones are, and whether the latter have other classes."""
 
-    `share` of the classes, drawn from the seed, is held out where both sides keep at least N; otherwise validating episodes
-    have the same classes and the rows of the validation split.
+    train: Examples
+    val: Examples
+    classes: bool
+
+
+def classes_apart(tasks: Mapping[str, Task], share: float, kind: Kind, seed: int) -> dict[str, Apart]:
+    """By role: `share` of the classes, drawn from the seed, is held out where both sides keep at least N; otherwise validating
+    episodes have the same classes and the rows of the validation split.
+
+    Tasks may have classes in common (of the same label space, by name), or examples (`Task.origin`): what validates one is
+    learned from in none. What an earlier one holds out or keeps counts for the later ones.
     """
-    count = len(task.labels.classes)
-    held = round(share * count)
-    if held < kind.ways or count - held < kind.ways:
-        return task.train, task.val, False
+    held: dict[tuple[str, str], bool] = {}
+    fates = {role: _held_out(task, share, kind, seed, held) for role, task in tasks.items()}
+    found = {}
+    for role, task in tasks.items():
+        names = _names(task)
+        left = torch.tensor([label for label, name in enumerate(names) if held[name]], dtype=torch.int64)
+        train = task.train
+        if len(left):
+            train = train.subset((~torch.isin(train.labels, left)).nonzero().flatten())
+        val = task.val
+        if fates[role]:
+            whole = task.train.whole or task.train
+            both = torch.cat([task.train.rows, task.val.rows]).sort().values
+            val = whole.subset(both[torch.isin(whole.labels[both], left)])
+        found[role] = Apart(train, val, fates[role])
+    return {role: each._replace(train=_without(role, each.train, tasks, found)) for role, each in found.items()}
+
+
+def _names(task: Task) -> list[tuple[str, str]]:
+    return [(task.labels.name, each) for each in task.labels.classes]
+
+
+def _held_out(task: Task, share: float, kind: Kind, seed: int, held: dict[tuple[str, str], bool]) -> bool:
+    """Whether classes of the task are held out; which, of those that `held` does not decide yet, is added to it."""
+    names = _names(task)
     generator = torch.Generator().manual_seed(derive(seed, task.labels.key, "held out"))
-    classes = torch.randperm(count, generator=generator)[:held]
-    whole = task.train.whole or task.train
-    both = torch.cat([task.train.rows, task.val.rows]).sort().values
-    kept = task.train.subset((~torch.isin(task.train.labels, classes)).nonzero().flatten())
-    return kept, whole.subset(both[torch.isin(whole.labels[both], classes)]), True
+    order = [names[label] for label in torch.randperm(len(names), generator=generator).tolist()]
+    undecided = [name for name in order if name not in held]
+    already = sum(held.get(name, False) for name in names)
+    more = min(max(round(share * len(names)) - already, 0), len(undecided))
+    possible = already + more >= kind.ways and len(names) - already - more >= kind.ways
+    held |= {name: possible and place < more for place, name in enumerate(undecided)}
+    return possible
+
+
+def _without(role: str, train: Examples, tasks: Mapping[str, Task], found: Mapping[str, Apart]) -> Examples:
+    """The training examples of a role but those that validate another."""
+    for other, each in found.items():
+        for name in tasks[role].origin.keys() & tasks[other].origin.keys() if other != role else ():
+            validating = tasks[other].origin[name][each.val.rows]
+            train = train.subset((~torch.isin(tasks[role].origin[name][train.rows], validating)).nonzero().flatten())
+    return train

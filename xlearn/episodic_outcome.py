@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from xlearn.base_learners.statistics import norms
 from xlearn.episodes import Episodes, need_enough, predicts_numbers
 from xlearn.errors import Problem
-from xlearn.feasible_kinds import need_learner
+from xlearn.feasible_kinds import need_learner, need_ways
 from xlearn.few_shot import Predicted, metrics, once, predicted, told
 from xlearn.frozen import encode
 from xlearn.gains import gain
@@ -62,7 +63,10 @@ def episodic_outcome(
     return {
         **described(learned, roles, machine),
         "metrics": measured,
-        "episodes": {**asdict(kind), **told(found, metric), **getattr(base, "told", dict)()},
+        "episodes": {
+            **asdict(kind), **told(found, metric), **getattr(base, "told", dict)(),
+            "statistics": base.statistics if norms(learned.own.network) else None,
+        },
         "baseline": {
             "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
             "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": told(before, metric),
@@ -99,6 +103,7 @@ def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> d
 def check_target(plan: Plan, target: Task) -> None:
     """Raise, before any training, where the target's episodes could not be drawn."""
     assert plan.kind is not None
+    need_ways(plan.kind, target)
     need_enough(target.name, target.test.examples, plan.kind)
     for each in (plan.base_learner, plan.baseline_learner):
         need_learner(each, predicts_numbers(target))

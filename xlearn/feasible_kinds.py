@@ -8,7 +8,7 @@ import torch
 
 from xlearn.augment.mixup import mixup
 from xlearn.base_learners import NUMBERS
-from xlearn.episodes import need_enough, predicts_numbers
+from xlearn.episodes import Kind, need_enough, predicts_numbers
 from xlearn.errors import Problem
 from xlearn.few_shot import Validation
 from xlearn.network import Network
@@ -41,6 +41,14 @@ def check_labels(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
         )
 
 
+def need_ways(kind: Kind, task: Task) -> None:
+    """Refuse tasks of a single class, which say nothing, and tasks of several functions, which no network could be."""
+    numbers = predicts_numbers(task)
+    if numbers != (kind.ways == 1):
+        how = "functions are learned one by one. Set episodes.ways=1" if numbers else "classes are told apart. Give 2 or more"
+        raise Problem(f"episodes.ways={kind.ways}: of {task.name} {how}.")
+
+
 def need_learner(learner: partial[Any] | None, numbers: bool) -> None:
     """Refuse a base learner of classes for tasks that predict numbers."""
     if learner is not None and numbers and not getattr(learner.func, "reads_head", True):
@@ -66,6 +74,7 @@ def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
     if any(getattr(each, "func", each) is mixup for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and episodes number their classes anew. Leave it out.")
     for task in read.values():  # whichever classes the seed will hold out
+        need_ways(phase.kind, task)
         need_enough(task.name, task.train, phase.kind)
     if phase.keep not in ("last", "best_source"):
         raise Problem(f"phase {phase.name}: keep={phase.keep}: of episodes keep=last or best_source is kept.")

@@ -111,12 +111,14 @@ def told(found: Predicted, metric: str) -> dict[str, Any]:
 
 def target_episodes(task: Task) -> Task:
     """The task with all its examples in the place of its test split: its classes are measured on, by tasks that each learn from
-    a few examples and predict others. Nothing else may learn from any of them.
+    a few examples and predict others. Nothing else may learn from any of them: all other splits are empty.
     """
     parts = (task.train, task.val, task.unlabeled, task.test.examples)
     whole = task.unlabeled.whole or task.unlabeled
     every = whole.subset(torch.cat([part.rows for part in parts]).sort().values)
-    return replace(task, test=Sealed(task.name, every))
+    none = whole.subset(every.rows[:0])
+    notes = {**task.notes, "examples": {"train": 0, "val": 0, "test": len(every), "unlabeled": 0}}
+    return replace(task, train=none, val=none, unlabeled=none, training=none.rows, test=Sealed(task.name, every), notes=notes)
 
 
 def need_metric(metric: str, task: Task) -> None:
@@ -133,12 +135,10 @@ class Validation:
 
     def __init__(self, phase: Phase, tasks: Mapping[str, Task], seed: int) -> None:
         assert phase.kind is not None
-        self.train: dict[str, Examples] = {}
-        held, kinds = {}, set()
-        for role, task in tasks.items():
-            self.train[role], valid, classes = classes_apart(task, phase.kind.held_out, phase.kind, seed)
-            kinds.add("classes held out" if classes else "examples held out")
-            held[role] = valid
+        found = classes_apart(tasks, phase.kind.held_out, phase.kind, seed)
+        self.train = {role: each.train for role, each in found.items()}
+        held = {role: each.val for role, each in found.items()}
+        kinds = {"classes held out" if each.classes else "examples held out" for each in found.values()}
         kind = replace(phase.kind, queries=max(phase.kind.queries, 1))
         # Where the validation split is too small for such tasks, a phase is not looked at.
         self.held = {role: each for role, each in held.items() if _enough(each, kind)}

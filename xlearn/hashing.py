@@ -19,7 +19,7 @@ CODE = (
 MEASURING = (
     "run.py", "gains.py", "learner.py", "learners.py", "outcome.py", "cost.py", "retrieval.py", "forgetting.py",
     "predictions.py", "robustness", "plan.py", "build.py", "chains.py", "feasible.py", "feasible_kinds.py", "heads.py",
-    "episodic_outcome.py", "carry.py", "apart.py", "tasks",
+    "episodic_outcome.py", "episodic_plan.py", "carry.py", "apart.py", "tasks",
 )  # fmt: skip
 
 

@@ -224,7 +224,9 @@ def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task], mov
     assert found.carried is not None
     trained = found.trained() | moved
     fresh = found.carried.fresh
-    dead = [name for name, _ in found.network.named_parameters() if name in fresh and name not in trained]
+    # Step sizes that were not learned begin at the rate.
+    named = [name for name, _ in found.network.named_parameters() if not name.startswith("rates.")]
+    dead = [name for name in named if name in fresh and name not in trained]
     # `sharing=none` may be asked for to see what random features do, but then something has to be trained.
     if dead and (plan.sharing.func is not none or not plan.transfer):
         choices = plan.config["choices"]

@@ -100,7 +100,8 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
         found |= {"target": target} if len(target.train) else {}
         found[UNLABELED] = hidden(target)
     if phase.reads == "inputs":
-        found = {UNLABELED if role == "target" else role: inputs(task) for role, task in found.items()}
+        # A target of episodes has none: all its examples are measured.
+        found = {UNLABELED if role == "target" else role: inputs(task) for role, task in found.items() if len(task.training)}
     for task in found.values():
         for name in phase.modalities or ():
             if name not in task.inputs:
@@ -214,6 +215,11 @@ def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None
         moved = {name for task in read.values() for name in moves(network, task)}
         found = {name: rate for name, rate in found.items() if name in moved}
     if not any(rate.start == 0 for rate in found.values()):
+        if all(name.startswith("head.") for name, _ in network.named_parameters()):
+            raise Problem(
+                f"phase {phase.name} trains what lies below the heads, and the encoders of this network have nothing to train. "
+                "Choose another encoder, e.g. encoder/image=cnn, or a trunk (trunk=mlp)."
+            )
         raise Problem(f"phase {phase.name} trains no parameter from its start. Check its `trainable`.")
     return found
 

@@ -136,13 +136,13 @@ def _episodes(result: dict[str, Any]) -> list[str]:
     """How sure the mean over tasks of few examples is, and the metric after each inner step."""
     if not (found := result.get("episodes")):
         return []
-    metric = found["metric"]
-    value = result["metrics"][metric]
-    lines = [f"{metric} {value:.4f} +- {found['interval']:.4f} (95 % interval of the mean over {found['count']} tasks)"]
-    curve = found["curve"][metric]
-    if len(curve) > 1:
-        lines.append(f"{metric} by inner step: {', '.join(f'{step}: {each:.3f}' for step, each in enumerate(curve))}")
-    return lines
+    metric, curve = found["metric"], found["curve"][found["metric"]]
+    told = f"+- {found['interval']:.4f} (95 % interval of the mean over {found['count']} tasks)"
+    lines = [f"{metric} {result['metrics'][metric]:.4f} {told}"]
+    if found.get("statistics") == "batch":
+        lines.append("batch normalisation sees the queries of a task together (transductive; otherwise: statistics=support)")
+    steps = ", ".join(f"{step}: {each:.3f}" for step, each in enumerate(curve))
+    return [*lines, f"{metric} by inner step: {steps}"] if len(curve) > 1 else lines
 
 
 def _adaptation(result: dict[str, Any]) -> list[str]:

@@ -45,7 +45,10 @@ def main(arguments: list[str]) -> int:
     _failed.clear()
     _recomputed.clear()
     # The name in Hydra's help; in shell completion it is the command that the shell completes.
-    sys.argv = ["xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train", *waiting(flags_first(arguments))]
+    sys.argv = [
+        "xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train",
+        *waiting(flags_first(arguments)),
+    ]
     try:
         folders = config_dirs(arguments)
         with sentences(folders):

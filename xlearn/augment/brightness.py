@@ -19,7 +19,7 @@ def brightness(batch: Batch, generator: torch.Generator, *, contrast: float, bri
     """
     for name, value in (("contrast", contrast), ("brightness", brightness)):
         if not 0 <= value <= 1:
-            raise Problem(f"augment.brightness.{name}={value}: give a share in [0, 1], e.g. 0.3.")
+            raise Problem(f"brightness.{name}={value}: give a share in [0, 1], e.g. 0.3.")
     if (images := pictures(batch)) is None:
         return batch
     drawn = (torch.rand(2, len(images), 1, 1, 1, generator=generator) * 2 - 1).to(images.device)

@@ -73,10 +73,8 @@ def _boxes(
 
 def _check(smallest: float, largest: float, ratio: float) -> None:
     if not largest <= 1:
-        raise Problem(f"augment.resized_crop.largest={largest}: a crop larger than the image. Give at most 1.")
+        raise Problem(f"resized_crop.largest={largest}: a crop larger than the image. Give at most 1.")
     if not 0 < smallest <= largest:
-        raise Problem(
-            f"augment.resized_crop.smallest={smallest}: give a share above 0 and at most largest={largest}, e.g. 0.2."
-        )
+        raise Problem(f"resized_crop.smallest={smallest}: give a share above 0 and at most largest={largest}, e.g. 0.2.")
     if not 1 <= ratio < math.inf:
-        raise Problem(f"augment.resized_crop.ratio={ratio}: give 1 or more, e.g. 1.33 for crops from 3:4 to 4:3.")
+        raise Problem(f"resized_crop.ratio={ratio}: give 1 or more, e.g. 1.33 for crops from 3:4 to 4:3.")

@@ -27,10 +27,10 @@ def span_masking(batch: Batch, generator: torch.Generator, *, share: float, mean
     lengths.
     """
     if not 0 <= share < 1:
-        raise Problem(f"augment.span_masking.share={share}: give a share in [0, 1), e.g. 0.15.")
+        raise Problem(f"span_masking.share={share}: give a share in [0, 1), e.g. 0.15.")
     if not 1 <= mean_length < (1 + LONGEST) / 2:
         raise Problem(
-            f"augment.span_masking.mean_length={mean_length}: stretches have at most {LONGEST} tokens. Give a mean of 1 or "
+            f"span_masking.mean_length={mean_length}: stretches have at most {LONGEST} tokens. Give a mean of 1 or "
             f"more and below {(1 + LONGEST) / 2}, e.g. 3.8."
         )
     texts = batch.inputs.get("text")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from xlearn.base_learners import embedded, one_hot
 from xlearn.base_learners.statistics import Statistics
+from xlearn.errors import Problem
 from xlearn.network import Network
 from xlearn.task import Batch
 
@@ -16,7 +17,7 @@ class NearestCentroid:
     (prototypical networks, Snell et al., NIPS 2017). `distance: cosine` gives `scale * cos(f(x), c_y)` instead (Chen et al.,
     ICLR 2019, have a learned scale; here it is fixed).
 
-    `statistics` of batch normalisation: see `xlearn.base_learners.statistics`.
+    `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. Raises `Problem` for a scale not above 0.
     """
 
     reads_head = False
@@ -24,6 +25,8 @@ class NearestCentroid:
     def __init__(
         self, *, distance: Literal["euclidean", "cosine"] = "euclidean", scale: float = 10.0, statistics: Statistics = "batch"
     ) -> None:
+        if not scale > 0:
+            raise Problem(f"base_learner.scale={scale}: give more than 0, e.g. 10.")
         self.distance, self.scale, self.statistics = distance, scale, statistics
 
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:

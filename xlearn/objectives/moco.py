@@ -27,8 +27,8 @@ class MoCo(SelfSupervised):
 
     A batch's keys enter the queue after the step, in the place of the oldest, so that they are never among their own negatives.
     Places that are not filled yet are no negatives: the first loss is 0 (the paper begins with random keys). A queue holds
-    `queue` keys, but at most half as many as the role has training examples: a longer one would hold keys of the example
-    itself.
+    `queue` keys, but at most half as many as the role has training examples: a longer one would mostly hold keys of the example
+    itself. Where one pass over the data ends and the next begins, about one example in eight still meets its own earlier key.
 
     Raises `Problem` for a temperature not above 0, a decay outside [0, 1), and queue, width or hidden below 1; needs batches of
     two examples.

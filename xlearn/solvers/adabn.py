@@ -9,7 +9,7 @@ from torch import nn
 from xlearn.errors import Problem
 from xlearn.machine import Machine
 from xlearn.network import Network
-from xlearn.task import Task
+from xlearn.task import Examples, Task
 from xlearn.unlabeled import UNLABELED
 
 BATCH = 256
@@ -38,20 +38,25 @@ class AdaBN:
             raise Problem(f"adabn: {len(self.examples)} unlabelled example(s) of the target; a variance needs 2.")
 
     def __call__(self, machine: Machine) -> dict[str, Any]:
-        found, network = normalisations(self.network), self.network
-        network.eval()
-        momenta = [module.momentum for module in found]
-        for module in found:
-            module.reset_running_stats()
-            module.momentum = None  # the mean over all batches, each counting the same
-            module.train()
-        with torch.no_grad():
-            for positions in torch.arange(len(self.examples)).chunk(max(1, -(-len(self.examples) // BATCH))):
-                network.features(self.examples.take(positions).to(machine.device))
-        for module, momentum in zip(found, momenta, strict=True):
-            module.momentum = momentum
-            module.eval()
-        return {"normalisations": len(found)}
+        return {"normalisations": estimated(self.network, self.examples, machine)}
+
+
+def estimated(network: Network, examples: Examples, machine: Machine) -> int:
+    """Set the statistics of every batch normalisation to those of the examples, as `AdaBN` has them; how many there are."""
+    found = normalisations(network)
+    network.eval()
+    momenta = [module.momentum for module in found]
+    for module in found:
+        module.reset_running_stats()
+        module.momentum = None  # the mean over all batches, each counting the same
+        module.train()
+    with torch.no_grad():
+        for positions in torch.arange(len(examples)).chunk(max(1, -(-len(examples) // BATCH))) if found else ():
+            network.features(examples.take(positions).to(machine.device))
+    for module, momentum in zip(found, momenta, strict=True):
+        module.momentum = momentum
+        module.eval()
+    return len(found)
 
 
 def normalisations(network: Network) -> list[nn.modules.batchnorm._BatchNorm]:

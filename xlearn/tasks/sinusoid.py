@@ -35,8 +35,8 @@ def sinusoid(*, functions: int = 1000, points: int = 40, seed: int = 0) -> Raw:
         tuple(f"s{seed}_f{number:04d}" for number in range(functions)),
         "sinusoid",
         columns=("x",),
-        # With another number of functions the first ones have the same points.
-        origin={"tabular": (f"sinusoid {seed} {points}", torch.arange(functions * points))},
+        # What has learned a function knows all its points, however many there are.
+        origin={"tabular": (f"sinusoid {seed}", torch.arange(functions).repeat_interleave(points))},
         values=y.float().flatten(),
     )
 
