@@ -8,6 +8,8 @@ from test_table_tasks import TASKS, joint, rows
 
 from xlearn.amounts import compact, megaflops
 from xlearn.table import command
+from xlearn.table.collect import collect
+from xlearn.table.measures import measure, numbers, reading
 
 COSTS = {"scratch": (112_300, 4.6e6), "l2_sp": (1_413_000, 21_300.0)}
 
@@ -118,3 +120,16 @@ def test_of_all_tasks_together(tmp_path: Path, capsys: pytest.CaptureFixture[str
     write(tmp_path / "a", older)
     assert command.main([str(tmp_path), *TASKS]) == 0
     assert "parameters" not in capsys.readouterr().out
+
+
+def test_the_interval_over_tasks_of_few_examples_is_a_number_of_a_result(tmp_path: Path) -> None:
+    for seed in range(2):
+        made = costly("scratch", seed)
+        made["episodes"] = {"ways": 5, "count": 600, "interval": 0.01 + seed / 100, "curve": {"step": [0]}}
+        made["baseline"]["episodes"] = {"count": 600, "interval": 0.05}
+        assert numbers(made)["episodes.interval"] == 0.01 + seed / 100 and "episodes.ways" not in numbers(made)
+        write(tmp_path / "runs" / str(seed), made)
+    found = measure(collect([tmp_path / "runs"]), "episodes.interval")
+    assert not found.higher
+    read = reading(made, found)
+    assert read is not None and read.value == 0.02 and read.gain == pytest.approx(0.03)

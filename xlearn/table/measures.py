@@ -9,6 +9,9 @@ from xlearn.metric_names import HIGHER_IS_BETTER
 from xlearn.table.cells import DELTA, GAP, TASKS
 from xlearn.table.collect import Record
 
+# Half of the 95 % interval of a mean over tasks of few examples, within a run.
+INTERVAL = "episodes.interval"
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -56,7 +59,7 @@ def _higher(path: str) -> bool:
     """Costs, and what was lost, are better lower; `delta_m` and `gap_closed` have the sign that makes more better, whatever
     its metric."""
     parts = path.split(".")
-    if parts[0] == "forgetting" and "lost" in parts:
+    if (parts[0] == "forgetting" and "lost" in parts) or path == INTERVAL:
         return False
     return parts[0] in (DELTA, GAP) or (parts[0] != "cost" and HIGHER_IS_BETTER.get(parts[-1], True))
 
@@ -64,7 +67,7 @@ def _higher(path: str) -> bool:
 def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
     """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ..., "tasks.target.accuracy": ...,
     "delta_m.accuracy": ..., "cost.parameters": ..., "forgetting.mnist5k.after.accuracy": ...,
-    "gap_closed.accuracy": ...}` of a result, or of what has
+    "gap_closed.accuracy": ..., "episodes.interval": ...}` of a result, or of what has
     `metrics` like one (its baseline, a modality alone). `delta_m` alone is that of the metric that the run was made for.
     """
     found: dict[str, float] = {}
@@ -79,6 +82,8 @@ def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
     walk(holder.get("metrics") or {}, "")
     for name in ("retrieval", DELTA, "cost", "forgetting", GAP):
         walk(holder.get(name) or {}, f"{name}.")
+    if (told := (holder.get("episodes") or {}).get("interval")) is not None:
+        found[INTERVAL] = told
     for role, each in (holder.get(TASKS) or {}).items():
         walk(each["metrics"], f"{TASKS}.{role}.")
     for name in (DELTA, GAP) if "config" in holder else ():
