@@ -236,5 +236,15 @@ def test_what_validates_one_source_is_learned_from_in_none(first, count, seed, s
         assert not left & held
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_classes_of_the_same_drawings_are_held_out_together(seed):
+    """Eight signs, of which 0 and 4, 1 and 5, ... are the same ones turned."""
+    whole = parted()
+    task = replace(whole, origin={"file": torch.arange(80) % 40})
+    found = classes_apart({"signs": task}, 0.5, KIND, seed)["signs"]
+    held, left = ({*each.labels.unique().tolist()} for each in (found.val, found.train))
+    assert found.classes and len(held) == 4 and held == {(label + 4) % 8 for label in held} and not held & left
+
+
 def _held(task, apart):
     return {task.labels.classes[label] for label in apart.val.labels.unique().tolist()} if apart.classes else set()

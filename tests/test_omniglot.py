@@ -92,6 +92,17 @@ def test_chosen_alphabets_are_those_of_the_whole(archive, options):
     assert found.notes == {"alphabets": ["Japanese_katakana"]}
 
 
+def test_turned_characters_are_classes_of_the_same_drawings(archive):
+    plain, found = omniglot(part="small2"), omniglot(part="small2", rotations=True)
+    assert len(found.labels) == 32 and torch.bincount(found.labels).tolist() == [2] * 16
+    for turn, suffix in enumerate(("", "/90", "/180", "/270")):
+        for label, name in enumerate(plain.classes):
+            mine = found.labels == found.classes.index(name + suffix)
+            expected = numpy.rot90(plain.inputs["image"][plain.labels == label].numpy(), turn, axes=(2, 3))
+            assert numpy.array_equal(found.inputs["image"][mine].numpy(), expected)
+            assert torch.equal(found.origin["image"][1][mine], plain.origin["image"][1][plain.labels == label])
+
+
 def test_the_drawings_are_decoded_once(archive, tmp_path, monkeypatch):
     monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
     first = omniglot(part="small2", alphabets=["Greek"])

@@ -182,8 +182,9 @@ def classes_apart(tasks: Mapping[str, Task], share: float, kind: Kind, seed: int
     """By role: `share` of the classes, drawn from the seed, is held out where both sides keep at least N; otherwise validating
     episodes have the same classes and the rows of the validation split.
 
-    Tasks may have classes in common (of the same label space, by name), or examples (`Task.origin`): what validates one is
-    learned from in none. What an earlier one holds out or keeps counts for the later ones.
+    Tasks may have classes in common (of the same label space, by name), or examples (`Task.origin`), and so may classes of one
+    task, which are then held out together: what validates is learned from nowhere. What an earlier task holds out or keeps
+    counts for the later ones.
     """
     held: dict[tuple[str, str], bool] = {}
     fates = {role: _held_out(task, share, kind, seed, held) for role, task in tasks.items()}
@@ -209,21 +210,39 @@ def _names(task: Task) -> list[tuple[str, str]]:
 
 def _held_out(task: Task, share: float, kind: Kind, seed: int, held: dict[tuple[str, str], bool]) -> bool:
     """Whether classes of the task are held out; which, of those that `held` does not decide yet, is added to it."""
-    names = _names(task)
+    names, family = _names(task), _families(task)
+    decided = {family[label]: held[name] for label, name in enumerate(names) if name in held}
+    out = {each for each, fate in decided.items() if fate}
     generator = torch.Generator().manual_seed(derive(seed, task.labels.key, "held out"))
-    order = [names[label] for label in torch.randperm(len(names), generator=generator).tolist()]
-    undecided = [name for name in order if name not in held]
-    already = sum(held.get(name, False) for name in names)
-    more = min(max(round(share * len(names)) - already, 0), len(undecided))
-    possible = already + more >= kind.ways and len(names) - already - more >= kind.ways
-    held |= {name: possible and place < more for place, name in enumerate(undecided)}
+    for label in torch.randperm(len(names), generator=generator).tolist():
+        if sum(each in out for each in family) < round(share * len(names)) and family[label] not in decided:
+            out.add(family[label])
+    count = sum(each in out for each in family)
+    possible = count >= kind.ways and len(names) - count >= kind.ways
+    for label, name in enumerate(names):
+        held.setdefault(name, possible and family[label] in out)
     return possible
 
 
+def _families(task: Task) -> list[int]:
+    """By class the first of those with which it shares examples, as turned drawings do."""
+    whole = task.train.whole or task.train
+    rows = torch.cat([task.train.rows, task.val.rows])
+    labels, family = whole.labels[rows], torch.arange(len(task.labels.classes))
+    before = None
+    while before is None or not torch.equal(before, family):
+        before = family.clone()
+        for places in task.origin.values():
+            _, place = places[rows].unique(return_inverse=True)
+            first = torch.full((len(rows),), len(family)).scatter_reduce(0, place, family[labels], "amin")
+            family.scatter_reduce_(0, labels, first[place], "amin")
+    return family.tolist()
+
+
 def _without(role: str, train: Examples, tasks: Mapping[str, Task], found: Mapping[str, Apart]) -> Examples:
-    """The training examples of a role but those that validate another."""
+    """The training examples of a role but those that validate another, or other classes of its own."""
     for other, each in found.items():
-        for name in tasks[role].origin.keys() & tasks[other].origin.keys() if other != role else ():
+        for name in tasks[role].origin.keys() & tasks[other].origin.keys() if other != role or each.classes else ():
             validating = tasks[other].origin[name][each.val.rows]
             train = train.subset((~torch.isin(tasks[role].origin[name][train.rows], validating)).nonzero().flatten())
     return train

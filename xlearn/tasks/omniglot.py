@@ -23,13 +23,23 @@ ALPHABETS: dict[Part, tuple[str, ...]] = {
 DRAWN, DRAWERS = 105, 20
 
 
-def omniglot(*, part: Part, alphabets: list[str] | None = None, without: list[str] | None = None, size: int | None = 28) -> Raw:
+def omniglot(
+    *,
+    part: Part,
+    alphabets: list[str] | None = None,
+    without: list[str] | None = None,
+    size: int | None = 28,
+    rotations: bool = False,
+) -> Raw:
     """136 (`part: small1`) or 156 (`small2`) characters of five alphabets, each drawn once by 20 people (Lake,
     Salakhutdinov and Tenenbaum, Science 2015; MIT): the two small background sets of the published archive.
 
     Images uint8 `[n, 1, size, size]`: strokes bright on black, as of the digits, where the files are black on white, 105 x 105;
     `size: null` leaves them so large. Resized bilinearly with antialiasing. Classes are called `Greek/character01`; the label
-    space is `omniglot`. `alphabets` are those to read (null: all of the part), `without` those to leave out.
+    space is `omniglot`. `alphabets` are those to read (null: all of the part), `without` those to leave out. With `rotations`
+    every character turned counterclockwise by 90, 180 and 270 degrees is a class too, `Greek/character01/90` (Santoro et al.,
+    ICML 2016; so in most papers on learning from few examples): four times the classes, of the same drawings, so that splits
+    of examples, not of classes, have a drawing on both sides.
 
     Greek and Latin are in both parts, file for file the same. `origin` numbers a drawing over all of Omniglot, 20 (character
     - 1) + (person - 1), as its file name does, so that what is measured on a drawing never learned from it in the other part.
@@ -50,13 +60,16 @@ def omniglot(*, part: Part, alphabets: list[str] | None = None, without: list[st
     assert isinstance(images, torch.Tensor)
     kept = torch.tensor([classname.partition("/")[0] in chosen for classname in classes])
     wanted = torch.nonzero(kept[found.labels]).flatten()
+    names = [classname for classname, stays in zip(classes, kept.tolist(), strict=True) if stays]
+    labels, drawn = (kept.cumsum(0) - 1)[found.labels[wanted]], 255 - images[wanted]
+    turns = range(4 if rotations else 1)
     return Raw(
-        {"image": 255 - images[wanted]},
-        (kept.cumsum(0) - 1)[found.labels[wanted]],
-        tuple(classname for classname, stays in zip(classes, kept.tolist(), strict=True) if stays),
+        {"image": torch.cat([drawn.rot90(turn, (2, 3)) for turn in turns])},
+        torch.cat([labels + turn * len(names) for turn in turns]),
+        tuple(f"{name}/{90 * turn}" if turn else name for turn in turns for name in names),
         "omniglot",
-        notes={"alphabets": chosen},
-        origin={"image": ("omniglot", torch.tensor([_number(name) for name in drawings])[wanted])},
+        notes={"alphabets": chosen, **({"rotations": "0, 90, 180, 270 degrees"} if rotations else {})},
+        origin={"image": ("omniglot", torch.tensor([_number(name) for name in drawings])[wanted].repeat(len(turns)))},
     )
 
 
