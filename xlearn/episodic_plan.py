@@ -60,7 +60,7 @@ def _need_apart(config: Mapping[str, Any], where: str, found: Collector) -> None
             phase["reads"] != "inputs" or bool(config["source"]),
             f"pretrain.phases.{name} reads inputs, and {why}. Choose a source, whose inputs it reads.",
         )
-    for key in ("fraction", "imbalance", "val", "test", "folds", "fold"):
+    for key in ("fraction", "imbalance", "folds", "fold"):  # what people sweep; val and test may be the task's own
         value, usual = config["target"].get(key), getattr(TaskOptions, key)
         shown = "null" if usual is None else usual
         found.need(value == usual, f"target.{key}={value}: {why}, however they are split. Leave it at {shown}.")
