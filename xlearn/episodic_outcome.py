@@ -65,7 +65,7 @@ def episodic_outcome(
         "metrics": measured,
         "episodes": {
             **asdict(kind), **told(found, metric), **getattr(base, "told", dict)(),
-            "statistics": base.statistics if norms(learned.own.network) else None,
+            "statistics": getattr(base, "statistics", None) if norms(learned.own.network) else None,
         },
         "baseline": {
             "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],

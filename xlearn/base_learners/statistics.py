@@ -25,7 +25,8 @@ class Normalisation:
         support: by those of the support, of which a pass must come first (`passes_support`), for the queries too;
         running: by the running statistics that the network brought, which nothing moves.
 
-    Nothing is counted and no buffer changes, so that tasks do not touch each other's.
+    Nothing is counted and no buffer changes, so that tasks do not touch each other's: the phase sets the running statistics at
+    its end.
     """
 
     def __init__(self, network: Network, statistics: Statistics) -> None:
