@@ -1,5 +1,6 @@
 """Episodes: tasks of few examples, drawn from labelled ones. Which examples is a function of the seed and the number alone."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -212,12 +213,13 @@ def _held_out(task: Task, share: float, kind: Kind, seed: int, held: dict[tuple[
     """Whether classes of the task are held out; which, of those that `held` does not decide yet, is added to it."""
     names, family = _names(task), _families(task)
     decided = {family[label]: held[name] for label, name in enumerate(names) if name in held}
-    out = {each for each, fate in decided.items() if fate}
+    sizes, out = Counter(family), {each for each, fate in decided.items() if fate}
+    count = sum(sizes[each] for each in out)
     generator = torch.Generator().manual_seed(derive(seed, task.labels.key, "held out"))
     for label in torch.randperm(len(names), generator=generator).tolist():
-        if sum(each in out for each in family) < round(share * len(names)) and family[label] not in decided:
+        if count < round(share * len(names)) and family[label] not in decided and family[label] not in out:
             out.add(family[label])
-    count = sum(each in out for each in family)
+            count += sizes[family[label]]
     possible = count >= kind.ways and len(names) - count >= kind.ways
     for label, name in enumerate(names):
         held.setdefault(name, possible and family[label] in out)
