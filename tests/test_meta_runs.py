@@ -3,11 +3,11 @@
 import meta_toys
 import pytest
 import torch
+from test_audio_tasks import needs_digits
 
 from xlearn import few_shot
 from xlearn.errors import Problem
-from xlearn.storage import data_folders, read_tensors
-from xlearn.tasks import fsdd
+from xlearn.storage import read_tensors
 from xlearn.tasks.sinusoid import sinusoid
 
 WORDS = [
@@ -183,9 +183,7 @@ def test_texts_of_other_topics_are_learned_from_few(run, pretrain):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not any((folder / fsdd.FILE).is_file() for folder in data_folders()), reason=f"{fsdd.FILE} is not in $XLEARN_DATA"
-)
+@needs_digits
 @pytest.mark.parametrize("pretrain", ["maml", "protonet"])
 def test_digits_of_another_speaker_are_learned_from_few(run, pretrain):
     """Each speaker's digits are classes of their own: an episode is of one speaker."""
