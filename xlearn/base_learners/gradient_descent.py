@@ -25,9 +25,10 @@ class GradientDescent:
     `rate` is a; with `learned_rates` there is one for every number, learned with the network (Meta-SGD, Li et al., 2017),
     beginning at `rate`. `trains: head` moves the head alone (ANIL, Raghu et al., ICLR 2020); otherwise all moves, what the
     phase does not train too. With `first_order` the gradients count as constants for whoever differentiates (FOMAML).
-    `test_steps` when it is measured (null: as `steps`). `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. `vectorised`: the tasks of a step at once
-    (always), one after the other (never), or what was measured to be faster (auto; see `Path`); both give the same numbers up
-    to rounding, but for dropout, which each draws in its own order.
+    `test_steps` when it is measured (null: as `steps`). `statistics` of batch normalisation: see
+    `xlearn.base_learners.statistics`. `vectorised`: the tasks of a step at once (always), one after the other (never), or what
+    was measured to be faster (auto; see `Path`); both give the same numbers up to rounding, but for dropout, which each draws
+    in its own order.
     Raises `Problem` for a rate that is not above 0, and for steps below 0.
     """
 
