@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from adaptation_toys import begin
 
-from xlearn.network import Network
+from xlearn.networks.network import Network
 
 
 def normalised(steps=6):

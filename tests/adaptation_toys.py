@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from toys import examples, network
 
-from xlearn.network import Network
+from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Task
+from xlearn.data.unlabeled import UNLABELED, hidden
+from xlearn.networks.network import Network
 from xlearn.objectives import Start
-from xlearn.task import Batch, Examples, ImageSpec, Sealed, Task
-from xlearn.unlabeled import UNLABELED, hidden
 
 
 def task(given: Examples, name: str = "toy", unlabeled: Examples | None = None) -> Task:

@@ -14,15 +14,16 @@ import toys
 from runs import toy_folder
 from solving import phase
 
-from xlearn import interrupt, phases
-from xlearn.cache import weights_digest
+from xlearn.commands.train import execute
 from xlearn.config.compose import choices, complete, composed, register
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.entropy_min import EntropyMin
-from xlearn.prepare import TaskSource, prepare
-from xlearn.task_options import TaskOptions
-from xlearn.train import execute
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.networks.network import tensors
+from xlearn.objectives.self_training.entropy_min import EntropyMin
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.solve import solve as solve_phase
+from xlearn.runtime import interrupt
+from xlearn.runtime.cache import weights_digest
 
 
 def given(shots=0, source=None, **target):
@@ -52,7 +53,7 @@ def solve(folder, which, roles=None, network=None, **options):
     network = network or toys.network(roles["target"]["target"].unlabeled)
     lines = []
     setting = toys.setting(folder, **{"report": lines.append, **options})
-    entry = phases.solve(network, which, roles, frozenset(), weights_digest(tensors(network)), setting)
+    entry = solve_phase(network, which, roles, frozenset(), weights_digest(tensors(network)), setting)
     return network, entry, lines
 
 

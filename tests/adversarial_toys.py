@@ -7,9 +7,9 @@ import pytest
 import torch
 import toys
 
-from xlearn.batches import Batches
-from xlearn.fit import fit
-from xlearn.network import tensors
+from xlearn.data.batches import Batches
+from xlearn.networks.network import tensors
+from xlearn.phases.fit import fit
 from xlearn.trainable import Rate
 
 

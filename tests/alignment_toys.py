@@ -9,12 +9,12 @@ import torch
 from adaptation_toys import batch_of, begin
 from torch import Tensor
 
-from xlearn.objectives.afn import Afn
-from xlearn.objectives.coral import Coral
-from xlearn.objectives.deepjdot import DeepJdot
-from xlearn.objectives.jan import Jan
-from xlearn.objectives.mcc import Mcc
-from xlearn.objectives.mmd import Mmd
+from xlearn.objectives.adaptation.afn import Afn
+from xlearn.objectives.adaptation.coral import Coral
+from xlearn.objectives.adaptation.deepjdot import DeepJdot
+from xlearn.objectives.adaptation.jan import Jan
+from xlearn.objectives.adaptation.mcc import Mcc
+from xlearn.objectives.adaptation.mmd import Mmd
 
 EVERY: list[Any] = [Coral, Mmd, Jan, Afn, DeepJdot, Mcc]
 

@@ -4,7 +4,8 @@ from functools import partial
 
 import torch
 
-from xlearn.columns import Ragged
+from xlearn.data.columns import Ragged
+from xlearn.data.task import AudioSpec, Examples, ImageSpec, LabelSpace, Sealed, TabularSpec, Task, TextSpec
 from xlearn.encoders.audio_cnn import AudioCnn
 from xlearn.encoders.cnn import Cnn
 from xlearn.encoders.lstm import Lstm
@@ -15,8 +16,7 @@ from xlearn.encoders.torchvision_classifier import TorchvisionClassifier
 from xlearn.encoders.transformer import Transformer
 from xlearn.fusion.concat import Concat
 from xlearn.fusion.mean import Mean
-from xlearn.joint import join
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.sharing.adapter import Adapter
 from xlearn.sharing.all import share_all
 from xlearn.sharing.cross_stitch import CrossStitch
@@ -29,7 +29,7 @@ from xlearn.sharing.none import none
 from xlearn.sharing.ple import Ple
 from xlearn.sharing.progressive import Progressive
 from xlearn.sharing.soft import Soft
-from xlearn.task import AudioSpec, Examples, ImageSpec, LabelSpace, Sealed, TabularSpec, Task, TextSpec
+from xlearn.sharing.together import join
 from xlearn.trunks.mlp import MlpTrunk
 from xlearn.trunks.none import NoTrunk
 

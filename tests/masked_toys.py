@@ -7,17 +7,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlearn.columns import Column, Ragged
+from xlearn.data.columns import Column, Ragged
+from xlearn.data.task import (
+    AudioSpec,
+    Batch,
+    Examples,
+    ImageSpec,
+    LabelSpace,
+    Sealed,
+    Spec,
+    TabularSpec,
+    Task,
+    TextSpec,
+    VectorSpec,
+)
+from xlearn.data.unlabeled import UNLABELED
 from xlearn.encoders.audio_cnn import AudioCnn
 from xlearn.encoders.mlp import Mlp
 from xlearn.encoders.tabular_mlp import TabularMlp
 from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.vector import Vector
 from xlearn.fusion.concat import Concat
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.objectives import Start
-from xlearn.task import AudioSpec, Batch, Examples, ImageSpec, LabelSpace, Sealed, Spec, TabularSpec, Task, TextSpec, VectorSpec
-from xlearn.unlabeled import UNLABELED
 
 SPECS: dict[str, Spec] = {
     "image": ImageSpec(2, 6, 7),

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from xlearn.base_learners.gradient_descent import GradientDescent
 from xlearn.config.compose import register
+from xlearn.data.episodes import VALUE, Episodes, Kind, episode_space
+from xlearn.data.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Task, TextSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders.cnn import Cnn
 from xlearn.encoders.conv4 import Conv4
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp
-from xlearn.episodes import VALUE, Episodes, Kind, episode_space
 from xlearn.fusion.concat import Concat
-from xlearn.hashing import derive
-from xlearn.network import Network, Tokens
+from xlearn.networks.network import Network, Tokens
 from xlearn.objectives import Start
-from xlearn.objectives.query_loss import task_losses
-from xlearn.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Task, TextSpec
-from xlearn.tasks import Raw
+from xlearn.objectives.meta.query_loss import task_losses
+from xlearn.runtime.hashing import derive
 
 KIND = Kind(ways=3, shots=2, queries=4, tasks=3)
 WAYS = episode_space(3, numbers=False)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlearn.metrics import score
+from xlearn.metrics.measure import score
 from xlearn.selection import Seen
 
 

@@ -5,15 +5,15 @@ from functools import partial
 import torch
 import toys
 
-from xlearn import phases
 from xlearn.balance.equal import equal
-from xlearn.cache import weights_digest
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.phase import Phase
-from xlearn.prepare import TaskSource, prepare
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.networks.network import tensors
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.phase import Phase
+from xlearn.phases.solve import solve as solve_phase
+from xlearn.runtime.cache import weights_digest
 from xlearn.schedules.constant import constant
-from xlearn.task_options import TaskOptions
 
 
 def task(**options):
@@ -40,5 +40,5 @@ def solve(folder, which, *, given=None, network=None, **options):
     lines = []
     setting = toys.setting(folder, report=lines.append, **options)
     incoming = weights_digest(tensors(network))
-    entry = phases.solve(network, which, {"source": {}, "target": {"target": given}}, frozenset(), incoming, setting)
+    entry = solve_phase(network, which, {"source": {}, "target": {"target": given}}, frozenset(), incoming, setting)
     return network, entry, lines

@@ -12,17 +12,17 @@ import toys
 import yaml
 from adaptation_toys import begin, task
 
-from xlearn.batches import Batches
-from xlearn.errors import Problem
-from xlearn.fit import fit
-from xlearn.network import Network, tensors
+from xlearn.data.batches import Batches
+from xlearn.data.task import Batch
+from xlearn.data.tasks import Raw
+from xlearn.data.unlabeled import UNLABELED, hidden
+from xlearn.networks.network import Network, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.collapse import COLLAPSED
-from xlearn.objectives.views import viewed
-from xlearn.task import Batch
-from xlearn.tasks import Raw
+from xlearn.objectives.parts.views import viewed
+from xlearn.objectives.self_supervision.collapse import COLLAPSED
+from xlearn.phases.fit import fit
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
-from xlearn.unlabeled import UNLABELED, hidden
 
 
 def noisy(batch: Batch, generator: torch.Generator) -> Batch:

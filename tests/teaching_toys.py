@@ -2,9 +2,9 @@
 
 import torch
 
-from xlearn.columns import Ragged
-from xlearn.network import Tokens
-from xlearn.task import TextSpec
+from xlearn.data.columns import Ragged
+from xlearn.data.task import TextSpec
+from xlearn.networks.network import Tokens
 
 
 class _Form:

@@ -6,10 +6,10 @@ import pytest
 import toys
 from adapting import Runs
 
-from xlearn.apart import need_apart
-from xlearn.errors import Problem
-from xlearn.prepare import TaskSource, prepare
-from xlearn.task_options import TaskOptions
+from xlearn.data.leakage import need_apart
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.runtime.errors import Problem
 
 
 @pytest.fixture(scope="module")

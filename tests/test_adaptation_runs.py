@@ -4,11 +4,11 @@ import pytest
 from adapting import Runs
 from runs import only
 
-from xlearn.metric_names import HIGHER_IS_BETTER
-from xlearn.metrics import scalars
+from xlearn.commands.train import main
+from xlearn.metrics.measure import scalars
+from xlearn.runtime.names import HIGHER_IS_BETTER
+from xlearn.runtime.storage import read_tensors
 from xlearn.selection import RULES
-from xlearn.storage import read_tensors
-from xlearn.train import main
 
 # Long enough to learn the source, and to change what is said of the target.
 LEARNED = ["budget.pretrain.epochs=8", "optimizer.lr=0.01", "evaluations=4", "target.test=0.4"]

@@ -9,10 +9,10 @@ from adaptation_toys import batch_of, begin
 from adversarial_toys import train
 from sklearn.metrics import log_loss
 
-from xlearn.errors import Problem
-from xlearn.network import tensors
-from xlearn.objectives.adda import Adda
-from xlearn.objectives.discriminator import discriminate
+from xlearn.networks.network import tensors
+from xlearn.objectives.adaptation.adda import Adda
+from xlearn.objectives.adaptation.discriminator import discriminate
+from xlearn.runtime.errors import Problem
 
 
 def taught(shots=0):

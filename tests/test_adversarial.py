@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 from sklearn.metrics import log_loss
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.network import tensors
-from xlearn.objectives.cdan import Cdan
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.dann import Dann
-from xlearn.objectives.discriminator import Discriminator, discriminate
-from xlearn.objectives.gradient_reversal import Reversal, held, reverse
+from xlearn.networks.network import tensors
+from xlearn.objectives.adaptation.cdan import Cdan
+from xlearn.objectives.adaptation.dann import Dann
+from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
+from xlearn.objectives.adaptation.gradient_reversal import Reversal, held, reverse
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.runtime.errors import Problem
 
 
 def test_reversal_is_the_identity_forward_and_negative_backward():

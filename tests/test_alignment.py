@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch.nn import functional
 
+from xlearn.data.task import Batch, LabelSpace, TabularSpec
 from xlearn.encoders.mlp import Mlp
 from xlearn.encoders.tabular_mlp import TabularMlp
-from xlearn.errors import Problem
 from xlearn.fusion.late import Late
 from xlearn.fusion.mean import Mean
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.objectives import Start
-from xlearn.objectives.alignment import pairs
-from xlearn.objectives.clip import Clip, info_nce
-from xlearn.objectives.each_modality import EachModality
-from xlearn.objectives.siglip import SigLip, sigmoid_loss
-from xlearn.task import Batch, LabelSpace, TabularSpec
+from xlearn.objectives.multimodal.alignment import pairs
+from xlearn.objectives.multimodal.clip import Clip, info_nce
+from xlearn.objectives.multimodal.siglip import SigLip, sigmoid_loss
+from xlearn.objectives.supervised.each_modality import EachModality
+from xlearn.runtime.errors import Problem
 
 SPACE = LabelSpace("toy", ("a", "b"))
 

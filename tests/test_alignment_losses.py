@@ -10,15 +10,15 @@ from adaptation_toys import batch_of, begin
 from alignment_toys import EVERY, draw, loss_of, skada_losses
 from torch.nn import functional
 
-from xlearn.errors import Problem
-from xlearn.objectives.afn import Afn
-from xlearn.objectives.coral import Coral, coral
-from xlearn.objectives.deepjdot import DeepJdot
-from xlearn.objectives.jan import Jan
-from xlearn.objectives.kernels import ALPHAS, gaussian, mmd, squared_distances
-from xlearn.objectives.mcc import Mcc, confusion
-from xlearn.objectives.mmd import Mmd
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.adaptation.afn import Afn
+from xlearn.objectives.adaptation.coral import Coral, coral
+from xlearn.objectives.adaptation.deepjdot import DeepJdot
+from xlearn.objectives.adaptation.jan import Jan
+from xlearn.objectives.adaptation.kernels import ALPHAS, gaussian, mmd, squared_distances
+from xlearn.objectives.adaptation.mcc import Mcc, confusion
+from xlearn.objectives.adaptation.mmd import Mmd
+from xlearn.runtime.errors import Problem
 
 # Of all
 

@@ -8,15 +8,15 @@ import torch
 import toys
 from runs import only
 
-from xlearn.apart import lends
-from xlearn.check import main as check
-from xlearn.errors import Problem
-from xlearn.prepare import TaskSource, raw
-from xlearn.storage import read_tensors
-from xlearn.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import Raw
-from xlearn.train import main
+from xlearn.commands.check import main as check
+from xlearn.commands.train import main
+from xlearn.data.leakage import lends
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, raw
+from xlearn.data.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
+from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import read_tensors
 
 TEXT = ["encoder.text.embedding=4", "encoder.text.width=4"]
 
@@ -93,8 +93,8 @@ def test_an_encoder_of_another_modality_is_named(toy, tmp_path, capsys):
 def test_a_tokeniser_with_another_unknown_token_is_told(words, toy, monkeypatch, capsys):
     from dataclasses import replace
 
-    from xlearn.modalities import text
-    from xlearn.prepare import formats
+    from xlearn.data.modalities import text
+    from xlearn.data.prepare import formats
 
     fit = text.fit
     other = partial(lambda pools, options: replace(made := fit(pools, options), spec=replace(made.spec, unknown=100)))

@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy import signal
 
-from xlearn.columns import Ragged
-from xlearn.errors import Problem
-from xlearn.modalities import Pool, log_mel
-from xlearn.modalities.audio import fit, wave_format
-from xlearn.tasks import Raw
+from xlearn.data.columns import Ragged
+from xlearn.data.modalities import Pool, log_mel
+from xlearn.data.modalities.audio import fit, wave_format
+from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 RATE = 8000
@@ -119,7 +119,7 @@ def test_tasks_meet_at_the_lowest_rate():
 
 
 def test_the_second_time_frames_come_from_the_cache(monkeypatch):
-    from xlearn.modalities import audio
+    from xlearn.data.modalities import audio
 
     given = pool(clips(3000, 4000))
     form = fit([given], {"bands": 20})

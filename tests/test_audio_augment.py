@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from xlearn.augment.noise import noise
-from xlearn.augment.spec_augment import spec_augment
-from xlearn.augment.time_shift import time_shift
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.task import Batch, LabelSpace
+from xlearn.data.augment.noise import noise
+from xlearn.data.augment.spec_augment import spec_augment
+from xlearn.data.augment.time_shift import time_shift
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch, LabelSpace
+from xlearn.runtime.errors import Problem
 
 SPACE = LabelSpace("toy", ("a", "b", "c"))
 SPEC = partial(spec_augment, band_masks=2, band_width=4, time_masks=2, time_width=6, time_share=0.4)

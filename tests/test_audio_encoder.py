@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.task import AudioSpec
 from xlearn.encoders.audio_cnn import AudioCnn
-from xlearn.errors import Problem
-from xlearn.network import blocks
-from xlearn.task import AudioSpec
+from xlearn.networks.network import blocks
+from xlearn.runtime.errors import Problem
 
 SPEC = AudioSpec(20, 8000, "log-mel")
 

@@ -5,12 +5,12 @@ import pytest
 import soundfile
 import torch
 
-from xlearn.errors import Problem
-from xlearn.storage import data_folders
-from xlearn.tasks import OPEN, TEST, fsdd, sound
-from xlearn.tasks.audio_folder import audio_folder
-from xlearn.tasks.japanese_vowels import japanese_vowels
-from xlearn.tasks.sound import Reading, read_sounds
+from xlearn.data.tasks import OPEN, TEST, fsdd, sound
+from xlearn.data.tasks.audio_folder import audio_folder
+from xlearn.data.tasks.japanese_vowels import japanese_vowels
+from xlearn.data.tasks.sound import Reading, read_sounds
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import data_folders
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 HERE = any((folder / fsdd.FILE).is_file() for folder in data_folders())

@@ -10,13 +10,13 @@ from torch.nn import functional
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
-from xlearn.augment.crop import crop
-from xlearn.augment.cutout import cutout
-from xlearn.augment.flip import flip
-from xlearn.augment.mixup import mixup
-from xlearn.augment.rotate import rotate
-from xlearn.errors import Problem
-from xlearn.task import Batch, LabelSpace
+from xlearn.data.augment.crop import crop
+from xlearn.data.augment.cutout import cutout
+from xlearn.data.augment.flip import flip
+from xlearn.data.augment.mixup import mixup
+from xlearn.data.augment.rotate import rotate
+from xlearn.data.task import Batch, LabelSpace
+from xlearn.runtime.errors import Problem
 
 SPACE = LabelSpace("toy", ("a", "b", "c"))
 EVERY = {

@@ -7,12 +7,12 @@ import pytest
 import torch
 from masked_toys import SPECS, batch_of, begin, blank, seen_by
 
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.objectives.autoencoder import Autoencoder
-from xlearn.objectives.denoising import Denoising
-from xlearn.task import TextSpec
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.columns import Sequences
+from xlearn.data.task import TextSpec
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.self_supervision.autoencoder import Autoencoder
+from xlearn.objectives.self_supervision.denoising import Denoising
+from xlearn.runtime.errors import Problem
 
 ALL = sorted(SPECS)
 

@@ -13,7 +13,7 @@ from xlearn.balance.famo import Famo
 from xlearn.balance.gls import GeometricMean
 from xlearn.balance.random import Random
 from xlearn.balance.uncertainty import Uncertainty
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 
 def test_random_weights_add_up_to_the_number_of_tasks_and_favour_none():

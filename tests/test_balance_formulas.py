@@ -11,7 +11,7 @@ from torchjd.linalg import QuadprogProjector
 from xlearn.balance import Backward
 from xlearn.balance.gradient_similarity import GradientSimilarity
 from xlearn.balance.gradients import cosines
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 # torchjd's, our options, and our step as a multiple of its.
 REFERENCES = {

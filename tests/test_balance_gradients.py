@@ -13,14 +13,14 @@ from xlearn.balance.equal import equal
 from xlearn.balance.famo import Famo
 from xlearn.balance.gradients import Gradients
 from xlearn.balance.gradnorm import GradNorm
-from xlearn.batches import Batches
+from xlearn.data.batches import Batches
 from xlearn.encoders.cnn import Cnn
-from xlearn.errors import Problem
-from xlearn.fit import Update, fit
 from xlearn.fusion.concat import Concat
-from xlearn.network import Network, tensors
+from xlearn.networks.network import Network, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.cross_entropy import CrossEntropy
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.fit import Update, fit
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 
 # The seam, on networks.

@@ -7,7 +7,7 @@ import torch
 from balance_toys import CONFLICT, METHODS, NETWORK, direction, jacobians, made, roles, start
 
 from xlearn.balance import Backward
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 
 @pytest.mark.parametrize("name", METHODS)

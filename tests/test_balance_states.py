@@ -8,7 +8,7 @@ from loss_balance_toys import METHODS, NETWORK, gradient, numbers, quadratic, sc
 
 from xlearn.balance import Backward
 from xlearn.balance.equal import equal
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -14,10 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from xlearn.base_learners.attention import Attention
 from xlearn.base_learners.linear_probe import LinearProbe
 from xlearn.base_learners.nearest_centroid import NearestCentroid
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.objectives.query_loss import QueryLoss
-from xlearn.task import Batch
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch
+from xlearn.objectives.meta.query_loss import QueryLoss
+from xlearn.runtime.errors import Problem
 
 PLAIN = [NearestCentroid(), NearestCentroid(distance="cosine", scale=5.0), Attention(), Attention(scale=1.0)]
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 import toys
 
-from xlearn.batches import Batches
-from xlearn.columns import Ragged
-from xlearn.evaluate import features, logits, tokens
-from xlearn.hashing import derive
-from xlearn.network import Network, Tokens
-from xlearn.task import Examples, LabelSpace
+from xlearn.data.batches import Batches
+from xlearn.data.columns import Ragged
+from xlearn.data.task import Examples, LabelSpace
+from xlearn.networks.evaluate import features, logits, tokens
+from xlearn.networks.network import Network, Tokens
+from xlearn.runtime.hashing import derive
 
 
 def sequences(count=640, longest=60, classes=2):

@@ -11,10 +11,10 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.nn import functional
 
-from xlearn.objectives.byol import Byol, distance
-from xlearn.objectives.moco import MoCo, Queue, contrast
-from xlearn.objectives.moving_average import Features, MovingAverage
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.parts.moving_average import Features, MovingAverage
+from xlearn.objectives.self_supervision.byol import Byol, distance
+from xlearn.objectives.self_supervision.moco import MoCo, Queue, contrast
 
 BOTH = pytest.mark.parametrize("made", [Byol, MoCo])
 

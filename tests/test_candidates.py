@@ -10,16 +10,16 @@ import pytest
 import torch
 import toys
 
-from xlearn.cache import Cache, weights_digest
-from xlearn.errors import Interrupted, Problem
-from xlearn.evaluate import logits
-from xlearn.feasible import check
-from xlearn.metrics import score
-from xlearn.network import load, tensors
-from xlearn.objectives.entropy_min import EntropyMin
-from xlearn.phases import look
+from xlearn.commands.train import main
+from xlearn.metrics.measure import score
+from xlearn.networks.evaluate import logits
+from xlearn.networks.network import load, tensors
+from xlearn.objectives.self_training.entropy_min import EntropyMin
+from xlearn.phases.feasible import check
+from xlearn.phases.solve import look
+from xlearn.runtime.cache import Cache, weights_digest
+from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.selection import RULES
-from xlearn.train import main
 
 SCORED = RULES[1:]
 WITHOUT_SOURCE = {"entropy", "infomax", "snd", "mixval", "oracle"}

@@ -8,15 +8,15 @@ import torch
 import toys
 from torch import nn
 
-from xlearn import candidates
-from xlearn.candidates import Candidates, splits
-from xlearn.columns import Ragged
-from xlearn.evaluate import features
-from xlearn.network import Network, Tokens
-from xlearn.phase import reading
+from xlearn.data.columns import Ragged
+from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.unlabeled import HIDDEN, UNLABELED
+from xlearn.networks.evaluate import features
+from xlearn.networks.network import Network, Tokens
+from xlearn.phases import checkpoints_by_rule
+from xlearn.phases.checkpoints_by_rule import Candidates, splits
+from xlearn.phases.phase import reading
 from xlearn.selection.mixval import LAMBDA
-from xlearn.task import Examples, LabelSpace
-from xlearn.unlabeled import HIDDEN, UNLABELED
 
 
 class Words(nn.Module):
@@ -130,7 +130,7 @@ def test_what_looks_are_judged_by_is_the_same_at_every_look(monkeypatch):
     roles = adapting.given()
     tasks = reading(adapting.adapting(), roles)
     held = roles["target"]["target"].val
-    monkeypatch.setattr(candidates, "SAMPLE", 20)
+    monkeypatch.setattr(checkpoints_by_rule, "SAMPLE", 20)
     one, again, other = (splits(tasks, held, seed) for seed in (0, 0, 1))
     assert one.keys() == {"training blobs", "val blobs", UNLABELED, "held"}
     for name in ("training blobs", UNLABELED):

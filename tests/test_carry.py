@@ -8,16 +8,16 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from xlearn.carry import carry, choose
-from xlearn.errors import Problem
-from xlearn.network import encoder_blocks, tensors
+from xlearn.learners.carry import carry, choose
+from xlearn.networks.network import encoder_blocks, tensors
 from xlearn.pretrain.checkpoint import checkpoint
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import write_tensors
 from xlearn.sharing.all import share_all
 from xlearn.sharing.encoder import encoder
 from xlearn.sharing.layers import layers
 from xlearn.sharing.names import by_name
 from xlearn.sharing.none import none
-from xlearn.storage import write_tensors
 from xlearn.trainable.gradual import gradual
 from xlearn.trainable.head_and_backbone import head_and_backbone
 from xlearn.trainable.layer_decay import layer_decay

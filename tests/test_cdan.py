@@ -7,8 +7,8 @@ from adversarial_toys import set_progress, skada
 from sklearn.metrics import log_loss
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.objectives.cdan import Cdan
+from xlearn.objectives.adaptation.cdan import Cdan
+from xlearn.runtime.errors import Problem
 
 
 def test_cdan_joins_every_feature_with_every_prediction():
@@ -84,7 +84,7 @@ def test_random_products_are_as_large_as_whole_ones():
 def test_products_beyond_the_papers_limit_are_random(monkeypatch):
     start, network = begin()
     assert Cdan(start).randomised is None  # 8 * 3
-    monkeypatch.setattr("xlearn.objectives.cdan.LARGEST", 20)
+    monkeypatch.setattr("xlearn.objectives.adaptation.cdan.LARGEST", 20)
     cdan = Cdan(start)
     assert cdan.randomised == 20
     assert cdan(network, batch_of(start))["cdan"].isfinite()

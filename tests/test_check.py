@@ -2,7 +2,7 @@
 
 import pytest
 
-from xlearn.check import HELP, main
+from xlearn.commands.check import HELP, main
 
 
 def told(words, capsys):

@@ -139,7 +139,7 @@ def test_cfg_and_help_of_hydra_work_behind_train():
     ],
 )
 def test_composition_errors_are_one_sentence(override, sentence, capsys):
-    from xlearn.train import main
+    from xlearn.commands.train import main
 
     assert main(["--cfg", "job", override]) == 1
     error = capsys.readouterr().err
@@ -162,7 +162,7 @@ def test_composition_errors_are_one_sentence(override, sentence, capsys):
     ],
 )
 def test_show_tells_what_is_wrong(words, sentence, working_directory, capsys):
-    from xlearn.show import main
+    from xlearn.commands.show import main
 
     (working_directory / "task").mkdir()
     (working_directory / "task" / "bad.yaml").write_text("a: [1\nb: 2\n")
@@ -172,7 +172,7 @@ def test_show_tells_what_is_wrong(words, sentence, working_directory, capsys):
 
 
 def test_several_folders_of_configuration(working_directory, capsys):
-    from xlearn.train import main
+    from xlearn.commands.train import main
 
     words = ["--cfg", "job"]
     for name in ("one", "two"):

@@ -9,13 +9,13 @@ from solving import task
 from torch import nn
 from torch.nn import functional
 
+from xlearn.data.task import LabelSpace
 from xlearn.encoders.mlp import Mlp
-from xlearn.errors import Problem
 from xlearn.fusion.concat import Concat
-from xlearn.network import Network, tensors
+from xlearn.networks.network import Network, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.co_tuning import CoTuning, direct, reverse
-from xlearn.task import LabelSpace
+from xlearn.objectives.distillation.co_tuning import CoTuning, direct, reverse
+from xlearn.runtime.errors import Problem
 
 
 def start(given=None, width=8, teachers=1):

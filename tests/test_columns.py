@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from xlearn.columns import Ragged, Sequences, offsets, subset, take
+from xlearn.data.columns import Ragged, Sequences, offsets, subset, take
 
 lengths = some.lists(some.integers(0, 6), min_size=1, max_size=8)
 

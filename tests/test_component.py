@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from xlearn.config.component import component
-from xlearn.errors import Problem, Problems
+from xlearn.runtime.errors import Problem, Problems
 
 
 def test_a_component_is_the_partial_of_its_call():
@@ -30,7 +30,7 @@ def test_a_component_is_the_partial_of_its_call():
         ({"_target_": "xlearn.sharing.layers.layers", "first": 1.5}, r"optimizer\.first=1\.5 is no int"),
         ({"_target_": "xlearn.encoders.cnn.Cnn", "widths": [1, "a"], "dense": 2}, r"widths=\[1, 'a'\] is no list\[int\]"),
         (
-            {"_target_": "xlearn.objectives.cross_entropy.CrossEntropy", "class_weights": "equal"},
+            {"_target_": "xlearn.objectives.supervised.cross_entropy.CrossEntropy", "class_weights": "equal"},
             r"class_weights='equal' is no none or balanced",
         ),
     ],

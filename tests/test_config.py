@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from toy_modalities import everything_words
 
-from xlearn.check import composed, main
+from xlearn.commands.check import composed, main
+from xlearn.commands.show import first_comment, show_all, show_option
 from xlearn.config.folders import conf_folder, groups, options, read_yaml
-from xlearn.errors import Problem
-from xlearn.show import first_comment, show_all, show_option
+from xlearn.runtime.errors import Problem
 
 CONF = conf_folder()
 FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
@@ -118,9 +118,9 @@ def _checkpoint(folder: Path) -> Path:
     """The weights of the default network for one channel and 8 x 8 images."""
     import torch
 
+    from xlearn.data.task import ImageSpec
     from xlearn.encoders.cnn import Cnn
-    from xlearn.storage import write_tensors
-    from xlearn.task import ImageSpec
+    from xlearn.runtime.storage import write_tensors
 
     torch.manual_seed(0)
     encoder = Cnn(ImageSpec(1, 8, 8), widths=[32, 64, 64], dense=64)
@@ -162,7 +162,7 @@ def test_defaults_stand_in_the_yaml_and_agree_with_the_schema():
     from dataclasses import asdict, fields
 
     from xlearn.config.schema import TrainConfig
-    from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
+    from xlearn.data.options import AudioOptions, ImageOptions, TextOptions
 
     named = {str(key) for key in read_yaml(CONF / "train.yaml")} - {"defaults", "hydra"}
     chosen = {

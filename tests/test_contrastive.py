@@ -8,8 +8,8 @@ import ssl_toys
 import torch
 from torch.nn import functional
 
-from xlearn.objectives.simclr import SimClr, nt_xent
-from xlearn.objectives.supcon import SupCon, supervised_contrast
+from xlearn.objectives.self_supervision.simclr import SimClr, nt_xent
+from xlearn.objectives.self_supervision.supcon import SupCon, supervised_contrast
 
 BOTH = pytest.mark.parametrize(("made", "labels"), [(SimClr, False), (SupCon, True)])
 

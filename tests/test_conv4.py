@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.conv4 import Conv4
-from xlearn.errors import Problem
-from xlearn.task import ImageSpec
+from xlearn.runtime.errors import Problem
 
 FOUR = [64, 64, 64, 64]
 

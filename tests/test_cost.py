@@ -4,8 +4,8 @@ import pytest
 import torch
 from joint_toys import ENCODERS, batches, joined
 
-from xlearn.cost import cost, together
-from xlearn.joint import alone
+from xlearn.results.cost import cost, together
+from xlearn.sharing.together import alone
 
 
 def test_dense_layers_by_hand():

@@ -11,13 +11,13 @@ from solving import phase, solve, task
 from torch import nn
 from torch.nn import functional
 
-from xlearn import interrupt
-from xlearn.errors import Interrupted, Problem
-from xlearn.network import Network, tensors
+from xlearn.networks.network import Network, tensors
+from xlearn.networks.outputs import channel_axis, first
 from xlearn.objectives import Start
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.delta import Delta, attention
-from xlearn.outputs import channel_axis, first
+from xlearn.objectives.regularization.delta import Delta, attention
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.runtime import interrupt
+from xlearn.runtime.errors import Interrupted, Problem
 
 
 def setting(encoder: str) -> tuple[Network, joint_toys.Task]:

@@ -10,13 +10,13 @@ from test_alignment import batch, network
 from torch.nn import functional
 from torchdistill.losses.mid_level import KDLoss
 
-from xlearn.cache import weights_digest
 from xlearn.encoders.mlp import Mlp
-from xlearn.errors import Problem
 from xlearn.fusion.concat import Concat
-from xlearn.network import Network, tensors
+from xlearn.networks.network import Network, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.kd import Kd, agreement, distillation
+from xlearn.objectives.distillation.kd import Kd, agreement, distillation
+from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.errors import Problem
 
 
 def start(student, *teachers, validation=None):

@@ -10,16 +10,16 @@ from test_alignment import batch, network
 from torch.nn import functional
 from torchdistill.losses.mid_level import ATLoss, CRDLoss, DISTLoss, RKDLoss, SimpleLossWrapper
 
-from xlearn.errors import Problem
 from xlearn.objectives import Start
-from xlearn.objectives.attention import Attention, apart
-from xlearn.objectives.crd import Crd, contrast
-from xlearn.objectives.dist import Dist, correlation
-from xlearn.objectives.dkd import Dkd, decoupled
-from xlearn.objectives.features import pooled
-from xlearn.objectives.fitnets import FitNets
-from xlearn.objectives.kd import distillation
-from xlearn.objectives.rkd import Rkd, relations
+from xlearn.objectives.distillation.attention import Attention, apart
+from xlearn.objectives.distillation.crd import Crd, contrast
+from xlearn.objectives.distillation.dist import Dist, correlation
+from xlearn.objectives.distillation.dkd import Dkd, decoupled
+from xlearn.objectives.distillation.fitnets import FitNets
+from xlearn.objectives.distillation.kd import distillation
+from xlearn.objectives.distillation.match import pooled
+from xlearn.objectives.distillation.rkd import Rkd, relations
+from xlearn.runtime.errors import Problem
 
 SEEN = torch.tensor([1, 1, 0, 1, 1, 0]).bool()
 

@@ -7,15 +7,15 @@ import toys
 from environment_toys import batch_of, begin, losses_of
 from torch.nn import functional
 
-from xlearn.batches import Batches
-from xlearn.errors import Problem
-from xlearn.fit import fit
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.domain_mixup import DomainMixup
-from xlearn.objectives.groupdro import GroupDro
-from xlearn.objectives.irm import Irm, scale_slopes
-from xlearn.objectives.vrex import Vrex
+from xlearn.data.batches import Batches
+from xlearn.networks.network import tensors
+from xlearn.objectives.generalization.domain_mixup import DomainMixup
+from xlearn.objectives.generalization.groupdro import GroupDro
+from xlearn.objectives.generalization.irm import Irm, scale_slopes
+from xlearn.objectives.generalization.vrex import Vrex
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.fit import fit
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 
 ALL = [GroupDro, Irm, Vrex, DomainMixup]

@@ -8,10 +8,10 @@ import torch
 from environment_toys import batch_of, begin, losses_of
 from torch.nn import functional
 
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.network import Network, Tokens
-from xlearn.objectives.domain_mixup import DomainMixup, mixed_loss
+from xlearn.data.columns import Sequences
+from xlearn.networks.network import Network, Tokens
+from xlearn.objectives.generalization.domain_mixup import DomainMixup, mixed_loss
+from xlearn.runtime.errors import Problem
 
 
 def test_mixed_images_by_hand():
@@ -69,7 +69,7 @@ def test_every_environment_is_mixed_with_two_others(monkeypatch):
         pairs.append((names[id(one)], names[id(other)], share))
         return torch.tensor(float(len(pairs)))
 
-    monkeypatch.setattr("xlearn.objectives.domain_mixup.mixed_loss", noted)
+    monkeypatch.setattr("xlearn.objectives.generalization.domain_mixup.mixed_loss", noted)
     objective = DomainMixup(start, alpha=0.2)
     torch.manual_seed(0)
     assert objective(net, given)["domain_mixup"].item() == 2.5  # the mean over pairs

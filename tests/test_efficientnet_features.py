@@ -5,13 +5,13 @@ from functools import partial
 import pytest
 import torch
 
+from xlearn.data.modalities import Pool
+from xlearn.data.task import ImageSpec, VectorSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders import efficientnet_features
 from xlearn.encoders.efficientnet_features import EfficientNetFeatures
 from xlearn.encoders.efficientnet_lite0 import EfficientNetLite0
-from xlearn.errors import Problem
-from xlearn.modalities import Pool
-from xlearn.task import ImageSpec, VectorSpec
-from xlearn.tasks import Raw
+from xlearn.runtime.errors import Problem
 
 
 def pool(channels: int = 1, count: int = 70) -> Pool:

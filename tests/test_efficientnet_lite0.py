@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.efficientnet_lite0 import MEMBER, WEIGHTS, EfficientNetLite0
-from xlearn.storage import read_tensors
-from xlearn.task import ImageSpec
+from xlearn.runtime.storage import read_tensors
 
 GREY, COLOUR = ImageSpec(1, 28, 28), ImageSpec(3, 32, 32)
 

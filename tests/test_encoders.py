@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.cnn import Cnn
 from xlearn.encoders.efficientnet_lite0 import EfficientNetLite0
 from xlearn.encoders.mlp import Mlp
 from xlearn.encoders.pixels import Pixels
 from xlearn.encoders.torchvision_classifier import TorchvisionClassifier
-from xlearn.errors import Problem
-from xlearn.network import blocks
-from xlearn.task import ImageSpec
+from xlearn.networks.network import blocks
+from xlearn.runtime.errors import Problem
 
 GREY, COLOUR = ImageSpec(1, 28, 28), ImageSpec(3, 32, 32)
 SMALL = {"widths": [32, 64, 64], "dense": 64}

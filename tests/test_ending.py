@@ -8,11 +8,11 @@ import torch
 import toys
 from solving import phase, solve, task
 
-from xlearn.errors import Problem
-from xlearn.feasible import check
-from xlearn.network import tensors
-from xlearn.prepare import TaskSource, prepare
-from xlearn.task_options import TaskOptions
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.networks.network import tensors
+from xlearn.phases.feasible import check
+from xlearn.runtime.errors import Problem
 from xlearn.trainable.head_and_backbone import head_and_backbone
 
 
@@ -40,7 +40,7 @@ def test_best_is_kept_and_patience_ends(tmp_path):
     kept = entry.report["kept_step"]
     assert scores[kept] == max(scores.values())
     assert entry.report["steps"] == list(scores)[list(scores).index(kept) + 2] < 200
-    from xlearn.evaluate import logits
+    from xlearn.networks.evaluate import logits
 
     val = task().val
     accuracy = (logits(network, val, toys.CPU).argmax(1) == val.labels).double().mean()

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from meta_toys import KIND
 
-from xlearn.columns import Ragged, Sequences
-from xlearn.episodes import VALUE, Episodes, Kind, classes_apart, episode_space
-from xlearn.errors import Problem
-from xlearn.task import LabelSpace
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.episodes import VALUE, Episodes, Kind, classes_apart, episode_space
+from xlearn.data.task import LabelSpace
+from xlearn.runtime.errors import Problem
 
 SOME = meta_toys.examples()
 

@@ -9,25 +9,26 @@ import toys
 from test_alignment import batch
 from toy_modalities import everything_words
 
-from xlearn.check import main as check
-from xlearn.columns import Ragged
+from xlearn.commands.check import main as check
 from xlearn.config.folders import conf_folder, read_yaml
+from xlearn.data.columns import Ragged
+from xlearn.data.task import AudioSpec, Examples, LabelSpace, TextSpec
 from xlearn.encoders.audio_cnn import AudioCnn
 from xlearn.encoders.cnn import Cnn
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.transformer import Transformer
-from xlearn.errors import Problem
 from xlearn.fusion.mean import Mean
-from xlearn.network import Network, tensors
+from xlearn.networks.network import Network, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.attention import Attention, apart
-from xlearn.objectives.crd import Crd
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.features import linear, pooled
-from xlearn.objectives.fitnets import FitNets
-from xlearn.objectives.rkd import Rkd
-from xlearn.task import AudioSpec, Examples, LabelSpace, TextSpec
+from xlearn.objectives.distillation.attention import Attention, apart
+from xlearn.objectives.distillation.crd import Crd
+from xlearn.objectives.distillation.fitnets import FitNets
+from xlearn.objectives.distillation.match import pooled
+from xlearn.objectives.distillation.rkd import Rkd
+from xlearn.objectives.parts.layers import linear
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.runtime.errors import Problem
 
 SPACE = LabelSpace("toy", ("a", "b"))
 WAYS = ("dkd", "dist", "fitnets", "attention", "rkd", "crd")

@@ -11,21 +11,22 @@ import toys
 from adapting import same, stopped_at
 from meta_toys import KIND
 
-from xlearn import few_shot, phases
 from xlearn.balance.equal import equal
 from xlearn.base_learners.gradient_descent import GradientDescent
 from xlearn.base_learners.nearest_centroid import NearestCentroid
-from xlearn.cache import weights_digest
-from xlearn.episodes import Episodes
-from xlearn.errors import Interrupted
-from xlearn.few_shot import Predicted, Validation, interval, once, predicted, scores, target_episodes
-from xlearn.network import load, tensors
-from xlearn.objectives.query_loss import QueryLoss
-from xlearn.objectives.reptile import Reptile
-from xlearn.phase import Phase
-from xlearn.prepare import TaskSource, prepare
+from xlearn.data.episodes import Episodes
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.networks.network import load, tensors
+from xlearn.objectives.meta.query_loss import QueryLoss
+from xlearn.objectives.meta.reptile import Reptile
+from xlearn.phases import few_shot
+from xlearn.phases.few_shot import Predicted, Validation, interval, once, predicted, scores, target_episodes
+from xlearn.phases.phase import Phase
+from xlearn.phases.solve import solve as solve_phase
+from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.errors import Interrupted
 from xlearn.schedules.constant import constant
-from xlearn.task_options import TaskOptions
 
 descent = partial(GradientDescent, rate=0.2, steps=2, vectorised="never")
 
@@ -170,7 +171,7 @@ def solve(folder, which, name="mlp", **options):
         "target": {"target": meta_toys.task(meta_toys.examples())},
     }
     setting = toys.setting(folder, report=lines.append, **options)
-    entry = phases.solve(network, which, roles, frozenset(), weights_digest(tensors(network)), setting)
+    entry = solve_phase(network, which, roles, frozenset(), weights_digest(tensors(network)), setting)
     return tensors(network), entry, lines
 
 

@@ -11,15 +11,15 @@ from solving import phase, solve, task
 from torch import nn
 from toy_modalities import everything_words
 
-from xlearn import feasible
 from xlearn.averaging.interpolate import interpolate
-from xlearn.check import main as check
-from xlearn.errors import Problem
-from xlearn.network import Network, tensors
+from xlearn.commands.check import main as check
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.bss import Bss, smallest
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.task import Batch
+from xlearn.objectives.regularization.bss import Bss, smallest
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases import feasible
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 from xlearn.trainable.biases import biases
 from xlearn.trainable.norms import norms

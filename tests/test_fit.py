@@ -12,10 +12,10 @@ from hypothesis import strategies as some
 from torch import nn
 from torch.nn import functional
 
-from xlearn.fit import Update, fit
-from xlearn.network import load, tensors
+from xlearn.networks.network import load, tensors
 from xlearn.objectives import Start
-from xlearn.objectives.cross_entropy import CrossEntropy
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.fit import Update, fit
 from xlearn.schedules.cosine import cosine
 from xlearn.trainable import Rate
 
@@ -104,7 +104,7 @@ def test_resumes_convolutions_bit_identical():
     """Fused optimizers walk through memory, and channels-last weights have another layout than saved ones."""
     from xlearn.encoders.cnn import Cnn
     from xlearn.fusion.concat import Concat
-    from xlearn.network import Network
+    from xlearn.networks.network import Network
 
     given = toys.examples()
 
@@ -221,7 +221,7 @@ def test_two_losses_of_one_name_are_refused():
 
 
 def test_bf16_autocast_trains_close_to_fp32():
-    from xlearn.machine import Machine
+    from xlearn.runtime.machine import Machine
 
     given = toys.examples()
     _, expected, _ = run(toys.network(given), given, 10)

@@ -8,16 +8,16 @@ import torch
 import toys
 from solving import phase, solve
 
-from xlearn import computation, frozen
-from xlearn.augment.modality_dropout import modality_dropout
-from xlearn.columns import Ragged, subset
+from xlearn.data.augment.modality_dropout import modality_dropout
+from xlearn.data.columns import Ragged, subset
+from xlearn.data.task import LabelSpace
 from xlearn.encoders.mlp import Mlp
-from xlearn.evaluate import logits, tokens
-from xlearn.frozen import encode
 from xlearn.fusion.concat import Concat
-from xlearn.network import Network, Tokens
+from xlearn.networks.evaluate import logits, tokens
+from xlearn.networks.network import Network, Tokens
+from xlearn.phases import encoder_cache, training
+from xlearn.phases.encoder_cache import encode
 from xlearn.robustness.noise import noise
-from xlearn.task import LabelSpace
 from xlearn.trainable.head_and_backbone import head_and_backbone
 
 SPACE = LabelSpace("toy", ("a", "b"))
@@ -40,14 +40,14 @@ class Several(torch.nn.Module):
 @pytest.fixture(autouse=True)
 def own_store(tmp_path, monkeypatch):
     monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(frozen, "_held", type(frozen._held)())
+    monkeypatch.setattr(encoder_cache, "_held", type(encoder_cache._held)())
 
 
 @pytest.fixture
 def calls(monkeypatch):
     found = []
-    real = frozen.tokens
-    monkeypatch.setattr(frozen, "tokens", lambda *given: found.append(len(given[1])) or real(*given))
+    real = encoder_cache.tokens
+    monkeypatch.setattr(encoder_cache, "tokens", lambda *given: found.append(len(given[1])) or real(*given))
     return found
 
 
@@ -109,10 +109,10 @@ def test_other_weights_data_and_machines_are_other_entries(calls):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_what_took_long_comes_back_from_the_disk(calls, monkeypatch, several):
-    monkeypatch.setattr(frozen, "WORTH_KEEPING", -1.0)
+    monkeypatch.setattr(encoder_cache, "WORTH_KEEPING", -1.0)
     some = whole().subset(torch.arange(0, 600, 2))
     first = encode(network(several), some, ["image"], toys.CPU).inputs["image"]
-    frozen._held.clear()
+    encoder_cache._held.clear()
     again = encode(network(several), some, ["image"], toys.CPU).inputs["image"]
     assert calls == [600]
     assert (
@@ -134,7 +134,7 @@ def test_spoiled_inputs_are_not_served_from_the_store(calls):
 
 def test_only_encoders_that_a_phase_does_not_train(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(computation, "encode", lambda network, each, names, machine: asked.append(names) or each)
+    monkeypatch.setattr(training, "encode", lambda network, each, names, machine: asked.append(names) or each)
     solve(tmp_path, phase(), pretrained=frozenset({"image"}))
     assert asked and not any(asked)
     asked.clear()

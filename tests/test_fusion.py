@@ -5,7 +5,7 @@ import torch
 
 from xlearn.config.component import component
 from xlearn.config.folders import conf_folder, options, read_yaml
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
 
 FILES = options("fusion", [conf_folder()])
 NEEDS = {"mean": {"width": 64}}

@@ -19,7 +19,7 @@ from xlearn.fusion.mlp import Mlp
 from xlearn.fusion.sum import Sum
 from xlearn.fusion.tensor import TensorProduct
 from xlearn.fusion.tile import Tile
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
 
 A, B = [3.0, 4.0], [2.0]
 WIDTHS = {"a": 2, "b": 1}

@@ -8,9 +8,9 @@ import torch
 
 from xlearn.config.component import component
 from xlearn.config.folders import conf_folder, options, read_yaml
-from xlearn.errors import Problem, Problems
 from xlearn.fusion.pooling import shares
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem, Problems
 
 FILES = options("fusion", [conf_folder()])
 WIDTHS = {"text": 4, "image": 5, "audio": 3}

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.fusion.bottleneck import Bottleneck
 from xlearn.fusion.cross_attention import CrossAttention
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
 
 WIDTHS = {"a": 3, "b": 2, "c": 4}
 LENGTHS = {"a": 2, "b": 3, "c": 1}

@@ -6,14 +6,14 @@ import pytest
 import torch
 from toy_modalities import everything_words
 
-from xlearn.check import main
-from xlearn.columns import Ragged, Sequences
+from xlearn.commands.check import main
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.modalities import Pool
+from xlearn.data.task import AudioSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders.hf_audio import HuggingFaceAudio
-from xlearn.errors import Problem
-from xlearn.modalities import Pool
-from xlearn.network import blocks
-from xlearn.task import AudioSpec
-from xlearn.tasks import Raw
+from xlearn.networks.network import blocks
+from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 transformers = pytest.importorskip("transformers")

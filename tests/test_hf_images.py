@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from toys import pixels
 
-from xlearn.errors import Problem
-from xlearn.tasks import OPEN, TEST, hub
-from xlearn.tasks.hf_images import hf_images
+from xlearn.data.tasks import OPEN, TEST, hub
+from xlearn.data.tasks.hf_images import hf_images
+from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

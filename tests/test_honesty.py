@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from runs import only, results
 
-from xlearn.train import main
+from xlearn.commands.train import main
 
 
 def test_a_folder_of_another_run_is_left_alone(toy, capsys):
@@ -50,10 +50,10 @@ def test_what_is_neither_copied_nor_trained_is_refused(toy, capsys):
 
 
 def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
-    from xlearn import stamps
+    from xlearn.runtime import fingerprints
 
     main(toy)
-    monkeypatch.setattr(stamps, "code_digest", lambda *beside: "another")
+    monkeypatch.setattr(fingerprints, "code_digest", lambda *beside: "another")
     assert main(toy) == 0
     told = capsys.readouterr()
     assert "is of other code or other files; it is computed again" in told.err
@@ -61,7 +61,7 @@ def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
 
 
 def test_a_changed_module_of_the_user_is_noticed_wherever_it_is_used(tmp_path, monkeypatch):
-    from xlearn.stamps import stamp
+    from xlearn.runtime.fingerprints import stamp
 
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text("def penalty(network, batches): ...\n")

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from toys import pixels
 
-from xlearn.errors import Problem
-from xlearn.tasks import OPEN, TEST, VAL, decoding
-from xlearn.tasks.image_folder import image_folder
+from xlearn.data.tasks import OPEN, TEST, VAL, decoding
+from xlearn.data.tasks.image_folder import image_folder
+from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -13,17 +13,17 @@ from test_splits import parts, raw, rows_of
 from test_summary import result
 from torch.nn import functional
 
-from xlearn.errors import Problem
-from xlearn.metrics import measure, score
+from xlearn.commands.summary import title
+from xlearn.data.options import TaskOptions
+from xlearn.data.splits import split
+from xlearn.metrics.measure import measure, score
 from xlearn.objectives import Start
-from xlearn.objectives.class_weights import class_weights
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.deferred import Deferred
-from xlearn.objectives.focal import Focal
-from xlearn.objectives.logit_adjustment import LogitAdjustment
-from xlearn.splits import split
-from xlearn.summary import title
-from xlearn.task_options import TaskOptions
+from xlearn.objectives.supervised.class_weights import class_weights
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.objectives.supervised.deferred import Deferred
+from xlearn.objectives.supervised.focal import Focal
+from xlearn.objectives.supervised.logit_adjustment import LogitAdjustment
+from xlearn.runtime.errors import Problem
 
 LABELS = [0, 2, 1]
 

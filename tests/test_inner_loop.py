@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from xlearn.base_learners.paths import Path
 from xlearn.base_learners.statistics import norms
-from xlearn.columns import Sequences
-from xlearn.episodes import Kind
-from xlearn.errors import Problem
-from xlearn.objectives.query_loss import QueryLoss
-from xlearn.objectives.reptile import Reptile
+from xlearn.data.columns import Sequences
+from xlearn.data.episodes import Kind
+from xlearn.objectives.meta.query_loss import QueryLoss
+from xlearn.objectives.meta.reptile import Reptile
+from xlearn.runtime.errors import Problem
 
 
 @pytest.mark.parametrize("statistics", ["batch", "support", "running"])

@@ -6,14 +6,14 @@ import pytest
 import torch
 from adapting import Runs
 
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, formats, prepare
+from xlearn.data.task import Task
+from xlearn.data.tasks.optdigits import optdigits
+from xlearn.data.unlabeled import HIDDEN, inputs
 from xlearn.encoders.mlp import Mlp
-from xlearn.errors import Problem
-from xlearn.objectives.collapse import Monitor, described
-from xlearn.prepare import TaskSource, formats, prepare
-from xlearn.task import Task
-from xlearn.task_options import TaskOptions
-from xlearn.tasks.optdigits import optdigits
-from xlearn.unlabeled import HIDDEN, inputs
+from xlearn.objectives.self_supervision.collapse import Monitor, described
+from xlearn.runtime.errors import Problem
 
 
 def task(**options: object) -> Task:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from runs import only
 
-from xlearn.storage import read_tensors
+from xlearn.runtime.storage import read_tensors
 
 
 def run_until_killed(words, folder, after):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from runs import only, results
 
-from xlearn.check import main as check
-from xlearn.storage import read_tensors
-from xlearn.train import main
+from xlearn.commands.check import main as check
+from xlearn.commands.train import main
+from xlearn.runtime.storage import read_tensors
 
 JOINT = ["transfer=joint", "sharing=hard"]
 
@@ -196,7 +196,7 @@ def test_check_tells_the_same(tasks, capsys):
 
 
 def test_the_task_whose_loss_breaks_is_named(tasks, capsys, monkeypatch, own_cache):
-    from xlearn.objectives import cross_entropy
+    from xlearn.objectives.supervised import cross_entropy
 
     plain = cross_entropy.functional.cross_entropy
 

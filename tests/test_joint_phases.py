@@ -9,20 +9,21 @@ import toys
 from joint_toys import SHARINGS
 from solving import phase
 
-from xlearn import interrupt, phases
 from xlearn.balance.dwa import DynamicWeightAverage
 from xlearn.balance.equal import equal
 from xlearn.balance.famo import Famo
 from xlearn.balance.gradnorm import GradNorm
-from xlearn.cache import weights_digest
-from xlearn.errors import Interrupted
-from xlearn.joint import join
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.l2 import l2
-from xlearn.phase import rates
-from xlearn.prepare import TaskSource, prepare
-from xlearn.task_options import TaskOptions
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.networks.network import tensors
+from xlearn.objectives.regularization.l2 import l2
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.phase import rates
+from xlearn.phases.solve import solve as solve_phase
+from xlearn.runtime import interrupt
+from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.errors import Interrupted
+from xlearn.sharing.together import join
 from xlearn.trainable.frozen import frozen
 from xlearn.trainable.head_and_backbone import head_and_backbone
 
@@ -58,7 +59,7 @@ def solve(folder, which, sharing="cross_stitch", **options):
     toys.torch.manual_seed(0)
     made, lines = network(sharing, tasks), []
     setting = toys.setting(folder, report=lines.append, **options)
-    entry = phases.solve(made, which, tasks, frozenset(), weights_digest(tensors(made)), setting)
+    entry = solve_phase(made, which, tasks, frozenset(), weights_digest(tensors(made)), setting)
     return made, entry, lines
 
 
@@ -131,7 +132,7 @@ def test_penalties_move_only_what_the_phase_learns(tmp_path):
         made = network(sharing, tasks)
         before = tensors(made)
         setting = toys.setting(tmp_path / sharing)
-        entry = phases.solve(made, which, tasks, frozenset(), weights_digest(before), setting)
+        entry = solve_phase(made, which, tasks, frozenset(), weights_digest(before), setting)
         copies = [name for name in before if ".copies." in name]
         assert copies and all(toys.torch.equal(entry.weights[name], before[name]) for name in copies)
         assert not toys.torch.equal(entry.weights["encoder.image.blocks.0.0.weight"], before["encoder.image.blocks.0.0.weight"])

@@ -8,8 +8,8 @@ import pytest
 import torch
 from runs import only, results
 
-from xlearn.storage import cache_root, read_tensors
-from xlearn.train import main
+from xlearn.commands.train import main
+from xlearn.runtime.storage import cache_root, read_tensors
 
 TEXT = ["encoder.text.embedding=8", "encoder.text.width=8", "optimizer.lr=0.01"]
 SMALL = ["encoder.tabular.widths=[16,8]", "fusion=mean", "fusion.width=8", "trunk=mlp", "trunk.widths=[8]", *TEXT]

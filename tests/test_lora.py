@@ -9,14 +9,14 @@ from joint_toys import ENCODERS
 from runs import only as only_result
 from torch import nn
 
+from xlearn.commands.train import main
 from xlearn.encoders.efficientnet_lite0 import SameConv2d
-from xlearn.errors import Problem
-from xlearn.joint import Parts, alone
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import read_tensors
 from xlearn.sharing.adapter import Adapter
 from xlearn.sharing.lora import Lora, LowRank, _adapted
-from xlearn.storage import read_tensors
-from xlearn.train import main
+from xlearn.sharing.together import Parts, alone
 from xlearn.trainable.only import only
 
 

@@ -10,15 +10,15 @@ import torch
 from masked_toys import SPECS, batch_of, begin, blank, seen_by
 from toys import CPU, update
 
-from xlearn.batches import Batches
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.fit import fit
-from xlearn.objectives.denoising import Denoising
-from xlearn.objectives.mae import Mae
-from xlearn.task import AudioSpec, TextSpec, VectorSpec
+from xlearn.data.batches import Batches
+from xlearn.data.columns import Sequences
+from xlearn.data.task import AudioSpec, TextSpec, VectorSpec
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.self_supervision.denoising import Denoising
+from xlearn.objectives.self_supervision.mae import Mae
+from xlearn.phases.fit import fit
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
-from xlearn.unlabeled import UNLABELED
 
 ALL = sorted(SPECS)
 

@@ -9,10 +9,10 @@ from adaptation_toys import batch_of, begin
 from adversarial_toys import train
 from scipy.special import log_softmax, softmax
 
-from xlearn.errors import Problem
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.mcd import Mcd, discrepancy
+from xlearn.networks.network import tensors
+from xlearn.objectives.adaptation.mcd import Mcd, discrepancy
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.runtime.errors import Problem
 
 
 def names(network, beginning):

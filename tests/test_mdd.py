@@ -10,10 +10,10 @@ from adaptation_toys import batch_of, begin
 from adversarial_toys import encoder_gradient, set_progress, skada, train
 from scipy.special import softmax
 
-from xlearn.errors import Problem
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.mdd import Mdd, disparity
+from xlearn.networks.network import tensors
+from xlearn.objectives.adaptation.mdd import Mdd, disparity
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.runtime.errors import Problem
 
 
 def fresh(batches):

@@ -9,8 +9,8 @@ import torch
 from adaptation_normalised import normalised
 from adaptation_toys import batch_of, begin
 
-from xlearn.objectives.mean_teacher import MeanTeacher
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.self_training.mean_teacher import MeanTeacher
 
 
 def test_the_teacher_is_the_moving_average():
@@ -34,8 +34,8 @@ def test_the_teacher_is_the_moving_average():
 
 def test_the_consistency_is_the_squared_distance_of_predictions(monkeypatch):
     start, net = normalised()
-    monkeypatch.setattr("xlearn.objectives.mean_teacher.weak", lambda batch: replace(batch, memo={}))
-    monkeypatch.setattr("xlearn.objectives.mean_teacher.strong", lambda batch: replace(batch, memo={}))
+    monkeypatch.setattr("xlearn.objectives.self_training.mean_teacher.weak", lambda batch: replace(batch, memo={}))
+    monkeypatch.setattr("xlearn.objectives.self_training.mean_teacher.strong", lambda batch: replace(batch, memo={}))
     given, objective = batch_of(start), MeanTeacher(start, weight=2.0, ramp=0)
     net.eval()
     assert objective(net, given)["mean_teacher"].item() == pytest.approx(0, abs=1e-12)  # it agrees with itself

@@ -12,8 +12,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from xlearn.objectives.query_loss import task_losses
-from xlearn.objectives.reptile import Reptile
+from xlearn.objectives.meta.query_loss import task_losses
+from xlearn.objectives.meta.reptile import Reptile
 
 HEAD = (f"head.{NUMBER.key}.weight", f"head.{NUMBER.key}.bias")
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from test_audio_tasks import needs_digits
 
-from xlearn import few_shot
-from xlearn.errors import Problem
-from xlearn.storage import read_tensors
-from xlearn.tasks.sinusoid import sinusoid
+from xlearn.data.tasks.sinusoid import sinusoid
+from xlearn.phases import few_shot
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import read_tensors
 
 WORDS = [
     "source=signs", "target=others", "episodes.ways=3", "episodes.shots=2", "episodes.queries=3", "episodes.tasks=2",

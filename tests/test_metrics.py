@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from xlearn.metric_names import HIGHER_IS_BETTER
-from xlearn.metrics import calibration_error, measure, scalars, score
+from xlearn.metrics.measure import calibration_error, measure, scalars, score
+from xlearn.runtime.names import HIGHER_IS_BETTER
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torchmetrics imports what others deprecate

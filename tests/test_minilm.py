@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.modalities import Pool
+from xlearn.data.task import TextSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders.minilm import FOLDER, WEIGHTS, MiniLm
-from xlearn.errors import Problem
-from xlearn.modalities import Pool
-from xlearn.network import blocks
-from xlearn.task import TextSpec
-from xlearn.tasks import Raw
+from xlearn.networks.network import blocks
+from xlearn.runtime.errors import Problem
 
 SPEC = TextSpec(30522, 16, "all-MiniLM-L6-v2", 100)
 TEXTS = ["A cat sat on the mat.", "A kitten lay on the rug.", "Shares fell sharply in early trading on Monday. " * 20]

@@ -10,20 +10,20 @@ from solving import phase, solve
 from test_alignment import batch, network
 from test_phases import _stop_at
 
-from xlearn import interrupt
-from xlearn.apart import need_apart
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.leakage import need_apart
+from xlearn.data.modalities import tabular
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, formats, prepare, raw
+from xlearn.data.tasks import Raw
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp
 from xlearn.encoders.tabular_mlp import TabularMlp
-from xlearn.errors import Interrupted, Problem
 from xlearn.fusion.concat import Concat
 from xlearn.fusion.mean import Mean
-from xlearn.modalities import tabular
-from xlearn.network import Network, Tokens
-from xlearn.prepare import TaskSource, formats, prepare, raw
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import Raw
+from xlearn.networks.network import Network, Tokens
+from xlearn.runtime import interrupt
+from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.trunks.mlp import MlpTrunk
 
 ENCODERS = {

@@ -4,7 +4,7 @@ import torch
 import toys
 from torch import nn
 
-from xlearn.task import Batch
+from xlearn.data.task import Batch
 
 
 def test_outputs_are_what_modules_gave_whatever_works_in_place():

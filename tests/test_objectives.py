@@ -12,19 +12,19 @@ from torch.nn import functional
 
 from xlearn.balance import Backward
 from xlearn.balance.equal import equal
-from xlearn.batches import Batches
-from xlearn.errors import Problem
+from xlearn.data.batches import Batches
+from xlearn.data.task import Batch, LabelSpace
 from xlearn.objectives import Start
-from xlearn.objectives.class_weights import class_weights
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.focal import Focal
-from xlearn.objectives.l1 import l1
-from xlearn.objectives.l2 import l2
-from xlearn.objectives.l2_sp import L2SP
+from xlearn.objectives.regularization.l1 import l1
+from xlearn.objectives.regularization.l2 import l2
+from xlearn.objectives.regularization.l2_sp import L2SP
+from xlearn.objectives.supervised.class_weights import class_weights
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.objectives.supervised.focal import Focal
+from xlearn.runtime.errors import Problem
 from xlearn.schedules.constant import constant
 from xlearn.schedules.cosine import cosine
 from xlearn.schedules.warmup import warmup
-from xlearn.task import Batch, LabelSpace
 
 
 class Fixed(torch.nn.Module):

@@ -11,14 +11,14 @@ import torch
 import toys
 from PIL import Image
 
-from xlearn.apart import need_apart
-from xlearn.check import composed
-from xlearn.errors import Problem
-from xlearn.prepare import TaskSource, prepare
-from xlearn.storage import data_folders
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import omniglot as module
-from xlearn.tasks.omniglot import ALPHABETS, omniglot
+from xlearn.commands.check import composed
+from xlearn.data.leakage import need_apart
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.tasks import omniglot as module
+from xlearn.data.tasks.omniglot import ALPHABETS, omniglot
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import data_folders
 
 HERE = all((data_folders()[0] / f"omniglot_{part}.zip").is_file() for part in ALPHABETS)
 needs_omniglot = pytest.mark.skipif(not HERE, reason="$XLEARN_DATA holds no omniglot_small1.zip and omniglot_small2.zip")

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from toys import pixels
 
-from xlearn.tasks import OPEN, TEST, VAL
-from xlearn.tasks.own_table import own_table
+from xlearn.data.tasks import OPEN, TEST, VAL
+from xlearn.data.tasks.own_table import own_table
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from test_own_table import draw, sing, write
 
-from xlearn.errors import Problem
-from xlearn.tasks import hub
-from xlearn.tasks.own_table import own_table
+from xlearn.data.tasks import hub
+from xlearn.data.tasks.own_table import own_table
+from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlearn.apart import need_apart
-from xlearn.augment.modality_dropout import modality_dropout
-from xlearn.columns import Ragged
-from xlearn.errors import Problem
-from xlearn.prepare import TaskSource, formats, prepare
-from xlearn.storage import sha256
-from xlearn.task import Batch, LabelSpace
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import Raw, spoken_digits
-from xlearn.tasks import emoji as emoji_module
-from xlearn.tasks.emoji import emoji
+from xlearn.data.augment.modality_dropout import modality_dropout
+from xlearn.data.columns import Ragged
+from xlearn.data.leakage import need_apart
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, formats, prepare
+from xlearn.data.task import Batch, LabelSpace
+from xlearn.data.tasks import Raw, spoken_digits
+from xlearn.data.tasks import emoji as emoji_module
+from xlearn.data.tasks.emoji import emoji
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import sha256
 
 needs_fsdd = pytest.mark.skipif(
     not (Path(os.environ.get("XLEARN_DATA", "/none")) / "fsdd.zip").is_file(), reason="$XLEARN_DATA holds no fsdd.zip"

@@ -13,10 +13,11 @@ import torch
 import toys
 from solving import phase, solve, task
 
-from xlearn import computation, interrupt
-from xlearn.cache import Cache, weights_digest
-from xlearn.errors import Interrupted
-from xlearn.network import tensors
+from xlearn.networks.network import tensors
+from xlearn.phases import training
+from xlearn.runtime import interrupt
+from xlearn.runtime.cache import Cache, weights_digest
+from xlearn.runtime.errors import Interrupted
 from xlearn.trainable.head_and_backbone import head_and_backbone
 
 
@@ -94,7 +95,7 @@ def test_stopping_saves_and_going_on_is_bit_identical(tmp_path):
 
 def _stop_at(step, go):
     """Send SIGINT from between two steps, at the step."""
-    real = computation.fit
+    real = training.fit
 
     def stopping(*arguments, **options):
         for record in real(*arguments, **options):
@@ -102,11 +103,11 @@ def _stop_at(step, go):
                 os.kill(os.getpid(), signal.SIGINT)
             yield record
 
-    computation.fit = stopping
+    training.fit = stopping
     try:
         go()
     finally:
-        computation.fit = real
+        training.fit = real
 
 
 def test_a_damaged_state_starts_the_phase_again(tmp_path, capsys):

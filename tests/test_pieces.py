@@ -5,10 +5,10 @@ import torch
 from masked_toys import begin, column
 from torch.nn import functional
 
-from xlearn.columns import Ragged, Sequences, take
-from xlearn.objectives.mae import Mae
-from xlearn.objectives.pieces import Columns, Patches, Stretches, Words, drawn
-from xlearn.task import ImageSpec, TextSpec
+from xlearn.data.columns import Ragged, Sequences, take
+from xlearn.data.task import ImageSpec, TextSpec
+from xlearn.objectives.self_supervision.mae import Mae
+from xlearn.objectives.self_supervision.pieces import Columns, Patches, Stretches, Words, drawn
 
 
 def of(name, count=6):

@@ -6,9 +6,9 @@ import torch
 import toys
 from solving import task
 
-from xlearn import predictions as module
-from xlearn.evaluate import logits
-from xlearn.predictions import predictions
+from xlearn.networks.evaluate import logits
+from xlearn.results import baseline_logits as module
+from xlearn.results.baseline_logits import predictions
 
 
 def test_a_network_is_asked_once_and_again_when_anything_is_another(monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 import ssl_toys
 import torch
 
-from xlearn.objectives.barlow_twins import BarlowTwins, redundancy_reduction
-from xlearn.objectives.vicreg import VicReg, lacking_variance, squared_covariance
+from xlearn.objectives.self_supervision.barlow_twins import BarlowTwins, redundancy_reduction
+from xlearn.objectives.self_supervision.vicreg import VicReg, lacking_variance, squared_covariance
 
 BOTH = pytest.mark.parametrize("made", [BarlowTwins, VicReg])
 # Four numbers of eight examples: each has mean 0 and variance 1, no two correlate.

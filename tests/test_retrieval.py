@@ -6,10 +6,10 @@ import pytest
 import torch
 import toys
 
-from xlearn.columns import Ragged
-from xlearn.network import Network, Tokens
-from xlearn.retrieval import recall, retrieval
-from xlearn.task import Examples, LabelSpace
+from xlearn.data.columns import Ragged
+from xlearn.data.task import Examples, LabelSpace
+from xlearn.networks.network import Network, Tokens
+from xlearn.results.retrieval import recall, retrieval
 
 
 def test_a_permutation_is_found_or_not():

@@ -8,12 +8,12 @@ import pytest
 import torch
 from runs import only
 
-from xlearn.columns import Ragged
-from xlearn.errors import Problem
+from xlearn.commands.train import main
+from xlearn.data.columns import Ragged
+from xlearn.data.task import Examples, LabelSpace
 from xlearn.robustness.missing import missing
 from xlearn.robustness.noise import noise
-from xlearn.task import Examples, LabelSpace
-from xlearn.train import main
+from xlearn.runtime.errors import Problem
 
 
 def given(count=40):

@@ -9,10 +9,10 @@ import torch
 from masked_toys import batch_of, begin
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.objectives.rotation import Rotation, turned
-from xlearn.task import ImageSpec, VectorSpec
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.task import ImageSpec, VectorSpec
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.self_supervision.rotation import Rotation, turned
+from xlearn.runtime.errors import Problem
 
 SQUARE = ImageSpec(2, 6, 6)
 

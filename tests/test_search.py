@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from runs import results, toy_folder
 
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 from xlearn.search.command import main
 from xlearn.search.scores import metrics_by, rule_of, score
 from xlearn.search.space import Choices, Interval, space

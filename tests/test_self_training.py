@@ -11,20 +11,20 @@ from adaptation_normalised import normalised
 from adaptation_toys import batch_of, begin
 from torch.nn import functional
 
-from xlearn.batches import Batches
-from xlearn.errors import Problem
-from xlearn.fit import fit
-from xlearn.network import tensors
-from xlearn.objectives.cross_entropy import CrossEntropy
-from xlearn.objectives.entropy_min import EntropyMin, information_loss
-from xlearn.objectives.fixmatch import FixMatch
-from xlearn.objectives.mean_teacher import MeanTeacher
-from xlearn.objectives.pseudo_label import PseudoLabel
-from xlearn.objectives.pseudo_labels import confident
-from xlearn.objectives.shot import Shot
-from xlearn.task import ImageSpec
+from xlearn.data.batches import Batches
+from xlearn.data.task import ImageSpec
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import tensors
+from xlearn.objectives.self_training.entropy_min import EntropyMin, information_loss
+from xlearn.objectives.self_training.fixmatch import FixMatch
+from xlearn.objectives.self_training.mean_teacher import MeanTeacher
+from xlearn.objectives.self_training.pseudo_label import PseudoLabel
+from xlearn.objectives.self_training.pseudo_labels import confident
+from xlearn.objectives.self_training.shot import Shot
+from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.phases.fit import fit
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
-from xlearn.unlabeled import UNLABELED
 
 # Entropies
 
@@ -111,8 +111,8 @@ def test_fixmatch_is_the_cross_entropy_of_the_strong_view_to_the_weak_ones_label
     start, net = begin()
     given = batch_of(start, 8)
     darker = replace(given[UNLABELED], inputs={"image": given[UNLABELED].inputs["image"] // 2}, memo={})
-    monkeypatch.setattr("xlearn.objectives.fixmatch.weak", lambda batch: replace(batch, memo={}))
-    monkeypatch.setattr("xlearn.objectives.fixmatch.strong", lambda batch: darker)
+    monkeypatch.setattr("xlearn.objectives.self_training.fixmatch.weak", lambda batch: replace(batch, memo={}))
+    monkeypatch.setattr("xlearn.objectives.self_training.fixmatch.strong", lambda batch: darker)
     chances = net(given[UNLABELED]).softmax(1)
     threshold = chances.max(1).values.median().item()
     sure = chances.max(1).values >= threshold

@@ -6,7 +6,7 @@ import torch
 from joint_toys import ENCODERS, SHARINGS, batches, joined, losses
 from torch.nn import functional
 
-from xlearn.joint import alone, reads
+from xlearn.sharing.together import alone, reads
 
 # At the start these are the plain network for every task.
 PLAIN = ["hard", "branch", "none", "soft", "trace_norm", "adapter", "houlsby", "lora", "progressive"]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from joint_toys import ENCODERS, SHARINGS, batches, joined, losses
 
-from xlearn.errors import Problem
 from xlearn.objectives import Start
-from xlearn.objectives.each_modality import EachModality
+from xlearn.objectives.supervised.each_modality import EachModality
+from xlearn.runtime.errors import Problem
 from xlearn.sharing.names import by_name
 
 

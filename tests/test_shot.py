@@ -9,13 +9,13 @@ from adaptation_toys import batch_of, begin
 from scipy.spatial.distance import cdist
 from torch.nn import functional
 
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.objectives.entropy_min import information_loss
-from xlearn.objectives.feature_bank import FeatureBank
-from xlearn.objectives.pseudo_labels import by_centroids, missing
-from xlearn.objectives.shot import Shot
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.objectives.self_training.entropy_min import information_loss
+from xlearn.objectives.self_training.feature_bank import FeatureBank
+from xlearn.objectives.self_training.pseudo_labels import by_centroids, missing
+from xlearn.objectives.self_training.shot import Shot
+from xlearn.runtime.errors import Problem
 
 
 def by_hand(features, chances, rounds):

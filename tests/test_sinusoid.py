@@ -9,10 +9,10 @@ import torch
 from scipy.optimize import curve_fit
 from scipy.stats import kstest
 
-from xlearn.errors import Problem
-from xlearn.prepare import TaskSource, raw
-from xlearn.task_options import TaskOptions
-from xlearn.tasks.sinusoid import sinusoid
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, raw
+from xlearn.data.tasks.sinusoid import sinusoid
+from xlearn.runtime.errors import Problem
 
 
 def fitted(found, points):

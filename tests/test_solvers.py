@@ -8,16 +8,16 @@ import toys
 from adaptation_toys import domain_tasks, task
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.evaluate import features, logits
-from xlearn.network import Network, Tokens, tensors
+from xlearn.data.unlabeled import UNLABELED, hidden
+from xlearn.networks.evaluate import features, logits
+from xlearn.networks.network import Network, Tokens, tensors
+from xlearn.runtime.errors import Problem
 from xlearn.solvers.adabn import AdaBN
 from xlearn.solvers.bbse import LEAST, Bbse, shift
 from xlearn.solvers.classifier import classifier, set_head
 from xlearn.solvers.coral_features import CoralFeatures
 from xlearn.solvers.subspace_alignment import SubspaceAlignment
 from xlearn.solvers.tca import Tca
-from xlearn.unlabeled import UNLABELED, hidden
 
 
 class Plain(nn.Module):

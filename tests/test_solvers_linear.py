@@ -13,8 +13,8 @@ from adaptation_toys import domain_tasks
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from xlearn.evaluate import features, logits
-from xlearn.network import tensors
+from xlearn.networks.evaluate import features, logits
+from xlearn.networks.network import tensors
 from xlearn.solvers.classifier import classifier
 from xlearn.solvers.coral_features import CoralFeatures, coral
 from xlearn.solvers.subspace_alignment import SubspaceAlignment

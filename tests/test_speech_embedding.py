@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.modalities import Pool
+from xlearn.data.task import AudioSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders import speech_embedding
 from xlearn.encoders.speech_embedding import FOLDER, WEIGHTS, SpeechEmbedding, initialisers, log_mel, published
-from xlearn.modalities import Pool
-from xlearn.network import blocks
-from xlearn.task import AudioSpec
-from xlearn.tasks import Raw
+from xlearn.networks.network import blocks
 
 SPEC = AudioSpec(32, 16000, "speech embedding")
 

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlearn.errors import Problem
-from xlearn.splits import Splits, chosen_classes, split
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import OPEN, TEST, VAL, Raw
+from xlearn.data.options import TaskOptions
+from xlearn.data.splits import Splits, chosen_classes, split
+from xlearn.data.tasks import OPEN, TEST, VAL, Raw
+from xlearn.runtime.errors import Problem
 
 NAMES = ("apple", "banana", "cherry", "damson", "elder")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from xlearn.errors import Problem
-from xlearn.storage import Archive, cache_root, read_tensors, sha256, write_atomically, write_tensors, write_text
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import Archive, cache_root, read_tensors, sha256, write_atomically, write_tensors, write_text
 
 
 @pytest.fixture(autouse=True)

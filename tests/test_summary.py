@@ -4,7 +4,7 @@ from pathlib import Path
 
 from test_table import document
 
-from xlearn.summary import SHOWN, summary
+from xlearn.commands.summary import SHOWN, summary
 
 
 def result(**more) -> dict:

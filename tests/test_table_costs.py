@@ -6,7 +6,7 @@ import pytest
 from test_table import document, frame, write
 from test_table_tasks import TASKS, joint, rows
 
-from xlearn.amounts import compact, megaflops
+from xlearn.commands.units import compact, megaflops
 from xlearn.table import command
 from xlearn.table.collect import collect
 from xlearn.table.measures import measure, numbers, reading

@@ -9,7 +9,7 @@ from runs import only
 from scipy import stats
 from test_table import document, frame, refusal, write
 
-from xlearn import train
+from xlearn.commands import train
 from xlearn.table import command
 
 LEVELS = [0.0, 0.5, 1.0]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlearn import train
+from xlearn.commands import train
 from xlearn.config.folders import conf_folder, options
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 from xlearn.table import command
 from xlearn.table.collect import Record
 from xlearn.table.definition import Definition, read_definition

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from xlearn.data.modalities import Pool
+from xlearn.data.modalities.tabular import fit
+from xlearn.data.task import TabularSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders.tabular_mlp import TabularMlp
-from xlearn.errors import Problem
-from xlearn.modalities import Pool
-from xlearn.modalities.tabular import fit
-from xlearn.task import TabularSpec
-from xlearn.tasks import Raw
+from xlearn.runtime.errors import Problem
 
 NAN = float("nan")
 

@@ -9,16 +9,16 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as transforms
 from toys import image_format
 
+from xlearn.data.modalities.image import adapt
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, formats, prepare, raw, tiny
+from xlearn.data.splits import split
+from xlearn.data.task import ImageSpec, LabelSpace
+from xlearn.data.tasks import TEST, Raw
+from xlearn.data.tasks.mnist5k import mnist5k
+from xlearn.data.tasks.optdigits import optdigits
 from xlearn.encoders.mlp import Mlp
-from xlearn.errors import Problem
-from xlearn.modalities.image import adapt
-from xlearn.prepare import TaskSource, formats, prepare, raw, tiny
-from xlearn.splits import split
-from xlearn.task import ImageSpec, LabelSpace
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import TEST, Raw
-from xlearn.tasks.mnist5k import mnist5k
-from xlearn.tasks.optdigits import optdigits
+from xlearn.runtime.errors import Problem
 
 
 def source(load, where="target", arguments=None, **options):

@@ -11,15 +11,15 @@ import toys
 from runs import only, results
 from solving import phase, solve, task
 
-from xlearn.batches import Batches
-from xlearn.cache import weights_digest
-from xlearn.evaluate import logits
-from xlearn.lessons import Teaching, validation, with_lessons
-from xlearn.network import tensors
+from xlearn.commands.train import main
+from xlearn.data.batches import Batches
+from xlearn.networks.evaluate import logits
+from xlearn.networks.network import tensors
 from xlearn.objectives import Start
-from xlearn.objectives.kd import Kd
-from xlearn.storage import read_tensors
-from xlearn.train import main
+from xlearn.objectives.distillation.kd import Kd
+from xlearn.phases.teacher_outputs import Teaching, validation, with_lessons
+from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.storage import read_tensors
 
 
 def roles(given):

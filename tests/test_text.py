@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from xlearn.columns import Ragged
-from xlearn.errors import Problem
-from xlearn.modalities import Pool, text, tokenizer
-from xlearn.task import TextSpec
-from xlearn.tasks import Raw
+from xlearn.data.columns import Ragged
+from xlearn.data.modalities import Pool, text, tokenizer
+from xlearn.data.task import TextSpec
+from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -62,8 +62,8 @@ def test_the_same_texts_give_the_same_vocabulary(kind):
     assert first.spec == second.spec and first.tokenizer.to_str() == second.tokenizer.to_str()
     code = f"""
 import torch
-from xlearn.modalities import Pool, text
-from xlearn.tasks import Raw
+from xlearn.data.modalities import Pool, text
+from xlearn.data.tasks import Raw
 texts = {ENGLISH + CHINESE!r}
 raw = Raw({{"text": texts}}, torch.zeros(8).long(), ("a",), "toy")
 print(text.fit([Pool("toy", raw, "", torch.arange(8))], {{"tokenizer": {kind!r}, "vocabulary": 40}}).spec.tokenizer)

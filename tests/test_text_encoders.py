@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from xlearn.augment.token_dropout import token_dropout
-from xlearn.columns import Sequences
+from xlearn.data.augment.token_dropout import token_dropout
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch, ImageSpec, LabelSpace, TextSpec
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.transformer import Transformer
-from xlearn.errors import Problem
-from xlearn.network import blocks
-from xlearn.task import Batch, ImageSpec, LabelSpace, TextSpec
+from xlearn.networks.network import blocks
+from xlearn.runtime.errors import Problem
 
 SPEC = TextSpec(30, 12, "toy")
 EVERY = {

@@ -9,14 +9,14 @@ from functools import partial
 import pytest
 import torch
 
-from xlearn.apart import need_apart
-from xlearn.errors import Problem
-from xlearn.modalities import text
-from xlearn.prepare import TaskSource, formats, prepare
-from xlearn.storage import sha256
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import bbc_news, reviews_zh, sentiment, sms_spam
-from xlearn.tasks.duplicates import spelled, without_duplicates
+from xlearn.data.leakage import need_apart
+from xlearn.data.modalities import text
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, formats, prepare
+from xlearn.data.tasks import bbc_news, reviews_zh, sentiment, sms_spam
+from xlearn.data.tasks.duplicates import spelled, without_duplicates
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import sha256
 
 
 def tar(file, members):

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.torchvision_classifier import TorchvisionClassifier, _hash_prefix
-from xlearn.errors import Problem
-from xlearn.storage import cache_root
-from xlearn.task import ImageSpec
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import cache_root
 
 GREY, COLOUR = ImageSpec(1, 28, 28), ImageSpec(3, 32, 32)
 # Networks that cannot read 64 x 64 images (positions or windows of a fixed number, or pooling down to nothing).

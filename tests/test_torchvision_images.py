@@ -12,9 +12,9 @@ import pytest
 import torch
 from torchvision import datasets
 
-from xlearn.errors import Problem
-from xlearn.storage import downloads
-from xlearn.tasks import OPEN, TEST, torchvision_images
+from xlearn.data.tasks import OPEN, TEST, torchvision_images
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import downloads
 
 
 def images(*shape, seed=0):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from runs import only, results
 
-from xlearn.storage import read_tensors
-from xlearn.train import main
+from xlearn.commands.train import main
+from xlearn.runtime.storage import read_tensors
 
 
 def test_what_a_run_leaves(toy, capsys):
@@ -140,7 +140,7 @@ def test_a_mended_run_loses_its_error(toy, monkeypatch):
     assert "target.shots=5: class 'c0' has 3 training examples" in error.read_text(encoding="utf-8")
     monkeypatch.setattr(toys, "blobs", blobs)
     assert main([*toy, "target.shift=61.0"]) == 1  # the data of this process are kept
-    from xlearn import prepare
+    from xlearn.data import prepare
 
     monkeypatch.setattr(prepare, "_loaded", {})
     assert main([*toy, "target.shift=61.0"]) == 0

@@ -4,8 +4,8 @@ import pytest
 import toys
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 from xlearn.trainable.frozen import frozen
 

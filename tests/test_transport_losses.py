@@ -10,12 +10,12 @@ from adaptation_toys import batch_of, begin
 from alignment_toys import draw, loss_of, skada_losses
 from torch.nn import functional
 
-from xlearn.errors import Problem
-from xlearn.objectives.afn import Afn, stepwise
-from xlearn.objectives.deepjdot import DeepJdot, exact, joint_costs, sinkhorn
-from xlearn.objectives.jan import joint
-from xlearn.objectives.kernels import ALPHAS, discrepancy, gaussian, mmd, squared_distances
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.adaptation.afn import Afn, stepwise
+from xlearn.objectives.adaptation.deepjdot import DeepJdot, exact, joint_costs, sinkhorn
+from xlearn.objectives.adaptation.jan import joint
+from xlearn.objectives.adaptation.kernels import ALPHAS, discrepancy, gaussian, mmd, squared_distances
+from xlearn.runtime.errors import Problem
 
 
 def test_the_discrepancy_is_skadas() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 from xlearn.trunks.mlp import MlpTrunk
 from xlearn.trunks.none import NoTrunk
 

@@ -10,12 +10,12 @@ import torch
 import toys
 from torch import nn
 
-from xlearn.errors import Interrupted, Problem
-from xlearn.feasible import check
-from xlearn.network import tensors
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import tensors
 from xlearn.objectives import Turn
+from xlearn.phases.feasible import check
+from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.trainable.frozen import frozen
-from xlearn.unlabeled import UNLABELED
 
 RATE = 0.05
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from test_splits import parts, raw
 from torch.nn import functional
 
-from xlearn.batches import Batches
-from xlearn.fit import fit
-from xlearn.phase import reading
-from xlearn.splits import split
-from xlearn.task_options import TaskOptions
-from xlearn.tasks import OPEN, TEST, VAL
+from xlearn.data.batches import Batches
+from xlearn.data.options import TaskOptions
+from xlearn.data.splits import split
+from xlearn.data.tasks import OPEN, TEST, VAL
+from xlearn.data.unlabeled import HIDDEN, UNLABELED, hidden, revealed
+from xlearn.phases.fit import fit
+from xlearn.phases.phase import reading
 from xlearn.trainable import Rate
-from xlearn.unlabeled import HIDDEN, UNLABELED, hidden, revealed
 
 
 @pytest.fixture(params=[0, 5], ids="shots={}".format)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from xlearn.data.modalities import Pool
+from xlearn.data.task import VectorSpec
+from xlearn.data.tasks import Raw
 from xlearn.encoders import use_multilingual
 from xlearn.encoders.use_multilingual import UseMultilingual
-from xlearn.errors import Problem
-from xlearn.modalities import Pool
-from xlearn.network import blocks
-from xlearn.task import VectorSpec
-from xlearn.tasks import Raw
+from xlearn.networks.network import blocks
+from xlearn.runtime.errors import Problem
 
 SPEC = VectorSpec(512, "universal-sentence-encoder-multilingual-3")
 

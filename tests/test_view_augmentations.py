@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torchvision.transforms.v2 import functional as transforms
 
-from xlearn.augment.brightness import brightness
-from xlearn.augment.resized_crop import _boxes, resized, resized_crop
-from xlearn.augment.span_masking import span_masking
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.task import Batch, LabelSpace
+from xlearn.data.augment.brightness import brightness
+from xlearn.data.augment.resized_crop import _boxes, resized, resized_crop
+from xlearn.data.augment.span_masking import span_masking
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch, LabelSpace
+from xlearn.runtime.errors import Problem
 
 SPACE = LabelSpace("toy", ("a", "b", "c"))
 EVERY = {

@@ -3,12 +3,12 @@
 import pytest
 import ssl_toys
 
-from xlearn.objectives.barlow_twins import BarlowTwins
-from xlearn.objectives.byol import Byol
-from xlearn.objectives.moco import MoCo
-from xlearn.objectives.simclr import SimClr
-from xlearn.objectives.supcon import SupCon
-from xlearn.objectives.vicreg import VicReg
+from xlearn.objectives.self_supervision.barlow_twins import BarlowTwins
+from xlearn.objectives.self_supervision.byol import Byol
+from xlearn.objectives.self_supervision.moco import MoCo
+from xlearn.objectives.self_supervision.simclr import SimClr
+from xlearn.objectives.self_supervision.supcon import SupCon
+from xlearn.objectives.self_supervision.vicreg import VicReg
 
 WITHOUT_LABELS = {"simclr": SimClr, "byol": Byol, "moco": MoCo, "barlow_twins": BarlowTwins, "vicreg": VicReg}
 ALL = pytest.mark.parametrize(("made", "labels"), [*((made, False) for made in WITHOUT_LABELS.values()), (SupCon, True)])

@@ -7,13 +7,13 @@ import torch
 import toys
 from adaptation_toys import batch_of, begin
 
-from xlearn.columns import Sequences
-from xlearn.errors import Problem
-from xlearn.objectives import views
-from xlearn.objectives.fixmatch import FixMatch
-from xlearn.objectives.mean_teacher import MeanTeacher
-from xlearn.task import Batch, TextSpec
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch, TextSpec
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives.parts import views
+from xlearn.objectives.self_training.fixmatch import FixMatch
+from xlearn.objectives.self_training.mean_teacher import MeanTeacher
+from xlearn.runtime.errors import Problem
 
 
 def of(inputs, count=4, **values):

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from toys import pairs, words
 
-from xlearn.columns import Ragged
-from xlearn.tasks import Raw
+from xlearn.data.columns import Ragged
+from xlearn.data.tasks import Raw
 
 RATE = 8000
 

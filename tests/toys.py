@@ -7,18 +7,18 @@ from typing import Literal
 import numpy
 import torch
 
-from xlearn.batches import Batches
-from xlearn.cache import Cache
+from xlearn.data.batches import Batches
+from xlearn.data.modalities.image import ImageFormat
+from xlearn.data.task import Examples, ImageSpec, LabelSpace
+from xlearn.data.tasks import Raw
 from xlearn.encoders.mlp import Mlp
-from xlearn.fit import Update
 from xlearn.fusion.concat import Concat
-from xlearn.hashing import derive
-from xlearn.machine import Machine
-from xlearn.modalities.image import ImageFormat
-from xlearn.network import Network
-from xlearn.phase import Setting
-from xlearn.task import Examples, ImageSpec, LabelSpace
-from xlearn.tasks import Raw
+from xlearn.networks.network import Network
+from xlearn.phases.fit import Update
+from xlearn.phases.phase import Setting
+from xlearn.runtime.cache import Cache
+from xlearn.runtime.hashing import derive
+from xlearn.runtime.machine import Machine
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 SPEC = ImageSpec(1, 6, 6)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     command, rest = words[0], words[1:]
     if command not in COMMANDS:
-        from xlearn.errors import nearest
+        from xlearn.runtime.errors import nearest
 
         print(
             f"error: there is no command {command!r}. {nearest(command, COMMANDS)} `xlearn --help` explains.", file=sys.stderr
@@ -53,17 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: str, rest: list[str]) -> int:
     if command == "train":
-        from xlearn.train import main as run
+        from xlearn.commands.train import main as run
 
         return run(rest)
     if command == "check":
-        from xlearn.check import main as run
+        from xlearn.commands.check import main as run
     elif command == "table":
         from xlearn.table.command import main as run
     elif command == "search":
         from xlearn.search.command import main as run
     else:
-        from xlearn.show import main as run
+        from xlearn.commands.show import main as run
     return run(rest)
 
 
@@ -89,6 +89,6 @@ def complete(words: list[str]) -> int:
     os.environ["COMP_LINE"] = " ".join([typed[0], *typed[2:]])
     if "COMP_POINT" in os.environ:
         os.environ["COMP_POINT"] = str(max(0, int(os.environ["COMP_POINT"]) - removed))
-    from xlearn.train import main as run
+    from xlearn.commands.train import main as run
 
     return run([word for word in words if word not in ("train", "check")])

@@ -32,7 +32,7 @@ METHODS = {
 
 def tasks(examples):
     """The same pictures as a source with labels and as a target without."""
-    from xlearn.unlabeled import UNLABELED, hidden
+    from xlearn.data.unlabeled import UNLABELED, hidden
 
     source = task(replace(examples, task="source"))
     target = replace(task(examples), train=examples.subset(examples.rows[:0]), unlabeled=examples)
@@ -40,7 +40,7 @@ def tasks(examples):
 
 
 def reader(found):
-    from xlearn.batches import Batches
+    from xlearn.data.batches import Batches
 
     return Batches({role: each.train for role, each in found.items()}, batch_size=BATCH, seed=0)
 
@@ -50,11 +50,11 @@ def adapting(network, found, module: str, name: str):
     import torch
 
     from xlearn.balance.equal import equal
-    from xlearn.fit import Update, fit
-    from xlearn.machine import machine
     from xlearn.objectives import Start
-    from xlearn.objectives.cross_entropy import CrossEntropy
-    from xlearn.phase import counted, turns
+    from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+    from xlearn.phases.fit import Update, fit
+    from xlearn.phases.phase import counted, turns
+    from xlearn.runtime.machine import machine
     from xlearn.schedules.constant import constant
     from xlearn.trainable import Rate
 
@@ -75,8 +75,8 @@ def bare(network, found, passes):
     import torch
     from torch.nn import functional
 
-    from xlearn.machine import machine, place
-    from xlearn.unlabeled import UNLABELED
+    from xlearn.data.unlabeled import UNLABELED
+    from xlearn.runtime.machine import machine, place
 
     place(network, machine("cpu", "fp32", 1, multirun=False))
     batches = reader(found)

@@ -29,11 +29,11 @@ class Case:
         import torch
         from torch import nn
 
+        from xlearn.data.task import Batch, ImageSpec, LabelSpace
         from xlearn.encoders.cnn import Cnn
         from xlearn.fusion.concat import Concat
-        from xlearn.network import Network
+        from xlearn.networks.network import Network
         from xlearn.objectives import Start
-        from xlearn.task import Batch, ImageSpec, LabelSpace
 
         torch.manual_seed(0)
         encoder = Cnn(ImageSpec(1, 28, 28), widths=[32, 64, 64], dense=64)
@@ -111,7 +111,7 @@ class Case:
 
 def main() -> None:
     from xlearn.balance.equal import equal
-    from xlearn.machine import machine
+    from xlearn.runtime.machine import machine
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)

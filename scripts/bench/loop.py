@@ -20,12 +20,12 @@ def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
     """Milliseconds per step and accuracy: of `fit` and `bare` (our settings, no fit), or of `plain` (torch's defaults)."""
     import torch
 
-    from xlearn.evaluate import logits
-    from xlearn.machine import machine
-    from xlearn.splits import split
-    from xlearn.task import Examples, LabelSpace
-    from xlearn.task_options import TaskOptions
-    from xlearn.tasks.mnist5k import mnist5k
+    from xlearn.data.options import TaskOptions
+    from xlearn.data.splits import split
+    from xlearn.data.task import Examples, LabelSpace
+    from xlearn.data.tasks.mnist5k import mnist5k
+    from xlearn.networks.evaluate import logits
+    from xlearn.runtime.machine import machine
 
     torch.set_num_threads(1)
     raw = mnist5k()
@@ -89,10 +89,10 @@ def fit_loop(network, train, place) -> float:
     import torch
 
     from xlearn.balance.equal import equal
-    from xlearn.batches import Batches
-    from xlearn.fit import Update, fit
+    from xlearn.data.batches import Batches
     from xlearn.objectives import Start
-    from xlearn.objectives.cross_entropy import CrossEntropy
+    from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+    from xlearn.phases.fit import Update, fit
     from xlearn.schedules.constant import constant
     from xlearn.trainable import Rate
 
@@ -110,11 +110,11 @@ def fit_loop(network, train, place) -> float:
 def our_network(model, whole):
     from torch import nn
 
+    from xlearn.data.task import ImageSpec
     from xlearn.encoders.cnn import Cnn
     from xlearn.encoders.mlp import Mlp
     from xlearn.fusion.concat import Concat
-    from xlearn.network import Network
-    from xlearn.task import ImageSpec
+    from xlearn.networks.network import Network
 
     spec = ImageSpec(1, 28, 28)
     encoder = Cnn(spec, widths=[32, 64, 64], dense=64) if model == "cnn" else Mlp(spec, widths=MLP_WIDTHS)

@@ -47,13 +47,13 @@ def case(queries: int, encoder: str = "conv4"):
     import torch
     from torch import nn
 
+    from xlearn.data.episodes import episode_space
+    from xlearn.data.task import Batch, ImageSpec
     from xlearn.encoders.conv4 import Conv4
     from xlearn.encoders.mlp import Mlp
-    from xlearn.episodes import episode_space
     from xlearn.fusion.concat import Concat
-    from xlearn.machine import machine, place
-    from xlearn.network import Network
-    from xlearn.task import Batch, ImageSpec
+    from xlearn.networks.network import Network
+    from xlearn.runtime.machine import machine, place
 
     torch.manual_seed(0)
     space = episode_space(5, numbers=False)
@@ -75,7 +75,7 @@ def case(queries: int, encoder: str = "conv4"):
 def step(network, support, query, steps: int, **options) -> tuple[Callable[[], None], Any]:
     """A step of ours, and its base learner."""
     from xlearn.base_learners.gradient_descent import GradientDescent
-    from xlearn.objectives.query_loss import task_losses
+    from xlearn.objectives.meta.query_loss import task_losses
 
     learner = GradientDescent(rate=RATE, steps=steps, **options)
 
@@ -174,10 +174,10 @@ def views(side: int, channels: int, rounds: int, count: int = 64) -> None:
     import torch
     from torchvision import transforms
 
-    from xlearn.augment.brightness import brightness
-    from xlearn.augment.resized_crop import resized_crop
-    from xlearn.augment.rotate import rotate
-    from xlearn.task import Batch, LabelSpace
+    from xlearn.data.augment.brightness import brightness
+    from xlearn.data.augment.resized_crop import resized_crop
+    from xlearn.data.augment.rotate import rotate
+    from xlearn.data.task import Batch, LabelSpace
 
     images = torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8)
     batch = Batch({"image": images}, torch.zeros(count, dtype=torch.int64), LabelSpace("bench", ("0",)))
@@ -202,7 +202,7 @@ def views(side: int, channels: int, rounds: int, count: int = 64) -> None:
 
 
 def main() -> None:
-    from xlearn.machine import machine
+    from xlearn.runtime.machine import machine
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)

@@ -17,8 +17,8 @@ def data(modality: str, count: int = 1500):
     """Examples of the size of the tasks: reviews of 10 to 128 tokens, recordings of 20 to 60 frames, pictures."""
     import torch
 
-    from xlearn.columns import Ragged
-    from xlearn.task import Examples, LabelSpace
+    from xlearn.data.columns import Ragged
+    from xlearn.data.task import Examples, LabelSpace
 
     torch.manual_seed(0)
     columns = {
@@ -38,9 +38,9 @@ def network(modality: str, space):
 
     from xlearn.config.component import component
     from xlearn.config.folders import conf_folder, read_yaml
+    from xlearn.data.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
     from xlearn.fusion.concat import Concat
-    from xlearn.network import Network
-    from xlearn.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
+    from xlearn.networks.network import Network
 
     torch.manual_seed(0)
     specs = {
@@ -62,12 +62,12 @@ def seconds(modality: str) -> dict[str, float]:
     import torch
 
     from xlearn.balance.equal import equal
-    from xlearn.batches import Batches
-    from xlearn.columns import Ragged, Sequences
-    from xlearn.fit import Update, fit
-    from xlearn.machine import machine
+    from xlearn.data.batches import Batches
+    from xlearn.data.columns import Ragged, Sequences
     from xlearn.objectives import Start
-    from xlearn.objectives.cross_entropy import CrossEntropy
+    from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+    from xlearn.phases.fit import Update, fit
+    from xlearn.runtime.machine import machine
     from xlearn.schedules.constant import constant
     from xlearn.trainable import Rate
 
@@ -126,10 +126,10 @@ def front_end() -> str:
     """Seconds that the log-mel frames of all spoken digits take, without reading the files."""
     import torch
 
-    from xlearn.columns import Ragged
-    from xlearn.errors import Problem
-    from xlearn.modalities.log_mel import log_mel
-    from xlearn.tasks.fsdd import fsdd
+    from xlearn.data.columns import Ragged
+    from xlearn.data.modalities.log_mel import log_mel
+    from xlearn.data.tasks.fsdd import fsdd
+    from xlearn.runtime.errors import Problem
 
     torch.set_num_threads(1)
     try:

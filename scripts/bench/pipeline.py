@@ -8,12 +8,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from xlearn.augment.crop import crop
-from xlearn.augment.flip import flip
-from xlearn.batches import Batches
+from xlearn.data.augment.crop import crop
+from xlearn.data.augment.flip import flip
+from xlearn.data.batches import Batches
+from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.tasks.mnist5k import mnist5k
 from xlearn.encoders.pixels import Pixels
-from xlearn.task import Examples, LabelSpace
-from xlearn.tasks.mnist5k import mnist5k
 
 BATCH, ROUNDS = 64, 7
 

@@ -22,12 +22,12 @@ def case(name: str):
     import torch
     from torch import nn
 
-    from xlearn.columns import Ragged
+    from xlearn.data.columns import Ragged
+    from xlearn.data.task import Examples, ImageSpec, LabelSpace, TextSpec
     from xlearn.encoders.cnn import Cnn
     from xlearn.encoders.minilm import VOCABULARY, MiniLm
     from xlearn.fusion.concat import Concat
-    from xlearn.network import Network
-    from xlearn.task import Examples, ImageSpec, LabelSpace, TextSpec
+    from xlearn.networks.network import Network
 
     torch.manual_seed(0)
     space = LabelSpace("bench", tuple("0123456789"))
@@ -43,7 +43,7 @@ def case(name: str):
 
 
 def task(examples):
-    from xlearn.task import ImageSpec, Sealed, Task, TextSpec
+    from xlearn.data.task import ImageSpec, Sealed, Task, TextSpec
 
     spec = ImageSpec(1, 28, 28) if "image" in examples.inputs else TextSpec(30522, 256, "bench")
     name = next(iter(examples.inputs))
@@ -55,9 +55,9 @@ def stepping(network, examples, objective, batch, only=None):
     import torch
 
     from xlearn.balance.equal import equal
-    from xlearn.batches import Batches
-    from xlearn.fit import Update, fit
-    from xlearn.machine import machine
+    from xlearn.data.batches import Batches
+    from xlearn.phases.fit import Update, fit
+    from xlearn.runtime.machine import machine
     from xlearn.schedules.constant import constant
     from xlearn.trainable import Rate
 
@@ -82,14 +82,14 @@ def timed(steps):
 def main() -> None:
     import torch
 
-    from xlearn.evaluate import features
-    from xlearn.joint import Parts
-    from xlearn.lessons import Teaching, with_lessons
-    from xlearn.machine import machine
+    from xlearn.networks.evaluate import features
     from xlearn.objectives import Start
-    from xlearn.objectives.cross_entropy import CrossEntropy
-    from xlearn.objectives.kd import Kd
+    from xlearn.objectives.distillation.kd import Kd
+    from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+    from xlearn.phases.teacher_outputs import Teaching, with_lessons
+    from xlearn.runtime.machine import machine
     from xlearn.sharing.lora import Lora
+    from xlearn.sharing.together import Parts
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 
 def interpolate(before: Mapping[str, Tensor], kept: Mapping[str, Tensor], *, alpha: float) -> dict[str, Tensor]:

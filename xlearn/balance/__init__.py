@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.balance.gramian import RIDGE, lengths_and_cosines, nonnegative
-from xlearn.errors import Problem
 from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
 
 STEPS, TOLERANCE = 60, 1e-10
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.errors import Problem
 from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
 
 
 class DynamicWeightAverage(nn.Module):

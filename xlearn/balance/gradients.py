@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, weighted
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 
 At = Literal["parameters", "features"]
 Weigh = Callable[[Tensor, Sequence[str]], Tensor]

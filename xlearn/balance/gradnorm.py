@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, tasks
 from xlearn.balance.gradients import At, Gradients
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
 
 # No task is ever lost: with a weight of 0 its gradient would be 0, and so would that of its weight.
 SMALLEST = 1e-3

@@ -1,7 +1,7 @@
 """Base learners: what learns one task from a few examples. A meta-learner makes the network from which it learns well.
 
 Called as `learner(network, support, query, tasks)`, with `tasks` episodes one after the other in both batches (see
-`xlearn.episodes`): logits of the queries, `float [tasks, queries, outputs]`, differentiable in the network's parameters.
+`xlearn.data.episodes`): logits of the queries, `float [tasks, queries, outputs]`, differentiable in the network's parameters.
 `learner.curve(...)` gives `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner steps, or once where there are none
 or without `every`; nothing of it asks for gradients. `reads_head` says whether it predicts by the network's head. One that
 changes the network for a task has `trains(name)`, which parameters; `parts(network)`, what it adds to the network (learned
@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from xlearn.base_learners.statistics import Normalisation, Statistics
 from xlearn.base_learners.tasks import over_tasks, stacked
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.task import Batch
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 
 NUMBERS = "this base learner tells classes apart, and these tasks predict numbers. Use gradient descent, as pretrain=maml does."
 

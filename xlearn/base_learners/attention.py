@@ -5,9 +5,9 @@ from torch import Tensor
 
 from xlearn.base_learners import embedded, one_hot
 from xlearn.base_learners.statistics import Statistics
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.task import Batch
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 
 
 class Attention:

@@ -11,10 +11,10 @@ from xlearn.base_learners import embedded, rebuilt
 from xlearn.base_learners.paths import Path
 from xlearn.base_learners.statistics import Normalisation, Statistics
 from xlearn.base_learners.tasks import chosen, count, over_tasks, stacked
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.objectives.query_loss import task_losses
-from xlearn.task import Batch
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives.meta.query_loss import task_losses
+from xlearn.runtime.errors import Problem
 
 Weights = dict[str, Tensor]
 

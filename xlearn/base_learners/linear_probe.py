@@ -5,10 +5,10 @@ from torch import Tensor
 
 from xlearn.base_learners import NUMBERS, embedded
 from xlearn.base_learners.statistics import Statistics
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 from xlearn.solvers.classifier import classifier
-from xlearn.task import Batch
 
 
 class LinearProbe:

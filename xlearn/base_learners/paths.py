@@ -7,12 +7,12 @@ from typing import Any, Literal
 import torch
 
 from xlearn.base_learners.tasks import CANNOT
-from xlearn.columns import Sequences
-from xlearn.hashing import digest
-from xlearn.network import Network
-from xlearn.randomness import random_state, set_random_state
-from xlearn.storage import kept
-from xlearn.task import Batch
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.randomness import random_state, set_random_state
+from xlearn.runtime.storage import kept
 
 # The vectorised path has to take at most this share of the time: what is about as fast is done one after the other.
 CLEARLY = 0.85

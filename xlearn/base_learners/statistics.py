@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.network import Network, instead
+from xlearn.networks.network import Network, instead
 
 Statistics = Literal["batch", "support", "running"]
 

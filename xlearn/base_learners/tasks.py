@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from xlearn.columns import Sequences
-from xlearn.task import Batch
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch
 
 # What vmap raises where a layer has no rule for it, or asks for the numbers in a tensor. Any other mistake of these kinds comes
 # again, and is told, one task after the other.

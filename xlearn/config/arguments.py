@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 
 HELP = ("--help", "-h")
 CONFIG_DIR = ("--config-dir", "-cd")

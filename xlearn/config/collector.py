@@ -3,7 +3,7 @@
 from typing import Any
 
 from xlearn.config.component import component
-from xlearn.errors import Problem, Problems
+from xlearn.runtime.errors import Problem, Problems
 
 
 class Collector:

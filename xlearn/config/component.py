@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from xlearn.errors import Problem, Problems, nearest
+from xlearn.runtime.errors import Problem, Problems, nearest
 
 
 def component(node: Any, where: str, positional: int | None = None) -> partial[Any]:

@@ -21,9 +21,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from xlearn.config.arguments import searchpath
 from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
 from xlearn.config.schema import LISTS, NOT_IDENTITY, TrainConfig
-from xlearn.errors import Problem, Problems, nearest
-from xlearn.hashing import digest
-from xlearn.task_options import TaskOptions
+from xlearn.data.options import TaskOptions
+from xlearn.runtime.errors import Problem, Problems, nearest
+from xlearn.runtime.hashing import digest
 
 # `source=none` is no task, and `target` is a role beside the names of the sources.
 RESERVED = ("none", "target", "unlabeled")

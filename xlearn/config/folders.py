@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 
 def conf_folder() -> Path:

@@ -7,8 +7,7 @@ target (see `component`).
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlearn.episode_options import EpisodeOptions, PhaseEpisodes
-from xlearn.modality_options import AudioOptions, ImageOptions, TextOptions
+from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, PhaseEpisodes, TextOptions
 
 
 @dataclass

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from xlearn.config.collector import Collector
-from xlearn.errors import nearest
-from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.runtime.errors import nearest
+from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
 def check_values(config: Mapping[str, Any], found: Collector) -> None:

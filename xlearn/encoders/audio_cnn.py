@@ -6,12 +6,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from xlearn.columns import Sequences
+from xlearn.data.columns import Sequences
+from xlearn.data.task import AudioSpec
 from xlearn.encoders.layout import channels_last
-from xlearn.errors import Problem
-from xlearn.network import Tokens
-from xlearn.sizes import need_layers
-from xlearn.task import AudioSpec
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_layers
+from xlearn.runtime.errors import Problem
 
 
 class Stage(nn.Module):

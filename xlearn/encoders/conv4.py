@@ -5,10 +5,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.pixels import Pixels
-from xlearn.network import Tokens
-from xlearn.sizes import need_layers
-from xlearn.task import ImageSpec
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_layers
 
 
 class Conv4(nn.Module):

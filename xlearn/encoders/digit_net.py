@@ -5,10 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.pixels import Pixels
-from xlearn.network import Tokens
-from xlearn.storage import Archive, read_tensors
-from xlearn.task import ImageSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.storage import Archive, read_tensors
 
 WEIGHTS = Archive(
     package="ccexam",

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from xlearn.data.modalities import Pool
+from xlearn.data.modalities.image import adapt
+from xlearn.data.task import ImageSpec, VectorSpec
 from xlearn.encoders.efficientnet_lite0 import EfficientNetLite0
 from xlearn.encoders.vector import Vector
-from xlearn.errors import Problem
-from xlearn.hashing import digest
-from xlearn.modalities import Pool
-from xlearn.modalities.image import adapt
-from xlearn.storage import kept
-from xlearn.task import ImageSpec, VectorSpec
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import kept
 
 AT_ONCE = 64
 

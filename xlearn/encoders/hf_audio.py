@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.columns import Sequences
+from xlearn.data.columns import Sequences
+from xlearn.data.modalities import Format, Pool
+from xlearn.data.modalities.audio import wave_format
+from xlearn.data.task import AudioSpec
 from xlearn.encoders.hf import model, pretrained
 from xlearn.encoders.vector import pooled
-from xlearn.errors import Problem
-from xlearn.modalities import Format, Pool
-from xlearn.modalities.audio import wave_format
-from xlearn.network import Tokens
-from xlearn.task import AudioSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
 
 # Drawn anew in every training step, some from numpy's state, which no seed of a run reaches; and unused parameters.
 WITHOUT = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0, "layerdrop": 0.0}

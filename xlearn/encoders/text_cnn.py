@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from xlearn.columns import Sequences
+from xlearn.data.columns import Sequences
+from xlearn.data.task import TextSpec
 from xlearn.encoders.token_numbers import Embedding, need_text
-from xlearn.errors import Problem
-from xlearn.network import Tokens
-from xlearn.sizes import need_sizes
-from xlearn.task import TextSpec
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_sizes
+from xlearn.runtime.errors import Problem
 
 
 class Phrases(nn.Module):

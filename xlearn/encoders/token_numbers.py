@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
-from xlearn.network import Tokens
-from xlearn.task import Spec, TextSpec
+from xlearn.data.task import Spec, TextSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
 
 
 class Embedding(nn.Embedding):

@@ -9,11 +9,11 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from xlearn.data.task import ImageSpec
 from xlearn.encoders.pixels import Pixels
-from xlearn.errors import Problem, nearest
-from xlearn.network import Tokens
-from xlearn.storage import data_folders, read_tensors
-from xlearn.task import ImageSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.storage import data_folders, read_tensors
 
 # The published weights of DenseNet bear names from before 2018, such as `denselayer1.norm.1.weight`.
 OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")

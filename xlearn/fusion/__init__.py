@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 
 
 def chosen(key: str, name: str | None, modalities: Iterable[str]) -> str:

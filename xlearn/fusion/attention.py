@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from xlearn.fusion.pooling import pool_all, shares, total
 from xlearn.fusion.projection import projections, stacked
-from xlearn.network import Tokens
-from xlearn.sizes import need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_sizes
 
 
 class Attention(nn.Module):

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from xlearn.fusion.pooling import pool_all
 from xlearn.fusion.projection import projections
-from xlearn.network import Tokens
-from xlearn.sizes import need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_sizes
 
 
 class Bilinear(nn.Module):

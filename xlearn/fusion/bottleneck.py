@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
 from xlearn.fusion.pooling import average, complete, pool
 from xlearn.fusion.projection import projections
-from xlearn.network import Tokens
-from xlearn.sizes import need_heads, need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_heads, need_sizes
+from xlearn.runtime.errors import Problem
 
 
 class Bottleneck(nn.Module):

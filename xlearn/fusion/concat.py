@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.fusion.pooling import pool, pool_all
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
 
 
 class Concat(nn.Module):

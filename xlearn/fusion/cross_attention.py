@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from xlearn.fusion.pooling import complete, never_empty, pool
 from xlearn.fusion.projection import projections
-from xlearn.network import Tokens
-from xlearn.sizes import need_heads, need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_heads, need_sizes
 
 
 class CrossAttention(nn.Module):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from xlearn.fusion import chosen
 from xlearn.fusion.pooling import complete, never_empty, pool, pool_all
-from xlearn.network import Tokens
-from xlearn.sizes import need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_sizes
 
 
 class Film(nn.Module):

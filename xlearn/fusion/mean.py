@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.errors import Problem
 from xlearn.fusion.pooling import average, pool_all
 from xlearn.fusion.projection import projections, stacked
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
 
 
 class Mean(nn.Module):

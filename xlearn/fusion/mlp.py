@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.fusion.pooling import pool_all
-from xlearn.network import Tokens
-from xlearn.sizes import need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_sizes
 
 
 class Mlp(nn.Module):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from xlearn.errors import Problem
-from xlearn.network import Tokens
+from xlearn.networks.network import Tokens
+from xlearn.runtime.errors import Problem
 
 
 def pool(tokens: Tokens) -> tuple[Tensor, Tensor | None]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
 from xlearn.fusion.pooling import pool_all
 from xlearn.fusion.projection import projections
-from xlearn.network import Tokens
-from xlearn.sizes import need_sizes
+from xlearn.networks.network import Tokens
+from xlearn.networks.sizes import need_sizes
+from xlearn.runtime.errors import Problem
 
 LIMIT = 65_536
 

@@ -26,9 +26,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from xlearn.episodes import Kind
-from xlearn.network import Network
-from xlearn.task import Batch, Task
+from xlearn.data.episodes import Kind
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
 
 
 @dataclass(frozen=True)

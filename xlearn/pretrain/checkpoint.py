@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.storage import read_tensors
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import read_tensors
 
 
 def checkpoint(

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
+from xlearn.data.task import LabelSpace
 from xlearn.encoders.digit_net import CLASSES, DigitNet, published
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.task import LabelSpace
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 
 
 def digit_net(network: Network) -> dict[str, Tensor]:

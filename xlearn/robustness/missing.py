@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from xlearn.errors import Problem
-from xlearn.task import Examples
+from xlearn.data.task import Examples
+from xlearn.runtime.errors import Problem
 
 
 def missing(examples: Examples, level: float, generator: torch.Generator, *, modality: str, levels: list[float]) -> Examples:

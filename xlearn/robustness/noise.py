@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from xlearn.columns import Column, Ragged
-from xlearn.errors import Problem
-from xlearn.task import Examples
+from xlearn.data.columns import Column, Ragged
+from xlearn.data.task import Examples
+from xlearn.runtime.errors import Problem
 
 UNKNOWN = 1  # the token that a tokeniser gives to what it does not know
 

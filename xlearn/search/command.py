@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any
 
 from xlearn.config.arguments import config_dir
-from xlearn.errors import Interrupted, Problem
-from xlearn.hashing import code_digest, digest
+from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.runtime.hashing import code_digest, digest
+from xlearn.runtime.storage import write_text
 from xlearn.search.scores import ORACLE, check_rule, metrics_by, rule_of, score
 from xlearn.search.space import Space, space
-from xlearn.storage import write_text
 
 # So many trials that fail before any succeeds end a search.
 HOPELESS = 3
@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 def _main(given: argparse.Namespace) -> int:
     from filelock import FileLock, Timeout
 
+    from xlearn.commands.train import shown
     from xlearn.config.compose import composed, register
-    from xlearn.train import shown
 
     folders = [config_dir("--config-dir", folder) for folder in given.config_dir]
     if given.trials < 1:
@@ -156,7 +156,7 @@ def _failed() -> Any:
 
 def _tell(study: Any, file: Path) -> int:
     """Print the best trial, and what it is worth on the test split; write all trials."""
-    from xlearn.train import shown
+    from xlearn.commands.train import shown
 
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:

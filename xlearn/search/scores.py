@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlearn.errors import Problem, nearest
-from xlearn.metric_names import HIGHER_IS_BETTER
-from xlearn.rule_names import RULES
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.names import HIGHER_IS_BETTER, RULES
 
 # For runs that adapt when their phase keeps the last weights: a label-free rule that needs no source.
 USUAL = "infomax"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlearn.config.schema import REPLICATES
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
+from xlearn.commands.train import execute, finished, shown
 from xlearn.config.compose import choices, complete, composed, sentences
-from xlearn.errors import Interrupted, Problem
-from xlearn.storage import write_text
-from xlearn.train import execute, finished, shown
+from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.runtime.storage import write_text
 
 
 def run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:

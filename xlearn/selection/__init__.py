@@ -13,8 +13,8 @@ from functools import cached_property
 
 from torch import Tensor
 
-from xlearn.rule_names import LABEL_FREE as LABEL_FREE
-from xlearn.rule_names import RULES as RULES
+from xlearn.runtime.names import LABEL_FREE as LABEL_FREE
+from xlearn.runtime.names import RULES as RULES
 from xlearn.selection.density_ratio import density_ratio
 
 

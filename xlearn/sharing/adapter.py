@@ -6,11 +6,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from xlearn.network import Network
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
 from xlearn.sharing.blocks import part_key
 from xlearn.sharing.lora import reached
 from xlearn.sharing.low_rank import layers as low_rank_layers
-from xlearn.task import Batch, Task
 
 ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU}
 

@@ -1,6 +1,6 @@
 """Share what both networks name: encoder, fusion, and the head where the label spaces are the same."""
 
-from xlearn.network import Network
+from xlearn.networks.network import Network
 
 
 def share_all(names: list[str], network: Network) -> list[str]:

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.network import Network, instead
-from xlearn.outputs import first, like
-from xlearn.task import Task
+from xlearn.data.task import Task
+from xlearn.networks.network import Network, instead
+from xlearn.networks.outputs import first, like
 
 # What stands for the dots of a path in the name of a single module.
 SLASH = "/"

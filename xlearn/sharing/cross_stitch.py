@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network, Tokens
-from xlearn.outputs import block_paths, channel_axis, first, with_first
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network, Tokens
+from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
+from xlearn.runtime.errors import Problem
 from xlearn.sharing.blocks import above, copy_key, outputs, part, repeated, together, users
 from xlearn.sharing.private import Private
-from xlearn.task import Batch, Task
 
 
 class CrossStitch(nn.Module):

@@ -1,6 +1,6 @@
 """Share the encoders only; fusion and head start fresh."""
 
-from xlearn.network import Network, owned
+from xlearn.networks.network import Network, owned
 
 
 def encoder(names: list[str], network: Network) -> list[str]:

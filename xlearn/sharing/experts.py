@@ -6,8 +6,8 @@ import os
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
-from xlearn.sizes import need_layers
+from xlearn.networks.sizes import need_layers
+from xlearn.runtime.errors import Problem
 
 # Weights, gradients, and two moments of Adam, four bytes each.
 BYTES_PER_PARAMETER = 16

@@ -1,6 +1,6 @@
 """Hard parameter sharing: one body, a head for every task."""
 
-from xlearn.network import Network
+from xlearn.networks.network import Network
 
 
 def hard(names: list[str], network: Network) -> list[str]:

@@ -1,7 +1,7 @@
 """Share the first blocks of every encoder."""
 
-from xlearn.errors import Problem
-from xlearn.network import Network, encoder_blocks, owned
+from xlearn.networks.network import Network, encoder_blocks, owned
+from xlearn.runtime.errors import Problem
 
 
 def layers(names: list[str], network: Network, *, first: int) -> list[str]:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.network import Network, instead
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network, instead
 from xlearn.sharing.blocks import part_key, users
 from xlearn.sharing.low_rank import layers as low_rank_layers
-from xlearn.task import Batch, Task
 
 
 class LowRank(nn.Module):

@@ -5,10 +5,10 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from xlearn.errors import Problem, nearest
-from xlearn.network import Network
+from xlearn.data.task import Task
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.sharing.blocks import outputs
-from xlearn.task import Task
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 from xlearn.sharing.blocks import role_key
 from xlearn.sharing.experts import expert, idleness, need_experts
-from xlearn.task import Batch, Task
 
 
 class Mmoe(nn.Module):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.network import Network
-from xlearn.outputs import block_paths, channel_axis, first, with_first
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
+from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
+from xlearn.networks.sizes import need_sizes
 from xlearn.sharing.blocks import outputs, part_key, users
-from xlearn.sizes import need_sizes
-from xlearn.task import Batch, Task
 
 
 class Attention(nn.Module):

@@ -2,8 +2,8 @@
 
 from fnmatch import fnmatchcase
 
-from xlearn.errors import Problem, nearest
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem, nearest
 
 
 def by_name(names: list[str], network: Network, *, patterns: list[str]) -> list[str]:

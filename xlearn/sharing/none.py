@@ -1,6 +1,6 @@
 """Share nothing: the networks of source and target have no parameter in common."""
 
-from xlearn.network import Network
+from xlearn.networks.network import Network
 
 
 def none(names: list[str], network: Network) -> list[str]:

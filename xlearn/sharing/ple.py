@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlearn.network import Network
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
 from xlearn.sharing.blocks import role_key
 from xlearn.sharing.experts import expert, need_experts
-from xlearn.task import Batch, Task
 
 COMMON = "common"
 

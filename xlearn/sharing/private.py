@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 from xlearn.sharing.blocks import owner, part_key
-from xlearn.task import Batch
 
 
 class Private(nn.Module):

@@ -7,12 +7,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network
-from xlearn.outputs import block_paths
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
+from xlearn.networks.outputs import block_paths
+from xlearn.runtime.errors import Problem
 from xlearn.sharing.blocks import above, users
 from xlearn.sharing.private import Private
-from xlearn.task import Batch, Task
 
 
 class Soft(nn.Module):

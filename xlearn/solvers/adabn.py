@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.machine import Machine
-from xlearn.network import Network
-from xlearn.task import Examples, Task
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.task import Examples, Task
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.machine import Machine
 
 BATCH = 256
 

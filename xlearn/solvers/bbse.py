@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.errors import Problem
-from xlearn.evaluate import logits
-from xlearn.machine import Machine
-from xlearn.network import Network
-from xlearn.objectives.domains import sources
-from xlearn.task import Task
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.task import Task
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.evaluate import logits
+from xlearn.networks.network import Network
+from xlearn.objectives.parts.domains import sources
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.machine import Machine
 
 # A share below this counts as this: nothing predicted must not become impossible.
 LEAST = 1e-3

@@ -8,13 +8,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.errors import Problem
-from xlearn.evaluate import features
-from xlearn.machine import Machine
-from xlearn.network import Network
-from xlearn.objectives.domains import sources
-from xlearn.task import Task
-from xlearn.unlabeled import UNLABELED
+from xlearn.data.task import Task
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.evaluate import features
+from xlearn.networks.network import Network
+from xlearn.objectives.parts.domains import sources
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.machine import Machine
-from xlearn.network import Network
+from xlearn.data.task import Task
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.runtime.machine import Machine
 from xlearn.solvers.classifier import centred_covariance, classifier, counts, frozen, set_head
-from xlearn.task import Task
-from xlearn.unlabeled import UNLABELED
 
 
 class CoralFeatures:

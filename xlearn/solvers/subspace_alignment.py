@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.errors import Problem
-from xlearn.machine import Machine
-from xlearn.network import Network
+from xlearn.data.task import Task
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.machine import Machine
 from xlearn.solvers.classifier import classifier, counts, frozen, set_head
-from xlearn.task import Task
-from xlearn.unlabeled import UNLABELED
 
 
 class SubspaceAlignment:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 
 FORMATS = ("markdown", "latex", "csv", "html")
 ENDINGS = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.cells import SINGLE, TASKS, Cell, Replicate
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost

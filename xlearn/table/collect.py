@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 
 # What a table reads of a `result.json`; a file without them is somebody else's.
 NEEDED = ("config", "choices", "metrics", "baseline", "gain", "selection", "phases")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xlearn.config.arguments import config_dir
 from xlearn.config.folders import conf_folder, options
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.arguments import FORMATS, Sources, form, keys, sources, where
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _run(sweeps: list[list[str]], config_dirs: list[Path]) -> int:
     """The sweeps, one after the other, in this process: the worst status. What they say goes to stderr: stdout is for the
     table.
     """
-    from xlearn.train import main as train
+    from xlearn.commands.train import main as train
 
     flags = [word for folder in config_dirs for word in ("--config-dir", str(folder))]
     status = 0

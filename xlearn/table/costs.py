@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xlearn.amounts import compact, megaflops
+from xlearn.commands.units import compact, megaflops
 from xlearn.table.cells import SINGLE, Table
 from xlearn.table.statistics import mean
 

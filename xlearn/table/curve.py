@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.config.schema import REPLICATES
-from xlearn.errors import Problem, nearest
-from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.table.cells import TASKS, Axis, Table
 from xlearn.table.collect import Record
 from xlearn.table.keys import differing, labels, shown

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.config.folders import read_yaml
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.bounds import chosen
 from xlearn.table.keys import shown
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from xlearn.config.schema import LISTS, NOT_IDENTITY, REPLICATES
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.collect import Record
 
 SWEEP = "sweep"  # the key of a sweep's label

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xlearn.errors import Problem, nearest
-from xlearn.metric_names import HIGHER_IS_BETTER
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.table.cells import DELTA, GAP, TASKS
 from xlearn.table.collect import Record
 

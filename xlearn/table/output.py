@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from xlearn.storage import write_text
+from xlearn.runtime.storage import write_text
 from xlearn.table.cells import Table
 from xlearn.table.curve import as_json
 from xlearn.table.render import FORMATS, SUFFIXES, markdown

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from xlearn.storage import write_atomically
+from xlearn.runtime.storage import write_atomically
 from xlearn.table.cells import Table
 
 # Okabe & Ito (2008) without its yellow, which is too light for lines: told apart whatever colours one sees.

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from xlearn.errors import Problem
-from xlearn.rule_names import LABEL_FREE, RULES
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.names import LABEL_FREE, RULES
 from xlearn.table.collect import Record
 from xlearn.table.keys import labels
 from xlearn.table.measures import Measure, measure, number

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xlearn.config.folders import conf_folder, groups
 from xlearn.config.schema import NOT_IDENTITY
-from xlearn.hashing import digest
+from xlearn.runtime.hashing import digest
 from xlearn.table.collect import Record, collect
 from xlearn.table.definition import Definition
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from xlearn.config.schema import REPLICATES
-from xlearn.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.bounds import TARGET_ONLY, bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from xlearn.errors import Problem
+from xlearn.runtime.errors import Problem
 from xlearn.table.cells import DELTA, SINGLE, TASKS
 from xlearn.table.collect import Record
 from xlearn.table.measures import measure

@@ -1,7 +1,7 @@
 """Biases alone."""
 
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 
 

@@ -1,6 +1,6 @@
 """Everything trains but what is named."""
 
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.trainable import Rate
 from xlearn.trainable.only import matching
 

@@ -1,6 +1,6 @@
 """Gradual unfreezing, from the head downwards."""
 
-from xlearn.network import Network, encoder_blocks
+from xlearn.networks.network import Network, encoder_blocks
 from xlearn.trainable import Rate
 
 

@@ -1,6 +1,6 @@
 """One learning rate for the head, another for everything below it."""
 
-from xlearn.network import Network
+from xlearn.networks.network import Network
 from xlearn.trainable import Rate
 
 

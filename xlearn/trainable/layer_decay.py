@@ -1,6 +1,6 @@
 """Layer-wise decay of the learning rate."""
 
-from xlearn.network import Network, encoder_blocks
+from xlearn.networks.network import Network, encoder_blocks
 from xlearn.trainable import Rate
 
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from xlearn.errors import Problem
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)

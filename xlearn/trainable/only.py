@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from xlearn.errors import Problem, nearest
-from xlearn.network import Network
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.trainable import Rate
 
 

@@ -1,7 +1,7 @@
 """One block alone."""
 
-from xlearn.errors import Problem
-from xlearn.network import Network, encoder_blocks, owned
+from xlearn.networks.network import Network, encoder_blocks, owned
+from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 
 

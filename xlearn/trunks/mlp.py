@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from xlearn.sizes import need_layers
+from xlearn.networks.sizes import need_layers
 
 
 class MlpTrunk(nn.Module):

@@ -1,0 +1,158 @@
+"""`xlearn check`: everything on two tiny batches, and all problems at once."""
+
+import copy
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from xlearn.commands.summary import title
+from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
+from xlearn.config.compose import choices, complete, register, sentences
+from xlearn.config.compose import composed as compose
+from xlearn.runtime.errors import Problem, Problems
+
+STEPS = 2
+HELP = """xlearn check [key=value ...]         try a run on two tiny batches, and list all problems
+xlearn check --config-dir FOLDER ... with tasks and methods of your own
+The words are those of `xlearn train`; nothing is written to outputs/."""
+
+
+def main(arguments: list[str]) -> int:
+    """Compose, build and run in small, in a folder that goes away. Returns 0, or 1 after telling every problem."""
+    if asks_help(arguments):
+        print(HELP)
+        return 0
+    try:
+        refuse_flags(arguments, "check")
+        problems, config, folder = composed(split(arguments)[1], config_dirs(arguments))
+        problems += [*_tried(config), *_unwritable(folder)]
+    except Problem as problem:
+        problems = _told(problem)
+    if problems:
+        problems = list(dict.fromkeys(problems))
+        print(f"{len(problems)} problem(s):", file=sys.stderr)
+        for each in problems:
+            print(f"  - {each}", file=sys.stderr)
+        return 1
+    print("everything works: configuration, data, networks, carrying over, every phase, the baseline and the metrics")
+    return 0
+
+
+def composed(overrides: list[str], folders: list[Path]) -> tuple[list[str], dict[str, Any], Path]:
+    """(problems, composed configuration, the run's folder).
+
+    An override that cannot be applied is told and left out, to find the others.
+    """
+    register(folders)
+    problems: list[str] = []
+    while True:
+        try:
+            return problems, *_compose(overrides, folders)
+        except Problem as problem:
+            guilty = _guilty(overrides, folders)
+            if not guilty:  # each works alone, together they do not
+                return [*problems, *_told(problem)], *_compose([], folders)
+            problems += [sentence for told in guilty.values() for sentence in told]
+            overrides = [each for each in overrides if each not in guilty]
+
+
+def _guilty(overrides: list[str], folders: list[Path]) -> dict[str, list[str]]:
+    """The overrides that fail beside the choices of groups they may need, each with its sentences."""
+    guilty: dict[str, list[str]] = {}
+    good: list[str] = []
+    # Choices of groups come first: `augment.crop.padding=4` needs `augment=crop`.
+    for override in sorted(overrides, key=lambda each: "." in each.partition("=")[0]):
+        try:
+            _compose([*good, override], folders)
+            good.append(override)
+        except Problem as problem:
+            guilty[override] = _told(problem)
+    return guilty
+
+
+def _compose(overrides: list[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
+    config = compose(overrides, folders)
+    with sentences(folders):
+        return {**complete(config), "choices": choices(config.hydra)}, Path(config.hydra.run.dir)
+
+
+def _tried(config: dict[str, Any]) -> list[str]:
+    """Build everything and run it small; what goes wrong, in sentences."""
+    from xlearn.pipeline import Run
+    from xlearn.plan.build import build, tasks
+    from xlearn.runtime.cache import Cache
+    from xlearn.runtime.machine import machine
+
+    def place() -> Any:
+        return machine(config["device"], config["precision"], config["threads"], multirun=False)
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            print(title(Run(build(_small(config)), place(), Path(folder), Cache(Path(folder)), small=True)()))
+
+    # What is configured is built as it is: in small, the budget would be another one.
+    problems = [*_problems(lambda: build(config)), *_problems(place), *_data(tasks(config), config)]
+    return problems or _problems(run)
+
+
+def _small(config: dict[str, Any]) -> dict[str, Any]:
+    small = copy.deepcopy(config)
+    for chain in ("pretrain", "transfer", "baseline"):
+        for phase in small[chain]["phases"].values():
+            phase.update(steps=STEPS, epochs=None)
+    small["episodes"].update(test=2, val=2)
+    return {**small, "evaluations": 1, "batch_size": min(2, config["batch_size"])}
+
+
+def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
+    """Load and split every task; what goes wrong, in sentences."""
+    from xlearn.data.prepare import formats, prepare, raw
+    from xlearn.data.splits import split
+    from xlearn.plan.build import encoders
+
+    problems, loaded = [], []
+    for source in sources:
+        found = _problems(lambda source=source: raw(source))
+        found = found or _problems(lambda source=source: split(raw(source)[0], source.options, config["seed"], source.where))
+        problems += found
+        loaded += [] if found else [source]
+    # Sizes that are refused elsewhere must not hide what else is wrong.
+    size, channels = (config["image"][key] for key in ("size", "channels"))
+    image = {"size": size if size is None or size >= 1 else None, "channels": channels if channels in (1, 3) else None}
+
+    def prepared() -> None:
+        given = formats(loaded, {**config, "image": image}, encoders(config), config["seed"])
+        for source in loaded:
+            prepare(source, given, config["seed"])
+
+    # Wrong components are told by whoever builds them.
+    built = len(encoders(config)) == len(config["encoder"])
+    return [*problems, *(_problems(prepared) if loaded and built else [])]
+
+
+def _unwritable(folder: Path) -> list[str]:
+    """A sentence where `xlearn train` could not write its folder, or nothing."""
+    folder = folder.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return []
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return [f"hydra.run.dir={folder}: {there} cannot be written ({reason}). Set hydra.run.dir to a folder that can."]
+
+
+def _problems(step: Callable[[], Any]) -> list[str]:
+    try:
+        step()
+    except Problem as problem:
+        return _told(problem)
+    except Exception as error:  # told like the others: the point of a check is that nothing surprises later
+        return [f"unexpected {type(error).__name__}: {error}"]
+    return []
+
+
+def _told(problem: Problem) -> list[str]:
+    return list(problem.problems) if isinstance(problem, Problems) else [str(problem)]

@@ -1,0 +1,109 @@
+"""`xlearn show`: what can be chosen. Reads YAML and source text; trains nothing and imports no torch."""
+
+import ast
+import sys
+from pathlib import Path
+
+from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
+from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.fingerprints import module_file
+
+# `source` and `target` are made of the tasks.
+TASK_GROUPS = ("source", "target")
+
+
+HELP = """xlearn show                  every group with its options
+xlearn show transfer         one group
+xlearn show transfer=lp_ft   one option: its YAML and the documentation behind it"""
+
+
+def main(arguments: list[str]) -> int:
+    """Print all groups, one group, or one option. Returns the exit status."""
+    if asks_help(arguments):
+        print(HELP)
+        return 0
+    try:
+        refuse_flags(arguments, "show")
+        folders = [conf_folder(), *config_dirs(arguments)]
+        words = split(arguments)[1]
+        for word in words:
+            group, _, option = word.partition("=")
+            if not group:
+                raise Problem(f"show {word!r}: name a group, as in `xlearn show transfer` or `xlearn show transfer=lp_ft`.")
+            print(show_option(group, option, folders) if option else show_group(group, folders))
+        if not words:
+            print(show_all(folders))
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def show_all(folders: list[Path]) -> str:
+    """Every group, each option on a line."""
+    return "\n\n".join(show_group(group, folders) for group in _all_groups(folders))
+
+
+def show_group(group: str, folders: list[Path]) -> str:
+    """`group=option   what it is`, a line each."""
+    found = _options(group, folders)
+    command = f"xlearn table {{}}{' ' * 2}" if group == "table" else f"{group}={{}}"
+    named = {command.format(name): first_comment(file) for name, file in found.items()}
+    width = max(len(name) for name in named)
+    return "\n".join(f"{name:<{width}}  {comment}".rstrip() for name, comment in named.items())
+
+
+def show_option(group: str, option: str, folders: list[Path]) -> str:
+    """The YAML of an option, and the docstring of each `_target_` in it."""
+    found = _options(group, folders)
+    if option not in found:
+        raise Problem(f"{group}={option}: there is no such option. {nearest(option, found)}")
+    parts = [f"# {found[option]}\n{read_text(found[option]).rstrip()}"]
+    for target in dict.fromkeys(_targets(read_yaml(found[option]))):
+        parts.append(f"{target}\n{docstring(target)}")
+    if group in ("task", *TASK_GROUPS):
+        parts.append(f"options of every task\n{docstring('xlearn.data.options.TaskOptions')}")
+    return "\n\n".join(parts)
+
+
+def first_comment(file: Path) -> str:
+    """The first comment line that is no directive of Hydra."""
+    for line in read_text(file).splitlines():
+        if line.startswith("# ") and not line.startswith("# @"):
+            return line[2:]
+    return ""
+
+
+def docstring(target: str) -> str:
+    """The docstring of `package.module.name`, indented; from the source text, so that nothing is imported."""
+    module, _, name = target.rpartition(".")
+    file = module_file(module)
+    if file is None:
+        return f"    (see the documentation of {module.split('.')[0]})"
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            text = ast.get_docstring(node) or "(no docstring)"
+            return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+    return f"    (see the documentation of {module.split('.')[0]})"
+
+
+def _targets(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
+        return own + [target for value in node.values() for target in _targets(value)]
+    return []
+
+
+def _all_groups(folders: list[Path]) -> list[str]:
+    return [group for group in groups(folders) if group != "task"] + list(TASK_GROUPS)
+
+
+def _options(group: str, folders: list[Path]) -> dict[str, Path]:
+    # `teacher/image` has the options of `encoder/image`.
+    files = "task" if group in TASK_GROUPS else group.replace("teacher/", "encoder/", 1)
+    found = options(files, folders)
+    if not found:
+        raise Problem(f"{group}: there is no such group. {nearest(group, _all_groups(folders))}")
+    return found

@@ -1,0 +1,250 @@
+"""What a run says at its end. Imports nothing heavy."""
+
+from pathlib import Path
+from typing import Any
+
+from xlearn.commands.units import compact, megaflops
+from xlearn.runtime.names import HIGHER_IS_BETTER
+
+SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error", "mse")
+
+BOUNDS = {"source_only": "source only", "target_only": "target only with all labels"}
+# What a task's notes hold for other readers than people, and what is said together with another note.
+UNTOLD = ("name", "data", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
+# How the notes of the tasks and modalities that come with xlearn are told; others are told as they are.
+TOLD = {
+    "bad_images": "{} unreadable image(s) left out (skip_bad)",
+    "bad_sounds": "{} unreadable sound(s) left out (skip_bad)",
+    "bad_rows": "{} unreadable row(s) left out (skip_bad)",
+    "truncated": "{} truncated",
+    "resampled": "{} resampled",
+    "cut": "{} cut",
+    "missing_values": "{} missing value(s)",
+    "duplicates_removed": "{} duplicate(s) left out",
+    "contradictions_removed": "{} with contradicting labels left out",
+    "neutral_left_out": "{} neutral left out",
+}
+
+
+def title(result: dict[str, Any]) -> str:
+    """Source -> target, how, with how many labels, which seed; on one line."""
+    config, choices = result["config"], result["choices"]
+    target = config["target"]
+    labels = (
+        f"{target['shots'] or 'no'} labels{' per class' * bool(target['shots'])}"
+        if target["shots"] is not None
+        else "all labels"
+    )
+    if config["transfer"].get("episodes"):
+        kind = config["episodes"]
+        labels = f"{kind['ways']}-way {kind['shots'] or target['shots']}-shot"
+    if target["fraction"] is not None:
+        labels = f"{target['fraction']:g} of the labels"
+    if target.get("imbalance") is not None:
+        labels += f", imbalance {target['imbalance']:g}"
+    source = " + ".join(config["source"]) or "no source"
+    arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"{choices.get('target')} alone"
+    if any(phase.get("taught_by") in ("source", "sources") for phase in config["transfer"].get("phases", {}).values()):
+        arrow = f"{source} -> {choices.get('target')}"
+    if config["transfer"].get("joins"):
+        arrow = f"{source} together with {choices.get('target')}"
+    sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
+    fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
+    return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{fold}"
+
+
+def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
+    """Metrics beside the baseline's with the gain, each task beside itself alone, what bounds them, the cost, seconds per
+    phase, notes, and where the files are.
+    """
+    unlabelled = result["baseline"].get("name") == "source_only"
+    against = "source only" if unlabelled else "scratch"
+    lines = [title(result), f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"]
+    for name in [name for name in SHOWN if name in result["metrics"]]:
+        value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
+        lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
+    if result["gain"][result["config"]["metric"]] < 0:
+        better = "the source's network as it is" if unlabelled else "training from scratch"
+        lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
+    told = (
+        *_episodes(result),
+        *_adaptation(result),
+        *_tasks(result),
+        *_forgetting(result),
+        *_bounds(result),
+        *_retrieval(result),
+        *_robustness(result),
+        *_cost(result),
+    )
+    lines += [f"  {line}" for line in told]
+    phases = [
+        f"{phase['name']} {phase['seconds']:.1f} s{' (cached)' if phase.get('cached') else ''}"
+        for phase in (
+            *result["phases"],
+            *({**each, "name": "baseline"} for each in result["baseline"]["phases"]),
+            *({**each, "name": f"{name} alone"} for name, single in _alone(result).items() for each in single["phases"]),
+            *_together("single tasks", _single_phases(result)),
+        )
+    ]
+    lines.append(f"  phases: {', '.join(phases)}")
+    lines += [f"  {phase['name']}: {phase['note']}" for phase in result["phases"] if phase.get("note")]
+    lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
+    lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
+    return "\n".join(lines)
+
+
+def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The phases as if they were one, cached if all are."""
+    if not phases:
+        return []
+    cached = all(each.get("cached") for each in phases)
+    return [{"name": name, "seconds": sum(each["seconds"] for each in phases), "cached": cached}]
+
+
+def _single_phases(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of each task alone; the target alone may be the baseline, which is told already."""
+    told = result["baseline"]["phases"]
+    each = (task["single"]["phases"] for task in _of(result).values())
+    return [phase for phases in each if phases != told for phase in phases]
+
+
+def _of(result: dict[str, Any]) -> dict[str, Any]:
+    """The tasks by role, where the run learned several in one network."""
+    return result.get("tasks") or {}
+
+
+def _tasks(result: dict[str, Any]) -> list[str]:
+    """The main metric of each task learned with the others and alone, and the mean relative change."""
+    metric, tasks = result["config"]["metric"], _of(result)
+    if not tasks:
+        return []
+    names = {role: each["name"] if role == each["name"] else f"{each['name']} ({role})" for role, each in tasks.items()}
+    words = metric.replace("_", " ")
+    width = max(18, *(len(each) for each in (*names.values(), words)))
+    lines = [f"{words:<{width}}{'together':>9}{'single':>9}{'gain':>9}"]
+    for role, each in tasks.items():
+        value, single, gain = each["metrics"][metric], each["single"]["metrics"][metric], each["gain"][metric]
+        lines.append(f"{names[role]:<{width}}{value:>9.4f}{single:>9.4f}{gain:>+9.4f}")
+    delta = (result.get("delta_m") or {}).get(metric)
+    if delta is not None:
+        against = f"{words}, mean over {len(tasks)} tasks against learning each alone"
+        lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
+    return lines
+
+
+def _episodes(result: dict[str, Any]) -> list[str]:
+    """How sure the mean over tasks of few examples is, and the metric after each inner step."""
+    if not (found := result.get("episodes")):
+        return []
+    metric, curve = found["metric"], found["curve"][found["metric"]]
+    told = f"+- {found['interval']:.4f} (95 % interval of the mean over {found['count']} tasks)"
+    lines = [f"{metric} {result['metrics'][metric]:.4f} {told}"]
+    if found.get("statistics") == "batch":
+        lines.append("batch normalisation sees the queries of a task together (transductive; otherwise: statistics=support)")
+    steps = ", ".join(f"{step}: {each:.3f}" for step, each in enumerate(curve))
+    return [*lines, f"{metric} by inner step: {steps}"] if len(curve) > 1 else lines
+
+
+def _adaptation(result: dict[str, Any]) -> list[str]:
+    """What bounds a run that adapts, the share of the gap that it closes, and what each rule of selection would have kept."""
+    metric, lines = result["config"]["metric"], []
+    words = metric.replace("_", " ")
+    if bounds := {name: each["metrics"][metric] for name, each in (result.get("bounds") or {}).items()}:
+        listed = ", ".join(f"{BOUNDS.get(name, name)} {value:.4f}" for name, value in bounds.items())
+        closed = (result.get("gap_closed") or {}).get(metric)
+        lines.append(f"{words}: {listed}{'' if closed is None else f'; {100 * closed:.0f} % of the gap closed'}")
+    if rules := result.get("selections"):
+        listed = ", ".join(
+            f"{rule}{' (needs target labels)' * (rule == 'oracle')} {each['metrics'][metric]:.4f}"
+            for rule, each in rules.items()
+        )
+        lines.append(f"{words} by rule of selection: {listed}")
+    return lines
+
+
+def _forgetting(result: dict[str, Any]) -> list[str]:
+    """What each source's main metric was before the transfer, and is after it."""
+    metric, lines = result["config"]["metric"], []
+    for role, each in (result.get("forgetting") or {}).items():
+        if "not_measured" in each:
+            lines.append(f"source {role} after the transfer: not measured. {each['not_measured']}")
+            continue
+        before, after = each["before"][metric], each["after"][metric]
+        told = f"{metric.replace('_', ' ')} {before:.4f} before the transfer, {after:.4f} after it ({after - before:+.4f})"
+        lines.append(f"source {role}: {told}")
+    return lines
+
+
+def _cost(result: dict[str, Any]) -> list[str]:
+    """What a prediction costs, and the baseline's if that is another network."""
+    cost, other = result.get("cost"), result["baseline"].get("cost")
+    if not cost:
+        return []
+    said = _costs(cost)
+    beside = "" if not other or _costs(other) == said else f" ({result['baseline'].get('name', 'baseline')}: {_costs(other)})"
+    return [f"cost: {said} per example{beside}"]
+
+
+def _costs(cost: dict[str, Any]) -> str:
+    flops = "" if cost.get("flops") is None else f", {megaflops(cost['flops'])} MFLOPs"
+    return f"{compact(cost['parameters'])} parameters{flops}"
+
+
+def _alone(result: dict[str, Any]) -> dict[str, Any]:
+    return result.get("alone") or {}
+
+
+def _bounds(result: dict[str, Any]) -> list[str]:
+    """The main metric of each modality alone, how far the run is above the best of them, and the majority's."""
+    metric, lines = result["config"]["metric"], []
+    words = metric.replace("_", " ")
+    if alone := {name: each["metrics"][metric] for name, each in _alone(result).items()}:
+        sign = 1 if HIGHER_IS_BETTER.get(metric, True) else -1
+        best = max(alone, key=lambda name: sign * alone[name])
+        listed = ", ".join(f"{name} {value:.4f}" for name, value in alone.items())
+        above = sign * (result["metrics"][metric] - alone[best])
+        lines.append(f"alone: {listed} ({words}); together {above:+.4f} over {best}")
+    if result.get("majority"):
+        lines.append(f"majority class: {result['majority'][metric]:.4f} ({words})")
+    return lines
+
+
+def _retrieval(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for direction, found in (result.get("retrieval") or {}).items():
+        recalls = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if name.startswith("recall@"))
+        chance = f", chance@10 {found['chance@10']:.4f}" if "chance@10" in found else ""
+        lines.append(f"retrieval {direction}: {recalls}{chance} ({found['items']} items)")
+    return lines
+
+
+def _robustness(result: dict[str, Any]) -> list[str]:
+    metric, lines = result["config"]["metric"], []
+    for name, curve in (result.get("robustness") or {}).items():
+        values = ", ".join(f"{level:g}: {value:.4f}" for level, value in zip(curve["levels"], curve[metric], strict=True))
+        of = curve["modality"]
+        lines.append(f"{name}{'' if name.endswith(of) else f' {of}'}, {metric.replace('_', ' ')} by level: {values}")
+    return lines
+
+
+def _told(notes: dict[str, Any]) -> list[str]:
+    """A few words for each note that is not empty; those of a modality begin with its name."""
+    found = []
+    for name, content in notes.items():
+        if name in UNTOLD or content is False or not content:
+            continue
+        if isinstance(content, dict):
+            if inner := _told(content):
+                found.append(f"{name.replace('_', ' ')}: {', '.join(inner)}")
+            continue
+        shown = f"{content:,}" if isinstance(content, int) and content is not True else content
+        shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
+        told = TOLD.get(name, f"{name.replace('_', ' ')} {{}}").replace("{}", str(shown))
+        if name == "truncated" and "longest" in notes:
+            told += f" to {notes['longest']} tokens"
+        if name == "resampled":
+            rates = notes.get("from_rates") or [notes["from_rate"]] if {"from_rates", "from_rate"} & notes.keys() else []
+            told += f" from {', '.join(map(str, rates))} Hz" if rates else ""
+            told += f" to {notes['to_rate']} Hz" if "to_rate" in notes else ""
+        found.append(name.replace("_", " ") if content is True else told)
+    return found

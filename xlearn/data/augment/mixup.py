@@ -1,0 +1,33 @@
+"""Mixup."""
+
+from dataclasses import replace
+
+import numpy
+import torch
+from torch.nn import functional
+
+from xlearn.data.augment import pictures
+from xlearn.data.task import Batch
+from xlearn.runtime.errors import Problem
+
+
+def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
+    """`l x_i + (1 - l) x_j`, the same for one-hot labels, `l ~ Beta(alpha, alpha)` per example (Zhang et al., ICLR 2018).
+
+    j is a random permutation of the batch. Images become float, still 0..255; labels become `float [batch, classes]`.
+    """
+    if not alpha > 0:
+        raise Problem(f"augment.mixup.alpha={alpha}: give more than 0, e.g. 0.2.")
+    if (images := pictures(batch)) is None:
+        return batch
+    if others := sorted(batch.inputs.keys() - {"image"}):
+        raise Problem(f"augment=mixup mixes images and labels, but the examples have {' and '.join(others)} too. Leave it out.")
+    labels = batch.labels
+    # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
+    seed = int(torch.randint(2**62, (), generator=generator))
+    share = torch.from_numpy(numpy.random.default_rng(seed).beta(alpha, alpha, len(images))).float().to(images.device)
+    other = torch.randperm(len(images), generator=generator).to(images.device)
+    if not labels.is_floating_point():
+        labels = functional.one_hot(labels, len(batch.space.classes)).float()
+    mixed = torch.lerp(images[other].float(), images.float(), share[:, None, None, None])
+    return replace(batch, inputs={**batch.inputs, "image": mixed}, labels=torch.lerp(labels[other], labels, share[:, None]))

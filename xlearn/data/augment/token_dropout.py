@@ -1,0 +1,28 @@
+"""Token dropout."""
+
+from dataclasses import replace
+
+import torch
+
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch
+from xlearn.runtime.errors import Problem
+
+UNKNOWN = 1
+
+
+def token_dropout(batch: Batch, generator: torch.Generator, *, share: float) -> Batch:
+    """Every token of a text becomes the unknown one (number 1) with probability `share`; padding never does.
+
+    The "word dropout" of Iyyer et al. (ACL 2015), in the form that keeps lengths and places. For tokenisers whose number 1
+    is unknown, as those learned here; a batch without token numbers is returned as it is.
+    """
+    if not 0 <= share < 1:
+        raise Problem(f"augment.token_dropout.share={share}: give a share in [0, 1), e.g. 0.1.")
+    texts = batch.inputs.get("text")
+    if not isinstance(texts, Sequences) or "text" in batch.encoded or texts.values.is_floating_point():
+        return batch
+    # In single precision, drawn uniformly from [0, 1): a share of 0 drops none.
+    dropped = (torch.rand(texts.values.shape, generator=generator) < share).to(texts.values.device) & texts.mask
+    values = texts.values.masked_fill(dropped, UNKNOWN)
+    return replace(batch, inputs={**batch.inputs, "text": Sequences(values, texts.mask)})

@@ -1,0 +1,154 @@
+"""Batches: whole batches gathered from columnar tensors, in an order that follows from seed and step alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.data.task import Batch, Examples
+from xlearn.runtime.hashing import derive
+
+BUCKET = 20
+# So many draws of a task are made at once.
+DRAWN = 1024
+
+Augment = Callable[[Batch, torch.Generator], Batch]
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Examples that one or several tasks read; `place[role] int64 [n]` is where each stands in the task, -1: not there."""
+
+    examples: Examples
+    place: Mapping[str, Tensor]
+    size: int
+    lengths: Tensor | None
+
+
+class Batches:
+    """`batches(step, network) -> {role: Batch}`. It has no state to save: a resumed phase asks for its next step.
+
+    Each role runs through permutations of its own examples; the last, incomplete batch of a permutation is left out,
+    so that all batches have the same size. `balanced` draws with replacement, every class equally often. Sequences of
+    like lengths come into one batch, so that little is padding: `BUCKET` batches at a time are drawn at random (at most a
+    quarter of all, so that nobody meets the same company in every epoch), sorted by length, cut, and the batches shuffled.
+
+    `common`: roles made of the same data run through the union of their examples together, with the inputs of a batch in
+    common; each has the labels it knows of, and is left out where it knows none. `tasks`: `all` gives every role in every
+    step; otherwise a single role is drawn for each, `proportional` to its number of examples n, `equal`ly often, or by
+    n^(1 / `temperature`) (Aharoni et al., NAACL 2019).
+    """
+
+    def __init__(
+        self,
+        examples: Mapping[str, Examples],
+        *,
+        batch_size: int,
+        seed: int,
+        balanced: bool = False,
+        augment: Sequence[Augment] = (),
+        device: torch.device | None = None,
+        common: bool = False,
+        tasks: str = "all",
+        temperature: float = 1.0,
+    ) -> None:
+        self.seed, self.balanced, self.augment = seed, balanced, tuple(augment)
+        self.device = device or torch.device("cpu")
+        self.examples = dict(examples)
+        groups = _groups(self.examples) if common and tasks == "all" and not balanced else [[role] for role in self.examples]
+        self._pools = {"+".join(group): _pool(self.examples, group, batch_size) for group in groups}
+        self._order: dict[str, tuple[int, Tensor]] = {}
+        counts = torch.tensor([float(len(each)) for each in self.examples.values()])
+        powers = {"proportional": 1.0, "equal": 0.0, "temperature": 1 / temperature}
+        self._shares = None if tasks == "all" or len(self.examples) < 2 else counts ** powers[tasks]
+        self._draws: list[int] = []
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until the largest role was read once; where one is drawn for each step, as many as all have batches."""
+        each = [len(pool.examples) // pool.size for pool in self._pools.values()]
+        return max(each) if self._shares is None else sum(each)
+
+    def __call__(self, step: int, network: nn.Module | None = None) -> dict[str, Batch]:
+        if self._shares is not None:
+            role, own_step = self._drawn(step)
+            return self._batches(role, own_step)
+        return {role: batch for name in self._pools for role, batch in self._batches(name, step).items()}
+
+    def _drawn(self, step: int) -> tuple[str, int]:
+        """(the role of a step, how often it was drawn before)."""
+        assert self._shares is not None
+        while len(self._draws) <= step:
+            generator = torch.Generator().manual_seed(derive(self.seed, "tasks", len(self._draws)))
+            self._draws += torch.multinomial(self._shares, DRAWN, replacement=True, generator=generator).tolist()
+        return [*self.examples][self._draws[step]], self._draws[:step].count(self._draws[step])
+
+    def _batches(self, name: str, step: int) -> dict[str, Batch]:
+        pool = self._pools[name]
+        epoch, position = divmod(step, len(pool.examples) // pool.size)
+        if name not in self._order or self._order[name][0] != epoch:
+            self._order[name] = (epoch, self._permutation(name, epoch))
+        index = self._order[name][1][position * pool.size : (position + 1) * pool.size]
+        batch = pool.examples.take(index).to(self.device)
+        if self.augment and batch.features is None:
+            generator = torch.Generator().manual_seed(derive(self.seed, name, "augment", step))
+            for augment in self.augment:
+                batch = augment(batch, generator)
+        if name in self.examples:
+            batch.memo = {}
+            return {name: batch}
+        memo: dict[Any, Any] = {}
+        found = {role: self._labelled(role, batch, place[index], memo) for role, place in pool.place.items()}
+        return {role: each for role, each in found.items() if len(each)}
+
+    def _labelled(self, role: str, batch: Batch, place: Tensor, memo: dict[Any, Any]) -> Batch:
+        """The batch with the labels that the role has, and which of the inputs they are of."""
+        examples, known = self.examples[role], place >= 0
+        labels = examples.labels.index_select(0, place[known]).to(self.device)
+        rows = None if bool(known.all()) else known.nonzero().flatten().to(self.device)
+        return replace(batch, labels=labels, space=examples.space, task=examples.task, rows=rows, memo=memo)
+
+    def _permutation(self, name: str, epoch: int) -> Tensor:
+        pool = self._pools[name]
+        labels, size = pool.examples.labels, pool.size
+        generator = torch.Generator().manual_seed(derive(self.seed, name, "order", epoch))
+        if self.balanced and int(labels.min()) >= 0:  # what has no labels is shuffled
+            weights = 1 / torch.bincount(labels)[labels].double()
+            order = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(labels), generator=generator)
+        if (lengths := pool.lengths) is None or len(labels) < 2 * size:
+            return order
+        order = order[: len(labels) // size * size]
+        bucket = max(1, min(BUCKET, len(order) // (4 * size))) * size
+        pieces = [piece[lengths[piece].argsort(stable=True)] for piece in order.split(bucket)]
+        batches = torch.cat(pieces).reshape(-1, size)
+        return batches[torch.randperm(len(batches), generator=generator)].flatten()
+
+
+def _groups(examples: Mapping[str, Examples]) -> list[list[str]]:
+    """The roles by the data and form they are made of; each by itself where their rows cannot be brought together."""
+    groups: dict[object, list[str]] = {}
+    for role, each in examples.items():
+        same = (each.data, tuple(each.inputs), each.encoded) if each.data and each.features is None else role
+        if each.encoded:  # computed for these rows only
+            same = (same, tuple(each.rows.tolist()))
+        groups.setdefault(same, []).append(role)
+    return [*groups.values()]
+
+
+def _pool(examples: Mapping[str, Examples], group: Sequence[str], batch_size: int) -> _Pool:
+    first = examples[group[0]]
+    if len(group) == 1:
+        return _Pool(first, {}, min(batch_size, len(first)), first.lengths())
+    rows = torch.cat([examples[role].rows for role in group]).unique()
+    if not torch.equal(rows, first.rows):
+        assert first.whole is not None
+        first = first.whole.only(*first.inputs).subset(rows)
+    place = {}
+    for role in group:
+        place[role] = torch.full((len(rows),), -1)
+        place[role][torch.searchsorted(rows, examples[role].rows)] = torch.arange(len(examples[role]))
+    return _Pool(first, place, min(batch_size, len(first)), first.lengths())

@@ -1,0 +1,112 @@
+"""What a target is measured on must not have been learned from, here or in the run that a checkpoint comes from."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import AudioSpec, ImageSpec, Spec, TabularSpec, Task, TextSpec
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import read_tensors
+
+# In the folder of a run: which rows of which data it has used.
+USED = "used.safetensors"
+
+
+def need_apart(sources: Iterable[Task], target: Task, measured: str = "the target", hidden: bool = False) -> None:
+    """Raise where a task made of the target's own data would learn, or select, from what the target is measured on; with
+    `hidden` also where it would bring the labels of examples that count as unlabelled.
+
+    `measured`: what the target is called in the message.
+    """
+    for source in sources:
+        for name in source.origin.keys() & target.origin.keys():
+            here, there = target.origin[name], source.origin[name]
+            # Unlabelled rows too: a vocabulary or means may come from them.
+            used = there[torch.cat([source.train.rows, source.val.rows, source.unlabeled.rows])]
+            learned = there[source.train.rows]
+            known = there[torch.cat([source.train.rows, source.val.rows])]
+            held_apart = [("test", target.test.examples, used), ("validation", target.val, learned)]
+            held_apart += [("unlabelled", target.unlabeled, known)] if hidden else []
+            for part, held, seen in held_apart:
+                if count := int(torch.isin(here[held.rows], seen).sum()):
+                    if part == "unlabelled":
+                        raise Problem(
+                            f"source {source.name} and {measured} are made of the same data, and the source knows the labels "
+                            f"of {count} examples that are unlabelled in {measured}. Choose other classes or speakers, or "
+                            "other data."
+                        )
+                    splits = "Give both the same test, val, shots, folds and fold, or other classes or speakers, or other data."
+                    if not len(target.training):
+                        splits = (
+                            "All examples of a target of episodes are measured: give both other classes (target.classes=[...], "
+                            "target.without=[...]), speakers or seeds, or other data."
+                        )
+                    raise Problem(
+                        f"source {source.name} and {measured} are made of the same data, and the source uses {count} {part} "
+                        f"examples of {measured}. {splits}"
+                    )
+
+
+def need_same_splits(path: str | None, target: Task, measured: str = "the target") -> None:
+    """Raise where the weights of an earlier run were made of the target's data, split in another way. `measured`: what the
+    target is called in the message.
+    """
+    file = Path(path or "").expanduser() / "result.json"
+    if not path or not file.is_file():
+        return
+    if (rows := file.parent / USED).is_file():
+        used = read_tensors(rows)
+        for name in used.keys() & target.origin.keys():
+            if count := int(torch.isin(target.origin[name][target.test.examples.rows], used[name]).sum()):
+                raise Problem(
+                    f"{path} was made of the same data as {measured}, with other splits: it has used {count} of "
+                    f"{measured}'s test examples. Use the same seed, test, folds and fold, or other classes, speakers or data."
+                )
+    for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
+        if task["data"] == target.data and task["split"] != target.notes["split"]:
+            raise Problem(
+                f"{path} was made of the same data as {measured}, with other splits ({task['split']}, now "
+                f"{target.notes['split']}): it may have learned from test examples. Use the same seed, test, folds and fold."
+            )
+
+
+def lends(task: Task) -> bool:
+    """Whether a form that all tasks of the run share was learned from this one: a vocabulary, means, deviations."""
+    return any(
+        isinstance(spec, TextSpec | TabularSpec) or (isinstance(spec, AudioSpec) and spec.rate is None)
+        for spec in task.inputs.values()
+    )
+
+
+def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:
+    """By the name of the original data the positions that tasks have learned from, or may have (unlabelled, to select)."""
+    used: dict[str, list[Tensor]] = {}
+    for task in tasks:
+        rows = torch.cat([task.train.rows, task.val.rows, task.unlabeled.rows])
+        for name, place in task.origin.items():
+            used.setdefault(name, []).append(place[rows])
+    return {name: torch.cat(places).unique() for name, places in used.items()}
+
+
+def need_same_forms(path: str | None, specs: Mapping[str, Spec]) -> None:
+    """Raise where an earlier run read a modality in another form: its weights would mean something else.
+
+    Images may have another size; whether their network can read it, its shapes tell.
+    """
+    file = Path(path or "").expanduser() / "result.json"
+    if not path or not file.is_file():
+        return
+    before = json.loads(file.read_text(encoding="utf-8")).get("forms", {})
+    for name, spec in specs.items():
+        # As JSON gives it back: lists for tuples.
+        now = json.loads(json.dumps(asdict(spec)))
+        if name in before and not isinstance(spec, ImageSpec) and before[name] != now:
+            raise Problem(
+                f"{path} read {name} in another form ({before[name]}, now {now}): its weights would mean something else. Name "
+                "the same tasks as source and target, whose vocabulary or statistics it had, or use an encoder with a form of "
+                "its own (encoder/text=minilm, encoder/audio=speech_embedding)."
+            )

@@ -1,0 +1,171 @@
+"""Sound of one rate as log-mel frames, frames that came as such, or waves for networks that read these."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.columns import Ragged
+from xlearn.data.modalities import Pool
+from xlearn.data.modalities.log_mel import VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
+from xlearn.data.options import AudioOptions
+from xlearn.data.task import AudioSpec
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import kept
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Log-mel frames `float32 [frames, bands]`; all that makes them is in `options`, nothing is learned from data."""
+
+    spec: AudioSpec
+    options: AudioOptions
+
+    def __call__(self, pool: Pool) -> tuple[Ragged, dict[str, Any]]:
+        rate, options = self.spec.rate, self.options
+        assert rate is not None
+
+        def make() -> dict[str, Tensor]:
+            waves, _ = _waves(pool, rate, options.seconds)
+            frames = log_mel(waves, rate, options.bands, options.window, options.hop)
+            return {"values": frames.values, "offsets": frames.offsets}
+
+        found = kept(digest(["log-mel", VERSION, pool.fingerprint, asdict(self.spec)], 16), make, computed=True)
+        return Ragged(found["values"], found["offsets"]), _notes(pool, rate, options.seconds)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames that came as such: `(x - mean) / deviation` per band, both over the training rows of all tasks."""
+
+    spec: AudioSpec
+    mean: Tensor
+    deviation: Tensor
+
+    def __call__(self, pool: Pool) -> tuple[Ragged, dict[str, Any]]:
+        frames = _column(pool)
+        return Ragged((frames.values - self.mean) / self.deviation, frames.offsets), {}
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Waves `float32 [samples]` at one rate; where `standardise`, each with mean 0 and variance 1."""
+
+    spec: AudioSpec
+    seconds: float | None
+    standardise: bool
+
+    def __call__(self, pool: Pool) -> tuple[Ragged, dict[str, Any]]:
+        assert self.spec.rate is not None
+        waves, notes = _waves(pool, self.spec.rate, self.seconds)
+        return (standardised(waves) if self.standardise else waves), notes
+
+
+def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> LogMel | Frames:
+    """Log-mel frames where the tasks have waves, at the lowest of their rates unless `options` name one.
+
+    The lowest, because what a higher rate adds would tell the tasks apart and nothing else. Frames that come as such stay
+    as they are, but for their scale. Raises `Problem` for waves beside frames, and for different numbers of bands.
+    """
+    chosen = _checked(options)
+    if not _all_waves(pools):
+        return _fit_frames(pools)
+    rate = chosen.rate or min(_rate(pool) for pool in pools)
+    mel_bands(rate, chosen.bands, sizes(rate, chosen.window, chosen.hop)[2])  # tells of bands that are too many
+    front = digest(["log-mel", VERSION, rate, chosen.bands, chosen.window, chosen.hop, chosen.seconds])
+    return LogMel(AudioSpec(chosen.bands, rate, f"log-mel {front}"), chosen)
+
+
+def wave_format(pools: Sequence[Pool], options: Mapping[str, Any], rate: int, standardise: bool = True) -> Waves:
+    """Waves at `rate`, for an encoder that reads waves and names this in its `format`.
+
+    Of `options` only `seconds` counts; a `rate` there that is another one is a `Problem`. `standardise`: `(x - mean) /
+    deviation` per clip, as wav2vec 2.0 and its kin expect.
+    """
+    chosen = _checked(options)
+    if chosen.rate not in (None, rate):
+        raise Problem(f"audio.rate={chosen.rate}: this encoder reads waves at {rate} Hz. Set audio.rate to null.")
+    if not _all_waves(pools):
+        raise Problem(f"{pools[0].name} has frames, no waves, and this encoder reads waves. Choose encoder/audio=audio_cnn.")
+    front = f"waves {digest([VERSION, rate, chosen.seconds, standardise])}"
+    return Waves(AudioSpec(0, rate, front), chosen.seconds, standardise)
+
+
+def _checked(options: Mapping[str, Any]) -> AudioOptions:
+    known = list(AudioOptions.__dataclass_fields__)
+    for name in options:
+        if name not in known:
+            raise Problem(f"audio.{name}: there is no such setting. {nearest(name, known)}")
+    chosen = AudioOptions(**options)
+    for name, least in (("rate", 1), ("bands", 1)):
+        if (value := getattr(chosen, name)) is not None and value < least:
+            raise Problem(f"audio.{name}={value}: give {least} or more.")
+    for name in ("window", "hop", "seconds"):
+        if (value := getattr(chosen, name)) is not None and not value > 0:
+            raise Problem(f"audio.{name}={value}: give a number of seconds above 0.")
+    return chosen
+
+
+def _all_waves(pools: Sequence[Pool]) -> bool:
+    """Whether the tasks have waves (True) or frames (False). Raises `Problem` where they have both."""
+    waves = [pool.name for pool in pools if _column(pool).values.ndim == 1]
+    frames = [pool.name for pool in pools if _column(pool).values.ndim > 1]
+    if waves and frames:
+        raise Problem(
+            f"{waves[0]} has waves and {frames[0]} has frames made by others: no common form fits both. "
+            "Take tasks that all have waves, or that all have frames."
+        )
+    return bool(waves)
+
+
+def _fit_frames(pools: Sequence[Pool]) -> Frames:
+    bands = {_column(pool).values.shape[1]: pool.name for pool in pools}
+    if len(bands) > 1:
+        told = " and ".join(f"{name} has frames of {count} numbers" for count, name in bands.items())
+        raise Problem(f"{told}: no common form fits both. Take tasks whose frames were made in the same way.")
+    rows = torch.cat([_column(pool).subset(pool.train).values for pool in pools]).double()
+    if not len(rows):
+        raise Problem(f"{pools[0].name} has no training example with sound.")
+    mean, deviation = rows.mean(0).float(), rows.std(0, correction=0).float()
+    deviation = torch.where(deviation > 1e-6, deviation, 1)
+    front = f"frames {digest([VERSION, mean.tolist(), deviation.tolist()])}"
+    return Frames(AudioSpec(rows.shape[1], None, front), mean, deviation)
+
+
+def _waves(pool: Pool, rate: int, seconds: float | None) -> tuple[Ragged, dict[str, Any]]:
+    """The waves of a task at `rate`, cut to `seconds`, and what was done to them."""
+    waves, own = _column(pool), _rate(pool)
+    if seconds is not None:
+        waves = shortened(waves, max(round(seconds * own), 1))
+    if own != rate:
+        key = digest(["resampled", VERSION, pool.fingerprint, own, rate, seconds], 16)
+
+        def make() -> dict[str, Tensor]:
+            made = resampled(waves, own, rate)
+            return {"values": made.values, "offsets": made.offsets}
+
+        found = kept(key, make, computed=True)
+        waves = Ragged(found["values"], found["offsets"])
+    return waves, _notes(pool, rate, seconds)
+
+
+def _notes(pool: Pool, rate: int, seconds: float | None) -> dict[str, Any]:
+    own, waves = _rate(pool), _column(pool)
+    notes: dict[str, Any] = {} if own == rate else {"resampled": len(waves), "from_rate": own, "to_rate": rate}
+    cut = 0 if seconds is None else int((waves.lengths > max(round(seconds * own), 1)).sum())
+    return notes | ({"cut": cut} if cut else {})
+
+
+def _column(pool: Pool) -> Ragged:
+    column = pool.raw.inputs["audio"]
+    assert isinstance(column, Ragged)
+    return column
+
+
+def _rate(pool: Pool) -> int:
+    if pool.raw.rate is None:
+        raise Problem(f"{pool.name} has waves but does not say their rate: its loader has to set Raw.rate.")
+    return pool.raw.rate

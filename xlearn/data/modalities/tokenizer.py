@@ -1,0 +1,86 @@
+"""Texts to token numbers through the `tokenizers` library: what the tokenisers learned here and the published ones share."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.columns import Ragged, offsets
+from xlearn.data.modalities import Pool
+from xlearn.data.task import TextSpec
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import kept
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# So many texts are held as the library's encodings, which are a hundred times larger than the numbers, at once.
+AT_ONCE = 2048
+
+
+def encode(
+    texts: Sequence[str], tokenizer: "Tokenizer", longest: int, *, task: str, present: Tensor | None = None
+) -> tuple[Ragged, dict[str, Any]]:
+    """(`Ragged` of int32 token numbers, notes). Every sequence has 1 to `longest` tokens, special ones among them.
+
+    The tokeniser adds the special tokens that it has a rule for, and keeps them where it truncates; its own settings of
+    padding and truncation are replaced. `notes` are `{"truncated": how many, "longest": longest}` if any was. Rows where
+    `present` (`bool [n]`) is False get the single number 0, whatever they hold. A text that is there and has no token
+    raises `Problem`, which names `task`.
+    """
+    special = tokenizer.num_special_tokens_to_add(False)
+    if longest <= special:
+        raise Problem(f"{task}: {longest} tokens leave no room beside {special} special ones. Give more than {special}.")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(longest)
+    there = [True] * len(texts) if present is None else present.tolist()
+    lengths: list[int] = []
+    parts: list[Tensor] = []
+    empty: list[int] = []
+    truncated = 0
+    for start in range(0, len(texts), AT_ONCE):
+        numbers: list[int] = []
+        chosen = [text if here else "" for text, here in zip(texts[start : start + AT_ONCE], there[start:], strict=False)]
+        for row, encoding in enumerate(tokenizer.encode_batch_fast(chosen), start):
+            ids = encoding.ids if there[row] else [0]
+            if there[row] and len(ids) <= special:
+                empty.append(row)
+            truncated += bool(encoding.overflowing)
+            numbers += ids
+            lengths.append(len(ids))
+        parts.append(torch.tensor(numbers, dtype=torch.int32))
+    if empty:
+        raise Problem(f"{task}: {_without(empty)}. Remove them, or give a loader that says `present` is False there.")
+    notes = {"truncated": truncated, "longest": longest} if truncated else {}
+    return Ragged(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), offsets(lengths)), notes
+
+
+def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Ragged, dict[str, Any]]:
+    """`encode` for the texts of a pool, kept on disk. `spec.tokenizer` has to tell this tokeniser from all others."""
+
+    def make() -> dict[str, Tensor]:
+        found, notes = encode(texts_of(pool), tokenizer, spec.length, task=pool.name, present=pool.raw.present.get("text"))
+        return {"numbers": found.values, "offsets": found.offsets, "truncated": torch.tensor(notes.get("truncated", 0))}
+
+    key = digest(["text", pool.fingerprint, asdict(spec), version("tokenizers")], 16)
+    columns = kept(key, make)
+    truncated = int(columns["truncated"])
+    notes = {"truncated": truncated, "longest": spec.length} if truncated else {}
+    return Ragged(columns["numbers"], columns["offsets"]), notes
+
+
+def texts_of(pool: Pool) -> list[str]:
+    texts = pool.raw.inputs["text"]
+    assert isinstance(texts, list)
+    return texts
+
+
+def _without(rows: list[int]) -> str:
+    shown = ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+    if len(rows) == 1:
+        return f"1 text has no token (it is empty or white space), in row {shown} (counted from 0)"
+    return f"{len(rows)} texts have no token (they are empty or white space), in rows {shown} (counted from 0)"

@@ -1,0 +1,216 @@
+"""From loaders to tasks: load once per process, one format per modality for all tasks of a run, split, remap labels."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.columns import Column, Ragged
+from xlearn.data.episodes import VALUE
+from xlearn.data.modalities import Format, Pool, audio, image, tabular, text
+from xlearn.data.options import TaskOptions
+from xlearn.data.splits import chosen_groups, split
+from xlearn.data.task import Examples, LabelSpace, Sealed, Spec, Task
+from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.hashing import digest
+
+# What `fit` of each modality makes of the raw data; an encoder may ask for another form (see `xlearn.data.modalities`).
+FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """A task still to be loaded: its name in the configuration (for messages), its loader and its options."""
+
+    name: str
+    where: str
+    load: Callable[[], Raw]
+    arguments: dict[str, Any]
+    options: TaskOptions
+
+
+# A sweep's jobs run in one process: the raw data, the formats and what they made of the data are kept for the next job.
+_loaded: dict[str, tuple[Raw, str]] = {}
+_formats: dict[str, Format] = {}
+_adapted: dict[tuple[str, str, Spec], tuple[Column, dict[str, Any]]] = {}
+
+
+def raw(source: TaskSource) -> tuple[Raw, str]:
+    """The raw data of a task and their fingerprint (blake2b of every column, label and class name)."""
+    key = json.dumps([source.name, source.arguments], sort_keys=True, default=str)
+    if key not in _loaded:
+        data = source.load()
+        _need_sides(source, data)
+        for position, classname in enumerate(data.classes):
+            if not bool((data.labels == position).any()):
+                raise Problem(f"{source.where}: class {classname!r} of {source.name} has no example. Remove it.")
+        _loaded[key] = (data, _fingerprint(data))
+    return _loaded[key]
+
+
+def _need_sides(source: TaskSource, data: Raw) -> None:
+    """Raise where columns have not as many rows as there are labels."""
+    columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
+    columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
+    columns |= {} if data.official is None else {"official": data.official}
+    columns |= {} if data.values is None else {"values": data.values}
+    for name, column in columns.items():
+        if len(column) != len(data.labels):
+            raise Problem(
+                f"{source.where}: {source.name} has {len(data.labels)} labels and {len(column)} rows of {name}: its sides do "
+                "not match. Give each example one row of every modality; what lacks one says so in `present`."
+            )
+
+
+def _fingerprint(data: Raw) -> str:
+    content = hashlib.blake2b(json.dumps([data.classes, data.space]).encode(), digest_size=16)
+    if data.rate or data.columns:
+        content.update(json.dumps([data.rate, data.columns]).encode())
+    columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
+    columns += [each for each in (data.official, data.values) if each is not None]
+    for column in [*columns, *(data.present[name] for name in sorted(data.present))]:
+        for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
+            if isinstance(part, Tensor):
+                content.update(str(tuple(part.shape)).encode())
+                content.update(part.reshape(-1).contiguous().view(torch.uint8).numpy().data)
+            else:
+                content.update(json.dumps(list(part)).encode())
+    return content.hexdigest()
+
+
+def modalities(source: TaskSource) -> list[str]:
+    """The modalities that a task reads, sorted."""
+    there, wanted = sorted(raw(source)[0].inputs), source.options.modalities
+    if wanted is None:
+        return there
+    for name in wanted:
+        if name not in there:
+            raise Problem(f"{source.where}.modalities: {source.name} has no {name!r}. {nearest(name, there)}")
+    if not wanted:
+        raise Problem(f"{source.where}.modalities=[]: name at least one of {', '.join(there)}, or null for all.")
+    return sorted(set(wanted))
+
+
+def formats(
+    sources: Sequence[TaskSource],
+    options: Mapping[str, Any],
+    encoders: Mapping[str, partial[Any]],
+    seed: int,
+    unread: Sequence[str] = (),
+) -> dict[str, Format]:
+    """The form that each modality has in all tasks of a run. `options[modality]` are the settings of the configuration.
+
+    What is learned from data for it (a vocabulary, means) is learned from training rows, whatever number of labels a
+    run is given, but for the tasks that are `unread` (by `where`). Raises `Problem` for a modality without an encoder, and for
+    data that no common form fits.
+    """
+    found = {}
+    pools: dict[str, list[Pool]] = {}
+    for source in sources:
+        data, fingerprint = raw(source)
+        train = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
+        for name in modalities(source):
+            if name not in encoders:
+                others = [each for each in modalities(source) if each in encoders]
+                instead = f", or {source.where}.modalities=[{','.join(others)}]" if others else ""
+                raise Problem(
+                    f"{source.where}: {source.name} has the modality {name!r}, and no encoder reads it. Choose one "
+                    f"(encoder/{name}=...; `xlearn show encoder/{name}`){instead}."
+                )
+            there = data.present.get(name)
+            rows = train if there is None else train[there[train]]
+            rows = rows[:0] if source.where in unread else rows
+            pools.setdefault(name, []).append(Pool(source.name, data, fingerprint, rows))
+    for name, given in pools.items():
+        encoder = encoders[name]
+        if (own := getattr(encoder.func, "format", None)) is not None:
+            fit, arguments = own, encoder.keywords
+        elif name in FITS:
+            fit, arguments = FITS[name], {}
+        else:
+            raise Problem(f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`.")
+        chosen = options.get(name) or {}
+        learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
+        key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
+        if key not in _formats:
+            _formats[key] = fit(given, chosen, **arguments)
+        found[name] = _formats[key]
+    return found
+
+
+def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
+    """Load, adapt and split one task. The same arguments give the same rows, whatever the method."""
+    data, fingerprint = raw(source)
+    specs = {name: given[name].spec for name in modalities(source)}
+    notes: dict[str, Any] = {}
+    columns = {}
+    for name, spec in specs.items():
+        if (fingerprint, name, spec) not in _adapted:
+            _adapted[fingerprint, name, spec] = given[name](Pool(source.name, data, fingerprint, torch.arange(0)))
+        columns[name], told = _adapted[fingerprint, name, spec]
+        notes |= {name: told} if told else {}
+    groups = chosen_groups(data, source.options, source.where)
+    rows = split(data, source.options, seed, source.where)
+    training = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
+    relabel = torch.full((len(data.classes),), -1)
+    for label, positions in enumerate(groups.values()):
+        relabel[torch.tensor(positions)] = label
+    space = LabelSpace(source.options.head or data.space, tuple(groups))
+    form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}], 16)
+    present = {name: data.present[name] for name in specs if name in data.present}
+    labels = relabel[data.labels]
+    role = source.where.removeprefix("source.")
+    taught = {} if data.values is None else {VALUE: data.values}
+    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, taught=taught)
+    parts = {part: whole.subset(index) for part, index in vars(rows).items()}
+    counts = {part: len(examples) for part, examples in parts.items()}
+    held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
+    task = Task(
+        name=source.name,
+        inputs=specs,
+        labels=space,
+        train=parts["train"],
+        val=parts["val"],
+        unlabeled=parts["unlabeled"],
+        test=Sealed(source.name, parts["test"]),
+        data=fingerprint,
+        # The rows of all splits follow from the data, the options and the seed.
+        fingerprint=digest([form, asdict(source.options), seed], 16),
+        training=training,
+        notes={"examples": counts, "split": held, **notes, **data.notes},
+        # The same content under two names is the same data too.
+        origin={fingerprint: torch.arange(len(labels)), **dict(data.origin[name] for name in specs if name in data.origin)},
+    )
+    _need_examples(task, source.where != "target")
+    return task
+
+
+def _need_examples(task: Task, source: bool) -> None:
+    """Raise where a task has nothing to learn from or nothing to be measured on."""
+    if len(task.train) == 0 and (source or len(task.unlabeled) == 0):
+        fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
+        raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")
+    if len(task.test) == 0:
+        raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")
+
+
+def tiny(task: Task, per_class: int = 2) -> Task:
+    """The same task with at most `per_class` examples of each class in every split."""
+
+    def few(examples: Examples) -> Examples:
+        rows = [torch.nonzero(examples.labels == label).flatten()[:per_class] for label in range(len(task.labels.classes))]
+        return examples.subset(torch.cat(rows))
+
+    return replace(
+        task,
+        train=few(task.train),
+        val=few(task.val),
+        unlabeled=few(task.unlabeled),
+        test=Sealed(task.name, few(task.test.examples)),
+    )

@@ -1,0 +1,141 @@
+"""Splits: deterministic from the seed, disjoint, stratified, and the same for every method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xlearn.data.options import TaskOptions
+from xlearn.data.tasks import OPEN, TEST, VAL, Raw
+from xlearn.runtime.errors import Problem, nearest
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Row numbers of the original data, ascending, int64 each."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    unlabeled: Tensor
+
+
+def chosen_classes(raw: Raw, options: TaskOptions, name: str) -> list[int]:
+    """Positions of the data's own classes that `options.classes` or `options.groups` name, in that order."""
+    if options.groups is not None:
+        return [position for group in chosen_groups(raw, options, name).values() for position in group]
+    if options.classes is None:
+        return list(range(len(raw.classes)))
+    chosen = _positions(raw, options.classes, f"{name}.classes")
+    if len(chosen) < 2:
+        raise Problem(f"{name}.classes={list(options.classes)} leaves fewer than 2 classes. Name at least 2.")
+    return chosen
+
+
+def chosen_groups(raw: Raw, options: TaskOptions, name: str) -> dict[str, list[int]]:
+    """The classes of the task, each with the positions of the data's own classes that it is made of."""
+    if options.groups is None:
+        return {raw.classes[position]: [position] for position in chosen_classes(raw, options, name)}
+    if options.classes is not None:
+        raise Problem(f"{name}.groups: {name}.classes is set too. Set one of them to null.")
+    if len(options.groups) < 2 or not all(options.groups.values()):
+        raise Problem(f"{name}.groups={options.groups}: give at least 2 classes, each made of at least one of the data's own.")
+    every = _positions(raw, [each for group in options.groups.values() for each in group], f"{name}.groups")
+    positions = iter(every)
+    return {label: [next(positions) for _ in group] for label, group in options.groups.items()}
+
+
+def _positions(raw: Raw, named: Sequence[str | int], where: str) -> list[int]:
+    chosen = []
+    for wanted in named:
+        if str(wanted) in raw.classes:
+            chosen.append(raw.classes.index(str(wanted)))
+        elif isinstance(wanted, int) and 0 <= wanted < len(raw.classes):
+            chosen.append(wanted)
+        else:
+            raise Problem(f"{where}: {wanted!r} is no class. {nearest(str(wanted), raw.classes)}")
+    if len(set(chosen)) < len(chosen):
+        raise Problem(f"{where}={list(named)} names a class twice. Name each once.")
+    return chosen
+
+
+def check(options: TaskOptions, name: str) -> None:
+    """Raise where the options contradict each other or themselves."""
+
+    def need(holds: bool, key: str, fix: str) -> None:
+        if not holds:
+            raise Problem(f"{name}.{key}={getattr(options, key)}: {fix}.")
+
+    need(options.shots is None or options.shots >= 0, "shots", "give 0 (no labels) or more, or null for all labels")
+    need(options.fraction is None or 0 < options.fraction <= 1, "fraction", "give a share in (0, 1], or null")
+    need(options.shots is None or options.fraction is None, "fraction", "shots is set too; set one of them to null")
+    need(options.imbalance is None or 0 < options.imbalance <= 1, "imbalance", "give a share in (0, 1], e.g. 0.01, or null")
+    need(0 <= options.val < 1, "val", "give a share in [0, 1)")
+    need(0 < options.test < 1, "test", "give a share in (0, 1)")
+    need(options.folds is None or options.folds >= 2, "folds", "give 2 or more, or null")
+    need(options.fold >= 0, "fold", "folds are counted from 0")
+    need(options.folds is not None or options.fold == 0, "fold", f"{name}.folds is null; set it, e.g. to 5")
+    need(options.folds is None or options.fold < options.folds, "fold", f"give 0 to {(options.folds or 1) - 1}")
+
+
+def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
+    """Split class by class: first the test rows, then validation, then the labelled training rows.
+
+    Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`, so that two tasks made of the same data
+    with the same seed never see each other's test split. One permutation per class, drawn from the seed alone.
+    """
+    check(options, name)
+    parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": [], "unlabeled": []}
+    wanted = chosen_classes(raw, options, name)
+    generator = torch.Generator().manual_seed(seed)
+    for label in range(len(raw.classes)):
+        rows = torch.nonzero(raw.labels == label).flatten()
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        if label not in wanted:
+            continue
+        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted.index(label) / (len(wanted) - 1))
+        for part, found in zip(parts, _split_class(rows, label, kept, raw, options, name), strict=True):
+            parts[part].append(found)
+    joined = {part: torch.cat(found).sort().values for part, found in parts.items()}
+    return Splits(**joined)
+
+
+def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskOptions, name: str) -> tuple[Tensor, ...]:
+    """(train, val, test, unlabeled) of one class, from its rows in random order; `kept` is its share in the long tail."""
+    official = torch.zeros(len(rows)) if raw.official is None else raw.official[rows]
+    if options.folds is not None:
+        if len(rows) < options.folds:
+            raise Problem(
+                f"{name}.folds={options.folds}: class {raw.classes[label]!r} has {len(rows)} examples. "
+                f"Give at most {len(rows)}."
+            )
+        held = torch.arange(len(rows)) % options.folds == options.fold
+        test, rest, val = rows[held], rows[~held], rows[:0]
+    else:
+        test, val, rest = rows[official == TEST], rows[official == VAL], rows[official == OPEN]
+        if raw.official is None or not bool((raw.official == TEST).any()):
+            count = _share(options.test, len(rest)) if len(rest) > 1 else 0
+            test, rest = rest[:count], rest[count:]
+    if len(val) == 0 and options.val > 0:
+        count = _share(options.val, len(rest)) if len(rest) > 2 else 0
+        val, rest = rest[:count], rest[count:]
+    if options.shots is None:
+        labelled = len(rest) if options.fraction is None else max(1, round(options.fraction * len(rest)))
+        labelled = max(1, round(kept * labelled))
+        return rest[:labelled], val, test, rest[labelled:]
+    if options.shots > len(rest):
+        raise Problem(
+            f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
+            f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). Give at most {len(rest)}."
+        )
+    if options.shots == 0:  # nothing selects with labels that nobody has, but the oracle
+        return rest[:0], val, test, rest
+    labelled = max(1, round(kept * options.shots))
+    spare = val[options.shots :]
+    return rest[:labelled], val[: options.shots], test, torch.cat([rest[labelled:], spare])
+
+
+def _share(share: float, count: int) -> int:
+    """That share of `count` rows, but at least one, and one less than all: every class keeps a row to train on."""
+    return min(max(1, round(share * count)), count - 1)

@@ -1,0 +1,250 @@
+"""The nouns of a task: what its inputs look like, which labels it has, which examples are in which split."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.columns import Column, Inputs, Ragged, Sequences, subset, take
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Images as `uint8 [n, channels, height, width]`."""
+
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Texts as token numbers `int32 [length]`, 0 to `vocabulary - 1`, at most `length` of them.
+
+    `tokenizer` tells the tokeniser apart: a digest of its vocabulary and rules, or the name of a published one. `unknown`
+    is the number of what it does not know: 1 in all that are learned here, None where there is none.
+    """
+
+    vocabulary: int
+    length: int
+    tokenizer: str
+    unknown: int | None = 1
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """Sound as frames `float [frames, bands]`, or as waves `float [samples]` where `bands` is 0.
+
+    `rate` in Hz, None where the data came as frames. `front` tells how the frames were made.
+    """
+
+    bands: int
+    rate: int | None
+    front: str
+
+
+@dataclass(frozen=True)
+class TabularSpec:
+    """Numbers `float [n, columns]`, standardised; NaN where a value is missing. `statistics` is a digest of them."""
+
+    columns: tuple[str, ...]
+    statistics: str
+
+
+@dataclass(frozen=True)
+class VectorSpec:
+    """What a frozen network made of the inputs, `float [n, width]`, computed once per data set. `of` names the network."""
+
+    width: int
+    of: str
+
+
+Spec = ImageSpec | TextSpec | AudioSpec | TabularSpec | VectorSpec
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The classes a head tells apart. Two tasks own the same head exactly if their `key` is the same."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """A parameter-name-safe identity: the name, and a digest of the classes in their order."""
+        digest = hashlib.blake2b("\x1f".join(self.classes).encode(), digest_size=3).hexdigest()
+        return f"{self.name.replace('.', '_')}{len(self.classes)}_{digest}"
+
+
+@dataclass
+class Batch:
+    """Some examples on one device.
+
+    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask; `labels` is `int64 [batch]`, or `float [batch,
+    classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch;
+    `present[modality] bool [batch]` says which examples have the modality (no entry: all); `features` is
+    `float [batch, width]` when all below the head was computed before; of the modalities in `encoded` the inputs are
+    the tokens that a frozen encoder made. `task` is the role of the task: `target`, or the name of a source. Tasks of the
+    same examples may have the same inputs: then `rows int64 [m]` says which of them this task has a label for (None: all),
+    `labels` has only these, and what a network made of the inputs is kept in `memo` for whoever asks next. `taught` is what
+    teachers said before (see `xlearn.phases.teacher_outputs`).
+    """
+
+    inputs: dict[str, Inputs]
+    labels: Tensor
+    space: LabelSpace
+    features: Tensor | None = None
+    present: dict[str, Tensor] = field(default_factory=dict)
+    encoded: frozenset[str] = frozenset()
+    task: str = "target"
+    rows: Tensor | None = None
+    memo: dict[Any, Any] | None = None
+    taught: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def only(self, *modalities: str) -> "Batch":
+        """The same examples without the other modalities."""
+        present = {name: self.present[name] for name in modalities if name in self.present}
+        inputs = {name: self.inputs[name] for name in modalities}
+        return replace(self, inputs=inputs, present=present, encoded=self.encoded & {*modalities}, memo=None)
+
+    def to(self, device: torch.device) -> "Batch":
+        if device.type == "cpu":
+            return self
+
+        def move(tensor: Tensor) -> Tensor:
+            # Pinned memory is what makes the copy to a GPU asynchronous.
+            return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
+        def moved(column: Inputs) -> Inputs:
+            return Sequences(move(column.values), move(column.mask)) if isinstance(column, Sequences) else move(column)
+
+        features = None if self.features is None else move(self.features)
+        inputs = {name: moved(column) for name, column in self.inputs.items()}
+        present = {name: move(column) for name, column in self.present.items()}
+        rows = None if self.rows is None else move(self.rows)
+        taught = {name: move(column) for name, column in self.taught.items()}
+        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded, self.task, rows, self.memo, taught)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
+
+    `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present` as in `Batch`.
+    `encoded`, `task` and `taught` (`[n, ...]`) likewise. `data` identifies the original data and the form they were
+    brought into; `whole` are all of them.
+    """
+
+    inputs: dict[str, Column]
+    labels: Tensor
+    rows: Tensor
+    space: LabelSpace
+    features: Tensor | None = None
+    present: dict[str, Tensor] = field(default_factory=dict)
+    data: str = ""
+    encoded: frozenset[str] = frozenset()
+    whole: "Examples | None" = None
+    task: str = "target"
+    taught: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Batch:
+        labels = self.labels.index_select(0, index)
+        taught = {name: column.index_select(0, index) for name, column in self.taught.items()}
+        if self.features is not None:
+            return Batch({}, labels, self.space, self.features.index_select(0, index), task=self.task, taught=taught)
+        present = {name: column.index_select(0, index) for name, column in self.present.items()}
+        inputs = {name: take(column, index) for name, column in self.inputs.items()}
+        return Batch(inputs, labels, self.space, None, present, self.encoded, self.task, taught=taught)
+
+    def lengths(self) -> Tensor | None:
+        """How long the sequences of each example are, in units of the mean of their modality; None without sequences."""
+        ragged = [column.lengths.double() for column in self.inputs.values() if isinstance(column, Ragged)]
+        if not ragged or self.features is not None:
+            return None
+        return torch.stack([each / each.mean().clamp_min(1e-9) for each in ragged]).sum(0)
+
+    def subset(self, index: Tensor) -> "Examples":
+        return replace(
+            self,
+            inputs={name: subset(column, index) for name, column in self.inputs.items()},
+            labels=self.labels.index_select(0, index),
+            rows=self.rows.index_select(0, index),
+            features=None if self.features is None else self.features.index_select(0, index),
+            present={name: column.index_select(0, index) for name, column in self.present.items()},
+            taught={name: column.index_select(0, index) for name, column in self.taught.items()},
+            whole=self.whole or self,
+        )
+
+    def only(self, *modalities: str) -> "Examples":
+        present = {name: self.present[name] for name in modalities if name in self.present}
+        encoded = self.encoded & {*modalities}
+        return replace(self, inputs={name: self.inputs[name] for name in modalities}, present=present, encoded=encoded)
+
+    def with_features(self, features: Tensor) -> "Examples":
+        """The same examples, with what the frozen part of a network makes of them (`float [n, width]`)."""
+        return replace(self, features=features)
+
+
+@dataclass
+class Sealed:
+    """The test split. It opens once; a second look is a mistake in the protocol and raises."""
+
+    name: str
+    examples: Examples
+    opened: bool = False
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def open(self) -> Examples:
+        if self.opened:
+            raise RuntimeError(f"the test split of {self.name} was already used; selection must not see it")
+        self.opened = True
+        return self.examples
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: `inputs` {modality: spec}, a label space and its splits.
+
+    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes. `training int64` are the rows
+    of training, whatever the number of labels. `origin[name] int64` says for each row of the raw data where it stands in the
+    data called `name`, of which other tasks may be made too.
+    """
+
+    name: str
+    inputs: dict[str, Spec]
+    labels: LabelSpace
+    train: Examples
+    val: Examples
+    unlabeled: Examples
+    test: Sealed
+    data: str
+    fingerprint: str
+    notes: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Tensor] = field(default_factory=dict)
+    training: Tensor = field(default_factory=lambda: torch.arange(0))
+
+    def only(self, *modalities: str) -> "Task":
+        """The same task, rows included, without the other modalities."""
+        return replace(
+            self,
+            inputs={name: self.inputs[name] for name in modalities},
+            train=self.train.only(*modalities),
+            val=self.val.only(*modalities),
+            unlabeled=self.unlabeled.only(*modalities),
+            test=Sealed(self.name, self.test.examples.only(*modalities)),
+            fingerprint=f"{self.fingerprint}:{'+'.join(sorted(modalities))}",
+        )
+
+    def class_counts(self) -> Tensor:
+        """Labelled training examples per class, int64 `[classes]`."""
+        return torch.bincount(self.train.labels, minlength=len(self.labels.classes))

@@ -1,0 +1,40 @@
+"""Tasks. A loader returns `Raw`: all examples of the data as they are, before any split, resizing or tokenising."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from xlearn.data.columns import Ragged
+
+OPEN, VAL, TEST = 0, 1, 2
+
+# Images `uint8 [n, channels, height, width]`; texts `list[str]`; waves `Ragged` of float32 `[total]` or frames of float32
+# `[total, bands]`; numbers float32 `[n, columns]` with NaN where a value is missing.
+RawColumn = Tensor | Ragged | list[str]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Columns `inputs[modality]` (image, text, audio, tabular), `labels int64 [n]`, class names.
+
+    `space` names the label space: two tasks with the same name and the same classes share a head. `official int8 [n]`,
+    where the data come with splits, is OPEN (training), VAL or TEST. `notes` goes into the result as it is.
+    `present[modality] bool [n]`: which examples have the modality, where not all do; what the others hold is ignored.
+    `rate` of waves in Hz; `columns` names those of `tabular`. `origin[modality]`, where several tasks are made of the same
+    data: (its name, int64 [n] the position of each example there), so that no test example of one is learned from in
+    another. `values float32 [n]`, where numbers are to be predicted: then `labels` say of which function each example is, and
+    only tasks of few examples are made of it (see `xlearn.data.episodes`).
+    """
+
+    inputs: dict[str, RawColumn]
+    labels: Tensor
+    classes: tuple[str, ...]
+    space: str
+    official: Tensor | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    present: dict[str, Tensor] = field(default_factory=dict)
+    rate: int | None = None
+    columns: tuple[str, ...] = ()
+    origin: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    values: Tensor | None = None

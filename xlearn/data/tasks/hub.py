@@ -1,0 +1,94 @@
+"""What `datasets` keeps: names on the hub, and files or splits whose names tell what they are for."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xlearn.data.tasks.decoding import SPLITS
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import cache_root
+
+
+def load_hub(key: str, name: str, config: str | None = None) -> Any:
+    """A set by its name on the hub. `key` is the setting that named it, for messages."""
+    import datasets
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    datasets.disable_progress_bars()
+    # Without a network the hub's client tells every attempt; what we say at the end is enough.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    away: Exception | None = None
+    try:
+        ask_hub(hf_hub_url(name, "README.md", repo_type="dataset"))
+    except HfHubHTTPError:
+        pass  # it answers; what it has against the name, it tells the loader too
+    except Exception as error:  # the hub's client raises many kinds
+        away = error
+    try:
+        with _offline(away is not None):
+            return datasets.load_dataset(name, config, cache_dir=str(cache_root() / "datasets"))
+    except Exception as error:  # many kinds too, offline and online
+        error = away or error
+        raise Problem(
+            f"{key}={name}: no such file or folder here, and not to be had from the hub ({reason(error)}). On a machine that "
+            f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
+        ) from error
+
+
+def ask_hub(url: str) -> None:
+    """One short question to the hub. The loaders themselves ask six times, and wait 23 seconds, where there is none."""
+    from huggingface_hub import constants, get_hf_file_metadata
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("HF_HUB_OFFLINE is set")
+    get_hf_file_metadata(url, timeout=5)
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """What `datasets` loaded before it still finds, without asking again."""
+    import datasets
+
+    if not wanted:
+        yield
+        return
+    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def need_known_splits(key: str, name: str, splits: Sequence[str]) -> None:
+    """Raise where one of several splits has a name that does not tell what it is for: it must not become training."""
+    unknown = [split for split in splits if split.lower() not in SPLITS]
+    if unknown and len(splits) > 1:
+        raise Problem(
+            f"{key}={name}: its split {unknown[0]!r} could be for training or for testing. Known: {', '.join(SPLITS)}. Rename "
+            f"or remove it with `datasets`, use save_to_disk('FOLDER'), and set {key}=FOLDER."
+        )
+
+
+def splits_of(key: str, files: Sequence[Path], root: Path) -> dict[Path, str | None]:
+    """As train-00000.parquet, test.csv or test/0000.parquet tell. Either all files tell a split, or none."""
+    found: dict[Path, str | None] = {}
+    for file in files:
+        words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != root else "")
+        found[file] = next((word for word in words if word in SPLITS), None)
+    untold = [file for file, split in found.items() if split is None]
+    if 0 < len(untold) < len(files):
+        raise Problem(
+            f"{key}={root}: the name of {untold[0]} tells no split, but those of others do. Known: {', '.join(SPLITS)}. "
+            "Rename it, as in test-00000.parquet or test/0000.parquet, or remove it."
+        )
+    return found
+
+
+def reason(error: Exception) -> str:
+    """Its deepest cause in one line: `datasets` wraps what went wrong in a general sentence."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,26 @@
+"""The user's own images, one folder per class."""
+
+from pathlib import Path
+
+from xlearn.data.tasks import Raw
+from xlearn.data.tasks.class_folders import class_folders, stamp
+from xlearn.data.tasks.decoding import Decoding, decode
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+
+
+def image_folder(*, folder: str, size: int = 32, channels: int = 3, skip_bad: bool = False) -> Raw:
+    """`folder/<class>/<file>`, or `folder/<split>/<class>/<file>` with splits named train, val and test (or as usual).
+
+    Images become `channels` x `size` x `size`. A file that is no image stops with its name, unless `skip_bad`. Two
+    folders with the same class names have the same label space. Hidden files and folders are left out.
+
+    The task's name is that of its configuration's file. For two folders at once, as in `source=[cats,birds]`, write a
+    YAML for each (`task/cats.yaml`, `task/birds.yaml`) into a folder of your own, and give it by `--config-dir`.
+    """
+    named = class_folders(folder, ENDINGS, "images", ("cat/1.png", "dog/1.png"))
+    classes = sorted({name for _, name, _ in named})
+    rows: dict[str, list[tuple[str, int]]] = {split: [] for split, _, _ in named}
+    for split, name, file in named:
+        rows[split].append((str(file), classes.index(name)))
+    return decode(rows, classes, Decoding(str(Path(folder).expanduser()), size, channels, skip_bad), stamp(named))

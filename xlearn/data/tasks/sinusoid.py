@@ -1,0 +1,46 @@
+"""Sine waves: functions to be learned from few points each."""
+
+import math
+
+import torch
+
+from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import derive
+
+AMPLITUDE, PHASE, PLACE = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
+
+
+def sinusoid(*, functions: int = 1000, points: int = 40, seed: int = 0) -> Raw:
+    """`y = A sin(x - phase)`, `A ~ U[0.1, 5]`, `phase ~ U[0, pi]`, `x ~ U[-5, 5]` (Finn et al., ICML 2017, section 5.1).
+
+    `points` of each of `functions`: inputs float32 `[n, 1]`, the column `x`; `values` float32 `[n]`, the y of exactly this x,
+    without noise; labels the number of the function, `n = functions * points`. Classes are called `s<seed>_f<number>`: another
+    `seed` gives other functions, and function i of a seed is the same however many there are, and at however many points.
+    (The paper draws new points whenever a function comes up; here each has its `points`.) Raises `Problem` below 2 of either.
+    """
+    if functions < 2:
+        raise Problem(f"sinusoid.functions={functions}: give 2 or more, e.g. 1000.")
+    if points < 2:
+        raise Problem(f"sinusoid.points={points}: give 2 or more, one to learn from and one to be measured on.")
+    amplitude, phase = _uniform(functions, 2, derive(seed, "sinusoid", "functions")).unbind(1)
+    amplitude = AMPLITUDE[0] + (AMPLITUDE[1] - AMPLITUDE[0]) * amplitude
+    phase = PHASE[0] + (PHASE[1] - PHASE[0]) * phase
+    # In single precision before the sine, so that `values` belong to the x that is given.
+    x = (PLACE[0] + (PLACE[1] - PLACE[0]) * _uniform(functions, points, derive(seed, "sinusoid", "points", points))).float()
+    y = amplitude[:, None] * torch.sin(x.double() - phase[:, None])
+    return Raw(
+        {"tabular": x.reshape(-1, 1)},
+        torch.arange(functions).repeat_interleave(points),
+        tuple(f"s{seed}_f{number:04d}" for number in range(functions)),
+        "sinusoid",
+        columns=("x",),
+        # What has learned a function knows all its points, however many there are.
+        origin={"tabular": (f"sinusoid {seed}", torch.arange(functions).repeat_interleave(points))},
+        values=y.float().flatten(),
+    )
+
+
+def _uniform(rows: int, columns: int, seed: int) -> torch.Tensor:
+    """float64 `[rows, columns]` from [0, 1), drawn row by row: more rows leave the first as they are."""
+    return torch.rand(rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,120 @@
+"""Tables of examples: CSV, TSV, JSON lines, Parquet, a folder of these, or what `datasets` keeps."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlearn.data.tasks.hub import load_hub, need_known_splits, splits_of
+from xlearn.data.tasks.table_files import ENDINGS, Columns, plain, read_file
+from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import sha256
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file, or one split of a set: `name` for messages, its `split` where a name tells it."""
+
+    name: str
+    split: str | None
+    columns: Columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length: what all `parts` have, one after the other. Paths are relative to `folder`.
+
+    `content` identifies what the files hold, wherever they lie.
+    """
+
+    name: str
+    folder: Path
+    parts: list[Part]
+    content: str
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that all parts have, in the order of the first."""
+        return [name for name in self.parts[0].columns if all(name in part.columns for part in self.parts)]
+
+    def column(self, name: str) -> list[Any]:
+        return [value for part in self.parts for value in part.columns[name]]
+
+    def place(self, row: int) -> str:
+        """ "row 3 of train.csv": rows are counted from 1 in each part, without the line of names."""
+        for part in self.parts:
+            if row < len(part):
+                return f"row {row + 1} of {part.name}"
+            row -= len(part)
+        raise IndexError(row)
+
+    def splits(self) -> list[str] | None:
+        """The split of every row, by the names of files or of the set's splits; None where they tell none."""
+        if len({part.split for part in self.parts}) < 2:
+            return None
+        return [part.split or "train" for part in self.parts for _ in range(len(part))]
+
+
+def read_table(name: str) -> Table:
+    """A file, a folder of files (whose names may tell splits), a folder of `save_to_disk`, or a `datasets` name.
+
+    Raises `Problem` for what is not there, empty, damaged, not UTF-8, or of another kind.
+    """
+    path = Path(name).expanduser()
+    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+        import datasets
+
+        return _of_set(name, path, datasets.load_from_disk(str(path)))
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+        if not files:
+            raise Problem(f"file={name}: no table below this folder. Known endings: {', '.join(ENDINGS)}.")
+        if len({file.suffix.lower() for file in files}) > 1:
+            raise Problem(f"file={name}: tables of several kinds ({files[0].name}, {files[-1].name}). Name one of them.")
+        split_of = splits_of("file", files, path)
+        parts = [Part(str(file.relative_to(path)), split_of[file], read_file(file)) for file in files]
+        return _nonempty(Table(name, path, parts, _content(files)))
+    if path.is_file():
+        return _nonempty(Table(name, path.parent, [Part(path.name, None, read_file(path))], _content([path])))
+    if path.suffix.lower() in ENDINGS or path.is_absolute():
+        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = nearest(path.name, beside) if beside else f"The folder {path.parent} is not there either."
+        raise Problem(f"file={name}: there is no such file. {hint}")
+    return _of_set(name, Path(), load_hub("file", name))
+
+
+def _content(files: list[Path]) -> str:
+    return digest([sha256(file) for file in files], 16)
+
+
+def stamp_of(paths: list[Path], contents: list[bytes]) -> str:
+    """What identifies the content of files (by size and time) and of embedded ones (by digest)."""
+    content = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        state = path.stat()
+        content.update(repr((str(path.resolve()), state.st_size, state.st_mtime_ns)).encode())
+    for each in contents:
+        content.update(hashlib.blake2b(each, digest_size=16).digest())
+    return content.hexdigest()
+
+
+def _nonempty(table: Table) -> Table:
+    for part in table.parts:
+        if len(part) == 0:
+            raise Problem(f"file={table.name}: {part.name} holds no row. Remove it, or fill it.")
+    return table
+
+
+def _of_set(name: str, folder: Path, found: Any) -> Table:
+    splits = dict(found) if isinstance(found, dict) else {"train": found}
+    need_known_splits("file", name, list(splits))
+    parts = [Part(f"split {split}", split, plain(part.with_format("arrow")[:])) for split, part in splits.items()]
+    content = digest([part._fingerprint for part in splits.values()], 16)
+    return _nonempty(Table(name, folder, parts, content))

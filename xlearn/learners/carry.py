@@ -1,0 +1,80 @@
+"""Carrying weights from the source's network to the target's: strict, and reported."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.networks.network import Network, load
+from xlearn.runtime.errors import Problem
+from xlearn.sharing.none import none
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Parameters and buffers by what became of them, each with its shape."""
+
+    copied: dict[str, tuple[int, ...]]
+    fresh: dict[str, tuple[int, ...]]
+    unused: dict[str, tuple[int, ...]]
+
+    def report(self) -> dict[str, Any]:
+        """For `transfer.json`: names with shapes, and how many numbers that is."""
+        parts = {"copied": self.copied, "fresh": self.fresh, "unused": self.unused}
+        counts = {name: sum(torch.Size(shape).numel() for shape in part.values()) for name, part in parts.items()}
+        listed = {name: {key: list(shape) for key, shape in part.items()} for name, part in parts.items()}
+        return {"numbers": counts, **listed}
+
+
+def choose(
+    source: Mapping[str, Tensor],
+    target: Network,
+    sharing: Callable[[list[str], Network], list[str]],
+    names: str,
+    empty: bool = False,
+) -> Carried:
+    """What of `source` travels to `target` under `sharing`. `names` says "source -> target" in messages.
+
+    Raises `Problem` where a common name has two shapes, and where nothing travels though the sharing copies, unless it
+    may be `empty` (knowledge that travels by predictions needs no parameter in common): then what does not fit stays.
+    """
+    own = target.state_dict()
+    common = [name for name in own if name in source]
+    chosen = sharing(common, target)
+    clashes = [name for name in chosen if source[name].shape != own[name].shape]
+    if clashes and empty:
+        # Not needed, then: but nothing is copied by halves, a bias without its weight.
+        apart = {_top(name) for name in clashes}
+        chosen, clashes = [name for name in chosen if _top(name) not in apart], []
+    if clashes:
+        listed = ", ".join(f"{name} {tuple(source[name].shape)} and {tuple(own[name].shape)}" for name in clashes[:5])
+        raise Problem(
+            f"{names}: parameters of one name have two shapes: {listed}. Give both the same encoder and "
+            "sizes (fusion=mean with a fusion.width brings all modalities to one width), or copy less (sharing=encoder)."
+        )
+    if not chosen and not empty and getattr(sharing, "func", sharing) is not none:
+        raise Problem(
+            f"{names}: nothing to copy under this sharing. The source has {_tops(source)}, the target {_tops(own)}. "
+            "Use sharing=all, a source of the same modality, a trunk that both share (trunk=mlp), or transfer=scratch."
+        )
+    travels = set(chosen)
+    return Carried(
+        copied={name: tuple(own[name].shape) for name in own if name in travels},
+        fresh={name: tuple(own[name].shape) for name in own if name not in travels},
+        unused={name: tuple(value.shape) for name, value in source.items() if name not in travels},
+    )
+
+
+def carry(source: Mapping[str, Tensor], target: Network, carried: Carried) -> None:
+    """Copy what was chosen into `target`."""
+    load(target, {name: source[name] for name in carried.copied})
+
+
+def _top(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
+def _tops(names: Mapping[str, Any]) -> str:
+    return ", ".join(sorted({_top(name) for name in names})) or "nothing"

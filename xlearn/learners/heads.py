@@ -1,0 +1,28 @@
+"""Which heads a network needs: one for each label space, those of tasks of few examples among them."""
+
+from typing import Any
+
+from xlearn.data.episodes import Kind, episode_space, predicts_numbers
+from xlearn.data.task import LabelSpace, Task
+from xlearn.plan.components import Plan
+
+
+def episode_spaces(learner: Any, kind: Kind | None, task: Task) -> dict[str, LabelSpace]:
+    """The label space of the head that learns tasks of few examples; none for a base learner that reads no head."""
+    if kind is None or not learner.reads_head:
+        return {}
+    space = episode_space(kind.ways, predicts_numbers(task))
+    return {space.key: space}
+
+
+def source_spaces(plan: Plan, tasks: list[Task]) -> tuple[dict[str, LabelSpace], Any]:
+    """The label spaces of the source's heads, and the base learner that it learns for, if any: a phase that reads episodes has
+    a head of their own, or none.
+    """
+    whole = not plan.pretrain or any(phase.base_learner is None for phase in plan.pretrain)
+    spaces, learner = {task.labels.key: task.labels for task in tasks} if whole else {}, None
+    for phase in plan.pretrain:
+        if phase.base_learner is not None:
+            learner = phase.base_learner()
+            spaces |= episode_spaces(learner, phase.kind, tasks[0])
+    return spaces, learner

@@ -1,0 +1,71 @@
+"""Adversarial discriminative domain adaptation: the target's encoder learns to be taken for the source's."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.objectives import Start, Turn
+from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
+from xlearn.objectives.adaptation.gradient_reversal import held
+from xlearn.objectives.distillation.teaching import need_teacher, taught_features
+from xlearn.objectives.parts.domains import need_domains, sources
+from xlearn.runtime.errors import Problem
+
+
+class Adda(nn.Module):
+    """The objective of a phase that the source's network teaches (ADDA; Tzeng et al., CVPR 2017, eq. 9). Each step updates
+
+        D:    1/2 (E_s -log D(f_s) + E_t -log(1 - D(f_t)))
+        f_t:  E_t -log D(f_t), the inverted labels; and the cross-entropy of the target's labelled examples, if there are any
+
+    f_s `[n, width]` are the features of the source's examples by the teacher, which stays as it is; f_t `[m, width]` those of
+    the unlabelled target by the network, which begins from the source's weights. The head stays the source's: no label of the
+    source is used any more. The paper adds the two means of D without halving them. D has two layers of `hidden` units.
+    Raises `Problem` for hidden below 1, without one teacher, for a teacher of another width or that sees none of the source,
+    and without both domains.
+    """
+
+    unlabeled = True
+    lessons = ("features",)
+
+    def __init__(self, start: Start, *, hidden: int = 64) -> None:
+        super().__init__()
+        need_domains(start, "adda")
+        self.teacher = (need_teacher(start, "adda"),)  # in a tuple: it is no module of the objective
+        width = self.teacher[0].width
+        if width != start.network.width:
+            raise Problem(
+                f"adda: the network has {start.network.width} features and the source's {width}; it begins from the source's. "
+                "Leave carry as it is, and the encoder that of the source."
+            )
+        self.discriminator = Discriminator(width, hidden, start.network, "adda")
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        taught = [found for role in sources(batches) if (found := taught_features(self.teacher[0], batches[role])) is not None]
+        if not taught:
+            raise Problem("adda: the source's network sees none of the source's examples. Let it read the same modalities.")
+        source = torch.cat([features for features, _ in taught]).float()
+        seen = torch.cat([each for _, each in taught]).float()
+        with torch.no_grad():  # of a batch without memo: what has no gradient is of no use to others
+            target = network.features(replace(batches[UNLABELED], memo=None)).float()
+        torch.clear_autocast_cache()
+        with torch.autocast(source.device.type, enabled=False):
+            loss = discriminate(self.discriminator(source), self.discriminator(target), seen)
+            return {"adda_discriminator": loss}
+
+    def turns(self) -> list[Turn]:
+        return [Turn(self._fool, lambda name: not name.startswith("head."))]
+
+    def _fool(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        features = network.features(batches[UNLABELED]).float()
+        with torch.autocast(features.device.type, enabled=False):
+            losses = {"adda_encoder": functional.softplus(-held(self.discriminator, features)).mean()}
+        if (labelled := batches.get("target")) is not None:
+            losses["target"] = functional.cross_entropy(network(labelled), labelled.labels)
+        return losses

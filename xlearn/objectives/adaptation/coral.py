@@ -1,0 +1,55 @@
+"""DeepCORAL: the second moments of both domains agree."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.parts.domains import domains, need_domains
+from xlearn.runtime.errors import Problem
+
+
+class Coral:
+    """`weight * ||C_s - C_t||_F^2 / (4 d^2)`, with `C = 1 / (n - 1) sum_i (f_i - mean f)(f_i - mean f)^T` the covariance of the
+    features `[batch, d]` that heads read, of all sources together and of the unlabelled target (Sun and Saenko, ECCV Workshops
+    2016, eq. 1-3).
+
+    So it is in TLlib, skada and pytorch-adapt. The same name is used for `mean (mu_s - mu_t)^2 + mean (C_s - C_t)^2`
+    (DomainBed, WILDS: a term of means, and no 1/4) and for `||R_s - R_t||_F^2` of correlation matrices (ADAPT). Means are not
+    compared here: a mere shift costs nothing. The loss is in the fourth power of the features and divided by d^2, so the
+    weight that suits depends on their size and width more than elsewhere.
+
+    Raises `Problem` for a weight below 0, and where the phase reads no source, or no unlabelled target. A batch must have 2
+    examples (`smallest_batch`).
+    """
+
+    unlabeled = True
+
+    def __init__(self, start: Start, *, weight: float = 1.0) -> None:
+        need_domains(start, "coral")
+        if weight < 0:
+            raise Problem(f"coral: weight={weight}: give 0 or more, e.g. 1.")
+        self.weight = weight
+
+    @staticmethod
+    def smallest_batch(**options: object) -> int:
+        """So many examples a batch must have."""
+        return 2
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        both = domains(network, batches)
+        with torch.autocast(both.source.device.type, enabled=False):
+            return {"coral": self.weight * coral(both.source, both.target)}
+
+
+def coral(source: Tensor, target: Tensor) -> Tensor:
+    """`||C_s - C_t||_F^2 / (4 d^2)` of `[n, d]` and `[m, d]`, n and m at least 2."""
+    return (_covariance(source) - _covariance(target)).square().sum() / (4 * source.shape[1] ** 2)
+
+
+def _covariance(features: Tensor) -> Tensor:
+    centred = features - features.mean(0)
+    return centred.T @ centred / (len(features) - 1)

@@ -1,0 +1,65 @@
+"""What becomes of gradients on their way back: they are reversed, or do not enter a module."""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, coefficient: Tensor) -> Tensor:
+        ctx.save_for_backward(coefficient)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
+        [coefficient] = ctx.saved_tensors
+        return gradients[0] * -coefficient, None
+
+
+def reverse(x: Tensor, coefficient: Tensor) -> Tensor:
+    """x as it is; its gradient is that of the result times `-coefficient`, a 0-d tensor on x's device."""
+    return _Reverse.apply(x, coefficient)
+
+
+class Reversal(nn.Module):
+    """Gradient reversal R that sets in slowly: at step s of S the coefficient is
+
+        high (2 / (1 + exp(-alpha s / S)) - 1)
+
+    (Ganin et al., JMLR 2016, sec. 5.2, with alpha = 10, high = 1). TLlib has alpha = 1 over 1,000 steps, whatever S; skada 1
+    throughout. The objective calls `follow` once per training step; how often it is asked in between does not matter.
+
+    Raises `Problem` for an alpha or a high that is not above 0.
+    """
+
+    step: Tensor
+
+    def __init__(self, steps: int, *, alpha: float = 10.0, high: float = 1.0) -> None:
+        super().__init__()
+        if not alpha > 0:
+            raise Problem(f"gradient reversal: alpha={alpha}: give more than 0, e.g. 10.")
+        if not high > 0:
+            raise Problem(f"gradient reversal: high={high}: give more than 0, e.g. 1.")
+        self.steps, self.alpha, self.high = steps, alpha, high
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def coefficient(self) -> Tensor:
+        """A 0-d tensor."""
+        progress = self.step.float() / self.steps
+        return self.high * (2 * torch.sigmoid(self.alpha * progress) - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return reverse(x, self.coefficient())
+
+    def follow(self, network: Network) -> None:
+        self.step += 1
+
+
+def held(module: nn.Module, x: Tensor) -> Tensor:
+    """What the module makes of x; the gradient reaches x, not the module."""
+    parameters = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    return functional_call(module, parameters, (x,))

@@ -1,0 +1,117 @@
+"""Attention transfer: where the student's features are large is to be where the teacher's are."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.networks.outputs import block_paths
+from xlearn.objectives import Start
+from xlearn.objectives.distillation.match import Match, pooled
+from xlearn.objectives.distillation.teaching import mean, need_teacher
+from xlearn.objectives.parts.probe import described, probe
+from xlearn.runtime.errors import Problem
+
+
+class Attention:
+    """`weight * sum_l mean (Q_s / ||Q_s|| - Q_t / ||Q_t||)^2` on every role that the teacher sees, with `Q = vec(mean_c F_c^2)`
+    over the places of a module's output F: pixels, frames or tokens (Zagoruyko & Komodakis, ICLR 2017, eq. 2).
+
+    The mean is over places, then over the examples with a modality of the teacher, as in the authors' code and with its weight
+    of 1000 (the paper: `beta / 2` times the norm without the square). Where sizes differ, the larger Q is pooled to the other's
+    (adaptive average). Places of padding count as others, as modules do not know them.
+
+    `student`, `teacher`: paths of modules, the first against the first and so on. null: the blocks of the encoders that both
+    have and that give places, maps against maps and sequences against sequences, paired from the top downwards. Raises
+    `Problem` for a weight below 0, without one teacher, for paths that do not exist, are not called or do not fit together,
+    and for vectors, which have no attention.
+    """
+
+    looks_inside = True
+    runs_teacher = True
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        student: list[str] | None = None,
+        teacher: list[str] | None = None,
+        weight: float = 1000.0,
+    ) -> None:
+        if weight < 0:
+            raise Problem(f"attention: weight={weight}: give 0 or more, e.g. 1000.")
+        if len(student or ()) != len(teacher or ()) or student == []:
+            raise Problem(f"attention: student={student}, teacher={teacher}: name as many modules in both, or leave both null.")
+        given = need_teacher(start, "attention")
+        pairs = [*zip(student, teacher, strict=True)] if student and teacher else _paired(start, given)
+        self.match = Match(start, "attention", pairs)
+        for (own, other), (path, taught_path) in zip(self.match.shapes, pairs, strict=True):
+            for network, who, where, shape in ((start.network, "student", path, own), (given, "teacher", taught_path, other)):
+                if math.prod(shape[1:]) < 2:
+                    there = itertools.chain(*_with_places(network, start).values())
+                    raise Problem(
+                        f"attention: {who}={where} gives {described(shape)}, which has no places to attend to. "
+                        f"{'These would do: ' + ', '.join(there) if there else 'Use another encoder'}."
+                    )
+            if len(own) != len(other):
+                raise Problem(
+                    f"attention: {path} gives {described(own)}, {taught_path} {described(other)}. Pair like with like."
+                )
+        self.weight = weight
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            terms = [mean(apart(own, given), seen) for own, given, seen in self.match(network, batch)]
+            if terms:
+                losses[f"{role}_attention"] = self.weight * torch.stack(terms).sum()
+        return losses
+
+
+def apart(student: Tensor, teacher: Tensor) -> Tensor:
+    """`[batch]`: the mean over places of `(Q_s / ||Q_s|| - Q_t / ||Q_t||)^2` for outputs `[batch, channels, *places]`."""
+    # In single precision: squares of half precision overflow.
+    one, other = pooled(*(each.float().square().mean(1, keepdim=True) for each in (student, teacher)))
+    return (functional.normalize(one.flatten(1)) - functional.normalize(other.flatten(1))).square().mean(1)
+
+
+def _with_places(network: Network, start: Start) -> dict[tuple[str, int], list[str]]:
+    """The encoders' blocks that give maps or sequences, from input to output, by modality and number of axes."""
+    last = {name: [_end(network, block) for block in blocks if block] for name, blocks in block_paths(network).items()}
+    given = probe(network, [path for paths in last.values() for path in paths], start.tasks)
+    found: dict[tuple[str, int], list[str]] = {}
+    for name, paths in last.items():
+        for path in paths:
+            if path in given and given[path].ndim in (3, 4) and given[path].shape[2:].numel() > 1:
+                found.setdefault((name, given[path].ndim), []).append(path)
+    return found
+
+
+def _end(network: Network, block: Sequence[str]) -> str:
+    """The path of the module that gives what the block gives: the stack that it is in, if nothing else there has parameters,
+    since that ends with its pooling and activation.
+    """
+    own = {id(each) for path in block for each in network.get_submodule(path).parameters()}
+    path = block[-1]
+    while isinstance(stack := network.get_submodule(path.rpartition(".")[0]), nn.Sequential):
+        if not {id(each) for each in stack.parameters()} <= own:
+            break
+        path = path.rpartition(".")[0]
+    return path
+
+
+def _paired(start: Start, teacher: Network) -> Sequence[tuple[str, str]]:
+    own, given = _with_places(start.network, start), _with_places(teacher, start)
+    pairs = [pair for kind in own for pair in zip(own[kind][::-1], given.get(kind, [])[::-1], strict=False)]
+    if not pairs:
+        raise Problem(
+            "attention: student and teacher have no modality in common whose encoder gives places in both (maps or sequences), "
+            "and a vector has no attention. Use for example encoder/image=cnn, encoder/text=transformer, "
+            "encoder/audio=audio_cnn, or transfer=rkd, which teaches by vectors."
+        )
+    return pairs

@@ -1,0 +1,100 @@
+"""Co-tuning: the source's head is trained on, with labels that the target's labels stand for."""
+
+import copy
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch, Examples
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.distillation.teaching import need_teacher
+from xlearn.runtime.errors import Problem
+
+BATCH = 256
+
+
+class CoTuning(nn.Module):
+    """`lambda CE(h_s(f(x)), p(y_s | y_t))` on the target, beside its own cross-entropy (You et al., NeurIPS 2020, eq. 3), for
+    each head h_s of the source's network, copied when the phase begins and trained with it. lambda is `weight`.
+
+    p(y_s | y_t) comes from the source's network g on the target's labelled examples (section 3.3). `direct`:
+    `p(y_s | y_t) = mean over the examples of class y_t of g(x)`. `reverse`: p(y_t | y_s) is learned by multinomial logistic
+    regression from g(x), and `p(y_s | y_t) ~ p(y_s) p(y_t | y_s)` with p(y_s) the mean of g over all examples, p(y_t | y_s) the
+    regression at the one-hot y_s. g is not calibrated (the paper scales its temperature on source data). Classes with a
+    single example are allowed for `direct`; two each for `reverse`.
+
+    Raises `Problem` without a teacher, for a weight below 0, for a class with too few examples, and where the heads read
+    features of another width, or another form of the target.
+    """
+
+    # It reads the target as the student does, once, when the phase begins.
+    runs_teacher = True
+
+    def __init__(self, start: Start, *, weight: float = 1.0, relationship: Literal["direct", "reverse"] = "direct") -> None:
+        super().__init__()
+        teacher = need_teacher(start, "co_tuning")
+        if weight < 0:
+            raise Problem(f"co_tuning: weight={weight}: give 0 or more, e.g. 1.")
+        task = start.tasks["target"]
+        needed = 1 if relationship == "direct" else 2
+        for name, count in zip(task.labels.classes, task.class_counts().tolist(), strict=True):
+            if count < needed:
+                raise Problem(
+                    f"co_tuning: class {name!r} of {task.name} has {count} labelled example(s), and "
+                    f"relationship={relationship} needs {needed} of each. Raise shots"
+                    f"{' or use relationship=direct' * (needed > 1)}."
+                )
+        if teacher.width != start.network.width:
+            raise Problem(
+                f"co_tuning: the source's heads read features of width {teacher.width}, the target's network gives "
+                f"{start.network.width}. Give both the same encoder."
+            )
+        self.weight = weight
+        self.head = copy.deepcopy(teacher.head)
+        self.head.requires_grad_(True)
+        labels = task.train.labels
+        for key, given in _predictions(teacher, task.train).items():
+            of = direct if relationship == "direct" else reverse
+            # Not persistent: a resumed phase has the same teacher and makes them again.
+            self.register_buffer(f"of_{key}", of(given, labels, len(task.labels.classes)), persistent=False)
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        if (batch := batches.get("target")) is not None:
+            features = network.features(batch)
+            features = features if batch.rows is None else features[batch.rows]
+            for key, head in self.head.items():
+                wanted = self.get_buffer(f"of_{key}")
+                soft = wanted[batch.labels] if not batch.labels.is_floating_point() else batch.labels @ wanted
+                losses[f"co_tuning_{key}"] = self.weight * functional.cross_entropy(head(features), soft)
+        return losses
+
+
+def direct(given: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """`p(y_s | y_t) float [target classes, source classes]`: the mean of `given [n, source classes]` by class."""
+    sums = torch.zeros(classes, given.shape[1]).index_add_(0, labels, given)
+    return sums / torch.bincount(labels, minlength=classes).clamp_min(1).unsqueeze(1)
+
+
+def reverse(given: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """`p(y_s | y_t) float [target classes, source classes]` by logistic regression and Bayes' rule."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(max_iter=1000).fit(given.double().numpy(), labels.numpy())
+    likelihood = torch.from_numpy(fitted.predict_proba(torch.eye(given.shape[1]).numpy()))  # [source, target]
+    joint = given.double().mean(0).unsqueeze(1) * likelihood
+    return (joint / joint.sum(0, keepdim=True)).T.float()
+
+
+def _predictions(teacher: Network, examples: Examples) -> dict[str, Tensor]:
+    """What the source's network says of the examples, by head: `float [n, source classes]`, each row a distribution."""
+    device = next(teacher.parameters()).device
+    teacher.eval()
+    with torch.no_grad():
+        parts = [teacher.features(examples.take(index).to(device)) for index in torch.arange(len(examples)).split(BATCH)]
+        features = torch.cat(parts)
+        return {key: head(features).float().softmax(1).cpu() for key, head in teacher.head.items()}

@@ -1,0 +1,56 @@
+"""FitNets: the student's features, through a learned regressor, are to be the teacher's."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.distillation.match import Match, pooled
+from xlearn.objectives.distillation.teaching import mean
+from xlearn.objectives.parts.layers import linear
+from xlearn.objectives.parts.probe import described
+from xlearn.runtime.errors import Problem
+
+
+class FitNets(nn.Module):
+    """`weight * ||r(f_s) - f_t||^2 / elements` on every role that the teacher sees (Romero et al., ICLR 2015, eq. 3): the mean
+    over the elements of an example, then over the examples with a modality of the teacher. (The paper: half of the sum.)
+
+    r is a linear map of channels that is trained with the phase and thrown away: of maps a 1 x 1 convolution, whereas the
+    paper's kernel is as large as makes the sizes fit. Here the larger of two maps, or the longer of two sequences, is pooled to
+    the other's size (adaptive average). Places of padding count as others: modules do not know them. The paper trains hints
+    first and by themselves; this is a penalty beside the labels. 100 is the weight of Tian et al. (ICLR 2020) for means.
+
+    `student`, `teacher`: paths of modules, e.g. `encoder.image.blocks.1`; null is what the heads read. Raises `Problem` for a
+    weight below 0, without one teacher, for a path that does not exist or that nothing passes through, and for a vector
+    against maps and the like.
+    """
+
+    lessons = ("features",)
+
+    def __init__(self, start: Start, *, weight: float = 100.0, student: str | None = None, teacher: str | None = None) -> None:
+        super().__init__()
+        if weight < 0:
+            raise Problem(f"fitnets: weight={weight}: give 0 or more, e.g. 100.")
+        # Holds the teacher, and is no module: what is registered would be trained.
+        self.match = Match(start, "fitnets", [(student, teacher)])
+        [(own, given)] = self.match.shapes
+        if len(own) != len(given):
+            raise Problem(
+                f"fitnets: student={student} gives {described(own)}, teacher={teacher} {described(given)}. "
+                "Name modules of one kind."
+            )
+        self.weight = weight
+        self.regressor = linear(own[0], given[0], start.network, "fitnets")
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            for own, given, seen in self.match(network, batch):
+                own, given = pooled(own, given)
+                made = self.regressor(own.movedim(1, -1)).movedim(-1, 1)
+                error = (made.float() - given.float()).square().flatten(1).mean(1)
+                losses[f"{role}_fitnets"] = self.weight * mean(error, seen)
+        return losses

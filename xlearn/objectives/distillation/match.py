@@ -1,0 +1,88 @@
+"""Where an objective looks in student and teacher: at modules by their paths, or at the features below the heads."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch, Task
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.distillation.teaching import need_teacher, taught_features, taught_outputs
+from xlearn.objectives.parts.probe import channels_first, probe
+from xlearn.runtime.errors import Problem
+
+
+class Match:
+    """What student and teacher make of the same examples, at one or several pairs of paths; None is the features below the
+    heads. `shapes` has `(channels, *places)` of the student and of the teacher for each pair, as two examples gave them.
+
+    Raises `Problem` without one teacher, for a path that does not exist, and for a module that nothing passes through.
+    """
+
+    def __init__(self, start: Start, name: str, pairs: Sequence[tuple[str | None, str | None]]) -> None:
+        self.name, self.pairs = name, [*pairs]
+        self.teacher = need_teacher(start, name)
+        students, teachers = ([pair[side] for pair in pairs] for side in range(2))
+        own = _shapes(start.network, students, start.tasks, f"{name}: student")
+        self.shapes = [*zip(own, _shapes(self.teacher, teachers, start.tasks, f"{name}: teacher"), strict=True)]
+
+    def __call__(self, network: Network, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(the student's, the teacher's, both `[batch, channels, *places]`, and `seen bool [batch]`: which examples have what
+        the teacher, and the encoders of these modules, read) of the pairs that the batch passes through; none where the teacher
+        sees nothing.
+        """
+        if (taught := taught_features(self.teacher, batch)) is None:
+            return []
+        features, seen = taught
+        inside = any(student is not None for student, _ in self.pairs)
+        own = network.outputs(batch) if inside else {}
+        given = (taught_outputs(self.teacher, batch) or {}) if any(teacher is not None for _, teacher in self.pairs) else {}
+        found = []
+        for student, teacher in self.pairs:
+            if (student is not None and student not in own) or (teacher is not None and teacher not in given):
+                continue
+            one = network.features(batch) if student is None else channels_first(network, student, own[student])
+            other = features if teacher is None else channels_first(self.teacher, teacher, given[teacher])
+            found.append((one, other, _there(batch, student, _there(batch, teacher, seen))))
+        return found
+
+
+def pooled(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Both `[batch, channels, *places]` with the fewer places of the two along each axis: adaptive average pooling."""
+    sizes = [min(each) for each in zip(one.shape[2:], other.shape[2:], strict=True)]
+    return _pooled(one, sizes), _pooled(other, sizes)
+
+
+def _shapes(network: Network, paths: Sequence[str | None], tasks: Mapping[str, Task], where: str) -> list[tuple[int, ...]]:
+    named = [path for path in paths if path is not None]
+    for path in named:
+        try:
+            network.listen(path)
+        except Problem as error:
+            raise Problem(f"{where}={path}: {error}") from error
+    found = probe(network, named, tasks) if named else {}
+    for path in named:
+        if path not in found or found[path].ndim not in (2, 3, 4):
+            reason = (
+                "gives neither vectors nor sequences nor maps" if path in found else "is not called for what the phase reads"
+            )
+            raise Problem(
+                f"{where}={path}: this module {reason}. Name a block of an encoder of {' or '.join(network.encoder)}."
+            )
+    return [(network.width,) if path is None else tuple(found[path].shape[1:]) for path in paths]
+
+
+def _there(batch: Batch, path: str | None, seen: Tensor) -> Tensor:
+    """Which examples have the modality of the encoder that the path leads into, too."""
+    parts = (path or "").split(".")
+    there = batch.present.get(parts[1]) if parts[0] == "encoder" and len(parts) > 1 else None
+    return seen if there is None else seen & there
+
+
+def _pooled(value: Tensor, sizes: list[int]) -> Tensor:
+    if [*value.shape[2:]] == sizes:
+        return value
+    if len(sizes) == 1:
+        return functional.adaptive_avg_pool1d(value, sizes[0])
+    return functional.adaptive_avg_pool2d(value, (sizes[0], sizes[1]))

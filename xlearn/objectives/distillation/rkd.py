@@ -1,0 +1,73 @@
+"""Relational knowledge distillation: how far apart examples are, and under which angles, is to be as the teacher has it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.distillation.match import Match
+from xlearn.runtime.errors import Problem
+
+
+class Rkd:
+    """`distance * L_D + angle * L_A` on every role that the teacher sees (Park et al., CVPR 2019, eq. 5 to 10), among the
+    examples of the batch with a modality of the teacher.
+
+    `L_D`: the Huber loss (smooth L1, delta 1) of `||e_i - e_j|| / mu` between student and teacher, mu the mean of the distances
+    above 0. `L_A`: that of `cos(e_j - e_i, e_k - e_i)`. Means are over all pairs and all triples of n examples, n^2 and n^3,
+    equal ones included, as in the authors' code. Embeddings e are what the heads read, or what the modules at `student` and
+    `teacher` give, flattened (padding included); their widths may differ. Fewer than three examples tell nothing. A step needs
+    memory for n^2 times the width and for n^3 numbers.
+
+    Raises `Problem` for weights below 0, without one teacher, and for a path that does not exist or that nothing passes
+    through.
+    """
+
+    lessons = ("features",)
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        distance: float = 25.0,
+        angle: float = 50.0,
+        student: str | None = None,
+        teacher: str | None = None,
+    ) -> None:
+        for name, value in (("distance", distance), ("angle", angle)):
+            if value < 0:
+                raise Problem(f"rkd: {name}={value}: give 0 or more; the paper has distance=25, angle=50.")
+        self.match = Match(start, "rkd", [(student, teacher)])
+        self.distance, self.angle = distance, angle
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            for own, given, seen in self.match(network, batch):
+                one, other = own.flatten(1)[seen], given.flatten(1)[seen]
+                losses[f"{role}_rkd"] = relations(one, other, self.distance, self.angle)
+        return losses
+
+
+def relations(student: Tensor, teacher: Tensor, distance: float, angle: float) -> Tensor:
+    """`distance * L_D + angle * L_A` of embeddings `[n, any width]`; 0 for n = 0."""
+    if len(student) == 0:
+        return student.sum()
+    with torch.autocast(student.device.type, enabled=False):
+        (far, cosines), (taught_far, taught_cosines) = _relations(student.float()), _relations(teacher.float())
+        apart = functional.smooth_l1_loss(far, taught_far)
+        return distance * apart + angle * functional.smooth_l1_loss(cosines, taught_cosines)
+
+
+def _relations(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """(distances over their mean `[n, n]`, cosines `[n, n, n]` at the first example)."""
+    # Differences, not inner products: those lose what small distances are.
+    steps = embeddings.unsqueeze(0) - embeddings.unsqueeze(1)
+    far = steps.norm(dim=2)
+    mean = far.sum() / (far > 0).sum().clamp_min(1)
+    units = functional.normalize(steps, dim=2)
+    return far / mean.clamp_min(1e-12), units @ units.transpose(1, 2)

@@ -1,0 +1,84 @@
+"""Inter-domain mixup: examples between two environments."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.distributions import Beta
+from torch.nn import functional
+
+from xlearn.data.columns import Inputs
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.generalization.environments import need_environments, risks
+from xlearn.runtime.errors import Problem
+
+
+class DomainMixup:
+    """`mean over pairs (i, j) of l CE(z, y_i) + (1 - l) CE(z, y_j)`, z of `x = l x_i + (1 - l) x_j`: the environments, each a
+    role, in a random order, each paired with the next and the last with the first; one `l ~ Beta(alpha, alpha)` for a pair
+    (inter-domain mixup: Yan et al., 2020; Wang et al., ICASSP 2020; the variant of DomainBed). The phase's objective.
+
+    Examples are paired by their places in the batches; the longer one's surplus is not read. Images and columns of numbers are
+    mixed as they are. Where inputs are sequences (token numbers, sounds), where some examples lack a modality, or where the two
+    have other modalities, the features that the heads read are mixed instead. While the network evaluates, nothing is drawn:
+    the plain cross-entropies are given by role.
+
+    Raises `Problem` for alpha not above 0, for fewer than two environments, and for environments of different classes.
+    """
+
+    def __init__(self, start: Start, *, alpha: float = 0.2) -> None:
+        roles = need_environments(start, "mixup")
+        if not alpha > 0:
+            raise Problem(f"mixup: alpha={alpha}: give more than 0, e.g. 0.2.")
+        spaces = {role: start.tasks[role].labels for role in roles}
+        for role, space in spaces.items():
+            if space.key != (first := spaces[roles[0]]).key:
+                raise Problem(
+                    f"mixup mixes labels of all sources, and {roles[0]} has the classes {', '.join(first.classes[:8])}, {role} "
+                    f"{', '.join(space.classes[:8])}. Give sources of the same classes, or choose pretrain=supervised."
+                )
+        self.alpha = alpha
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        if not network.training:
+            return risks(network, batches)
+        given = [*batches.values()]
+        order = torch.randperm(len(given)).tolist()
+        losses = []
+        for one, other in zip(order, [*order[1:], order[0]], strict=True):
+            share = float(Beta(self.alpha, self.alpha).sample())
+            losses.append(mixed_loss(network, given[one], given[other], share))
+        return {"domain_mixup": torch.stack(losses).mean()}
+
+
+def mixed_loss(network: Network, one: Batch, other: Batch, share: float) -> Tensor:
+    """`share CE(z, y_one) + (1 - share) CE(z, y_other)` of `share one + (1 - share) other`."""
+    count = min(len(one), len(other))
+    if _dense(one) and _dense(other) and one.inputs.keys() == other.inputs.keys() and one.encoded == other.encoded:
+        inputs: dict[str, Inputs] = {name: _between(one.inputs[name], other.inputs[name], share, count) for name in one.inputs}
+        logits = network(replace(one, inputs=inputs, labels=one.labels[:count], memo={}))
+    else:
+        features = _between(_features(network, one), _features(network, other), share, count)
+        with network.serving(one):
+            logits = network.head[one.space.key](features)
+    first, second = (functional.cross_entropy(logits.float(), each.labels[:count]) for each in (one, other))
+    return share * first + (1 - share) * second
+
+
+def _dense(batch: Batch) -> bool:
+    """Whether the inputs can be mixed as they are."""
+    plain = all(isinstance(given, Tensor) for given in batch.inputs.values())
+    return plain and batch.features is None and not batch.present and batch.rows is None
+
+
+def _features(network: Network, batch: Batch) -> Tensor:
+    features = network.features(batch)
+    return features if batch.rows is None else features[batch.rows]
+
+
+def _between(one: object, other: object, share: float, count: int) -> Tensor:
+    assert isinstance(one, Tensor) and isinstance(other, Tensor)
+    return torch.lerp(other[:count].float(), one[:count].float(), share)

@@ -1,0 +1,41 @@
+"""What domain generalisation asks of a step: the risks of several labelled environments, each a role."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
+
+
+def need_environments(start: Start, name: str) -> list[str]:
+    """The roles of the environments. Raises `Problem` for fewer than two."""
+    roles = [*start.class_counts]
+    if len(roles) < 2:
+        raise Problem(
+            f"{name} compares several environments, and the phase reads {len(roles) or 'none'}. Give two or more sources, e.g. "
+            "source=[mnist5k,optdigits], or choose pretrain=supervised."
+        )
+    return roles
+
+
+def risks(network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+    """The mean cross-entropy of each environment, in single precision whatever the run's."""
+    return {role: functional.cross_entropy(network(batch).float(), batch.labels) for role, batch in batches.items()}
+
+
+def need_annealing(name: str, weight: float, anneal: float) -> None:
+    """Raises `Problem` for a weight below 0 and a share outside [0, 1]."""
+    if weight < 0:
+        raise Problem(f"{name}: weight={weight}: give 0 or more, e.g. 10.")
+    if not 0 <= anneal <= 1:
+        raise Problem(f"{name}: anneal={anneal}: give a share of the steps in [0, 1], e.g. 0.1.")
+
+
+def annealed(weight: float, step: Tensor, until: float) -> Tensor:
+    """The weight from step `until` on, and before it 1 (or the weight, if less). `step` counts from 0."""
+    return torch.where(step >= until, weight, min(weight, 1.0))

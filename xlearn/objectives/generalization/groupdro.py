@@ -1,0 +1,50 @@
+"""Group distributionally robust optimisation: the worst environment counts most."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.generalization.environments import need_environments, risks
+from xlearn.runtime.errors import Problem
+
+
+class GroupDro(nn.Module):
+    """`sum_g q_g l_g` over environments g, each a role, with their mean cross-entropies l_g: in each step first
+    `q_g <- q_g exp(eta l_g)`, scaled to `sum_g q_g = 1`, without a gradient; q starts uniform (Sagawa et al., ICLR 2020,
+    algorithm 1, with all groups in every step as in DomainBed).
+
+    The phase's objective. Losses are given by role, `q_g l_g`, for balance=equal to sum. An environment that a step lacks
+    counts there as one with l_g = 0.
+
+    Raises `Problem` for eta below 0, and for fewer than two environments.
+    """
+
+    q: Tensor
+
+    def __init__(self, start: Start, *, eta: float = 0.01) -> None:
+        super().__init__()
+        self.roles = need_environments(start, "groupdro")
+        if eta < 0:
+            raise Problem(f"groupdro: eta={eta}: give 0 or more, e.g. 0.01.")
+        self.eta = eta
+        self.register_buffer("q", torch.full((len(self.roles),), 1 / len(self.roles)))
+        self._next: Tensor | None = None
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        found = risks(network, {role: batches[role] for role in self.roles if role in batches})
+        none = torch.zeros_like(self.q[0])
+        losses = torch.stack([found.get(role, none) for role in self.roles]).detach()
+        # q exp(eta l), scaled; as a softmax nothing overflows.
+        moved = (self.q.log() + self.eta * losses).softmax(0)
+        if torch.is_grad_enabled():
+            self._next = moved
+        return {f"{role}_groupdro": moved[self.roles.index(role)] * loss for role, loss in found.items()}
+
+    def follow(self, network: Network) -> None:
+        # Only here, so that whoever looks at the losses between two steps moves nothing.
+        if self._next is not None:
+            self.q.copy_(self._next)

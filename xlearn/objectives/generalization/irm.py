@@ -1,0 +1,56 @@
+"""Invariant risk minimisation: one head that is the best in every environment."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments
+
+
+class Irm(nn.Module):
+    """`weight * mean_e ||d/dw R_e(w z)|_{w=1}||^2` over environments e, each a role: R_e is the mean cross-entropy of logits z
+    that are multiplied by the number w (IRMv1: Arjovsky et al., 2019). Beside the cross-entropy.
+
+    The square is the product of the derivatives on two halves of the batch, every other example, which is unbiased (the
+    paper's appendix D, and DomainBed): it may be negative. An environment with a single example in a step adds 0. The weight is
+    1 before the share `anneal` of the steps is done, as in DomainBed, which also begins its Adam anew there; this does not. The
+    phase sums the cross-entropies of the environments, where DomainBed takes their mean.
+
+    Raises `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
+    """
+
+    step: Tensor
+
+    def __init__(self, start: Start, *, weight: float = 100.0, anneal: float = 0.1) -> None:
+        super().__init__()
+        need_environments(start, "irm")
+        need_annealing("irm", weight, anneal)
+        self.weight, self.until = weight, anneal * start.steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    @staticmethod
+    def smallest_batch(**options: object) -> int:
+        return 2
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        squares = []
+        for batch in batches.values():
+            logits = network(batch)
+            with torch.autocast(logits.device.type, enabled=False):
+                slopes = scale_slopes(logits.float(), batch.labels)
+                squares.append(slopes[::2].mean() * slopes[1::2].mean() if len(slopes) > 1 else 0 * slopes.sum())
+        return {"irm": annealed(self.weight, self.step, self.until) * torch.stack(squares).mean()}
+
+    def follow(self, network: Network) -> None:
+        self.step += 1
+
+
+def scale_slopes(logits: Tensor, labels: Tensor) -> Tensor:
+    """`float [n]`: d/dw CE(w z_i, y_i) at w = 1, which is `sum_c (p_ic - y_ic) z_ic`. Labels are classes or distributions."""
+    wanted = labels if labels.is_floating_point() else functional.one_hot(labels, logits.shape[1])
+    return ((logits.softmax(1) - wanted) * logits).sum(1)

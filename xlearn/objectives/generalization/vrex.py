@@ -1,0 +1,39 @@
+"""Risk extrapolation: environments that are learned equally well."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments, risks
+
+
+class Vrex(nn.Module):
+    """`weight * 1/E sum_e (R_e - mean R)^2` over the E environments of a step, each a role, with their mean cross-entropies R_e
+    (V-REx: Krueger et al., ICML 2021). Beside the cross-entropy.
+
+    The variance is over E, not E - 1, as in DomainBed. The paper and this sum the R_e beside it, DomainBed takes their mean.
+    The weight is 1 before the share `anneal` of the steps is done, as in DomainBed, which also begins its Adam anew there; this
+    does not. A step with a single environment (joint.tasks other than `all`) adds 0.
+
+    Raises `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
+    """
+
+    step: Tensor
+
+    def __init__(self, start: Start, *, weight: float = 10.0, anneal: float = 0.1) -> None:
+        super().__init__()
+        need_environments(start, "vrex")
+        need_annealing("vrex", weight, anneal)
+        self.weight, self.until = weight, anneal * start.steps
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        found = torch.stack([*risks(network, batches).values()])
+        return {"vrex": annealed(self.weight, self.step, self.until) * found.var(correction=0)}
+
+    def follow(self, network: Network) -> None:
+        self.step += 1

@@ -1,0 +1,43 @@
+"""The loss on the queries of tasks that were learned from their supports: what meta-learners minimise."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
+
+
+def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """`float [tasks]` of logits `[tasks, n, outputs]`: the mean cross-entropy of each (labels `int64 [tasks * n]`), or the mean
+    squared error (labels `float [tasks * n, 1]`).
+    """
+    if labels.is_floating_point():
+        return (logits - labels.reshape(logits.shape)).square().mean((1, 2))
+    return functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none").reshape(logits.shape[:2]).mean(1)
+
+
+class QueryLoss:
+    """`mean over tasks of L_query(learner(network, support))` with the phase's base learner: MAML, ANIL and Meta-SGD where
+    that is gradient descent, prototypical networks where it is the nearest class mean, matching networks where it is attention.
+
+    Cross-entropy, or the mean squared error where tasks predict numbers.
+    """
+
+    def __init__(self, start: Start) -> None:
+        if start.learner is None or start.kind is None:
+            raise Problem("query_loss needs tasks of few examples: name the phase's base_learner, as in pretrain=maml.")
+        if start.kind.queries < 1:
+            raise Problem("query_loss needs queries: give the phase's episodes.queries, e.g. 5.")
+        self.learner, self.tasks = start.learner, start.kind.tasks
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        support, query = batches["support"], batches["query"]
+        return {"query": task_losses(self.learner(network, support, query, self.tasks), query.labels).mean()}
+
+    def told(self) -> dict[str, Any]:
+        return getattr(self.learner, "told", dict)()

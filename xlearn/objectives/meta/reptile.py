@@ -1,0 +1,41 @@
+"""Reptile: towards where the descents of single tasks end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
+
+
+class Reptile:
+    """`1/2 mean_i ||w - w_i||^2` with w_i, a constant, where the phase's base learner ends on task i: its gradient is Reptile's
+    `mean_i (w - w_i)` (Nichol et al., 2018; batched version), so that with `optimizer=sgd` the step is `w <- w + lr mean_i
+    (w_i - w)`.
+
+    The inner loop reads the support only, each step `minibatch` examples of every class at random (null: all). Inner steps are
+    plain gradient descent; the authors have Adam without momentum there.
+    Raises `Problem` without a base learner that descends, and for a minibatch below 1.
+    """
+
+    def __init__(self, start: Start, *, minibatch: int | None = None) -> None:
+        if start.learner is None or start.kind is None or not hasattr(start.learner, "weights"):
+            raise Problem("reptile needs a base learner that descends: name the phase's base_learner, as in pretrain=reptile.")
+        if minibatch is not None and not 1 <= minibatch <= start.kind.shots:
+            raise Problem(
+                f"reptile: minibatch={minibatch}: give 1 to {start.kind.shots} (the phase's episodes.shots), or null."
+            )
+        self.learner, self.tasks, self.minibatch = start.learner, start.kind.tasks, minibatch
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        ends = self.learner.weights(network, batches["support"], self.tasks, self.minibatch)
+        named = dict(network.named_parameters())
+        distances = [(named[name] - each).square().sum() / 2 for name, each in ends.items()]
+        return {"reptile": torch.stack(distances).sum() / self.tasks}
+
+    def told(self) -> dict[str, Any]:
+        return self.learner.told()

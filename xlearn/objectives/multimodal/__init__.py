@@ -1,0 +1,1 @@
+"""Alignment of modalities by contrasting pairs. They train encoders and no head."""

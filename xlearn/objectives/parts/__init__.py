@@ -1,0 +1,1 @@
+"""What several families of objectives share. A part is no objective by itself."""

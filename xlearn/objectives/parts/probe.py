@@ -1,0 +1,53 @@
+"""What modules of a network give for two examples: their shapes, before any training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import Task
+from xlearn.networks.network import Network
+from xlearn.networks.outputs import channel_axis, first
+from xlearn.runtime.errors import Problem
+
+
+@torch.no_grad()
+def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> dict[str, Tensor]:
+    """What modules give for two examples, the longest, of the first task that calls each, evaluating; channels first. Modules
+    that are never called are left out. Raises `Problem` where the network cannot read the examples.
+    """
+    listening, modes = network.listening, [(module, module.training) for module in network.modules()]
+    network.listening = [*paths]
+    network.eval()
+    device = next(network.parameters()).device
+    found: dict[str, Tensor] = {}
+    try:
+        for task in tasks.values():
+            if not len(task.train) or not task.inputs.keys() & network.encoder.keys():
+                continue
+            lengths = task.train.lengths()
+            index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
+            for path, value in network.outputs(task.train.take(index[:2]).to(device)).items():
+                found.setdefault(path, channels_first(network, path, value))
+    except (IndexError, RuntimeError) as error:  # token numbers out of range, sizes that do not fit
+        raise Problem(
+            f"a network with encoders of {' and '.join(network.encoder)} cannot read what the phase reads ({error}). A teacher "
+            "that reads another form than the student is only asked for logits or features: leave paths null, as transfer=rkd."
+        ) from error
+    finally:
+        network.listening = listening
+        for module, training in modes:
+            module.training = training
+    return found
+
+
+def described(shape: Sequence[int]) -> str:
+    """Of one example: "a vector of 16", "a sequence of 16 channels", "maps of 16 channels"."""
+    return ["a vector of {}", "a sequence of {} channels", "maps of {} channels"][len(shape) - 1].format(shape[0])
+
+
+def channels_first(network: Network, path: str, given: Any) -> Tensor:
+    """The first tensor that the module at `path` gave, `[batch, channels, *places]`."""
+    value = first(given)
+    return value if value.ndim < 3 else value.movedim(channel_axis(network.get_submodule(path), value), 1)

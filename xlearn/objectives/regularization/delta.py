@@ -1,0 +1,140 @@
+"""DELTA: what the feature maps of the source's network show is kept, channel by channel."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch, Examples
+from xlearn.networks.network import Network, instead
+from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
+from xlearn.objectives import Start
+from xlearn.objectives.parts.probe import probe
+from xlearn.runtime.errors import Problem
+
+# So many labelled examples say how much a channel matters.
+EXAMPLES = 64
+
+
+class Delta:
+    """`alpha sum_l mean_i sum_j W_lj ||FM_lj(w, x_i) - FM_lj(w0, x_i)||^2 + beta / 2 ||w'||^2` (Li et al., ICLR 2019, eq. 2 to
+    5), beside the cross-entropy: FM_lj is channel j of what module l gives, w0 the weights at the start of the phase, w' what
+    did not come from the source.
+
+    With `attention`, `W_l = softmax_j(L(FM_lj set to 0) - L)`: what the loss of the network at the start of the phase gains by
+    losing the channel, mean over 64 of the target's labelled examples (the paper: of each example by itself). So the head
+    has to know the target already: a probe comes before. Without, W_lj = 1 / channels. Places of padding count as others.
+
+    `student`: paths of modules l (null: of every encoder's last block the last module that has parameters). Raises `Problem`
+    for a path that does not exist, for a module that is never called, and for alpha or beta below 0.
+    """
+
+    looks_inside = True
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        alpha: float = 0.01,
+        beta: float = 0.01,
+        student: list[str] | None = None,
+        attention: bool = True,
+    ) -> None:
+        for name, value in (("alpha", alpha), ("beta", beta)):
+            if value < 0:
+                raise Problem(f"delta: {name}={value}: give 0 or more, e.g. 0.01.")
+        last = [blocks[-1][-1] for blocks in block_paths(start.network).values() if blocks and blocks[-1]]
+        self.paths = last if student is None else [*student]
+        if not self.paths:
+            raise Problem(
+                "delta: no encoder has a block with parameters. Use another encoder, or name modules by student=[...]."
+            )
+        for path in self.paths:
+            start.network.listen(path)
+        self.alpha, self.beta, self.attention = alpha, beta, attention
+        self.examples: Examples | None = start.tasks["target"].train if "target" in start.tasks else None
+        self.copied = start.copied
+        # At the start of the phase; a resumed one starts from the same weights.
+        self.before = copy.deepcopy(start.network).requires_grad_(False).eval()
+        self.shares: dict[str, Tensor] = {}
+        called = probe(self.before, self.paths, start.tasks)
+        silent = [path for path in self.paths if path not in called] if start.tasks else []
+        self.paths = [path for path in self.paths if path not in silent]
+        if silent and (student is not None or not self.paths):
+            raise Problem(
+                f"delta: {silent[0]} is never called: torch reads its parameters elsewhere. Name another module, or use an "
+                "encoder whose blocks are called (encoder/text=text_cnn or transformer)."
+            )
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            self._settle(batch)
+            own = network.outputs(batch)
+            with torch.no_grad():
+                kept = self.before.outputs(replace(batch, memo=None))
+            terms = [self._distance(path, first(own[path]), first(kept[path])) for path in self.paths]
+            losses[f"{role}_delta"] = self.alpha * torch.stack(terms).sum()
+        fresh = [
+            each.square().sum() for name, each in network.named_parameters() if each.requires_grad and name not in self.copied
+        ]
+        return {**losses, "fresh": self.beta / 2 * torch.stack(fresh).sum()} if fresh else losses
+
+    def _distance(self, path: str, own: Tensor, kept: Tensor) -> Tensor:
+        axis = channel_axis(self.before.get_submodule(path), own)
+        by_channel = (own - kept).square().movedim(axis, -1).flatten(1, -2) if own.ndim > 2 else (own - kept).square()[:, None]
+        return (by_channel.sum(1) * self.shares[path].to(own)).sum(1).mean()
+
+    def _settle(self, batch: Batch) -> None:
+        """Once, before the first step: how much each channel matters."""
+        if self.shares:
+            return
+        # Laid out as the network that is trained.
+        self.before.to(batch.labels.device).to(memory_format=torch.channels_last)
+        taken = batch
+        if self.examples is not None:  # evenly spaced: data may stand class by class
+            count = len(self.examples)
+            taken = self.examples.take(torch.linspace(0, count - 1, min(EXAMPLES, count)).round().long())
+        taken = taken.to(batch.labels.device)
+        for path in self.paths:
+            given = self.before.outputs(replace(taken, memo=None))
+            self.shares[path] = attention(self.before, path, taken) if self.attention else _even(self.before, path, given[path])
+
+
+def _even(network: Network, path: str, given: Any) -> Tensor:
+    count = first(given).shape[channel_axis(network.get_submodule(path), first(given))]
+    return torch.full((count,), 1 / count)
+
+
+@torch.no_grad()
+def attention(network: Network, path: str, batch: Batch) -> Tensor:
+    """`softmax_j(L(channel j of the module set to 0) - L) float [channels]`, with L the mean cross-entropy of the batch.
+
+    Blocks before the module's own give what they gave: only what stands above is computed for every channel.
+    """
+    order = [each for blocks in block_paths(network).values() for block in blocks for each in block]
+    own = next((each for each in order if path == each or path.startswith(f"{each}.")), None)
+    before = [] if own is None else [each for each in order[: order.index(own)] if each.split(".")[1] == own.split(".")[1]]
+    listened, network.listening = network.listening, [*before, path]
+    recorded = network.outputs(replace(batch, memo=None))
+    network.listening = listened
+    stubs = {network.get_submodule(each): partial(_given, recorded[each]) for each in before if each in recorded}
+    module, value = network.get_submodule(path), first(recorded[path])
+    axis = channel_axis(module, value)
+    plain = functional.cross_entropy(network(replace(batch, memo=None)), batch.labels)
+    losses = []
+    for channel in range(value.shape[axis]):
+        silent = value.index_fill(axis, torch.tensor([channel], device=value.device), 0)
+        with instead({**stubs, module: partial(_given, with_first(recorded[path], silent))}):
+            losses.append(functional.cross_entropy(network(replace(batch, memo=None)), batch.labels) - plain)
+    return torch.stack(losses).softmax(0)
+
+
+def _given(value: Any, *arguments: Any, **named: Any) -> Any:
+    """What was given before, whatever is read."""
+    return value

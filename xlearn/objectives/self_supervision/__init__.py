@@ -1,0 +1,1 @@
+"""Learning from inputs without labels: contrast, redundancy reduction, and reconstruction. They train no task's head."""

@@ -1,0 +1,39 @@
+"""Autoencoding: tell the input from its embedding."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.self_supervision.reconstruction import Reconstruction
+from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
+
+
+class Autoencoder(SelfSupervised):
+    """`mean over pieces of loss(decoder(f(x), place), piece)`: everything is reconstructed from the features, nothing is hidden
+    (Hinton & Salakhutdinov, Science 2006; trained at once, where they pretrain layer by layer).
+
+    Pieces and losses: `xlearn.objectives.self_supervision.reconstruction`: patches of images (`patch` pixels a side), tokens,
+    stretches of `frames` frames, columns. What keeps it from copying is the width of the features alone: where they are wider
+    than the input it may learn little, and `pretrain=denoising` or `mae` ask for more.
+
+    `width`: of the decoder; `tokens`: how many tokens of a text are decoded in a step, at most. Raises `Problem` as
+    `Reconstruction` does.
+    """
+
+    # It changes none, but needs them as they are: nothing may be computed before in their place.
+    changes_inputs = True
+
+    def __init__(self, start: Start, *, patch: int | None = None, frames: int = 4, width: int = 128, tokens: int = 16) -> None:
+        super().__init__()
+        self.pieces = Reconstruction(start, "autoencoder", patch=patch, frames=frames, width=width, tokens=tokens, hides=False)
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            cuts, features = self.pieces.cut(batch), network.features(batch)
+            self.monitor.note(role, features)
+            losses |= self.pieces.losses(role, features, cuts, {name: cut.there for name, cut in cuts.items()})
+        return losses

@@ -1,0 +1,100 @@
+"""Denoising autoencoding: tell the clean input from a noisy one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from xlearn.data.augment.noise import noise as noisy_sound
+from xlearn.data.columns import Inputs, Sequences
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.self_supervision.pieces import Cut, drawn
+from xlearn.objectives.self_supervision.reconstruction import Reconstruction
+from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
+from xlearn.runtime.errors import Problem
+
+
+class Denoising(SelfSupervised):
+    """`mean over pieces of loss(decoder(f(noisy x), place), piece of x)`: everything is reconstructed, from an input with noise
+    (Vincent et al., ICML 2008; Gaussian noise: Vincent et al., JMLR 2010).
+
+    `noise=masking`: of each example `round(share d)` of its d numbers are 0, as in the paper: pixels (each channel by itself)
+    black, numbers of frames and columns the mean; of texts so many tokens are unknown. `noise=gaussian`: N(0, deviation^2)
+    is added to columns, and `255 deviation` times as much to pixels, which stay in 0 to 255; frames get noise of `low` to
+    `high` decibel (`xlearn.data.augment.noise`); texts, which have no such noise, the same as with masking. Missing columns
+    stay missing. Unlike `mae`, what is kept is reconstructed too, and the encoder is not told which numbers are noise.
+
+    Pieces and losses: `xlearn.objectives.self_supervision.reconstruction`; `width`: of the decoder; `tokens`: how many
+    tokens of a text are decoded in a step, at most. Raises `Problem` for a share outside (0, 1), a deviation not above 0,
+    decibels in descending order, and as `Reconstruction` does.
+    """
+
+    changes_inputs = True
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        noise: Literal["masking", "gaussian"] = "masking",
+        share: float = 0.25,
+        deviation: float = 0.25,
+        low: float = 0.0,
+        high: float = 20.0,
+        patch: int | None = None,
+        frames: int = 4,
+        width: int = 128,
+        tokens: int = 16,
+    ) -> None:
+        super().__init__()
+        if not 0 < share < 1:
+            raise Problem(f"denoising: share={share}: give a share between 0 and 1, e.g. 0.25.")
+        if not deviation > 0:
+            raise Problem(f"denoising: deviation={deviation}: give more than 0, e.g. 0.25.")
+        if not low <= high:
+            raise Problem(f"denoising: low={low} is above high={high}. Give decibels in ascending order, as low=0 high=20.")
+        self.noise, self.share, self.deviation, self.low, self.high = noise, share, deviation, low, high
+        self.pieces = Reconstruction(start, "denoising", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            cuts = self.pieces.cut(batch)
+            features = network.features(self.noisy(batch, cuts))
+            self.monitor.note(role, features)
+            losses |= self.pieces.losses(role, features, cuts, {name: cut.there for name, cut in cuts.items()})
+        return losses
+
+    def noisy(self, batch: Batch, cuts: Mapping[str, Cut]) -> Batch:
+        """The examples with noise, drawn from torch's global generator; `cuts` are their pieces."""
+        inputs = dict(batch.inputs)
+        for name, cut in cuts.items():
+            if not cut.content.is_floating_point():
+                inputs |= self.pieces.hide(batch, {name: self._chosen(cut.there)})
+            elif self.noise == "masking":
+                inputs[name] = self._masked(batch.inputs[name])
+            else:
+                inputs[name] = self._disturbed(batch, name)
+        return replace(batch, inputs=inputs, memo={})
+
+    def _chosen(self, there: Tensor) -> Tensor:
+        return drawn(there, (self.share * there.sum(1)).round().long())
+
+    def _masked(self, given: Inputs) -> Inputs:
+        if isinstance(given, Sequences):
+            there = given.mask.unsqueeze(2).expand_as(given.values)
+            hidden = self._chosen(there.flatten(1)).view_as(given.values)
+            return Sequences(given.values.masked_fill(hidden, 0), given.mask)
+        there = given == given  # not NaN
+        return given.masked_fill(self._chosen(there.flatten(1)).view_as(given), 0)
+
+    def _disturbed(self, batch: Batch, name: str) -> Inputs:
+        given = batch.inputs[name]
+        if isinstance(given, Sequences):
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+            return noisy_sound(batch, generator, low=self.low, high=self.high).inputs[name]
+        added = self.deviation * torch.randn(given.shape).to(given.device)
+        return (given + 255 * added).clamp(0, 255) if given.ndim == 4 else given + added

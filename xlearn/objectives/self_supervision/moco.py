@@ -1,0 +1,127 @@
+"""MoCo: which key is of the same example, among those of many earlier batches?"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.parts.evaluating import evaluating
+from xlearn.objectives.parts.moving_average import Features, MovingAverage
+from xlearn.objectives.self_supervision.projector import projector
+from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
+from xlearn.runtime.errors import Problem
+
+
+class MoCo(SelfSupervised):
+    """`mean_i -log[ exp(q_i k_i / t) / (exp(q_i k_i / t) + sum_n exp(q_i n / t)) ]`: q_i and k_i are unit vectors of two views
+    of an example, n the keys of earlier batches in the role's queue (He et al., CVPR 2020, eq. 1), t the temperature. The
+    projector is that of MoCo v2, two layers without a normalisation (Chen et al., 2020). One loss per role.
+
+    Keys come without a gradient from the moving average of network and projector, `w' = d w' + (1 - d) w` after each step, d =
+    `decay`. It evaluates, by averages of the statistics of normalisations (Cai et al., CVPR 2021): no batch tells by its
+    statistics which key belongs to it, what the paper shuffles its batches for. The paper has d = 0.999 and a queue of 65536.
+
+    A batch's keys enter the queue after the step, in the place of the oldest, so that they are never among their own negatives.
+    Places that are not filled yet are no negatives: the first loss is 0 (the paper begins with random keys). A queue holds
+    `queue` keys, but at most half as many as the role has training examples: a longer one would mostly hold keys of the example
+    itself. Where one pass over the data ends and the next begins, about one example in eight still meets its own earlier key.
+
+    Raises `Problem` for a temperature not above 0, a decay outside [0, 1), and queue, width or hidden below 1; needs batches of
+    two examples.
+    """
+
+    views = True
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        width: int = 64,
+        hidden: int = 128,
+        temperature: float = 0.2,
+        queue: int = 1024,
+        decay: float = 0.99,
+    ) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise Problem(f"moco: temperature={temperature}: give more than 0, e.g. 0.2.")
+        if queue < 1:
+            raise Problem(f"moco: queue={queue}: give 1 key or more, e.g. 1024.")
+        if not 0 <= decay < 1:
+            raise Problem(f"moco: decay={decay}: give a share in [0, 1), e.g. 0.99.")
+        self.start, self.temperature = start, temperature
+        network = start.network
+        self.projector = projector(network.width, width, hidden, network, "moco projector", normalised=False)
+        self.key_network = MovingAverage(Features(network))
+        self.key_projector = MovingAverage(self.projector)
+        self.register_buffer("decay", torch.tensor(decay))
+        sizes = {role: max(1, min(queue, len(task.train) // 2)) for role, task in start.tasks.items()}
+        # By position: names of modules cannot be those of all tasks.
+        self.positions = {role: position for position, role in enumerate(sizes)}
+        self.queues = nn.ModuleList(Queue(size, width) for size in sizes.values())
+        # The keys of the step, until it is done.
+        self.fresh: dict[str, Tensor] = {}
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses, self.fresh = {}, {}
+        for role, batch in batches.items():
+            one, other = (self.start.view(batch) for _ in range(2))
+            features = network.features(one).float()
+            with evaluating(network):
+                target = self.key_network(Features(network), other).float()
+            self.monitor.note(role, features)
+            with torch.autocast(features.device.type, enabled=False):
+                queries = functional.normalize(self.projector(features), dim=1)
+                keys = functional.normalize(self.key_projector(self.projector, target), dim=1)
+                losses[f"moco_{role}"] = contrast(queries, keys, self.queue(role), self.temperature)
+            self.fresh[role] = keys
+        return losses
+
+    def queue(self, role: str) -> "Queue":
+        found = self.queues[self.positions[role]]
+        assert isinstance(found, Queue)
+        return found
+
+    @torch.no_grad()
+    def follow(self, network: Network) -> None:
+        self.key_network.follow(Features(network), self.decay)
+        self.key_projector.follow(self.projector, self.decay)
+        for role, keys in self.fresh.items():
+            self.queue(role).add(keys)
+        self.fresh = {}
+
+
+class Queue(nn.Module):
+    """The last `size` keys that were added, `float [size, width]`; `added int64 []` counts all that ever were."""
+
+    keys: Tensor
+    added: Tensor
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", torch.zeros(size, width))
+        self.register_buffer("added", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def filled(self) -> Tensor:
+        """`bool [size]`: which places hold a key."""
+        return torch.arange(len(self.keys), device=self.keys.device) < self.added
+
+    def add(self, keys: Tensor) -> None:
+        """`float [n, width]`, in the place of the oldest; of more than there are places, the last stay."""
+        kept = keys[-len(self.keys) :]
+        places = (self.added + len(keys) - len(kept) + torch.arange(len(kept), device=keys.device)) % len(self.keys)
+        self.keys[places] = kept
+        self.added += len(keys)
+
+
+def contrast(queries: Tensor, keys: Tensor, queue: Queue, temperature: float) -> Tensor:
+    """InfoNCE of unit vectors `float [n, width]` with the queue's keys as negatives; 0 where it holds none."""
+    own = (queries * keys).sum(1, keepdim=True)
+    others = (queries @ queue.keys.T).masked_fill(~queue.filled, -torch.inf)
+    scores = torch.cat([own, others], dim=1) / temperature
+    return functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64, device=scores.device))

@@ -1,0 +1,147 @@
+"""Inputs of any modality, reconstructed piece by piece from the features below the heads."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.columns import Inputs, Ragged
+from xlearn.data.task import AudioSpec, Batch, ImageSpec, Spec, TabularSpec, Task, TextSpec
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.parts.layers import linear
+from xlearn.objectives.self_supervision.pieces import Columns, Cut, Patches, Pieces, Stretches, Words, drawn
+from xlearn.runtime.errors import Problem
+
+
+class Decoder(nn.Module):
+    """The content of the piece at place p from features z: `C g(B g(A z' + e_p))`, g = GELU, e_p learned; `width` wide.
+
+    `z' = (z - mean) / deviation` of each feature over the batch, always: a decoder that reads z soon makes do with the mean
+    example, and the features of all others come to lie near one point (`mae`, optdigits, one seed: spread .05, with z' .11).
+    """
+
+    def __init__(self, before: int, width: int, pieces: Pieces, network: Network, use: str) -> None:
+        super().__init__()
+        self.enter = linear(before, width, network, f"{use} enter")
+        self.place = nn.Parameter(linear(width, pieces.places, network, f"{use} place").weight.detach())
+        self.middle = linear(width, width, network, f"{use} middle")
+        self.leave = linear(width, pieces.size, network, f"{use} leave")
+
+    def forward(self, features: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        """`float [m, size]` of m pieces: of which example (`rows int64 [m]`), and where in it (`places int64 [m]`)."""
+        features = functional.batch_norm(features, None, None, training=True)
+        # Not indexed: the gradient of that adds up in whatever order several threads come.
+        found = functional.gelu(functional.embedding(rows, self.enter(features)) + functional.embedding(places, self.place))
+        return self.leave(functional.gelu(self.middle(found)))
+
+
+class Reconstruction(nn.Module):
+    """Pieces and a decoder for every modality that both the phase's tasks and the network have.
+
+    The loss of a piece is the mean squared error over its known numbers, on a fixed scale (pixels as -1 to 1, frames and
+    columns as standardised as they come; not normalised per patch, as He et al. do with `norm_pix_loss`), or the cross-entropy
+    over the vocabulary; the result is the mean over all chosen pieces of the batch. Of a text at most `tokens` chosen ones are
+    decoded in a step, drawn anew: a loss of the same mean, without logits `[batch, length, vocabulary]`.
+
+    `patch=None` is a seventh of the shorter side (28 or 32 pixels: 4; 224: 32, as SimMIM), at least 2. Raises `Problem` for
+    sizes below 1, a patch larger than the images, waves, inputs that a frozen network encoded, and, where pieces are hidden
+    (`hides`), tokenisers without an unknown token.
+    """
+
+    def __init__(
+        self, start: Start, name: str, *, patch: int | None, frames: int, width: int, tokens: int, hides: bool
+    ) -> None:
+        super().__init__()
+        for option, value in {"patch": patch, "frames": frames, "width": width, "tokens": tokens}.items():
+            if value is not None and value < 1:
+                raise Problem(f"{name}: {option}={value}: give 1 or more.")
+        self.name, self.tokens = name, tokens
+        specs = {each: spec for task in start.tasks.values() for each, spec in task.inputs.items()}
+        self.pieces: dict[str, Pieces] = {
+            each: _pieces(name, each, specs[each], start.tasks, patch, frames)
+            for each in sorted(specs.keys() & start.network.encoder.keys())
+        }
+        for each, spec in specs.items():
+            if hides and each in self.pieces and isinstance(spec, TextSpec) and spec.unknown is None:
+                raise Problem(
+                    f"{name} makes tokens unknown, and this tokeniser ({spec.tokenizer}) has no unknown token. Choose another "
+                    "encoder/text, e.g. lstm, or pretrain=autoencoder, which hides nothing."
+                )
+        before = start.network.width
+        self.decoder = nn.ModuleDict(
+            {each: Decoder(before, width, found, start.network, f"{name} {each}") for each, found in self.pieces.items()}
+        )
+
+    def cut(self, batch: Batch) -> dict[str, Cut]:
+        """The pieces of each modality of the batch; of examples that lack one nothing is known there."""
+        found = {}
+        for each in sorted(batch.inputs.keys() & self.pieces.keys()):
+            if each in batch.encoded:
+                raise Problem(_encoded(self.name, each))
+            cut = self.pieces[each].cut(batch.inputs[each])
+            if (present := batch.present.get(each)) is not None:
+                cut = cut._replace(known=cut.known & present.reshape(-1, *[1] * (cut.known.ndim - 1)))
+            found[each] = cut
+        return found
+
+    def hide(self, batch: Batch, hidden: Mapping[str, Tensor]) -> dict[str, Inputs]:
+        """The inputs of the batch without hidden pieces, by modality."""
+        return {each: self.pieces[each].hide(batch.inputs[each], where) for each, where in hidden.items()}
+
+    def losses(self, role: str, features: Tensor, cuts: Mapping[str, Cut], chosen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`<name>_<role>`, followed by `_<modality>` where there are several: how far the `chosen` pieces (bool `[batch,
+        pieces]`, that are there) are from what `features [batch, width]` tell. 0 where none is chosen.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            return {
+                f"{self.name}_{role}{f'_{each}' if len(cuts) > 1 else ''}": self._loss(
+                    each, features.float(), cut, chosen[each]
+                )
+                for each, cut in cuts.items()
+            }
+
+    def _loss(self, modality: str, features: Tensor, cut: Cut, chosen: Tensor) -> Tensor:
+        if texts := not cut.content.is_floating_point():
+            chosen = drawn(chosen, chosen.sum(1).clamp_max(self.tokens))
+        rows, places = chosen.nonzero(as_tuple=True)
+        told, content = self.decoder[modality](features, rows, places), cut.content[rows, places]
+        if texts:
+            each = functional.cross_entropy(told, content, reduction="none")
+        else:
+            known = cut.known[rows, places]
+            each = ((told - content).square() * known).sum(1) / known.sum(1)
+        return each.sum() / max(len(each), 1)
+
+
+def _pieces(name: str, modality: str, spec: Spec, tasks: Mapping[str, Task], patch: int | None, frames: int) -> Pieces:
+    match spec:
+        case ImageSpec():
+            side = min(spec.height, spec.width)
+            patch = min(max(side // 7, 2), side) if patch is None else patch
+            if patch > side:
+                raise Problem(f"{name}: patch={patch} does not suit {spec.height} x {spec.width} images. Give 1 to {side}.")
+            return Patches(spec, patch)
+        case TextSpec():
+            return Words(spec)
+        case AudioSpec(bands=0):
+            raise Problem(
+                f"{name} reconstructs frames of sounds, and this encoder reads waves. Choose encoder/audio=audio_cnn, or a "
+                "method of views, e.g. pretrain=simclr."
+            )
+        case AudioSpec():
+            columns = [task.train.inputs[modality] for task in tasks.values() if modality in task.inputs]
+            return Stretches(spec.bands, frames, max(int(each.lengths.max()) for each in columns if isinstance(each, Ragged)))
+        case TabularSpec():
+            return Columns(len(spec.columns))
+        case _:
+            raise Problem(_encoded(name, modality))
+
+
+def _encoded(name: str, modality: str) -> str:
+    instead = {"image": "cnn", "text": "lstm", "audio": "audio_cnn", "tabular": "mlp"}[modality]
+    return (
+        f"{name} reconstructs inputs, and of {modality} there is only what a frozen network made of them. Choose "
+        f"encoder/{modality}={instead}, or leave it out where there is another (pretrain.phases.pretrain.modalities=[...])."
+    )

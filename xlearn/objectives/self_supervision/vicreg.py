@@ -1,0 +1,78 @@
+"""VICReg: views agree, every number varies, and no two numbers say the same."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.self_supervision.projector import pairs_of_views, projector
+from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
+from xlearn.runtime.errors import Problem
+
+# Under the root, where the slope would be infinite.
+SMALLEST = 1e-4
+
+
+class VicReg(SelfSupervised):
+    """`invariance * s(Z, Z') + variance * [v(Z) + v(Z')] / 2 + covariance * [c(Z) + c(Z')]`, Z and Z' `[n, width]` what a
+    projector makes of the features of two views (Bardes et al., ICLR 2022, eq. 1-6):
+
+        s = mean over examples and numbers of (Z - Z')^2;
+        v(Z) = mean_j max(0, 1 - sqrt(Var(Z_j) + 1e-4));
+        c(Z) = 1/width sum_{i != j} Cov(Z)_ij^2; variance and covariance over the batch with the divisor n - 1.
+
+    25, 25 and 1 are the paper's weights. The paper writes v(Z) + v(Z') and s as a sum over numbers; the authors' code, with
+    which these weights were found, and lightly take half and the mean, as here. Their projector has three layers of 8192
+    numbers. One loss per role.
+
+    Raises `Problem` for a weight below 0, and for width or hidden below 1; needs batches of two examples.
+    """
+
+    views = True
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        width: int = 128,
+        hidden: int = 256,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("invariance", invariance), ("variance", variance), ("covariance", covariance)):
+            if value < 0:
+                raise Problem(f"vicreg: {name}={value}: give 0 or more, e.g. {1 if name == 'covariance' else 25}.")
+        self.invariance, self.variance, self.covariance = invariance, variance, covariance
+        self.start = start
+        self.projector = projector(start.network.width, width, hidden, start.network, "vicreg projector")
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, first, second in pairs_of_views(self.start, network, batches, self.monitor):
+            with torch.autocast(first.device.type, enabled=False):
+                one, other = self.projector(first), self.projector(second)
+                losses[f"vicreg_{role}"] = (
+                    self.invariance * functional.mse_loss(one, other)
+                    + self.variance * (lacking_variance(one) + lacking_variance(other)) / 2
+                    + self.covariance * (squared_covariance(one) + squared_covariance(other))
+                )
+        return losses
+
+
+def lacking_variance(values: Tensor) -> Tensor:
+    """v of `float [n, width]`: how far the standard deviations of the numbers are below 1, on average."""
+    return functional.relu(1 - (values.var(0) + SMALLEST).sqrt()).mean()
+
+
+def squared_covariance(values: Tensor) -> Tensor:
+    """c of `float [n, width]`: the squares of all covariances of two numbers, divided by the width."""
+    centred = values - values.mean(0)
+    covariance = centred.T @ centred / (len(values) - 1)
+    itself = torch.eye(values.shape[1], dtype=torch.bool, device=values.device)
+    return covariance.masked_fill(itself, 0).square().sum() / values.shape[1]

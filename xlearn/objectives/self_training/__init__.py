@@ -1,0 +1,1 @@
+"""Learning from the network's own predictions on unlabelled examples. Pseudo-labels, consistency and entropy."""

@@ -1,0 +1,54 @@
+"""Entropy minimisation: confident predictions of what has no labels."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import Batch
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.parts.domains import classify, need_domains
+from xlearn.runtime.errors import Problem
+
+
+class EntropyMin:
+    """`weight * (mean_i H(p_i) - diversity * H(mean_i p_i))` on the unlabelled batch, `H(p) = -sum_c p_c log p_c` in nats,
+    p = softmax of the logits (Grandvalet & Bengio, NIPS 2004, for the first term).
+
+    The second term keeps all classes in use; with `diversity=1` the two are minus the mutual information of input and class
+    (information maximisation: Krause et al., NIPS 2010). Beside the source's cross-entropy, or alone as an objective: then
+    labels of the target, where it has some, are not used.
+
+    Raises `Problem` for a weight or a diversity below 0, and in a phase that reads no unlabelled target.
+    """
+
+    unlabeled = True
+
+    def __init__(self, start: Start, *, weight: float = 0.1, diversity: float = 0.0) -> None:
+        need_domains(start, "entropy_min", source=False)
+        if weight < 0:
+            raise Problem(f"entropy_min: weight={weight}: give 0 or more, e.g. 0.1.")
+        if diversity < 0:
+            raise Problem(f"entropy_min: diversity={diversity}: give 0 or more, e.g. 1.")
+        self.weight, self.diversity = weight, diversity
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        logits = classify(network, batches, network.features(batches[UNLABELED]))
+        return {"entropy_min": self.weight * information_loss(logits, self.diversity)}
+
+
+def information_loss(logits: Tensor, diversity: float) -> Tensor:
+    """`mean_i H(p_i) - diversity * H(mean_i p_i)`, `p_i = softmax(logits_i)`."""
+    with torch.autocast(logits.device.type, enabled=False):
+        logs = logits.float().log_softmax(1)
+        loss = entropy(logs).mean()
+        # The logarithm of the mean, so that a class of probability 0 adds 0 and has a gradient.
+        return loss if diversity == 0 else loss - diversity * entropy(logs.logsumexp(0) - math.log(len(logs)))
+
+
+def entropy(logs: Tensor) -> Tensor:
+    """`-sum_c p_c log p_c` over the last dimension, of logarithms of probabilities."""
+    return -(logs.exp() * logs).sum(-1)

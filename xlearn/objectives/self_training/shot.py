@@ -1,0 +1,96 @@
+"""SHOT: adapt the features to a head that stays, without the source's data."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.parts.domains import classify, need_domains
+from xlearn.objectives.self_training.entropy_min import information_loss
+from xlearn.objectives.self_training.feature_bank import FeatureBank
+from xlearn.objectives.self_training.pseudo_labels import by_centroids, missing
+from xlearn.runtime.errors import Problem
+
+
+class Shot(nn.Module):
+    """`[mean_i H(p_i) - H(mean_i p_i)] + beta * mean_i CE(z_i, yhat_i)` on the unlabelled batch, for an encoder under a frozen
+    head (Liang et al., ICML 2020, eq. 3 and 7). The phase's objective; with labelled examples of the target, their
+    cross-entropy is added.
+
+    yhat are pseudo-labels by the nearest centroid (`by_centroids`: `rounds`, `members`) of the features of all unlabelled
+    examples, computed anew `refreshes` times over the phase, at even distances from its first step on (the authors: once per
+    epoch on digits, 15 times on objects). `beta` is 0.1 for digits in the paper, 0.3 otherwise. The head is a plain linear
+    layer, without their weight normalisation and bottleneck; label smoothing is up to the source's phase.
+
+    `missing bool [classes]` says which classes no example was labelled with at the last refresh; the records of the phase name
+    them (`missing_classes`), and so does the summary of the run. Raises `Problem` for a beta
+    below 0, for less than one refresh, for rounds or members below 0, in a phase that reads no unlabelled target, and with
+    `require_all`, in training, for a class that no example is labelled with.
+    """
+
+    unlabeled = True
+    labels: Tensor
+    missing: Tensor
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        beta: float = 0.1,
+        refreshes: int = 10,
+        rounds: int = 1,
+        members: int = 1,
+        require_all: bool = False,
+    ) -> None:
+        super().__init__()
+        classes = need_domains(start, "shot", source=False)
+        if beta < 0:
+            raise Problem(f"shot: beta={beta}: give 0 or more, e.g. 0.1.")
+        for name, value, least in (("refreshes", refreshes, 1), ("rounds", rounds, 0), ("members", members, 0)):
+            if value < least:
+                raise Problem(f"shot: {name}={value}: give {least} or more.")
+        self.beta, self.rounds, self.members, self.require_all = beta, rounds, members, require_all
+        examples = start.tasks[UNLABELED].train
+        self.names = examples.space.classes
+        self.bank = FeatureBank(examples, start.network.width, every=max(1, -(-start.steps // refreshes)))
+        self.register_buffer("labels", torch.zeros(len(examples), dtype=torch.int64))
+        self.register_buffer("missing", torch.ones(classes, dtype=torch.bool))
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        if network.training and self.bank.due():
+            self._label(network)
+        batch = batches[UNLABELED]
+        logits = classify(network, batches, network.features(batch))
+        with torch.autocast(logits.device.type, enabled=False):
+            labels = self.labels[batch.taught["position"]]
+            losses = {
+                "shot_information": information_loss(logits, 1.0),
+                "shot_pseudo_labels": self.beta * functional.cross_entropy(logits, labels),
+            }
+            for role, labelled in batches.items():
+                if role != UNLABELED:
+                    losses[role] = functional.cross_entropy(network(labelled).float(), labelled.labels)
+        return losses
+
+    def follow(self, network: Network) -> None:
+        self.bank.follow()
+
+    def told(self) -> dict[str, list[str]]:
+        """For the record of a look: the classes that no example was labelled with at the last refresh, if any."""
+        without = [name for name, lacks in zip(self.names, self.missing.tolist(), strict=True) if lacks]
+        return {"missing_classes": without} if without else {}
+
+    def _label(self, network: Network) -> None:
+        self.bank.refresh(network)
+        self.labels.copy_(by_centroids(self.bank.features, self.bank.probabilities, self.rounds, self.members))
+        self.missing.copy_(missing(self.labels, len(self.names)))
+        if self.require_all and (without := self.told().get("missing_classes")):
+            raise Problem(
+                f"shot: no unlabelled example is labelled {' or '.join(without)}, and require_all is set. The source's network "
+                "may not know these classes on the target: train it longer, or set require_all=false."
+            )

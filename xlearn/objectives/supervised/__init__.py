@@ -1,0 +1,1 @@
+"""Losses on labels. They also hold the weights of classes for imbalanced data."""

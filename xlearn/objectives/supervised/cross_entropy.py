@@ -1,0 +1,57 @@
+"""Cross-entropy on every task the phase reads."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
+from xlearn.runtime.errors import Problem, nearest
+
+
+class CrossEntropy(nn.Module):
+    """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i.
+
+    `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see there. `roles`: whose labels
+    count, e.g. `[target]`, where a phase reads others for something else; null: of all that it reads. Raises `Problem` unless
+    0 <= s < 1, and for a role that the phase does not read.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        class_weights: ClassWeights = "none",
+        label_smoothing: float = 0.0,
+        roles: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise Problem(f"objective.label_smoothing={label_smoothing}: give a share in [0, 1).")
+        for role in roles or ():
+            if role not in start.class_counts:
+                raise Problem(f"objective.roles: the phase reads no {role!r}. {nearest(role, start.class_counts)}")
+        self.roles = None if roles is None else frozenset(roles)
+        self.label_smoothing = label_smoothing
+        self.weighted = class_weights != "none"
+        if self.weighted:
+            _register(self, start, class_weights)
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            if self.roles is not None and role not in self.roles:
+                continue
+            weight = self.get_buffer(f"weight_{role}") if self.weighted else None
+            losses[role] = functional.cross_entropy(
+                network(batch), batch.labels, weight=weight, label_smoothing=self.label_smoothing
+            )
+        return losses
+
+
+def _register(module: nn.Module, start: Start, kind: ClassWeights) -> None:
+    for role, counts in start.class_counts.items():
+        module.register_buffer(f"weight_{role}", class_weights(kind, counts))

@@ -1,0 +1,50 @@
+"""Deferred re-weighting: rare classes count more, but only once features are learned."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.objectives.supervised.class_weights import class_weights
+from xlearn.runtime.errors import Problem
+
+
+class Deferred(nn.Module):
+    """Cross-entropy in the first `after` of the phase's steps, then `sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}`, per role
+    (DRW: Cao et al., NeurIPS 2019, section 3.3, without their margins; they change at 0.8 of the epochs).
+
+    w are the weights by the effective number of examples, with `beta`: see `class_weights`. Soft labels as in cross-entropy.
+    The first weighted step is number `round(after * steps)`, counted from 0; `after=1` never weighs. A phase that ends early
+    (`patience`, `stop_below`) may end before. The paper also takes a tenth of the learning rate from there on; here that is
+    the schedule's concern. Raises `Problem` unless 0 <= after <= 1 and 0 <= beta < 1.
+    """
+
+    step: Tensor
+
+    def __init__(self, start: Start, *, after: float = 0.8, beta: float = 0.9999) -> None:
+        super().__init__()
+        if not 0 <= after <= 1:
+            raise Problem(f"objective.after={after}: give a share of the phase's steps in [0, 1], e.g. 0.8.")
+        if not 0 <= beta < 1:
+            raise Problem(f"objective.beta={beta}: give 0 (no weights) or more, and less than 1, e.g. 0.9999.")
+        self.first = round(after * start.steps)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        for role, counts in start.class_counts.items():
+            self.register_buffer(f"weight_{role}", class_weights("effective", counts, beta))
+
+    def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        weighted = bool(self.step >= self.first)
+        return {
+            role: functional.cross_entropy(
+                network(batch), batch.labels, weight=self.get_buffer(f"weight_{role}") if weighted else None
+            )
+            for role, batch in batches.items()
+        }
+
+    def follow(self, network: Network) -> None:
+        # Here and not in `forward`, which is also called to look at the gradients.
+        self.step += 1

@@ -1,0 +1,49 @@
+"""Cross-entropy of the whole, and of each modality by itself."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn import functional
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.objectives import Start
+from xlearn.runtime.errors import Problem
+
+
+class EachModality:
+    """`CE(y, all modalities) + weight * sum_m CE(y, modality m alone)` per role, over examples that have m.
+
+    Against the laziness of fusions, where a strong modality starves the others (Wang et al., CVPR 2020; without their
+    weights from overfitting rates). With `fusion=late` and weight > 0 each modality is a classifier of its own, and the
+    whole is their average. Raises `Problem` for a weight below 0.
+    """
+
+    reads_inputs = True
+
+    def __init__(self, start: Start, *, weight: float = 1.0) -> None:
+        if weight < 0:
+            raise Problem(f"objective.weight={weight}: give 0 (plain cross-entropy) or more.")
+        self.weight = weight
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        losses = {}
+        for role, batch in batches.items():
+            with network.serving(batch):
+                losses |= self._of(network, role, batch)
+        return losses
+
+    def _of(self, network: Network, role: str, batch: Batch) -> dict[str, Tensor]:
+        tokens, head = network.tokens(batch), network.head[batch.space.key]
+
+        def labelled(values: Tensor) -> Tensor:
+            return values if batch.rows is None else values[batch.rows]
+
+        losses = {role: functional.cross_entropy(head(labelled(network.joined(tokens))), batch.labels)}
+        for name in tokens if len(tokens) > 1 else ():
+            alone = head(labelled(network.joined({name: tokens[name]})))
+            found = functional.cross_entropy(alone, batch.labels, reduction="none")
+            there = labelled(batch.present[name]) if name in batch.present else None
+            mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
+            losses[f"{role}_{name}"] = self.weight * mean
+        return losses

@@ -1,0 +1,77 @@
+"""What pretrained encoders that stay as they are make of a data set: computed once, whatever the sweep."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torch import Tensor
+
+from xlearn.data.columns import Column, Ragged, subset
+from xlearn.data.task import Examples
+from xlearn.networks.evaluate import tokens
+from xlearn.networks.network import Network, tensors
+from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.hashing import code_digest, digest
+from xlearn.runtime.machine import Machine
+from xlearn.runtime.storage import cache_root, read_tensors, write_tensors
+
+# Fewer examples than this share of the data set are encoded by themselves: who asks for 5 of 50,000 need not wait.
+SHARE = 0.1
+# What took longer than this many seconds is kept on the disk as well.
+WORTH_KEEPING = 2.0
+# Data sets held in memory for the next job of a sweep.
+HELD = 16
+_held: OrderedDict[str, Column] = OrderedDict()
+
+
+def encode(network: Network, examples: Examples, modalities: Iterable[str], machine: Machine) -> Examples:
+    """The examples with tokens in the place of the inputs of `modalities`, whose encoders must not be trained.
+
+    All of the data set is encoded, in batches that do not depend on the split, so that the numbers are the same bits
+    whichever run asked first.
+    """
+    for name in modalities:
+        if name not in examples.inputs or name in examples.encoded or examples.features is not None:
+            continue
+        if examples.whole is None or name not in examples.whole.inputs or len(examples) < SHARE * len(examples.whole):
+            column = tokens(network, examples, name, machine)
+        else:
+            column = subset(_whole(network, examples.whole, name, machine), examples.rows)
+        examples = replace(examples, inputs={**examples.inputs, name: column}, encoded=examples.encoded | {name})
+    return examples
+
+
+def _whole(network: Network, whole: Examples, name: str, machine: Machine) -> Column:
+    encoder = network.encoder[name]
+    # `document` is what the encoder was built from, the user's own code included; weights and xlearn's code are the rest.
+    key = digest(
+        [
+            whole.data,
+            name,
+            network.document.get("encoder", {}).get(name),
+            weights_digest(tensors(encoder)),
+            machine.signature(),
+            code_digest(),
+        ],
+        20,
+    )
+    if key not in _held:
+        _held[key] = _computed(network, whole.only(name), name, machine, key)
+        if len(_held) > HELD:
+            _held.popitem(last=False)
+    _held.move_to_end(key)
+    return _held[key]
+
+
+def _computed(network: Network, whole: Examples, name: str, machine: Machine, key: str) -> Column:
+    file = cache_root() / "tokens" / f"{key}.safetensors"
+    if file.is_file():
+        read = read_tensors(file)
+        return Ragged(read["values"], read["offsets"]) if "offsets" in read else read["values"]
+    began = time.monotonic()
+    column = tokens(network, whole, name, machine)
+    if time.monotonic() - began > WORTH_KEEPING:
+        parts = {"values": column} if isinstance(column, Tensor) else {"values": column.values, "offsets": column.offsets}
+        write_tensors(file, parts)
+    return column

@@ -1,0 +1,166 @@
+"""What is seen of a phase while it runs: losses, scores on validation data, how tasks are weighed, and the best weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from xlearn.balance.gradients import cosines
+from xlearn.data.batches import Batches
+from xlearn.data.episodes import Episodes
+from xlearn.data.task import Task
+from xlearn.networks.network import Network, tensors
+from xlearn.phases.checkpoints_by_rule import Candidates
+from xlearn.phases.fit import Record, Update
+from xlearn.phases.phase import Phase, Setting, trains_heads
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.names import HIGHER_IS_BETTER
+
+
+class Watch:
+    """Looks at a phase `evaluations` times: reads the losses, evaluates, reports, and keeps the best.
+
+    `judges`: the roles whose scores decide. `valid`: what gives the score on validation data, by role. `candidates`: where a
+    phase adapts, every look is one, and is scored by every rule. Its state is saved and resumed.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        phase: Phase,
+        update: Update,
+        tasks: Mapping[str, Task],
+        judges: Sequence[str],
+        valid: Mapping[str, Callable[[], float]],
+        setting: Setting,
+        steps: int,
+        candidates: Candidates | None = None,
+    ) -> None:
+        self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
+        self.tasks, self.judges, self.valid, self.candidates = tasks, judges, valid, candidates
+        self.every = max(1, -(-steps // setting.evaluations))
+        self.pending: dict[str, list[Tensor]] = {}
+        self.weights: dict[str, list[Tensor]] = {}
+        self.records: list[dict[str, Any]] = []
+        # By judge, or all together: the best score so far, its step and its weights.
+        self.best: dict[str, dict[str, Any]] = {}
+        self.stale = 0
+
+    def note(self, record: Record) -> None:
+        """Keep what a step leaves, on the device, until the next look."""
+        for kept, given in ((self.pending, record.losses), (self.weights, record.weights)):
+            for name, value in given.items():
+                kept.setdefault(name, []).append(value)
+
+    def due(self, step: int) -> bool:
+        return step % self.every == 0 or step == self.steps
+
+    def look(self, step: int, batches: Batches | Episodes, bar: tqdm) -> bool:
+        """Read the losses, evaluate, report, keep the best; True when the phase ends here."""
+        losses = self._mean_losses(step)
+        metric = self.setting.metric
+        scores: dict[str, Any] = {f"{role}_val_{metric}": each() for role, each in self.valid.items()}
+        if self.candidates is not None:
+            scores["scores"] = self.candidates.look(step)
+        line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
+        for each in self.update.objectives:
+            line |= each.told() if hasattr(each, "told") else {}
+        self.records.append(line)
+        self.setting.report(line)
+        shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}
+        bar.set_postfix(shown, refresh=False)
+        if self.judges:
+            self._judge(step, {role: scores[f"{role}_val_{metric}"] for role in self.judges})
+        phase = self.phase
+        if phase.stop_below is not None and sum(losses.values()) < phase.stop_below:
+            return True
+        return phase.patience is not None and self.stale >= phase.patience
+
+    def _balance(self, step: int, batches: Batches | Episodes) -> dict[str, Any]:
+        """What each task was given since the last look (mean), and the cosines of their gradients on the next batches."""
+        found: dict[str, Any] = {}
+        if len(self.tasks) < 2 or self.candidates is not None or not trains_heads(self.phase):
+            return found
+        if self.weights:
+            found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}
+            self.weights = {}
+        if self.phase.tasks == "all":
+            # Evaluating: no statistic moves, nothing random is drawn.
+            self.network.eval()
+            given = batches(step, self.network)
+            # cuDNN has no gradients of recurrent layers that evaluate.
+            with torch.backends.cudnn.flags(enabled=False):
+                losses = {name: loss for each in self.update.objectives for name, loss in each(self.network, given).items()}
+                found["cosines"] = cosines(losses, [*self.tasks], [*self.network.parameters()])
+        return found
+
+    def _judge(self, step: int, values: dict[str, float]) -> None:
+        if self.phase.keep != "best_each":
+            values = {"all": sum(values.values()) / len(values)}
+        keeps, better = self.phase.keep != "last" and self.candidates is None, False
+        for role, value in values.items():
+            value *= 1 if HIGHER_IS_BETTER[self.setting.metric] else -1
+            if role not in self.best or value > self.best[role]["score"]:
+                better = True
+                self.best[role] = {"score": value, "step": step, "weights": tensors(self.network) if keeps else {}}
+        self.stale = 0 if better else self.stale + 1
+
+    def kept(self, done: int) -> tuple[dict[str, Tensor], Any]:
+        """The weights that the phase leaves (the target's, if each task keeps its own), and their step, or steps by task."""
+        if self.phase.keep == "last" or self.candidates is not None:
+            return tensors(self.network), done
+        best = self.best.get("target") or next(iter(self.best.values()))
+        steps = {role: each["step"] for role, each in self.best.items()}
+        return best["weights"], steps if len(steps) > 1 else best["step"]
+
+    def apart(self) -> dict[str, dict[str, Tensor]]:
+        """By task the weights that it keeps for itself, or those of the looks that some rule selects; nothing where all keep
+        the same.
+        """
+        if self.candidates is not None:
+            return self.candidates.chosen_weights()
+        return {role: each["weights"] for role, each in self.best.items()} if len(self.best) > 1 else {}
+
+    def selected(self) -> dict[str, Any]:
+        """For the report: by rule the step that it selects and its score there."""
+        return {} if self.candidates is None else {"selection": self.candidates.chosen()}
+
+    def _mean_losses(self, step: int) -> dict[str, float]:
+        """Mean per loss since the last look; the losses are read from the device here, not at every step."""
+        stacked = {name: torch.stack(values).float().cpu() for name, values in self.pending.items()}
+        broken = {name: int(bad[0]) - len(each) for name, each in stacked.items() if len(bad := (~each.isfinite()).nonzero())}
+        if broken:
+            # Where it began: after that step all losses may be broken.
+            first = min(broken.values())
+            guilty = [name for name, back in broken.items() if back == first]
+            data = ", ".join(self.tasks[name].name for name in guilty if name in self.tasks)
+            # Where a task is drawn for each step, its losses are not of the last steps.
+            where = f"at step {step + 1 + first}" if self.phase.tasks == "all" else f"before step {step + 1}"
+            raise Problem(
+                f"The loss {' and '.join(map(repr, guilty))} became {float(stacked[guilty[0]][first])} in phase "
+                f"{self.phase.name} {where} of {self.steps}. Lower optimizer.lr (try a tenth), or check the data of "
+                f"{data or ', '.join(task.name for task in self.tasks.values())}."
+            )
+        self.pending = {}
+        return {name: float(each.mean()) for name, each in stacked.items()}
+
+    def state(self) -> dict[str, Any]:
+        pending, weights = ({name: torch.stack(v) for name, v in each.items()} for each in (self.pending, self.weights))
+        looks = [] if self.candidates is None else self.candidates.looks
+        return {
+            "pending": pending, "weights": weights, "records": self.records, "best": self.best, "stale": self.stale,
+            "looks": looks,
+        }  # fmt: skip
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from a saved state, and report again what was seen."""
+        self.pending, self.weights = (
+            {name: [*values.unbind()] for name, values in saved[key].items()} for key in ("pending", "weights")
+        )
+        self.records, self.best, self.stale = saved["records"], saved["best"], saved["stale"]
+        if self.candidates is not None:
+            self.candidates.looks = saved["looks"]
+        for line in self.records:
+            self.setting.report(line)

@@ -1,0 +1,231 @@
+"""What a phase is: the batches it reads, what it minimises, what it trains, how long, and which weights it keeps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import isclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.balance import Backward
+from xlearn.balance.equal import equal
+from xlearn.data.episodes import Kind
+from xlearn.data.task import Task
+from xlearn.data.unlabeled import HIDDEN, UNLABELED, hidden, inputs
+from xlearn.networks.network import Network
+from xlearn.objectives import Start, Turn
+from xlearn.runtime.cache import Cache
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.machine import Machine
+from xlearn.sharing.together import moves
+from xlearn.trainable import Rate
+
+# Tasks by what a phase may read: `{"source": {name: task}, "target": {"target": task}}`.
+Roles = Mapping[str, Mapping[str, Task]]
+# What `reads` may be, and the roles that it stands for.
+READS = {
+    "source": ("source",), "target": ("target",), "both": ("source", "target"),
+    "unlabeled": ("target",), "everything": ("source", "target"), "inputs": ("source", "target"),
+}  # fmt: skip
+# Those with the target's unlabelled examples, and its labelled ones where there are any.
+ADAPTING = ("unlabeled", "everything")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase as composed: its functions are ready to be called, `document` is what they were made of (for the key)."""
+
+    name: str
+    position: int
+    reads: str
+    modalities: tuple[str, ...] | None
+    trainable: partial[dict[str, Rate]] | None
+    taught_by: str | None
+    begins: str | None
+    objectives: tuple[partial[Any], ...]
+    balance: partial[Any]
+    optimizer: partial[torch.optim.Optimizer]
+    schedule: partial[float]
+    augment: tuple[partial[Any], ...]
+    views: tuple[partial[Any], ...]
+    batch_size: int
+    balanced: bool
+    tasks: str
+    temperature: float
+    common: bool
+    leaves: partial[dict[str, Tensor]] | None
+    solver: partial[Any] | None
+    base_learner: partial[Any] | None
+    kind: Kind | None
+    epochs: float | None
+    steps: int | None
+    patience: int | None
+    stop_below: float | None
+    keep: str
+    document: dict[str, Any] = field(hash=False)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it reads the target's unlabelled examples."""
+        return self.reads in ADAPTING
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the phases of a run have in common.
+
+    `recomputed`: under `force`, the keys this command has computed again already (a sweep does each once); else None.
+    `pretrained`: the modalities whose encoders bring weights; where they stay frozen, they encode a data set once.
+    """
+
+    seed: int
+    machine: Machine
+    cache: Cache
+    metric: str
+    evaluations: int
+    checkpoint_seconds: float
+    recomputed: set[str] | None
+    pretrained: frozenset[str]
+    report: Callable[[dict[str, Any]], None]
+
+
+def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
+    """The tasks that a phase reads, by role, with the modalities that it reads of them."""
+    found = {role: task for each in READS[phase.reads] for role, task in roles[each].items()}
+    if phase.adapts:
+        target = found.pop("target")
+        # The target's labels, where there are any, count beside those of the source.
+        found |= {"target": target} if len(target.train) else {}
+        found[UNLABELED] = hidden(target)
+    if phase.reads == "inputs":
+        # A target of episodes has none: all its examples are measured.
+        found = {UNLABELED if role == "target" else role: inputs(task) for role, task in found.items() if len(task.training)}
+    for task in found.values():
+        for name in phase.modalities or ():
+            if name not in task.inputs:
+                raise Problem(
+                    f"phase {phase.name}: modalities={list(phase.modalities or ())}, but {task.name} has "
+                    f"{' and '.join(sorted(task.inputs))}. Choose among these."
+                )
+    return {role: task if phase.modalities is None else task.only(*phase.modalities) for role, task in found.items()}
+
+
+def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
+    """The tasks whose validation split decides what is kept and when patience ends."""
+    if not trains_heads(phase) or (phase.patience is None and (phase.keep == "last" or phase.adapts)):
+        return {}  # who adapts is judged by scores of its own (see `xlearn.selection`), episodes by other episodes
+    named = phase.keep in ("best_source", "best_target")
+    wanted = phase.keep.removeprefix("best_") if named else "source" if phase.adapts else phase.reads
+    found = reading(replace(phase, reads=wanted), roles)
+    lacking = [role for role, task in found.items() if len(task.val) == 0]
+    if not found or lacking:
+        of = lacking[0] if lacking and wanted == "both" else wanted
+        raise Problem(
+            f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} need validation examples of the "
+            f"{of}{'' if found else ', and there is none'}. Raise {of}.val, or use keep=last without patience."
+        )
+    return found
+
+
+def begun(phase: Phase, start: Start) -> list[Any]:
+    """The phase's objectives, ready to be called. Raises `Problem` for arguments out of range."""
+    made = [each(start) if isclass(each.func) else each for each in phase.objectives]
+    penalties = getattr(start.network.sharing, "penalties", None)
+    return made if penalties is None else [*made, penalties]
+
+
+def turns(objectives: Sequence[Any]) -> list[Turn]:
+    """The further updates of every step, in their order."""
+    return [turn for each in objectives for turn in getattr(each, "turns", list)()]
+
+
+def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor], Backward], None]:
+    """The phase's balance, ready to be called. A single task has nothing to balance."""
+    if len(start.class_counts) < 2:
+        return equal
+    return phase.balance(start) if isclass(phase.balance.func) else phase.balance
+
+
+def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
+    """Labelled examples per class, by role; what has no labels has no entry."""
+    return {role: task.class_counts() for role, task in read.items() if not bool((task.train.labels == HIDDEN).any())}
+
+
+def lessons(phase: Phase) -> set[str]:
+    """What the phase's objectives ask of teachers that can be computed once (see `xlearn.phases.teacher_outputs`)."""
+    return {name for each in phase.objectives for name in getattr(each.func, "lessons", ())}
+
+
+def looks_inside(phase: Phase) -> bool:
+    """Whether an objective looks into modules of the network while it runs."""
+    return any(getattr(each.func, "looks_inside", False) or each.keywords.get("student") for each in phase.objectives)
+
+
+def runs_teacher(phase: Phase) -> bool:
+    """Whether teachers have to run at every step: on what augmentations made, or because modules of theirs are looked at."""
+    looked_at = any(getattr(each.func, "runs_teacher", False) or each.keywords.get("teacher") for each in phase.objectives)
+    return phase.taught_by is not None and (bool(phase.augment) or looked_at)
+
+
+def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
+    """The roles whose labels the phase learns from: an objective of `roles`, or one of lessons, reads no others."""
+    main = phase.objectives[0]
+    if not trains_heads(phase):
+        return []
+    # Who adapts predicts the unlabelled examples by the target's head, and sources by the same.
+    if getattr(main.func, "lessons", ()) and not phase.adapts:
+        return [role for role in read if role == "target"]
+    return [role for role in read if role in (main.keywords.get("roles") or read)]
+
+
+def learns_from_labels(phase: Phase) -> bool:
+    return bool(getattr(phase.objectives[0].func, "labels", True))
+
+
+def trains_heads(phase: Phase) -> bool:
+    """Whether it trains the heads of the tasks that it reads; episodes have a head of their own, or none."""
+    heads = bool(getattr(phase.objectives[0].func, "heads", True))
+    return phase.base_learner is None and heads and learns_from_labels(phase)
+
+
+def changes_inputs(phase: Phase) -> bool:
+    """Whether an objective makes views of the inputs, or hides parts of them: nothing is computed before in their place."""
+    return any(getattr(each.func, name, False) for each in phase.objectives for name in ("views", "changes_inputs"))
+
+
+def needs_pairs(phase: Phase) -> bool:
+    return any(getattr(each.func, "pairs", False) for each in phase.objectives)
+
+
+def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None) -> dict[str, Rate]:
+    """The rates of what the phase trains, by name. Where several tasks have one network, only what a task that is `read` can
+    move is trained (None: all): penalties would move the others.
+    """
+    found = {name: Rate() for name, _ in network.named_parameters()} if phase.trainable is None else phase.trainable(network)
+    for name, plain in (network.sharing.stand_ins() if network.sharing is not None else {}).items():
+        # What a task has for itself trains as what it stands in for.
+        found.pop(name, None)
+        found |= {name: found[plain]} if plain in found else {}
+    for name, multiplier in (network.sharing.rates() if network.sharing is not None else {}).items():
+        if (own := found.get(f"sharing.{name}")) is not None:
+            found[f"sharing.{name}"] = own._replace(multiplier=own.multiplier * multiplier)
+    if network.sharing is not None and read is not None:
+        moved = {name for task in read.values() for name in moves(network, task)}
+        found = {name: rate for name, rate in found.items() if name in moved}
+    if not any(rate.start == 0 for rate in found.values()):
+        if all(name.startswith("head.") for name, _ in network.named_parameters()):
+            raise Problem(
+                f"phase {phase.name} trains what lies below the heads, and the encoders of this network have nothing to train. "
+                "Choose another encoder, e.g. encoder/image=cnn, or a trunk (trunk=mlp)."
+            )
+        raise Problem(f"phase {phase.name} trains no parameter from its start. Check its `trainable`.")
+    return found
+
+
+def steps(phase: Phase, steps_per_epoch: int) -> int:
+    if phase.steps is not None:
+        return phase.steps
+    assert phase.epochs is not None
+    return max(1, round(phase.epochs * steps_per_epoch))

@@ -1,0 +1,98 @@
+"""What teachers say of examples: once, where nothing changes the examples from epoch to epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import Examples, Task
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.metrics.measure import score
+from xlearn.networks.evaluate import features, logits
+from xlearn.networks.network import Network
+from xlearn.phases.encoder_cache import encode
+from xlearn.runtime.machine import Machine
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """A network that teaches, the tasks in the form that it reads (as in `Roles`), and which of its encoders bring weights."""
+
+    network: Network
+    roles: Mapping[str, Mapping[str, Task]]
+    pretrained: frozenset[str] = frozenset()
+
+    def tasks(self) -> dict[str, Task]:
+        """By role: `target`, and the names of the sources."""
+        return {role: task for tasks in self.roles.values() for role, task in tasks.items()}
+
+    def reads(self, examples: Examples) -> list[str]:
+        """The modalities of the examples that the teacher has an encoder for."""
+        return sorted(examples.inputs.keys() & self.network.encoder.keys())
+
+
+def with_lessons(
+    read: Mapping[str, Examples], teachings: Sequence[Teaching], wanted: set[str], machine: Machine
+) -> dict[str, Examples]:
+    """The examples with what the teachers make of the same rows in the form that they read, evaluating:
+
+    `logits float [n, teachers, classes]`, by the head of the examples' label space; `features float [n, width]`, what the
+    heads of a single teacher read; `seen bool [n, teachers]`, which examples have a modality of the teacher. Examples that no
+    teacher can see stay as they are.
+    """
+    return {role: _with_lessons(role, each, teachings, wanted, machine) for role, each in read.items()}
+
+
+def _with_lessons(role: str, examples: Examples, teachings: Sequence[Teaching], wanted: set[str], machine: Machine) -> Examples:
+    forms = [_form(role, examples, each, machine) for each in teachings]
+    if not wanted or all(form is None for form in forms):
+        return examples
+    found = {"seen": torch.stack([_seen(form, len(examples)) for form in forms], dim=1)}
+    if "logits" in wanted:
+        blank = torch.zeros(len(examples), len(examples.space.classes))
+        given = [
+            blank if form is None else logits(each.network, form, machine) for each, form in zip(teachings, forms, strict=True)
+        ]
+        found["logits"] = torch.stack(given, dim=1).clone()
+    if "features" in wanted and len(teachings) == 1 and forms[0] is not None:
+        found["features"] = features(teachings[0].network, forms[0], machine).clone()
+    return replace(examples, taught={**examples.taught, **found})
+
+
+def _form(role: str, examples: Examples, teaching: Teaching, machine: Machine) -> Examples | None:
+    """The same rows as the teacher reads them; None where it reads nothing of them."""
+    unlabeled = role == UNLABELED
+    given = teaching.roles["target"]["target"].unlabeled if unlabeled else teaching.tasks()[role].train
+    names = sorted(given.inputs.keys() & examples.inputs.keys() & teaching.network.encoder.keys())
+    if not names:
+        return None
+    assert torch.equal(given.rows, examples.rows)
+    return encode(teaching.network, given.only(*names), sorted(teaching.pretrained & {*names}), machine)
+
+
+def _seen(form: Examples | None, count: int) -> Tensor:
+    """`bool [n]`: which examples have any of the modalities."""
+    if form is None:
+        return torch.zeros(count, dtype=torch.bool)
+    if any(name not in form.present for name in form.inputs):
+        return torch.ones(count, dtype=torch.bool)
+    return torch.stack([form.present[name] for name in form.inputs]).any(0)
+
+
+def validation(teachings: Sequence[Teaching], machine: Machine) -> tuple[float | None, ...] | None:
+    """The mean cross-entropy of each teacher on the target's validation split; None for one that reads nothing of it, and
+    where there is no split.
+    """
+    found: list[float | None] = []
+    for each in teachings:
+        task = each.roles["target"].get("target")
+        if task is None or len(task.val) == 0:
+            return None
+        names = each.reads(task.val)
+        if not names or task.labels.key not in each.network.head:
+            found.append(None)
+            continue
+        examples = encode(each.network, task.val.only(*names), sorted(each.pretrained & {*names}), machine)
+        found.append(score("nll", logits(each.network, examples, machine), task.val.labels))
+    return tuple(found)

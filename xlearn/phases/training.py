@@ -1,0 +1,243 @@
+"""One computation of one phase: its updates, batches and looks, run by the loop."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from xlearn.balance.equal import equal
+from xlearn.data.augment.mixup import mixup
+from xlearn.data.augment.modality_dropout import modality_dropout
+from xlearn.data.batches import Batches
+from xlearn.data.episodes import Episodes
+from xlearn.data.task import Examples, Task
+from xlearn.metrics.measure import score
+from xlearn.networks.evaluate import features, logits
+from xlearn.networks.network import Network, load, tensors
+from xlearn.objectives import Start
+from xlearn.objectives.parts.views import viewed
+from xlearn.phases.checkpoints_by_rule import Candidates, splits
+from xlearn.phases.encoder_cache import encode
+from xlearn.phases.few_shot import Validation
+from xlearn.phases.fit import Update, fit
+from xlearn.phases.monitor import Watch
+from xlearn.phases.phase import (
+    Phase,
+    Roles,
+    Setting,
+    begun,
+    begun_balance,
+    changes_inputs,
+    counted,
+    judges,
+    lessons,
+    looks_inside,
+    rates,
+    reading,
+    runs_teacher,
+    steps,
+    trains_heads,
+    turns,
+)
+from xlearn.phases.teacher_outputs import Teaching, validation, with_lessons
+from xlearn.runtime import interrupt
+from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.runtime.hashing import derive
+from xlearn.runtime.machine import place
+from xlearn.solvers.adabn import estimated
+
+
+class Computation:
+    """One computation of one phase."""
+
+    def __init__(
+        self,
+        network: Network,
+        phase: Phase,
+        roles: Roles,
+        copied: frozenset[str],
+        key: str,
+        setting: Setting,
+        teachings: Sequence[Teaching],
+    ) -> None:
+        tasks = reading(phase, roles)
+        self.network, self.phase, self.key, self.setting = network, phase, key, setting
+        judging = judges(phase, roles)
+        self.before = tensors(network) if phase.leaves is not None else {}
+        trained = rates(phase, network, tasks)
+        read = {role: task.train for role, task in tasks.items()}
+        # Who adapts is judged by scores of its own.
+        judged = (judging if phase.adapts or not trains_heads(phase) else {**judging, **tasks}).items()
+        valid = {role: task.val for role, task in judged if len(task.val) and task.labels.key in network.head}
+        self.learner = None if phase.base_learner is None else phase.base_learner()
+        held = None if phase.base_learner is None else Validation(phase, tasks, setting.seed)
+        if held is not None:
+            read, valid = held.train, {}
+        augment = phase.augment
+        for each in teachings:
+            # Laid out as a network that was trained here is, so that one from the cache computes the same bits.
+            place(each.network, setting.machine)
+        running = bool(teachings) and runs_teacher(phase)
+        if teachings and not running:
+            read = with_lessons(read, teachings, lessons(phase), setting.machine)
+        # A teacher that runs has encoders of its own; what modules give is only there where they run.
+        inside = running or looks_inside(phase) or changes_inputs(phase)
+        if not inside and all(getattr(each, "func", each) is modality_dropout for each in augment):
+            read = self._encoded(read, trained)
+        valid = self._encoded(valid, trained)
+        if held is not None:
+            held.held = self._encoded(held.held, trained)
+        looks = held is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
+        if not (augment or inside or looks) and all(name.startswith("head.") for name in trained):
+            # Nothing below the head moves: what the head reads is computed once.
+            read = self._with_features(read)
+            valid = self._with_features(valid)
+        order = derive(setting.seed, phase.reads, phase.position, "batches")
+        device = setting.machine.device
+        self.batches: Batches | Episodes
+        if phase.kind is not None:
+            self.batches = Episodes(read, phase.kind, seed=order, device=device, augment=augment)
+        else:
+            self.batches = self._whole_batches(read, order, bool(teachings))
+        self.steps = steps(phase, self.batches.steps_per_epoch)
+        self.teachers = teachers = tuple(each.network for each in teachings)
+        weighs = any(each.keywords.get("combine") == "validation" for each in phase.objectives)
+        losses = validation(teachings, setting.machine) if weighs else None
+        view = partial(viewed, views=phase.views)
+        start = Start(network, copied, counted(tasks), teachers, self.steps, tasks, losses, view, self.learner, phase.kind)
+        balance = begun_balance(phase, start)
+        objectives = begun(phase, start)
+        own = Update(objectives, trained, phase.optimizer, phase.schedule, balance)
+        later = [
+            Update(
+                [turn],
+                {name: rate for name, rate in trained.items() if turn.moves(name)},
+                phase.optimizer,
+                phase.schedule,
+                equal,
+            )
+            for turn in turns(objectives)
+        ]
+        self.updates = [own, *later]
+        candidates = self._candidates(roles, tasks, trained) if phase.adapts else None
+        judged_by = {role: partial(self._score, each) for role, each in valid.items()}
+        named = [*judging]
+        if held is not None and held.apart is not None:
+            judged_by = {"episodes": partial(held.score, network, self.learner, setting.metric, setting.machine)}
+            named = ["episodes"] if phase.keep != "last" or phase.patience is not None else []
+        self.watch = Watch(network, phase, own, tasks, named, judged_by, setting, self.steps, candidates)
+        self.seconds = 0.0
+
+    def _whole_batches(self, read: Mapping[str, Examples], seed: int, taught: bool) -> Batches:
+        phase = self.phase
+        mixes = any(getattr(each, "func", each) is mixup for each in phase.augment)  # mixed labels are of one task
+        return Batches(
+            read,
+            batch_size=phase.batch_size,
+            seed=seed,
+            balanced=phase.balanced,
+            augment=phase.augment,
+            device=self.setting.machine.device,
+            common=phase.common and not taught and not phase.adapts and not mixes,
+            # Who is taught reads every task in every step: the teacher may see nothing of the one that is drawn.
+            tasks="all" if taught else phase.tasks,
+            temperature=phase.temperature,
+        )
+
+    def _score(self, examples: Examples) -> float:
+        """The run's metric of examples, as the network is now."""
+        machine = self.setting.machine
+        return score(self.setting.metric, logits(self.network, examples, machine), examples.labels)
+
+    def _candidates(self, roles: Roles, tasks: Mapping[str, Task], trained: Mapping[str, Any]) -> Candidates:
+        """What every look of a phase that adapts is judged by, in the form that this phase reads it."""
+        target = roles["target"]["target"]
+        target = reading(replace(self.phase, reads="target"), {"target": {"target": target}})["target"]
+        given = splits(tasks, target.val, self.setting.seed)
+        return Candidates(self.network, self._encoded(given, trained), self.setting)
+
+    def _with_features(self, read: Mapping[str, Examples]) -> dict[str, Examples]:
+        machine = self.setting.machine
+        return {role: each.with_features(features(self.network, each, machine)) for role, each in read.items()}
+
+    def _encoded(self, read: Mapping[str, Examples], trained: Mapping[str, Any]) -> dict[str, Examples]:
+        """What pretrained encoders that this phase does not train make of the examples."""
+        still = (self.setting.pretrained & self.network.encoder.keys()) - self.network.moving(trained)
+        return {role: encode(self.network, each, sorted(still), self.setting.machine) for role, each in read.items()}
+
+    def compute(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """(the weights that the phase leaves, its report, the weights that are kept beside them by name)."""
+        setting, phase, watch = self.setting, self.phase, self.watch
+        saved = setting.cache.read_state(self.key)
+        state = None
+        if saved is not None:
+            state, self.seconds = saved["fit"], saved["seconds"]
+            watch.restore(saved)
+        setting.machine.reset_peak()
+        began = clock = time.monotonic()
+        done = state["step"] if state else 0
+        bar = tqdm(total=self.steps, initial=done, desc=phase.name, unit="step", disable=None, leave=False)
+        seed = derive(setting.seed, phase.reads, phase.position, "random")
+        loop = fit(self.network, self.updates, self.batches, steps=self.steps, seed=seed, machine=setting.machine, state=state)
+        with bar:
+            for record in loop:
+                bar.update()
+                done = record.step
+                watch.note(record)
+                if watch.due(done) and watch.look(done, self.batches, bar):
+                    break
+                now = time.monotonic()
+                if interrupt.asked() or now - clock > setting.checkpoint_seconds:
+                    clock = now
+                    beside = {"fit": record.state(), "seconds": self.seconds + now - began}
+                    setting.cache.write_state(self.key, {**beside, **watch.state()})
+                    if (number := interrupt.asked()) is not None:
+                        raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
+        weights, kept_step = watch.kept(done)
+        if isinstance(self.batches, Episodes):  # they move no statistics, by which whoever reads the network next evaluates
+            load(self.network, weights)
+            estimated(self.network, self.batches.examples, setting.machine)
+            weights = tensors(self.network)
+        if phase.leaves is not None:
+            weights = phase.leaves(self.before, weights)
+        need_finite(weights, phase.name, done)
+        report = {
+            "steps": done,
+            "kept_step": kept_step,
+            "seconds": self.seconds + time.monotonic() - began,
+            "peak_memory": setting.machine.peak_memory(),
+            "records": watch.records,
+            **watch.selected(),
+            **_note(watch.records),
+        }
+        apart = watch.apart()
+        if phase.leaves is not None:
+            apart = {name: phase.leaves(self.before, each) for name, each in apart.items()}
+        # Nothing of this phase's is asked for, or kept, in the next.
+        self.network.seen.clear()
+        for each in (self.network, *self.teachers):
+            each.listening = []
+        return weights, report, apart
+
+
+def _note(records: list[dict[str, Any]]) -> dict[str, str]:
+    """What the summary of the run says of a phase whose pseudo-labels leave out classes, or whose embedding collapsed."""
+    last = records[-1] if records else {}
+    if without := ", ".join(last.get("missing_classes", [])):
+        return {"note": f"no unlabelled example is taken for {without} by the last pseudo-labels"}
+    if why := last.get("not_vectorised"):
+        return {"note": f"inner loops go one task after the other, because a layer cannot be vectorised ({why})"}
+    if points := [each for each in last.get("embedding", {}).values() if each["collapsed"]]:
+        told = f"spread {points[0]['spread']:.2g}, rank {points[0]['rank']:.1f} of {points[0]['width']}"
+        return {"note": f"the embedding has collapsed ({told}): examples lie on one point. Train longer, or lower optimizer.lr"}
+    return {}
+
+
+def need_finite(weights: Mapping[str, Tensor], phase: str, steps: int) -> None:
+    """Raise where a weight is not finite."""
+    if broken := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+        raise Problem(f"{broken[0]} is no longer finite after phase {phase} ({steps} steps). Lower optimizer.lr (try a tenth).")

@@ -1,0 +1,153 @@
+"""One run: source phases, carrying over, target phases, the baseline, and one look at the test split."""
+
+import json
+import platform
+import subprocess
+import time
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from xlearn.data.leakage import USED, lends, need_apart, used_rows
+from xlearn.data.prepare import formats, prepare, tiny
+from xlearn.learners.comparisons import bounds, compared, single_tasks, singles, transferring
+from xlearn.networks.network import tensors
+from xlearn.phases.few_shot import need_metric, target_episodes
+from xlearn.phases.phase import Roles, Setting
+from xlearn.plan.components import Plan
+from xlearn.results.episodic_outcome import check_target, episodic_outcome, fewest
+from xlearn.results.target import Learned, check_robustness, outcome
+from xlearn.runtime.cache import Cache
+from xlearn.runtime.errors import Interrupted
+from xlearn.runtime.fingerprints import stamp
+from xlearn.runtime.interrupt import asked
+from xlearn.runtime.machine import Machine
+from xlearn.runtime.storage import write_tensors, write_text
+from xlearn.sharing import together
+
+PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy", "scikit-learn", "pot", "mlxtend", "datasets")
+
+
+@dataclass
+class Run:
+    """A run in its folder. `small`: two examples per class and two steps per phase, to see whether everything works."""
+
+    plan: Plan
+    machine: Machine
+    folder: Path
+    cache: Cache
+    recomputed: set[str] = field(default_factory=set)
+    small: bool = False
+
+    def __call__(self) -> dict[str, Any]:
+        """Do it, write everything into the folder, `result.json` last, and return its content."""
+        began = time.monotonic()
+        plan, config = self.plan, self.plan.config
+        stamped = stamp(config)  # before the files are read: what changes meanwhile is noticed the next time
+        # No vocabulary and no mean comes from classes that are measured on, if there are others.
+        unread = ("target",) if plan.episodic and plan.sources else ()
+        given = formats([*plan.sources, plan.target], config, plan.encoders, config["seed"], unread)
+        target = prepare(plan.target, given, config["seed"])
+        if plan.episodic:
+            need_metric(config["metric"], target)
+            target = target_episodes(target)
+        sources = {each.name: prepare(each, given, config["seed"]) for each in plan.sources}
+        # A source that no phase reads may still have had a part in the vocabulary.
+        if not plan.reads_source:
+            sources = {name: task for name, task in sources.items() if lends(task)}
+        need_apart(sources.values(), target, hidden=plan.adapts or len(target.train) == 0)
+        for name, task in sources.items() if plan.joins else ():
+            # Every task is measured: the others must not have learned from its test rows either.
+            others = [each for other, each in sources.items() if other != name]
+            need_apart([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
+        sources = sources if plan.reads_source else {}
+        forms = None
+        if plan.teacher:
+            # A teacher with encoders of its own may read the same examples in another form.
+            others = formats([*plan.sources, plan.target], config, plan.encoders_of("source"), config["seed"])
+            forms = {
+                "source": {each.name: prepare(each, others, config["seed"]) for each in plan.sources if each.name in sources},
+                "target": {"target": prepare(plan.target, others, config["seed"])},
+            }
+        if self.small:
+            few = partial(tiny, per_class=fewest(plan))
+            target, sources = few(target), {name: few(task) for name, task in sources.items()}
+            forms = forms and {role: {name: tiny(task) for name, task in tasks.items()} for role, tasks in forms.items()}
+        if (number := asked()) is not None:
+            raise Interrupted("stopped before the first phase", number)
+        roles: Roles = {"source": sources, "target": {"target": target}}
+        own = transferring(plan, roles, forms)
+        own.check()
+        baseline, bounding = compared(plan, roles), bounds(plan, roles)
+        alone, single = singles(plan, roles), single_tasks(plan, roles)
+        for each in (baseline, *bounding.values(), *alone.values(), *single.values()):
+            each.check()
+        own.check_augmentations()
+        check_robustness(plan, target)
+        if plan.episodic:
+            check_target(plan, target)
+        setting = self._make_setting()
+        self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
+        with self._lines:
+            phases = {"own": own.learn(setting), "baseline": baseline.learn(setting)}
+            for name, each in alone.items():
+                phases[name] = each.learn(replace(setting, report=partial(self._write_line, alone=name)))
+            for name, each in bounding.items():
+                phases[f"bound {name}"] = each.learn(replace(setting, report=partial(self._write_line, bound=name)))
+            for role, each in single.items():
+                phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
+        if own.carried is not None:
+            write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
+        learned = Learned(plan, own, baseline, alone, single, bounding)
+        measured = episodic_outcome if plan.episodic else outcome
+        found = measured(learned, phases, roles, self.machine, self.folder)
+        result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
+        # Of tasks learned together the target's network, by itself where it can be.
+        final = own.network if own.network.sharing is None else together.alone(own.network, "target", target.labels.key)
+        write_tensors(self.folder / "weights.safetensors", tensors(final))
+        write_tensors(self.folder / USED, used_rows([target, *sources.values()]))
+        write_text(self.folder / "result.json", json.dumps(result, indent=1))
+        if (number := asked()) is not None:
+            raise Interrupted("stopped after a finished run", number)
+        return result
+
+    def _make_setting(self) -> Setting:
+        config = self.plan.config
+        return Setting(
+            seed=config["seed"],
+            machine=self.machine,
+            cache=self.cache,
+            metric=config["metric"],
+            evaluations=config["evaluations"],
+            checkpoint_seconds=config["checkpoint_seconds"],
+            recomputed=self.recomputed if config["force"] else None,
+            pretrained=self.plan.pretrained_of("target"),
+            report=self._write_line,
+        )
+
+    def _write_line(self, line: dict[str, Any], **which: str) -> None:
+        self._lines.write(json.dumps({**line, **which}) + "\n")
+        self._lines.flush()
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """Of xlearn, Python and what takes part in the numbers."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("xlearn", *PACKAGES)}}
+
+
+@lru_cache
+def git_commit() -> str | None:
+    """The commit of the working directory, with `+` when it has changes; None outside a repository."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return f"{commit}{'+' if git('status', '--porcelain', '-uno') else ''}" if commit else None

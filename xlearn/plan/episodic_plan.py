@@ -1,0 +1,66 @@
+"""A target that is many tasks of few examples, from its configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xlearn.config.collector import Collector
+from xlearn.data.options import TaskOptions
+from xlearn.plan.phases_from_config import kind_of
+
+
+def episodic(config: Mapping[str, Any], found: Collector) -> dict[str, Any]:
+    """What such tasks are like, and what learns them in the run and its baseline; nothing where the target is another. What
+    is wrong goes to `found`.
+    """
+    transfer, where = config["transfer"], f"transfer={config['choices'].get('transfer')}"
+    if not transfer["episodes"]:
+        return {}
+    node, place, kind = transfer["base_learner"], "transfer.base_learner", kind_of(config, found)
+    ways = kind.ways
+    if node is None:
+        named = [(name, phase) for name, phase in config["pretrain"]["phases"].items() if phase["base_learner"]]
+        if named:
+            name, phase = named[-1]
+            node, place = phase["base_learner"], f"pretrain.phases.{name}.base_learner"
+            ways = (phase["episodes"] or {}).get("ways") or kind.ways
+    found.need(
+        node is not None,
+        f"{where} learns tasks as pretraining did, and pretrain={config['choices'].get('pretrain')} has no base learner. Use "
+        "pretrain=maml, or transfer=episodes_centroid, episodes_probe or episodes_finetune.",
+    )
+    found.need(
+        not transfer["phases"] and transfer["carry"] and not transfer["joins"] and transfer["adds"] is None,
+        f"{where}: a target of episodes is learned by the base learner alone, from what is carried: carry: true, and "
+        "no phases, joins or adds.",
+    )
+    found.need(not config["robustness"], f"robustness is not measured on episodes ({where}). Leave it out.")
+    learner = found.optional(node, place)
+    found.need(
+        ways == kind.ways or not getattr(getattr(learner, "func", None), "reads_head", False),
+        f"{place.removesuffix('.base_learner')}.episodes.ways={ways} and episodes.ways={kind.ways}: a head that was learned "
+        f"for {ways} classes is of no use for {kind.ways}. Give both the same, or use pretrain=protonet or matching, "
+        "which have none.",
+    )
+    _need_apart(config, where, found)
+    own = config["baseline"]["base_learner"] or node
+    return {"kind": kind, "base_learner": learner, "baseline_learner": found.optional(own, "baseline.base_learner")}
+
+
+def _need_apart(config: Mapping[str, Any], where: str, found: Collector) -> None:
+    """Nothing may learn or select by the target, all of which is measured, and no split of it means anything."""
+    why = f"all examples of a target of episodes are measured ({where})"
+    for name, phase in config["pretrain"]["phases"].items():
+        for key, right in (("reads", ("source", "inputs")), ("keep", ("last", "best_source"))):
+            found.need(
+                phase[key] in (None, *right),
+                f"pretrain.phases.{name}.{key}={phase[key]}: {why}, so nothing else may learn or select by them. Use "
+                f"{' or '.join(right)}.",
+            )
+        found.need(
+            phase["reads"] != "inputs" or bool(config["source"]),
+            f"pretrain.phases.{name} reads inputs, and {why}. Choose a source, whose inputs it reads.",
+        )
+    for key in ("fraction", "imbalance", "folds", "fold"):  # what people sweep; val and test may be the task's own
+        value, usual = config["target"].get(key), getattr(TaskOptions, key)
+        shown = "null" if usual is None else usual
+        found.need(value == usual, f"target.{key}={value}: {why}, however they are split. Leave it at {shown}.")

@@ -1,0 +1,35 @@
+"""Logits of networks that have learned, on what they are measured on: once for all runs of a sweep."""
+
+from collections import OrderedDict
+
+from torch import Tensor
+
+from xlearn.data.task import Examples
+from xlearn.networks.evaluate import logits
+from xlearn.networks.network import Network, tensors
+from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.machine import Machine
+
+# A baseline, or a source before the transfer, is measured by every run that has it.
+HELD = 128
+_held: OrderedDict[str, Tensor] = OrderedDict()
+
+
+def predictions(network: Network, examples: Examples, machine: Machine) -> Tensor:
+    """`logits` of the examples, `float [n, classes]`; taken over where the same network had the same examples before."""
+    if not examples.data or examples.present:
+        return logits(network, examples, machine)
+    key = digest(
+        [
+            weights_digest(tensors(network)), network.document, examples.data, examples.task, examples.space.key,
+            sorted(examples.inputs), sorted(examples.encoded), digest(examples.rows.tolist()), machine.signature(),
+        ],
+        20,
+    )  # fmt: skip
+    if key not in _held:
+        _held[key] = logits(network, examples, machine).clone()
+        if len(_held) > HELD:
+            _held.popitem(last=False)
+    _held.move_to_end(key)
+    return _held[key]

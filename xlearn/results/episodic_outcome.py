@@ -1,0 +1,117 @@
+"""What a run found whose target is many tasks of few examples: the one look at them, beside what it is compared with."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from xlearn.base_learners.statistics import norms
+from xlearn.data.episodes import Episodes, need_enough, predicts_numbers
+from xlearn.data.task import Task
+from xlearn.learners.learner import Learner
+from xlearn.phases.encoder_cache import encode
+from xlearn.phases.feasible_kinds import need_learner, need_ways
+from xlearn.phases.few_shot import Predicted, metrics, once, predicted, told
+from xlearn.phases.phase import Roles
+from xlearn.plan.components import Plan
+from xlearn.results.gains import gain
+from xlearn.results.target import Learned, described
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import derive
+from xlearn.runtime.machine import Machine, place
+from xlearn.runtime.storage import write_tensors
+
+
+def episodic_outcome(
+    learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
+) -> dict[str, Any]:
+    """The content of `result.json` that comes from learning. Opens the target's examples, draws the episodes from the seed (the
+    same for every method), and writes the predictions of all queries after the last inner step.
+    """
+    plan, target = learned.plan, roles["target"]["target"]
+    config, kind = plan.config, plan.kind
+    assert kind is not None and plan.base_learner is not None and plan.baseline_learner is not None
+    test, count = target.test.open(), config["episodes"]["test"]
+    seed = derive(config["seed"], "episodes")
+
+    def episodes(learner: Learner, base: Any) -> Episodes:
+        # Pretrained encoders that nothing moves encode a data set once.
+        moved = learner.moved() | learner.network.moving(
+            name for name, _ in learner.network.named_parameters() if getattr(base, "trains", lambda _: False)(name)
+        )
+        still = sorted((plan.pretrained_of("target") & learner.network.encoder.keys()) - moved)
+        given = encode(learner.network, test, still, machine)
+        return Episodes({target.name: given}, kind, seed=seed, device=machine.device)
+
+    base, scratch = plan.base_learner(), plan.baseline_learner()
+    drawn = episodes(learned.own, base)
+    found = predicted(learned.own.network, base, drawn, count, machine)
+    if not bool(found.logits[-1].isfinite().all()):
+        raise Problem(
+            f"transfer={config['choices'].get('transfer')}: the descent of a task of {target.name} ends in numbers not "
+            "finite. Lower base_learner.test_steps (to the steps that were trained for) or its rate."
+        )
+    made = [plan.baseline_learner.func.__qualname__, plan.baseline_learner.keywords, asdict(kind), target.fingerprint, seed]
+    before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, made)
+    classes, metric = drawn.space.classes, config["metric"]
+    rows = torch.stack([drawn.rows(number) for number in range(count)])
+    write_tensors(folder / "predictions.safetensors", {"logits": found.logits[-1], "labels": found.labels, "rows": rows})
+    measured, compared = metrics(found, classes), metrics(before, classes)
+    return {
+        **described(learned, roles, machine),
+        "metrics": measured,
+        "episodes": {
+            **asdict(kind), **told(found, metric), **getattr(base, "told", dict)(),
+            "statistics": getattr(base, "statistics", None) if norms(learned.own.network) else None,
+        },
+        "baseline": {
+            "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
+            "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": told(before, metric),
+        },
+        "gain": gain(measured, compared),
+        "cost": {**cost(learned.own, base, drawn, machine), "trained": learned.own.count()},
+        "majority": chance(found, classes),
+        "alone": {},
+        "selection": sorted({phase.keep for phase in plan.pretrain}),
+        "phases": phases["own"],
+    }  # fmt: skip
+
+
+def chance(found: Predicted, classes: Sequence[str]) -> dict[str, Any] | None:
+    """The metrics of who always says the same class, all being equally frequent; None where numbers are predicted."""
+    if found.labels.is_floating_point():
+        return None
+    same = Predicted(torch.zeros(1, *found.labels.shape, len(classes)), found.labels)
+    return metrics(same, tuple(classes))
+
+
+def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> dict[str, Any]:
+    """`parameters` of the network, and `flops` of a prediction per query, without learning the task."""
+    network = learner.network
+    place(network, machine)
+    network.eval()
+    batch = episodes.some(range(1))["query"]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        (network if base.reads_head else network.features)(batch)
+    numbers = sum(each.numel() for name, each in network.named_parameters() if not name.startswith("rates."))
+    return {"parameters": numbers, "flops": counter.get_total_flops() / len(batch)}
+
+
+def check_target(plan: Plan, target: Task) -> None:
+    """Raise, before any training, where the target's episodes could not be drawn."""
+    assert plan.kind is not None
+    need_ways(plan.kind, target)
+    need_enough(target.name, target.test.examples, plan.kind)
+    for each in (plan.base_learner, plan.baseline_learner):
+        need_learner(each, predicts_numbers(target))
+    if plan.base_learner is not None:
+        plan.base_learner()  # says which of its arguments are out of range
+
+
+def fewest(plan: Plan) -> int:
+    """How many examples of a class a run in small needs in every split."""
+    kinds = [phase.kind for phase in (*plan.pretrain, *plan.transfer)] + [plan.kind]
+    return max(2, *(kind.shots + max(kind.queries, 1) for kind in kinds if kind is not None), 2)

