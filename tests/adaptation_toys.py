@@ -8,7 +8,7 @@ from toys import examples, network
 from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Task
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 def task(given: Examples, name: str = "toy", unlabeled: Examples | None = None) -> Task:
@@ -30,16 +30,17 @@ def domain_tasks(count: int = 48, classes: int = 3, shots: int = 0) -> dict[str,
     return {**found, "target": target} if shots else found
 
 
-def begin(count: int = 48, classes: int = 3, shots: int = 0, steps: int = 10, seed: int = 0) -> tuple[Start, Network]:
+def begin(count: int = 48, classes: int = 3, shots: int = 0, steps: int = 10, seed: int = 0) -> tuple[PhaseContext, Network]:
     """What an objective is built with, and the network."""
     tasks = domain_tasks(count, classes, shots)
     net = network(tasks["source"].train, seed=seed)
     counts = {role: each.class_counts() for role, each in tasks.items() if role != UNLABELED}
-    return Start(net, frozenset(), counts, steps=steps, tasks=tasks), net
+    return PhaseContext(net, frozenset(), counts, steps=steps, tasks=tasks), net
 
 
-def batch_of(start: Start, size: int = 16) -> dict[str, Batch]:
+def batch_of(context: PhaseContext, size: int = 16) -> dict[str, Batch]:
     """The first examples of every role, as a step has them."""
     return {
-        role: replace(each.train.take(torch.arange(min(size, len(each.train)))), memo={}) for role, each in start.tasks.items()
+        role: replace(each.train.take(torch.arange(min(size, len(each.train)))), memo={})
+        for role, each in context.tasks.items()
     }

@@ -13,12 +13,12 @@ from xlearn.phases.fit import fit
 from xlearn.trainable import Rate
 
 
-def train(start, network, objectives, turns=(), *, steps=3, state=None, stop=None):
+def train(context, network, objectives, extras=(), *, steps=3, state=None, stop=None):
     """Names of the parameters that moved, the losses of each step, and the state saved at `stop`."""
     rates = {name: Rate() for name, _ in network.named_parameters()}
     updates = [toys.update(objectives, rates)]
-    updates += [toys.update([turn], {name: rate for name, rate in rates.items() if turn.moves(name)}) for turn in turns]
-    batches = Batches({role: task.train for role, task in start.tasks.items()}, batch_size=16, seed=3)
+    updates += [toys.update([extra], {name: rate for name, rate in rates.items() if extra.moves(name)}) for extra in extras]
+    batches = Batches({role: task.train for role, task in context.tasks.items()}, batch_size=16, seed=3)
     before, losses, saved = tensors(network), [], None
     for record in fit(network, updates, batches, steps=steps, seed=1, machine=toys.CPU, state=state):
         losses.append({name: float(loss) for name, loss in record.losses.items()})

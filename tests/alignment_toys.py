@@ -32,6 +32,6 @@ def skada_losses() -> Any:
 
 
 def loss_of(kind: Any, **options: Any) -> tuple[Tensor, Any, Any]:
-    start, network = begin()
-    [loss] = kind(start, **options)(network, batch_of(start)).values()
-    return loss, start, network
+    context, network = begin()
+    [loss] = kind(context, **options)(network, batch_of(context)).values()
+    return loss, context, network

@@ -13,7 +13,7 @@ from xlearn.balance.mgda import MGDA
 from xlearn.balance.nash import Nash
 from xlearn.balance.pcgrad import PCGrad
 from xlearn.balance.upgrad import UPGrad
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 METHODS = {
     "aligned": Aligned, "cagrad": CAGrad, "gradient_similarity": GradientSimilarity, "gradnorm": GradNorm, "imtl_g": IMTLG,
@@ -28,8 +28,8 @@ def roles(count):
     return ["target", *(f"s{n}" for n in range(1, count))]
 
 
-def start(names, network=NETWORK):
-    return Start(network, frozenset(), {role: torch.tensor([1, 1]) for role in names})
+def context(names, network=NETWORK):
+    return PhaseContext(network, frozenset(), {role: torch.tensor([1, 1]) for role in names})
 
 
 def direction(balance, jacobian, names=None):
@@ -41,7 +41,7 @@ def direction(balance, jacobian, names=None):
 
 
 def made(name, count=2, **options):
-    return METHODS[name](start(roles(count)), **options)
+    return METHODS[name](context(roles(count)), **options)
 
 
 def jacobians(count=6, dtype=torch.float64):

@@ -12,7 +12,7 @@ from xlearn.balance.famo import Famo
 from xlearn.balance.gls import GeometricMean
 from xlearn.balance.random import Random
 from xlearn.balance.uncertainty import Uncertainty
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 METHODS = {
     "random": Random, "uncertainty": Uncertainty, "dwa": partial(DynamicWeightAverage, every=2), "gls": GeometricMean,
@@ -21,8 +21,8 @@ METHODS = {
 NETWORK = toys.network(toys.examples())
 
 
-def start(roles=("a", "target"), steps=1):
-    return Start(NETWORK, frozenset(), {role: torch.tensor([1, 1]) for role in roles}, steps=steps)
+def context(roles=("a", "target"), steps=1):
+    return PhaseContext(NETWORK, frozenset(), {role: torch.tensor([1, 1]) for role in roles}, steps=steps)
 
 
 def gradient(balance, losses):

@@ -29,7 +29,7 @@ from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.vector import Vector
 from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 SPECS: dict[str, Spec] = {
     "image": ImageSpec(2, 6, 7),
@@ -71,8 +71,10 @@ def encoder(spec: Spec) -> nn.Module:
     return Vector(spec) if isinstance(spec, VectorSpec) else TabularMlp(spec, widths=[16, 8])
 
 
-def begin(*names: str, count: int = 40, present: Mapping[str, Tensor] | None = None, **specs: Spec) -> tuple[Start, Network]:
-    """A start and a network for an unlabelled task of these modalities; `specs` stand in for those of `SPECS`."""
+def begin(
+    *names: str, count: int = 40, present: Mapping[str, Tensor] | None = None, **specs: Spec
+) -> tuple[PhaseContext, Network]:
+    """A context and a network for an unlabelled task of these modalities; `specs` stand in for those of `SPECS`."""
     torch.manual_seed(0)
     given = {name: specs.get(name, SPECS[name]) for name in names}
     columns = {name: column(name, count, seed) for seed, name in enumerate(names)}
@@ -83,11 +85,11 @@ def begin(*names: str, count: int = 40, present: Mapping[str, Tensor] | None = N
     encoders = {name: encoder(spec) for name, spec in given.items()}
     fusion = Concat({name: int(each.width) for name, each in encoders.items()})
     network = Network(encoders, fusion, {SPACE.key: nn.Linear(fusion.width, 2)})
-    return Start(network, frozenset(), {}, tasks={UNLABELED: task}), network
+    return PhaseContext(network, frozenset(), {}, tasks={UNLABELED: task}), network
 
 
-def batch_of(start: Start, size: int = 16) -> dict[str, Batch]:
-    examples = start.tasks[UNLABELED].train
+def batch_of(context: PhaseContext, size: int = 16) -> dict[str, Batch]:
+    examples = context.tasks[UNLABELED].train
     return {UNLABELED: replace(examples.take(torch.arange(size)), memo={})}
 
 

@@ -20,7 +20,7 @@ from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network, Tokens
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.meta.query_loss import task_losses
 from xlearn.runtime.hashing import derive
 
@@ -125,8 +125,8 @@ def scattered(learner: Any, network: Network, which: tuple[Batch, Batch, int]) -
     }
 
 
-def begun(network: Network, learner: Any, kind: Kind = KIND) -> Start:
-    return Start(network, frozenset(), {}, learner=learner, kind=kind)
+def begun(network: Network, learner: Any, kind: Kind = KIND) -> PhaseContext:
+    return PhaseContext(network, frozenset(), {}, learner=learner, kind=kind)
 
 
 def moved_statistics(network: Network) -> Network:

@@ -24,7 +24,7 @@ def task(**options):
 def phase(**values):
     defaults = {
         "name": "learn", "position": 0, "reads": "target", "modalities": None, "trainable": None,
-        "taught_by": None, "begins": None, "leaves": None, "solver": None, "views": (), "base_learner": None, "kind": None,
+        "taught_by": None, "begins": None, "merge": None, "solver": None, "views": (), "base_learner": None, "kind": None,
         "objectives": (partial(CrossEntropy),),
         "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
         "schedule": partial(constant), "augment": (), "batch_size": 16, "balanced": False, "epochs": None, "steps": 40,

@@ -17,7 +17,7 @@ from xlearn.data.task import Batch
 from xlearn.data.tasks import Raw
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import viewed
 from xlearn.objectives.self_supervision.collapse import COLLAPSED
 from xlearn.phases.fit import fit
@@ -36,38 +36,38 @@ def bare(batch: Batch) -> Batch:
     return replace(batch, memo={})
 
 
-def compared(steps: int = 10, count: int = 48, seed: int = 0, labels: bool = False) -> tuple[Start, Network]:
+def compared(steps: int = 10, count: int = 48, seed: int = 0, labels: bool = False) -> tuple[PhaseContext, Network]:
     """The roles `source` and `unlabeled`, both without labels (or, of `labels`, the source with them, alone)."""
-    start, net = begin(count, steps=steps, seed=seed)
+    context, net = begin(count, steps=steps, seed=seed)
     torch.manual_seed(4)
     trunk = torch.nn.Sequential(torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.2))
     net = Network(dict(net.encoder), net.fusion, dict(net.head), trunk)
-    source = start.tasks["source"]
+    source = context.tasks["source"]
     if labels:
         tasks, counts = {"source": source}, {"source": source.class_counts()}
     else:
         bare_source = hidden(replace(source, unlabeled=source.train))
-        tasks, counts = {"source": bare_source, UNLABELED: start.tasks[UNLABELED]}, {}
+        tasks, counts = {"source": bare_source, UNLABELED: context.tasks[UNLABELED]}, {}
     view = partial(viewed, views=(noisy,))
-    return replace(start, network=net, tasks=tasks, class_counts=counts, view=view), net
+    return replace(context, network=net, tasks=tasks, class_counts=counts, view=view), net
 
 
-def squares(steps: int = 60, seed: int = 0, labels: bool = False) -> tuple[Start, Network]:
+def squares(steps: int = 60, seed: int = 0, labels: bool = False) -> tuple[PhaseContext, Network]:
     """A single role whose images differ by where a bright square stands, and an MLP that reads them."""
     raw: Raw = toys.blobs(per_class=16)
     given = replace(toys.examples(len(raw.labels)), inputs=raw.inputs, labels=raw.labels)
     net = toys.network(given, seed=seed)
     known = task(given)
     tasks = {"source": known} if labels else {UNLABELED: hidden(replace(known, unlabeled=given))}
-    return Start(net, frozenset(), {}, steps=steps, tasks=tasks, view=partial(viewed, views=(noisy,))), net
+    return PhaseContext(net, frozenset(), {}, steps=steps, tasks=tasks, view=partial(viewed, views=(noisy,))), net
 
 
 def trained(
-    start: Start, net: Network, objective: torch.nn.Module, steps: int, state: dict | None = None, stop: int = 0
+    context: PhaseContext, net: Network, objective: torch.nn.Module, steps: int, state: dict | None = None, stop: int = 0
 ) -> tuple:
     """All parameters but the heads' are trained: (network and objective afterwards, losses, the state saved at `stop`)."""
     rates = {name: Rate() for name, _ in net.named_parameters() if not name.startswith("head.")}
-    batches = Batches({role: each.train for role, each in start.tasks.items()}, batch_size=16, seed=3)
+    batches = Batches({role: each.train for role, each in context.tasks.items()}, batch_size=16, seed=3)
     losses, saved = [], None
     updates = [toys.update([objective], rates, lr=0.003)]
     for record in fit(net, updates, batches, steps=steps, seed=1, machine=toys.CPU, state=state):
@@ -82,25 +82,25 @@ def trained(
 
 def goes_on_bit_identically(made: type, labels: bool = False) -> None:
     """Stopped after three of eight steps and begun anew from what was saved, it ends as if it had never stopped."""
-    start, net = compared(8, labels=labels)
-    whole, losses, _ = trained(start, net, made(start), 8)
-    start, net = compared(8, labels=labels)
-    _, before, state = trained(start, net, made(start), 8, stop=3)
-    start, net = compared(8, labels=labels)
-    again, after, _ = trained(start, net, made(start), 8, state=state)
+    context, net = compared(8, labels=labels)
+    whole, losses, _ = trained(context, net, made(context), 8)
+    context, net = compared(8, labels=labels)
+    _, before, state = trained(context, net, made(context), 8, stop=3)
+    context, net = compared(8, labels=labels)
+    again, after, _ = trained(context, net, made(context), 8, state=state)
     assert before + after == losses
     assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def roles_do_not_mix(made: type, name: str) -> None:
     """Other examples of one role change its loss, and not that of another."""
-    start, net = compared()
-    objective = made(start)
+    context, net = compared()
+    objective = made(context)
     # Of MoCo, that there are negatives.
-    trained(start, net, objective, 2)
+    trained(context, net, objective, 2)
     net.train()
-    given = {role: replace(each.train.take(torch.arange(16)), memo={}) for role, each in start.tasks.items()}
-    other = {**given, "source": replace(start.tasks["source"].train.take(torch.arange(16, 32)), memo={})}
+    given = {role: replace(each.train.take(torch.arange(16)), memo={}) for role, each in context.tasks.items()}
+    other = {**given, "source": replace(context.tasks["source"].train.take(torch.arange(16, 32)), memo={})}
     found = []
     for each in (given, other):
         torch.manual_seed(0)
@@ -112,10 +112,10 @@ def roles_do_not_mix(made: type, name: str) -> None:
 
 def stays_precise(made: type, labels: bool = False) -> None:
     """Under autocast its own modules and the losses are in single precision, and these near those without."""
-    start, net = compared(labels=labels)
+    context, net = compared(labels=labels)
     net.eval()
-    given = {role: each.train.take(torch.arange(16)) for role, each in start.tasks.items()}
-    objective, kinds = made(start), []
+    given = {role: each.train.take(torch.arange(16)) for role, each in context.tasks.items()}
+    objective, kinds = made(context), []
     for module in objective.modules():
         if isinstance(module, torch.nn.Linear):
             module.register_forward_hook(lambda _module, _given, made: kinds.append(made.dtype))
@@ -132,16 +132,16 @@ def stays_precise(made: type, labels: bool = False) -> None:
 
 def views_are_alike(made: type, labels: bool = False) -> None:
     """Which of two views comes first does not matter."""
-    start, net = compared(labels=labels)
+    context, net = compared(labels=labels)
     net.eval()
-    [*_, (role, given)] = start.tasks.items()
+    [*_, (role, given)] = context.tasks.items()
     batch = given.train.take(torch.arange(16))
     # Of very unlike spreads.
     drawn = [noisy(batch, torch.Generator().manual_seed(1)), replace(batch, inputs={"image": batch.inputs["image"] / 4 + 90})]
     found = []
     for each in (drawn, drawn[::-1]):
         order = iter(each)
-        objective = made(replace(start, view=lambda _, order=order: replace(next(order), memo={})))
+        objective = made(replace(context, view=lambda _, order=order: replace(next(order), memo={})))
         [loss] = objective(net, {role: batch}).values()
         found.append(loss.item())
     assert found[0] == pytest.approx(found[1], rel=1e-5)
@@ -152,11 +152,11 @@ def begins_by_the_network(made: type, labels: bool = False) -> None:
     for heads in (True, False):
         drawn = []
         for seed in (0, 0, 1):
-            start, net = compared(seed=seed, labels=labels)
+            context, net = compared(seed=seed, labels=labels)
             if not heads:
                 net.head = torch.nn.ModuleDict()
             torch.manual_seed(len(drawn))
-            drawn.append([each.detach().clone() for each in made(start).parameters()])
+            drawn.append([each.detach().clone() for each in made(context).parameters()])
         assert all(torch.equal(*pair) for pair in zip(drawn[0], drawn[1], strict=True))
         assert any(not torch.equal(*pair) for pair in zip(drawn[0], drawn[2], strict=True))
 
@@ -165,27 +165,27 @@ def does_not_collapse(made: type, labels: bool = False, **options: int) -> tuple
     """(its losses, before and after how much more its features differ between examples, of labels between classes, than between
     views of one). The embedding keeps its spread.
     """
-    start, net = squares(labels=labels)
-    [role] = start.tasks
-    classes = start.tasks[role].train.labels
+    context, net = squares(labels=labels)
+    [role] = context.tasks
+    classes = context.tasks[role].train.labels
     groups = classes if labels else torch.arange(len(classes))
-    objective = made(start, **options)
-    found = [signal(net, start, role, groups)]
-    _, losses, _ = trained(start, net, objective, start.steps)
-    found.append(signal(net, start, role, groups))
-    told = objective.told()["embedding"][role]
+    objective = made(context, **options)
+    found = [signal(net, context, role, groups)]
+    _, losses, _ = trained(context, net, objective, context.steps)
+    found.append(signal(net, context, role, groups))
+    told = objective.log()["embedding"][role]
     assert told["spread"] > 2 * COLLAPSED and told["rank"] > 1.5 and told["width"] == net.width and not told["collapsed"]
     return [next(iter(each.values())) for each in losses], found
 
 
 @torch.no_grad()
-def signal(net: Network, start: Start, role: str, groups: torch.Tensor) -> float:
+def signal(net: Network, context: PhaseContext, role: str, groups: torch.Tensor) -> float:
     """The variance of the groups' means, over the mean variance within a group, of eight views of every example."""
     net.eval()
     torch.manual_seed(9)
-    train = start.tasks[role].train
+    train = context.tasks[role].train
     batch = train.take(torch.arange(len(train)))
-    values = torch.cat([net.features(start.view(batch)) for _ in range(8)])
+    values = torch.cat([net.features(context.view(batch)) for _ in range(8)])
     of = groups.repeat(8)
     means = torch.stack([values[of == each].mean(0) for each in groups.unique()])
     within = (values - means[torch.searchsorted(groups.unique(), of)]).square().sum(1).mean()
@@ -194,11 +194,11 @@ def signal(net: Network, start: Start, role: str, groups: torch.Tensor) -> float
 
 def needs_two_and_trains_no_head(made: type, labels: bool = False) -> None:
     """Batches of two are enough, gradients reach all but the heads, and its parameters are its own."""
-    start, net = compared(labels=labels)
-    objective = made(start)
+    context, net = compared(labels=labels)
+    objective = made(context)
     assert made.smallest_batch() == 2 and made.views and made.reads_inputs
     assert getattr(made, "labels", True) is labels and getattr(made, "unlabeled", False) is not labels
-    given = {role: replace(each.train.take(torch.arange(2)), memo={}) for role, each in start.tasks.items()}
+    given = {role: replace(each.train.take(torch.arange(2)), memo={}) for role, each in context.tasks.items()}
     losses = objective(net, given)
     assert len(losses) == len(given) and all(loss.isfinite() and loss.ndim == 0 for loss in losses.values())
     torch.stack([*losses.values()]).sum().backward()
@@ -213,12 +213,12 @@ def file_says_the_defaults(name: str, made: type, phase: str = "pretrain") -> No
     """conf/pretrain/<name>.yaml names the class, every option of it and no other, each with its default."""
     folder = Path(__file__).parent.parent / "conf" / "pretrain"
     given = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))["phases"][phase]["objective"]
-    options = {key: each.default for key, each in signature(made).parameters.items() if key != "start"}
+    options = {key: each.default for key, each in signature(made).parameters.items() if key != "context"}
     assert given == {"_target_": f"{made.__module__}.{made.__qualname__}", **options}
 
 
 def refuses(made: type, option: str, value: float, labels: bool = False) -> None:
     """The problem names the thing, its value and what to give."""
-    start, _ = compared(labels=labels)
+    context, _ = compared(labels=labels)
     with pytest.raises(Problem, match=rf"{option}={value}: .*[Gg]ive"):
-        made(start, **{option: value})
+        made(context, **{option: value})

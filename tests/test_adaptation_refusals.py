@@ -6,7 +6,7 @@ import pytest
 import toys
 from adapting import Runs
 
-from xlearn.data.leakage import need_apart
+from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
 from xlearn.runtime.errors import Problem
@@ -76,9 +76,9 @@ def test_a_source_may_not_bring_the_labels_of_what_counts_as_unlabelled():
         prepare(TaskSource("blobs", where, toys.blobs, {}, TaskOptions(shots=shots)), toys.image_format(), 0)
         for where, shots in (("source.blobs", None), ("target", 0))
     )
-    need_apart([source], target)
+    need_disjoint([source], target)
     with pytest.raises(Problem, match="knows the labels of 87 examples that are unlabelled"):
-        need_apart([source], target, hidden=True)
+        need_disjoint([source], target, hidden=True)
     few = prepare(TaskSource("blobs", "source.blobs", toys.blobs, {}, TaskOptions(shots=3)), toys.image_format(), 0)
     with pytest.raises(Problem, match="knows the labels of 9 examples"):
-        need_apart([few], target, hidden=True)
+        need_disjoint([few], target, hidden=True)

@@ -16,20 +16,20 @@ from xlearn.runtime.errors import Problem
 
 
 def taught(shots=0):
-    """A start whose teacher is another network than that which learns."""
-    start, network = begin(shots=shots, seed=0)
-    teacher = toys.network(start.tasks["source"].train, seed=1)
-    return replace(start, teachers=(teacher,)), network, teacher
+    """A context whose teacher is another network than that which learns."""
+    context, network = begin(shots=shots, seed=0)
+    teacher = toys.network(context.tasks["source"].train, seed=1)
+    return replace(context, teachers=(teacher,)), network, teacher
 
 
 def test_adda_tells_the_teachers_source_from_the_networks_target_and_fools_with_inverted_labels():
-    start, network, teacher = taught()
-    adda, batches = Adda(start, hidden=5), batch_of(start)
-    [turn] = adda.turns()
+    context, network, teacher = taught()
+    adda, batches = Adda(context, hidden=5), batch_of(context)
+    [extra] = adda.extra_updates()
     with torch.no_grad():
         source = adda.discriminator(teacher.features(replace(batches["source"], memo={}))).sigmoid().double()
         target = adda.discriminator(network.features(replace(batches["unlabeled"], memo={}))).sigmoid().double()
-    losses = adda(network, batches) | turn(network, batches)
+    losses = adda(network, batches) | extra(network, batches)
     assert losses.keys() == {"adda_discriminator", "adda_encoder"}
     expected = log_loss([1] * 16 + [0] * 16, torch.cat([source, target]).numpy())
     assert losses["adda_discriminator"].item() == pytest.approx(expected, rel=1e-5)
@@ -37,8 +37,8 @@ def test_adda_tells_the_teachers_source_from_the_networks_target_and_fools_with_
 
 
 def test_adda_reads_the_lessons_that_were_computed_before():
-    start, network, teacher = taught()
-    adda, batches = Adda(start), batch_of(start)
+    context, network, teacher = taught()
+    adda, batches = Adda(context), batch_of(context)
     now = adda(network, batches)["adda_discriminator"]
     features = teacher.features(replace(batches["source"], memo={})).detach()
     blind = torch.arange(16) >= 4  # the first four it does not see
@@ -53,30 +53,30 @@ def test_adda_reads_the_lessons_that_were_computed_before():
 
 
 def test_addas_updates_reach_discriminator_and_encoder_alone():
-    start, network, teacher = taught(shots=2)
-    adda, batches = Adda(start), batch_of(start)
-    [turn] = adda.turns()
+    context, network, teacher = taught(shots=2)
+    adda, batches = Adda(context), batch_of(context)
+    [extra] = adda.extra_updates()
     adda(network, batches)["adda_discriminator"].backward()
     assert all(parameter.grad.count_nonzero() for parameter in adda.discriminator.parameters())
     assert all(parameter.grad is None for each in (network, teacher) for parameter in each.parameters())
     adda.zero_grad(set_to_none=True)
     for batch in batches.values():
         batch.memo.clear()
-    losses = turn(network, batches)
+    losses = extra(network, batches)
     assert losses.keys() == {"adda_encoder", "target"}
     losses["adda_encoder"].backward(retain_graph=True)
     assert all(parameter.grad is None for parameter in adda.parameters())
-    assert [*adda.parameters()] and not list(turn.parameters())
-    assert all(network.get_parameter(name).grad is not None for name, _ in network.named_parameters() if turn.moves(name))
-    assert not any(turn.moves(name) for name, _ in network.named_parameters() if name.startswith("head."))
+    assert [*adda.parameters()] and not list(extra.parameters())
+    assert all(network.get_parameter(name).grad is not None for name, _ in network.named_parameters() if extra.moves(name))
+    assert not any(extra.moves(name) for name, _ in network.named_parameters() if name.startswith("head."))
 
 
 @pytest.mark.parametrize("shots", [0, 2])
 def test_adda_trains_in_the_loop(shots):
-    start, network, teacher = taught(shots)
-    adda = Adda(start)
+    context, network, teacher = taught(shots)
+    adda = Adda(context)
     before = tensors(teacher), tensors(adda)
-    moved, losses, _ = train(start, network, [adda], adda.turns())
+    moved, losses, _ = train(context, network, [adda], adda.extra_updates())
     assert moved == {name for name, _ in network.named_parameters() if name.startswith("encoder.")}
     assert losses[0].keys() == {"adda_discriminator", "adda_encoder"} | ({"target"} if shots else set())
     assert all(torch.equal(before[0][name], value) for name, value in tensors(teacher).items())
@@ -84,18 +84,18 @@ def test_adda_trains_in_the_loop(shots):
 
 
 def test_adda_refuses_a_teacher_of_another_width():
-    start, _, teacher = taught()
+    context, _, teacher = taught()
     teacher.fusion.width = 9
     with pytest.raises(Problem, match="the network has 8 features and the source's 9"):
-        Adda(start)
+        Adda(context)
 
 
 def test_adda_needs_a_teacher_and_a_source():
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match="adda needs one teacher"):
-        Adda(start)
-    start, *_ = taught()
+        Adda(context)
+    context, *_ = taught()
     with pytest.raises(Problem, match="adda: hidden=0"):
-        Adda(start, hidden=0)
+        Adda(context, hidden=0)
     with pytest.raises(Problem, match="adda compares the target with a source"):
-        Adda(replace(start, tasks={"unlabeled": start.tasks["unlabeled"]}))
+        Adda(replace(context, tasks={"unlabeled": context.tasks["unlabeled"]}))

@@ -82,8 +82,8 @@ def test_discriminators_begin_the_same_and_differ_by_use():
 
 
 def test_dann_is_cross_entropy_of_the_discriminator():
-    start, network = begin()
-    dann, batches = Dann(start, weight=0.7, hidden=5), batch_of(start)
+    context, network = begin()
+    dann, batches = Dann(context, weight=0.7, hidden=5), batch_of(context)
     features = [network.features(batches[role]).detach() for role in ("source", "unlabeled")]
     probabilities = torch.cat([dann.discriminator(each) for each in features]).sigmoid().detach().double()
     expected = log_loss([1] * 16 + [0] * 16, probabilities.numpy())
@@ -91,8 +91,8 @@ def test_dann_is_cross_entropy_of_the_discriminator():
 
 
 def test_dann_is_half_of_skadas():
-    start, network = begin()
-    dann, batches = Dann(start), batch_of(start)
+    context, network = begin()
+    dann, batches = Dann(context), batch_of(context)
     source, target = (dann.discriminator(network.features(batches[role])) for role in ("source", "unlabeled"))
     # There the target is 1, so that the discriminator's answer is turned round.
     theirs = skada().DANNLoss()(domain_pred_s=(-source).sigmoid(), domain_pred_t=(-target).sigmoid())
@@ -101,14 +101,14 @@ def test_dann_is_half_of_skadas():
 
 @pytest.mark.parametrize("kind", [Dann, Cdan])
 def test_the_encoder_ascends_what_the_discriminator_descends(kind):
-    start, network = begin(steps=10)
-    objective = kind(start)
-    [name] = objective(network, batch_of(start))
-    plain = kind(start)
+    context, network = begin(steps=10)
+    objective = kind(context)
+    [name] = objective(network, batch_of(context))
+    plain = kind(context)
     plain.reversal.forward = lambda x: x
 
     def loss(of):
-        return of(network, batch_of(start))[name]
+        return of(network, batch_of(context))[name]
 
     assert torch.equal(loss(objective), loss(plain))
     assert encoder_gradient(network, loss(objective)).count_nonzero() == 0  # at the first step
@@ -124,8 +124,8 @@ def test_the_encoder_ascends_what_the_discriminator_descends(kind):
 
 def test_nobody_can_tell_equal_domains_apart():
     """Then no discriminator does better than log 2, however it learns."""
-    start, network = begin(steps=1)
-    dann, batches = Dann(start), batch_of(start)
+    context, network = begin(steps=1)
+    dann, batches = Dann(context), batch_of(context)
     batches["unlabeled"] = replace(batches["source"], memo={})
     set_progress(dann, 1)
     for _ in range(20):
@@ -139,10 +139,10 @@ def test_nobody_can_tell_equal_domains_apart():
 @pytest.mark.parametrize("kind", [Dann, Cdan])
 def test_interrupted_and_resumed_is_bit_identical(kind):
     def go(**options):
-        start, network = begin(steps=6)
-        objective = kind(start)
-        main = CrossEntropy(start)
-        _, losses, saved = train(start, network, [main, objective], steps=6, **options)
+        context, network = begin(steps=6)
+        objective = kind(context)
+        main = CrossEntropy(context)
+        _, losses, saved = train(context, network, [main, objective], steps=6, **options)
         return tensors(network) | objective.state_dict(), losses, saved
 
     whole, losses, _ = go()
@@ -155,19 +155,19 @@ def test_interrupted_and_resumed_is_bit_identical(kind):
 
 
 def test_wrong_values_are_refused():
-    start, _ = begin()
+    context, _ = begin()
     for kind in (Dann, Cdan):
         name = kind.__name__.lower()
         with pytest.raises(Problem, match=f"{name}: weight=-1"):
-            kind(start, weight=-1)
+            kind(context, weight=-1)
         with pytest.raises(Problem, match=f"{name}: hidden=0"):
-            kind(start, hidden=0)
+            kind(context, hidden=0)
         with pytest.raises(Problem, match="alpha=0"):
-            kind(start, alpha=0)
+            kind(context, alpha=0)
         with pytest.raises(Problem, match=f"{name} adapts to unlabelled"):
-            kind(replace(start, tasks={"source": start.tasks["source"]}))
+            kind(replace(context, tasks={"source": context.tasks["source"]}))
         with pytest.raises(Problem, match=f"{name} compares the target with a source"):
-            kind(replace(start, tasks={"unlabeled": start.tasks["unlabeled"]}))
+            kind(replace(context, tasks={"unlabeled": context.tasks["unlabeled"]}))
     with pytest.raises(Problem, match="high=0"):
         Reversal(3, high=0)
 
@@ -178,5 +178,5 @@ def test_what_the_configuration_says_are_the_defaults(name):
     phase = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))["phases"]["adapt"]
     given = phase["objective"] if name == "adda" else phase["penalties"][name]
     options = signature(get_class(given.pop("_target_"))).parameters
-    assert given == {key: each.default for key, each in options.items() if key != "start"}
+    assert given == {key: each.default for key, each in options.items() if key != "context"}
     assert phase["reads"] == "everything"

@@ -16,7 +16,7 @@ from xlearn.encoders.tabular_mlp import TabularMlp
 from xlearn.fusion.late import Late
 from xlearn.fusion.mean import Mean
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.multimodal.alignment import pairs
 from xlearn.objectives.multimodal.clip import Clip, info_nce
 from xlearn.objectives.multimodal.siglip import SigLip, sigmoid_loss
@@ -40,8 +40,8 @@ def batch(count=6, **present):
     return Batch(inputs, torch.arange(count) % 2, SPACE, present=present)
 
 
-def start(network):
-    return Start(network, frozenset(), {})
+def context(network):
+    return PhaseContext(network, frozenset(), {})
 
 
 def test_clip_of_two_pairs_by_hand():
@@ -93,7 +93,7 @@ def test_only_examples_with_both_count():
 @pytest.mark.parametrize("both", [0, 1])
 def test_batches_without_pairs_have_a_finite_loss(kind, both):
     net = network()
-    objective = kind(start(net))
+    objective = kind(context(net))
     there = torch.arange(6) < both
     [loss] = objective(net, {"source": batch(tabular=there)}).values()
     loss.backward()
@@ -105,7 +105,7 @@ def test_batches_without_pairs_have_a_finite_loss(kind, both):
 @pytest.mark.parametrize(("kind", "begin"), [(partial(Clip, temperature=0.07), 1 / 0.07), (SigLip, 10.0)])
 def test_the_scale_is_learned_and_comes_back_from_its_highest(kind, begin):
     net = network()
-    objective = kind(start(net), highest=20.0)
+    objective = kind(context(net), highest=20.0)
     assert float(objective.log_scale.detach().exp()) == pytest.approx(begin)
     assert dict(objective.named_parameters())["log_scale"] is objective.log_scale
     with torch.no_grad():
@@ -123,9 +123,9 @@ def test_the_scale_is_learned_and_comes_back_from_its_highest(kind, begin):
 def test_temperatures_out_of_range_are_told():
     for options in ({"temperature": 0.0}, {"temperature": 0.001}, {"temperature": 0.1, "highest": 5.0}):
         with pytest.raises(Problem, match="temperature="):
-            Clip(start(network()), **options)
+            Clip(context(network()), **options)
     with pytest.raises(Problem, match="scale=200"):
-        SigLip(start(network()), scale=200.0)
+        SigLip(context(network()), scale=200.0)
     net = network()
     with pytest.raises(Problem, match="the modality image only"):
         list(pairs(net, {"source": batch().only("image")}))
@@ -133,7 +133,7 @@ def test_temperatures_out_of_range_are_told():
 
 def test_each_modality_with_late_fusion_is_the_average_of_independent_classifiers():
     net, given = network(Late), batch(tabular=torch.tensor([1, 1, 1, 0, 1, 1]).bool())
-    losses = EachModality(start(net), weight=0.5)(net, {"target": given})
+    losses = EachModality(context(net), weight=0.5)(net, {"target": given})
     head, tokens = net.head[SPACE.key], net.tokens(given)
     images = tokens["image"].values[:, 0] @ head.weight[:, :8].T + head.bias
     numbers = tokens["tabular"].values[:, 0] @ head.weight[:, 8:].T + head.bias
@@ -144,8 +144,8 @@ def test_each_modality_with_late_fusion_is_the_average_of_independent_classifier
     torch.testing.assert_close(losses["target_image"], 0.5 * functional.cross_entropy(images, labels))
     rows = there[:, 0] > 0
     torch.testing.assert_close(losses["target_tabular"], 0.5 * functional.cross_entropy(numbers[rows], labels[rows]))
-    assert EachModality(start(net))(net, {"target": given.only("image")}).keys() == {"target"}
-    nobody = EachModality(start(net))(net, {"target": batch(tabular=torch.zeros(6).bool())})
+    assert EachModality(context(net))(net, {"target": given.only("image")}).keys() == {"target"}
+    nobody = EachModality(context(net))(net, {"target": batch(tabular=torch.zeros(6).bool())})
     assert nobody["target_tabular"].detach() == 0
     with pytest.raises(Problem, match="weight=-1"):
-        EachModality(start(net), weight=-1.0)
+        EachModality(context(net), weight=-1.0)

@@ -50,21 +50,21 @@ def test_the_weight_is_a_factor(kind: Any) -> None:
 @pytest.mark.parametrize("kind", EVERY)
 def test_single_precision_also_under_autocast(kind: Any) -> None:
     """From the same features on, everything is as without."""
-    start, network = begin()
-    batches = {role: replace(each, features=network.features(each).detach()) for role, each in batch_of(start).items()}
-    [plain] = kind(start)(network, batches).values()
+    context, network = begin()
+    batches = {role: replace(each, features=network.features(each).detach()) for role, each in batch_of(context).items()}
+    [plain] = kind(context)(network, batches).values()
     with torch.autocast("cpu", torch.bfloat16):
-        [mixed] = kind(start)(network, batches).values()
+        [mixed] = kind(context)(network, batches).values()
     assert mixed.dtype == torch.float32 and torch.equal(mixed, plain)
 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_no_target_label_enters(kind: Any) -> None:
-    start, network = begin()
-    batches = batch_of(start)
-    [before] = kind(start)(network, batches).values()
+    context, network = begin()
+    batches = batch_of(context)
+    [before] = kind(context)(network, batches).values()
     other = replace(batches[UNLABELED], labels=torch.zeros_like(batches[UNLABELED].labels))
-    [after] = kind(start)(network, {**batches, UNLABELED: other}).values()
+    [after] = kind(context)(network, {**batches, UNLABELED: other}).values()
     assert torch.equal(before, after)
 
 
@@ -86,15 +86,15 @@ def test_wrong_values_are_refused(kind: Any, options: dict[str, float], words: s
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_only_mcc_does_without_a_source(kind: Any) -> None:
-    start, _ = begin()
-    alone = replace(start, tasks={UNLABELED: start.tasks[UNLABELED]})
+    context, _ = begin()
+    alone = replace(context, tasks={UNLABELED: context.tasks[UNLABELED]})
     if kind is Mcc:
         kind(alone)
     else:
         with pytest.raises(Problem, match="compares the target with a source"):
             kind(alone)
     with pytest.raises(Problem, match="reads none"):
-        kind(replace(start, tasks={"source": start.tasks["source"]}))
+        kind(replace(context, tasks={"source": context.tasks["source"]}))
 
 
 def test_smallest_batches() -> None:

@@ -19,24 +19,24 @@ ALL = sorted(SPECS)
 
 def noisy(name, *, count=40, **options):
     """(a batch, the same with noise)."""
-    start, net = begin(name, count=count)
-    batch = batch_of(start, count)[UNLABELED]
-    seen, _ = seen_by(net, Denoising(start, **options), {UNLABELED: batch})
+    context, net = begin(name, count=count)
+    batch = batch_of(context, count)[UNLABELED]
+    seen, _ = seen_by(net, Denoising(context, **options), {UNLABELED: batch})
     return batch.inputs[name], seen.inputs[name]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_an_autoencoder_sees_its_input_as_it_is(name):
-    start, net = begin(name)
-    batch = batch_of(start)[UNLABELED]
-    seen, losses = seen_by(net, Autoencoder(start), {UNLABELED: batch})
+    context, net = begin(name)
+    batch = batch_of(context)[UNLABELED]
+    seen, losses = seen_by(net, Autoencoder(context), {UNLABELED: batch})
     assert seen is batch and losses.keys() == {f"autoencoder_{UNLABELED}"}
 
 
 def test_everything_that_is_there_is_reconstructed():
-    start, net = begin("audio", "image", "tabular")
-    batch = batch_of(start)[UNLABELED]
-    found = blank(Autoencoder(start, patch=1, frames=1))(net, {UNLABELED: batch})
+    context, net = begin("audio", "image", "tabular")
+    batch = batch_of(context)[UNLABELED]
+    found = blank(Autoencoder(context, patch=1, frames=1))(net, {UNLABELED: batch})
     frames, mask = batch.inputs["audio"]
     expected = {
         "audio": numpy.square(frames[mask].numpy()).mean(),
@@ -48,25 +48,25 @@ def test_everything_that_is_there_is_reconstructed():
 
 
 def test_two_factors_are_enough_for_four_columns_that_follow_from_them():
-    start, net = begin("tabular")
-    objective = Autoencoder(start, width=32)
+    context, net = begin("tabular")
+    objective = Autoencoder(context, width=32)
     optimizer = torch.optim.Adam([*net.encoder.parameters(), *objective.parameters()], lr=0.02)
     for _ in range(60):
-        [loss] = objective(net, batch_of(start, 40)).values()
+        [loss] = objective(net, batch_of(context, 40)).values()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss.item() < 0.15 * batch_of(start, 40)[UNLABELED].inputs["tabular"].square().mean().item()
+    assert loss.item() < 0.15 * batch_of(context, 40)[UNLABELED].inputs["tabular"].square().mean().item()
 
 
 @pytest.mark.parametrize("kind", ["masking", "gaussian"])
 @pytest.mark.parametrize("name", ["audio", "image", "tabular"])
 def test_the_clean_input_is_reconstructed_from_one_with_noise(name, kind):
-    start, net = begin(name)
-    batch = batch_of(start)[UNLABELED]
+    context, net = begin(name)
+    batch = batch_of(context)[UNLABELED]
     # Decoders that say nothing are as far from the clean input, whatever the noise.
-    seen, found = seen_by(net, blank(Denoising(start, noise=kind)), {UNLABELED: batch})
-    [clean] = blank(Autoencoder(start))(net, {UNLABELED: batch}).values()
+    seen, found = seen_by(net, blank(Denoising(context, noise=kind)), {UNLABELED: batch})
+    [clean] = blank(Autoencoder(context))(net, {UNLABELED: batch}).values()
     assert found[f"denoising_{UNLABELED}"].item() == pytest.approx(clean.item(), rel=1e-6)
     one, two = batch.inputs[name], seen.inputs[name]
     assert not torch.equal(*((one.values, two.values) if isinstance(one, Sequences) else (one, two)))
@@ -84,11 +84,11 @@ def test_masking_leaves_padding_and_missing_values():
     changed = seen.values != given.values
     assert changed.flatten(1).sum(1).tolist() == [round(0.4 * 5 * int(n)) for n in given.mask.sum(1)]
     assert not changed[~given.mask].any() and seen.values[changed].eq(0).all()
-    start, _ = begin("tabular")
-    batch = batch_of(start)[UNLABELED]
+    context, _ = begin("tabular")
+    batch = batch_of(context)[UNLABELED]
     batch.inputs["tabular"][:, 0] = torch.nan
     for kind in ("masking", "gaussian"):
-        objective = Denoising(start, noise=kind, share=0.34)
+        objective = Denoising(context, noise=kind, share=0.34)
         seen = objective.noisy(batch, objective.pieces.cut(batch)).inputs["tabular"]
         assert seen[:, 0].isnan().all() and not seen[:, 1:].isnan().any()
         if kind == "masking":
@@ -122,19 +122,19 @@ def test_sounds_get_noise_of_the_decibels_told_and_their_padding_none():
 
 @pytest.mark.parametrize("make", [Autoencoder, Denoising])
 def test_monitors_tell_of_what_heads_would_read(make):
-    start, net = begin("image")
-    objective = make(start)
-    objective(net, batch_of(start))
-    assert objective.told()["embedding"][UNLABELED]["width"] == net.width and make.smallest_batch() == 2
+    context, net = begin("image")
+    objective = make(context)
+    objective(net, batch_of(context))
+    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and make.smallest_batch() == 2
 
 
 def test_noise_follows_torchs_global_generator():
     for kind in ("masking", "gaussian"):
-        start, net = begin("audio", "image", "tabular", "text")
-        objective, losses = Denoising(start, noise=kind), []
+        context, net = begin("audio", "image", "tabular", "text")
+        objective, losses = Denoising(context, noise=kind), []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            losses.append([each.item() for each in objective(net, batch_of(start)).values()])
+            losses.append([each.item() for each in objective(net, batch_of(context)).values()])
         assert losses[0] == losses[1] != losses[2] and len(losses[0]) == 4
 
 
@@ -148,15 +148,15 @@ def test_noise_follows_torchs_global_generator():
     ],
 )
 def test_noise_out_of_range_is_refused(options, told):
-    start, _ = begin("image")
+    context, _ = begin("image")
     with pytest.raises(Problem, match=told):
-        Denoising(start, **options)
+        Denoising(context, **options)
 
 
 def test_without_an_unknown_token_nothing_is_hidden_but_all_can_be_told():
-    start, net = begin("text", text=TextSpec(30, 12, "other", unknown=None))
+    context, net = begin("text", text=TextSpec(30, 12, "other", unknown=None))
     with pytest.raises(Problem, match="pretrain=autoencoder"):
-        Denoising(start)
-    batch = batch_of(start)[UNLABELED]
+        Denoising(context)
+    batch = batch_of(context)[UNLABELED]
     batch = replace(batch, inputs={"text": Sequences(batch.inputs["text"].values.clamp_max(1), batch.inputs["text"].mask)})
-    assert Autoencoder(start)(net, {UNLABELED: batch})[f"autoencoder_{UNLABELED}"].item() > 1  # token 1 is one like others
+    assert Autoencoder(context)(net, {UNLABELED: batch})[f"autoencoder_{UNLABELED}"].item() > 1  # token 1 is one like others

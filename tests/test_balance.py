@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from loss_balance_toys import gradient, numbers, quadratic, scaled, start
+from loss_balance_toys import context, gradient, numbers, quadratic, scaled
 
 from xlearn.balance.auxiliary import Auxiliary
 from xlearn.balance.dwa import DynamicWeightAverage
@@ -17,7 +17,7 @@ from xlearn.runtime.errors import Problem
 
 
 def test_random_weights_add_up_to_the_number_of_tasks_and_favour_none():
-    balance = Random(start())
+    balance = Random(context())
     torch.manual_seed(0)
     drawn = []
     for _ in range(400):
@@ -35,7 +35,7 @@ def test_random_weights_add_up_to_the_number_of_tasks_and_favour_none():
 
 
 def test_uncertainty_by_hand_and_where_it_settles():
-    balance = Uncertainty(start(), rate=3.0)
+    balance = Uncertainty(context(), rate=3.0)
     assert balance.rate == 3.0
     balance.log_variance.data = torch.tensor([math.log(2.0), 0.0])
     assert gradient(balance, scaled(a=3.0, target=5.0)).tolist() == pytest.approx([1.5, 5.0])
@@ -50,7 +50,7 @@ def test_uncertainty_by_hand_and_where_it_settles():
 
 
 def test_dynamic_weight_average_by_hand():
-    balance = DynamicWeightAverage(start(), temperature=0.5, every=2)
+    balance = DynamicWeightAverage(context(), temperature=0.5, every=2)
     given = [(4, 1), (2, 3), (1, 1), (2, 3), (5, 5)]  # windows of means (3, 2), (1.5, 2), and a step in the third
     for position, (a, target) in enumerate(given):
         gradient(balance, scaled(a=float(a), target=float(target)))
@@ -61,7 +61,7 @@ def test_dynamic_weight_average_by_hand():
 
 
 def test_dynamic_weight_average_keeps_what_it_knows_of_a_task_without_losses():
-    balance = DynamicWeightAverage(start(), temperature=1.0, every=1)
+    balance = DynamicWeightAverage(context(), temperature=1.0, every=1)
     for a in (4.0, 2.0):
         gradient(balance, scaled(a=a, target=1.0))
     for _ in range(3):  # for the target alone: M_target stays 1, and a's ratio 1/2
@@ -75,18 +75,18 @@ def test_dynamic_weight_average_keeps_what_it_knows_of_a_task_without_losses():
 def test_the_geometric_mean_is_autograds_and_blind_to_scale():
     x = torch.nn.Parameter(torch.ones(2))
     (2 * (quadratic(x)["a"] * quadratic(x)["target"]).sqrt()).backward()
-    found = gradient(GeometricMean(start()), quadratic)
+    found = gradient(GeometricMean(context()), quadratic)
     torch.testing.assert_close(found, x.grad)
-    larger = gradient(GeometricMean(start()), lambda x: {"a": 1e4 * quadratic(x)["a"], "target": quadratic(x)["target"]})
+    larger = gradient(GeometricMean(context()), lambda x: {"a": 1e4 * quadratic(x)["a"], "target": quadratic(x)["target"]})
     torch.testing.assert_close(larger, 100 * found)
     # 0.5 of both: the step of `equal`.
-    torch.testing.assert_close(gradient(GeometricMean(start()), scaled(a=0.5, target=0.5)), torch.tensor([0.5, 0.5]))
-    balance = GeometricMean(start(), epsilon=1e-4)
+    torch.testing.assert_close(gradient(GeometricMean(context()), scaled(a=0.5, target=0.5)), torch.tensor([0.5, 0.5]))
+    balance = GeometricMean(context(), epsilon=1e-4)
     assert gradient(balance, scaled(a=1e-6, target=1.0)).tolist() == pytest.approx([0, 0.01])
 
 
 def test_famo_is_the_gradient_of_its_loss():
-    balance = Famo(start(), lowest=-1.0)
+    balance = Famo(context(), lowest=-1.0)
     balance.xi.copy_(torch.tensor([0.3, -0.6]))
     x = torch.nn.Parameter(torch.ones(2))
     z = balance.xi.softmax(0)
@@ -98,7 +98,7 @@ def test_famo_is_the_gradient_of_its_loss():
 
 
 def test_famo_moves_its_logits_as_adam_does():
-    balance = Famo(start(), rate=0.025, decay=0.01)
+    balance = Famo(context(), rate=0.025, decay=0.01)
     xi = torch.nn.Parameter(torch.zeros(2))
     adam = torch.optim.Adam([xi], lr=0.025, weight_decay=0.01)
     generator = torch.Generator().manual_seed(0)
@@ -113,7 +113,7 @@ def test_famo_moves_its_logits_as_adam_does():
 
 
 def test_famo_gives_more_to_the_task_that_falls_less():
-    balance = Famo(start())
+    balance = Famo(context())
     for _ in range(20):
         gradient(balance, scaled(a=1.0, target=1.0))
         balance.again(lambda: {"a": torch.tensor(0.5), "target": torch.tensor(0.99)})
@@ -126,30 +126,30 @@ def test_famo_gives_more_to_the_task_that_falls_less():
 
 @pytest.mark.parametrize(("shape", "expected"), [("linear", [0.8, 0.6, 0.4]), ("cosine", [0.8, 0.6, 0.4])])
 def test_auxiliary_weights_go_from_first_to_last(shape, expected):
-    balance = Auxiliary(start(("a", "target", "b"), steps=3), first=0.8, last=0.4, shape=shape)
+    balance = Auxiliary(context(("a", "target", "b"), steps=3), first=0.8, last=0.4, shape=shape)
     for weight in [*expected, expected[-1]]:
         gradient(balance, scaled(a=1.0, target=1.0, b=3.0))
         assert numbers(balance.weights) == pytest.approx({"a": weight, "target": 1, "b": weight})
-    quarter = Auxiliary(start(steps=5), shape=shape)
+    quarter = Auxiliary(context(steps=5), shape=shape)
     quarter.step += 1
     assert float(quarter.source_weight()) == pytest.approx(0.75 if shape == "linear" else (1 + math.cos(math.pi / 4)) / 2)
 
 
 def test_auxiliary_of_one_is_equal_and_needs_a_target():
-    assert gradient(Auxiliary(start(), first=1.0, last=1.0), quadratic).equal(gradient(equal, quadratic))
+    assert gradient(Auxiliary(context(), first=1.0, last=1.0), quadratic).equal(gradient(equal, quadratic))
     with pytest.raises(Problem, match=r"balance=auxiliary weighs sources against the target, .* reads a and b only"):
-        Auxiliary(start(("a", "b")))
+        Auxiliary(context(("a", "b")))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DynamicWeightAverage(start(), temperature=0.0), "balance.temperature=0.0: give a number above 0"),
-        (lambda: DynamicWeightAverage(start(), every=0), "balance.every=0: give 1 step or more"),
-        (lambda: GeometricMean(start(), epsilon=0.0), "balance.epsilon=0.0: give a number above 0"),
-        (lambda: Famo(start(), rate=-1.0), "balance.rate=-1.0: give 0 or more"),
-        (lambda: Famo(start(), decay=math.nan), "balance.decay=nan: give 0 or more"),
-        (lambda: Auxiliary(start(), last=-1.0), "balance.last=-1.0: give a weight of 0 or more"),
+        (lambda: DynamicWeightAverage(context(), temperature=0.0), "balance.temperature=0.0: give a number above 0"),
+        (lambda: DynamicWeightAverage(context(), every=0), "balance.every=0: give 1 step or more"),
+        (lambda: GeometricMean(context(), epsilon=0.0), "balance.epsilon=0.0: give a number above 0"),
+        (lambda: Famo(context(), rate=-1.0), "balance.rate=-1.0: give 0 or more"),
+        (lambda: Famo(context(), decay=math.nan), "balance.decay=nan: give 0 or more"),
+        (lambda: Auxiliary(context(), last=-1.0), "balance.last=-1.0: give a weight of 0 or more"),
     ],
 )
 def test_arguments_out_of_range_are_refused(make, message):

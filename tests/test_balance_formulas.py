@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from balance_toys import CONFLICT, NETWORK, direction, jacobians, made, roles, start
+from balance_toys import CONFLICT, NETWORK, context, direction, jacobians, made, roles
 from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
@@ -106,7 +106,7 @@ def test_gradient_similarity_counts_sources_by_their_cosine():
     names = roles(4)[1:]
     assert direction(made("gradient_similarity", 4), jacobian[1:], names)[1].tolist() == [1, 1, 1]
     with pytest.raises(Problem, match="balance=gradient_similarity weighs sources against the target"):
-        GradientSimilarity(start(["a", "b"]))
+        GradientSimilarity(context(["a", "b"]))
 
 
 @pytest.mark.parametrize("name", ["upgrad", "mgda"])

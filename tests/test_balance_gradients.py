@@ -17,7 +17,7 @@ from xlearn.data.batches import Batches
 from xlearn.encoders.cnn import Cnn
 from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases.fit import Update, fit
 from xlearn.runtime.errors import Problem
@@ -103,7 +103,7 @@ def test_features_and_parameters_give_the_same_step_where_they_have_the_same_gra
         trained = [*net.trunk.parameters(), *net.head.parameters()]
         for each in net.encoder.parameters():
             each.requires_grad_(False)
-        balance = METHODS["upgrad"](Start(net, frozenset(), dict.fromkeys(["target", "s1"])), at=at)
+        balance = METHODS["upgrad"](PhaseContext(net, frozenset(), dict.fromkeys(["target", "s1"])), at=at)
         memo = {}
         given = {}
         for role, examples in (("target", TARGET), ("s1", SOURCE)):
@@ -201,10 +201,10 @@ def test_parameters_of_objectives_are_reached(at):
 def run(balance, steps, state=None, stop=None):
     """(weights after the steps, what each task was given, the state at `stop`)."""
     net = network(dropout=0.2)
-    made_start = Start(net, frozenset(), {"target": torch.ones(3), "s1": torch.ones(4)}, steps=12)
+    made_context = PhaseContext(net, frozenset(), {"target": torch.ones(3), "s1": torch.ones(4)}, steps=12)
     rates = {name: Rate() for name, _ in net.named_parameters()}
     adam = partial(torch.optim.Adam, lr=0.01, fused=True)
-    update = Update([CrossEntropy(made_start)], rates, adam, lambda step, steps: 1.0, balance(made_start))
+    update = Update([CrossEntropy(made_context)], rates, adam, lambda step, steps: 1.0, balance(made_context))
     batches = Batches({"target": TARGET, "s1": SOURCE}, batch_size=16, seed=3)
     given, saved = [], None
     for record in fit(net, [update], batches, steps=steps, seed=1, machine=toys.CPU, state=state):
@@ -229,8 +229,8 @@ def test_an_interrupted_phase_ends_bit_identical(balance):
 def test_a_gradient_reaches_every_parameter_through_fit():
     net = network()
     names = {"target": torch.ones(3), "s1": torch.ones(4)}
-    for balance in (*METHODS.values(), lambda start: equal):
-        begun = Start(net, frozenset(), names)
+    for balance in (*METHODS.values(), lambda context: equal):
+        begun = PhaseContext(net, frozenset(), names)
         before = tensors(net)
         update = Update(
             [CrossEntropy(begun)], {name: Rate() for name in before}, partial(torch.optim.Adam, lr=0.01, fused=True),

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from balance_toys import CONFLICT, METHODS, NETWORK, direction, jacobians, made, roles, start
+from balance_toys import CONFLICT, METHODS, NETWORK, context, direction, jacobians, made, roles
 
 from xlearn.balance import Backward
 from xlearn.runtime.errors import Problem
@@ -28,7 +28,7 @@ class TestEvery:
             turned = torch.arange(len(jacobian)).roll(1)
             names = [roles(len(jacobian))[position] for position in turned]
             found, weights = direction(made(name, len(jacobian)), jacobian)
-            balance = METHODS[name](start(names))
+            balance = METHODS[name](context(names))
             again, others = direction(balance, jacobian[turned], names)
             torch.testing.assert_close(again, found, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(others, weights[turned], atol=1e-5, rtol=1e-5)
@@ -51,7 +51,7 @@ class TestEvery:
     def test_a_task_without_a_gradient_is_left_out(self, name):
         jacobian = torch.tensor([[1.0, 0.0], [0.0, 0.0], [-1.0, 1.0]])
         found, weights = direction(made(name, 3), jacobian)
-        expected, others = direction(METHODS[name](start(roles(3))), jacobian[[0, 2]], ["target", "s2"])
+        expected, others = direction(METHODS[name](context(roles(3))), jacobian[[0, 2]], ["target", "s2"])
         torch.testing.assert_close(found, expected)
         assert weights[[0, 2]].tolist() == pytest.approx(others.tolist()) and weights[1] == 1
 
@@ -79,4 +79,4 @@ class TestEvery:
         with pytest.raises(Problem, match="The loss of task s1 is nan and its gradient is not finite. Lower optimizer.lr"):
             made(name)({"target": x.sum(), "s1": x.sum() * math.nan}, Backward(NETWORK, [x]))
         with pytest.raises(Problem, match=f"balance={name} weighs the losses of several tasks"):
-            METHODS[name](start(["target"]))
+            METHODS[name](context(["target"]))

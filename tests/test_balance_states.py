@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from loss_balance_toys import METHODS, NETWORK, gradient, numbers, quadratic, scaled, start
+from loss_balance_toys import METHODS, NETWORK, context, gradient, numbers, quadratic, scaled
 
 from xlearn.balance import Backward
 from xlearn.balance.equal import equal
@@ -14,18 +14,18 @@ from xlearn.runtime.errors import Problem
 @pytest.mark.parametrize("name", METHODS)
 class TestEvery:
     def test_penalties_are_added_unweighted(self, name):
-        balance = METHODS[name](start())
+        balance = METHODS[name](context())
         torch.manual_seed(0)
         plain = gradient(balance, quadratic)
         weights = numbers(balance.weights)
         torch.manual_seed(0)
-        found = gradient(METHODS[name](start()), lambda x: {"l2": 5 * x[1], **quadratic(x), "other": x[0]})
+        found = gradient(METHODS[name](context()), lambda x: {"l2": 5 * x[1], **quadratic(x), "other": x[0]})
         torch.testing.assert_close(found, plain + torch.tensor([1.0, 5.0]))
         assert weights.keys() == {"a", "target"}
         assert gradient(balance, lambda x: {"l2": 5 * x[1]}).tolist() == [0, 5]
 
     def test_the_gradient_is_that_of_the_weighted_losses(self, name):
-        balance = METHODS[name](start(("a", "target", "b")))
+        balance = METHODS[name](context(("a", "target", "b")))
         for _ in range(5):
             found = gradient(balance, lambda x: {**quadratic(x), "b_one": x.sum(), "b": x[0] ** 2})
             w = numbers(balance.weights)
@@ -35,7 +35,7 @@ class TestEvery:
             torch.testing.assert_close(found, expected)
 
     def test_a_task_alone_counts_and_the_other_is_not_forgotten(self, name):
-        balance = METHODS[name](start())
+        balance = METHODS[name](context())
         for losses in (scaled(a=2.0), scaled(target=2.0), scaled(a=2.0, target=1.0)):
             found = gradient(balance, losses)
             again = getattr(balance, "again", None)
@@ -50,7 +50,7 @@ class TestEvery:
     def test_the_order_of_tasks_does_not_matter(self, name):
         if name == "random":
             pytest.skip("drawn in the order of tasks")
-        one, other = METHODS[name](start(("a", "target"))), METHODS[name](start(("target", "a")))
+        one, other = METHODS[name](context(("a", "target"))), METHODS[name](context(("target", "a")))
         for value in (3.0, 2.0, 4.0, 1.0, 2.0, 7.0):
             for balance, names in ((one, ("a", "target")), (other, ("target", "a"))):
                 values = {"a": value, "target": 6.0 / value}
@@ -61,11 +61,11 @@ class TestEvery:
 
     def test_a_broken_loss_is_left_for_the_loop_to_report(self, name):
         losses = {"a": torch.tensor(math.nan, requires_grad=True) * 1, "target": torch.tensor(1.0, requires_grad=True) * 1}
-        METHODS[name](start())(losses, Backward(NETWORK, []))
+        METHODS[name](context())(losses, Backward(NETWORK, []))
         assert losses["a"].isnan() and losses["target"] == 1
 
     def test_state_goes_on_where_it_was(self, name):
-        if not hasattr(METHODS[name](start()), "state_dict"):
+        if not hasattr(METHODS[name](context()), "state_dict"):
             pytest.skip("has no state but torch's generator")
 
         def run(balance, values):
@@ -77,7 +77,7 @@ class TestEvery:
                 found.append(numbers(balance.weights))
             return found
 
-        whole, first, second = (METHODS[name](start(steps=7)) for _ in range(3))
+        whole, first, second = (METHODS[name](context(steps=7)) for _ in range(3))
         expected = run(whole, [1.0, 4.0, 2.0, 9.0, 5.0, 6.0, 8.0])
         assert run(first, [1.0, 4.0, 2.0]) == expected[:3]
         second.load_state_dict(first.state_dict())
@@ -85,4 +85,4 @@ class TestEvery:
 
     def test_a_single_task_is_refused(self, name):
         with pytest.raises(Problem, match=f"balance={name} weighs the losses of several tasks"):
-            METHODS[name](start(("target",)))
+            METHODS[name](context(("target",)))

@@ -179,7 +179,7 @@ def test_sequences_without_a_rule_for_vmap_pass_all_the_same():
 def test_they_add_nothing_to_the_network_and_read_no_head():
     network = meta_toys.on_images("mlp")
     for learner in (*PLAIN, LinearProbe()):
-        assert not any(hasattr(learner, name) for name in ("parts", "told", "trains")) and not learner.reads_head
+        assert not any(hasattr(learner, name) for name in ("parts", "log", "trains")) and not learner.reads_head
         before = {name: each.clone() for name, each in network.state_dict().items()}
         learner.curve(network, *meta_toys.given())
         assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())

@@ -19,8 +19,8 @@ from xlearn.objectives.self_supervision.moco import MoCo, Queue, contrast
 BOTH = pytest.mark.parametrize("made", [Byol, MoCo])
 
 
-def first(start, count=16):
-    return {role: replace(each.train.take(torch.arange(count)), memo={}) for role, each in start.tasks.items()}
+def first(context, count=16):
+    return {role: replace(each.train.take(torch.arange(count)), memo={}) for role, each in context.tasks.items()}
 
 
 def shift(module, by):
@@ -39,8 +39,8 @@ def test_the_distance_is_the_squared_one_of_unit_vectors():
 
 
 def test_the_decay_of_byol_grows_from_its_first_value_to_one():
-    start, net = ssl_toys.compared(steps=4)
-    objective, found = Byol(start, decay=0.9), []
+    context, net = ssl_toys.compared(steps=4)
+    objective, found = Byol(context, decay=0.9), []
     for _ in range(5):
         found.append(objective.decay().item())
         objective.follow(net)
@@ -50,8 +50,8 @@ def test_the_decay_of_byol_grows_from_its_first_value_to_one():
 
 def test_both_target_networks_are_moving_averages():
     for made, decays in ((Byol, [0.6, 0.8]), (MoCo, [0.6, 0.6])):
-        start, net = ssl_toys.compared(steps=2)
-        objective = made(start, decay=0.6)
+        context, net = ssl_toys.compared(steps=2)
+        objective = made(context, decay=0.6)
         encoder = objective.target_network if made is Byol else objective.key_network
         own = objective.target_projector if made is Byol else objective.key_projector
         began = [{name: value.clone() for name, value in each.weights().items()} for each in (encoder, own)]
@@ -73,12 +73,12 @@ def test_both_target_networks_are_moving_averages():
 
 
 def test_byol_compares_each_view_with_the_target_of_the_other():
-    start, net = ssl_toys.compared()
+    context, net = ssl_toys.compared()
     net.eval()
-    given = {UNLABELED: first(start)[UNLABELED]}
+    given = {UNLABELED: first(context)[UNLABELED]}
     drawn = [ssl_toys.noisy(given[UNLABELED], torch.Generator().manual_seed(seed)) for seed in (1, 2)]
     order = iter(drawn)
-    objective = Byol(replace(start, view=lambda batch: replace(next(order), memo={})))
+    objective = Byol(replace(context, view=lambda batch: replace(next(order), memo={})))
     with torch.no_grad():
         old = [objective.projector(net.features(replace(each, memo=None))) for each in drawn]
         shift(net, 0.1)
@@ -92,12 +92,12 @@ def test_byol_compares_each_view_with_the_target_of_the_other():
 
 
 def test_moco_compares_a_view_with_the_key_of_the_other():
-    start, net = ssl_toys.compared()
+    context, net = ssl_toys.compared()
     net.eval()
-    given = {UNLABELED: first(start)[UNLABELED]}
+    given = {UNLABELED: first(context)[UNLABELED]}
     drawn = [ssl_toys.noisy(given[UNLABELED], torch.Generator().manual_seed(seed)) for seed in (1, 2)]
     order = iter(drawn)
-    objective = MoCo(replace(start, view=lambda batch: replace(next(order), memo={})), temperature=0.5)
+    objective = MoCo(replace(context, view=lambda batch: replace(next(order), memo={})), temperature=0.5)
     stored = functional.normalize(torch.randn(5, 64, generator=torch.Generator().manual_seed(3)), dim=1)
     objective.queue(UNLABELED).add(stored)
     with torch.no_grad():
@@ -111,17 +111,17 @@ def test_moco_compares_a_view_with_the_key_of_the_other():
 
 @pytest.mark.parametrize(("made", "passes"), [(Byol, 2), (MoCo, 1)])
 def test_targets_move_neither_statistics_nor_modes_and_have_no_gradient(made, passes):
-    start, net = ssl_toys.compared()
+    context, net = ssl_toys.compared()
     net.train()
     net.encoder.eval()
-    objective = made(start)
+    objective = made(context)
     modes = [module.training for module in net.modules()]
     before = {name: value.clone() for name, value in objective.named_buffers()}
     # Not the first step, so that there are negatives; what comes is noted from here.
-    objective(net, first(start))
+    objective(net, first(context))
     objective.follow(net)
     statistics = net.trunk[0].num_batches_tracked.clone()
-    losses = objective(net, {UNLABELED: first(start)[UNLABELED]})
+    losses = objective(net, {UNLABELED: first(context)[UNLABELED]})
     assert net.trunk[0].num_batches_tracked == statistics + passes
     assert [module.training for module in net.modules()] == modes
     losses[f"{made.__name__.lower()}_{UNLABELED}"].backward()
@@ -137,9 +137,9 @@ def test_targets_move_neither_statistics_nor_modes_and_have_no_gradient(made, pa
 
 
 def test_a_moving_average_gives_what_the_module_gave():
-    start, net = ssl_toys.compared()
+    context, net = ssl_toys.compared()
     net.eval()
-    batch = first(start)[UNLABELED]
+    batch = first(context)[UNLABELED]
     average, before = MovingAverage(Features(net)), net.features(batch).detach()
     shift(net, 0.3)
     # The network's own features are in the memo: they are not taken for those of the average.
@@ -173,8 +173,8 @@ def test_contrast_by_hand():
 
 
 def test_keys_of_a_batch_become_negatives_of_the_next_and_never_their_own():
-    start, net = ssl_toys.compared(count=48)
-    objective = MoCo(start, queue=1000)
+    context, net = ssl_toys.compared(count=48)
+    objective = MoCo(context, queue=1000)
     with torch.no_grad():
         # All queries and keys are one point: the loss counts the negatives.
         objective.projector[-1].weight.zero_()
@@ -182,7 +182,7 @@ def test_keys_of_a_batch_become_negatives_of_the_next_and_never_their_own():
     assert len(objective.queue("source").keys) == 24  # half the examples
     counts = []
     for step in range(4):
-        given = first(start)
+        given = first(context)
         if step == 2:
             given.pop("source")
         found = objective(net, given)
@@ -194,10 +194,10 @@ def test_keys_of_a_batch_become_negatives_of_the_next_and_never_their_own():
 
 
 def test_a_look_between_two_steps_leaves_no_keys():
-    start, net = ssl_toys.compared()
-    objective = MoCo(start)
-    objective(net, first(start))  # nobody follows
-    objective(net, {UNLABELED: first(start)[UNLABELED]})
+    context, net = ssl_toys.compared()
+    objective = MoCo(context)
+    objective(net, first(context))  # nobody follows
+    objective(net, {UNLABELED: first(context)[UNLABELED]})
     objective.follow(net)
     objective.follow(net)
     assert (int(objective.queue("source").added), int(objective.queue(UNLABELED).added)) == (0, 16)

@@ -12,15 +12,15 @@ from xlearn.runtime.errors import Problem
 
 
 def test_cdan_joins_every_feature_with_every_prediction():
-    start, _ = begin()
+    context, _ = begin()
     features, predictions = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.3, 0.2]])
     expected = torch.tensor([[0.5, 1.0, 0.3, 0.6, 0.2, 0.4]])
-    assert torch.allclose(Cdan(start).joined(features, predictions), expected)
+    assert torch.allclose(Cdan(context).joined(features, predictions), expected)
 
 
 def test_cdan_trusts_sure_predictions_more():
-    start, network = begin()
-    cdan, batches = Cdan(start, hidden=5), batch_of(start)
+    context, network = begin()
+    cdan, batches = Cdan(context, hidden=5), batch_of(context)
     for layer in [*network.head.values(), cdan.discriminator.layers[-1]]:
         layer.weight.data *= 20  # sure of some, and told apart
     logits, labels, weights = [], [], []
@@ -34,14 +34,14 @@ def test_cdan_trusts_sure_predictions_more():
         weights.append(weight / weight.mean())
     expected = log_loss(labels, torch.cat(logits).numpy(), sample_weight=torch.cat(weights).numpy())
     assert cdan(network, batches)["cdan"].item() == pytest.approx(expected, rel=1e-5)
-    plain = Cdan(start, hidden=5, entropy=False)
+    plain = Cdan(context, hidden=5, entropy=False)
     plain.load_state_dict(cdan.state_dict())
     assert plain(network, batches)["cdan"].item() == pytest.approx(log_loss(labels, torch.cat(logits).numpy()), rel=1e-5)
 
 
 def test_cdan_without_entropy_is_half_of_skadas_on_the_same_product():
-    start, network = begin()
-    cdan, batches = Cdan(start, entropy=False), batch_of(start)
+    context, network = begin()
+    cdan, batches = Cdan(context, entropy=False), batch_of(context)
     head = next(iter(network.head.values()))
 
     class Classifier(nn.Module):
@@ -68,37 +68,37 @@ def test_cdan_without_entropy_is_half_of_skadas_on_the_same_product():
 
 def test_random_products_are_as_large_as_whole_ones():
     """`E <T(f, g), T(f', g')> = <f, f'> <g, g'>`, which is what the whole product gives."""
-    start, _ = begin()
+    context, _ = begin()
     torch.manual_seed(0)
     features, predictions = torch.randn(2, 8), torch.rand(2, 3).softmax(1)
-    whole = Cdan(start).joined(features, predictions)
-    cdan = Cdan(start, randomised=200_000, hidden=1)
+    whole = Cdan(context).joined(features, predictions)
+    cdan = Cdan(context, randomised=200_000, hidden=1)
     drawn = cdan.joined(features, predictions)
     assert drawn.shape == (2, 200_000)
     assert torch.allclose(drawn @ drawn.T, whole @ whole.T, rtol=0.05, atol=0.05)
     assert not any(name.startswith("random") for name in cdan.state_dict())
-    again = Cdan(start, randomised=200_000, hidden=1)
+    again = Cdan(context, randomised=200_000, hidden=1)
     assert torch.equal(again.random_features, cdan.random_features)
 
 
 def test_products_beyond_the_papers_limit_are_random(monkeypatch):
-    start, network = begin()
-    assert Cdan(start).randomised is None  # 8 * 3
+    context, network = begin()
+    assert Cdan(context).randomised is None  # 8 * 3
     monkeypatch.setattr("xlearn.objectives.adaptation.cdan.LARGEST", 20)
-    cdan = Cdan(start)
+    cdan = Cdan(context)
     assert cdan.randomised == 20
-    assert cdan(network, batch_of(start))["cdan"].isfinite()
+    assert cdan(network, batch_of(context))["cdan"].isfinite()
 
 
 def test_no_gradient_goes_through_cdans_predictions():
-    start, network = begin(steps=1)
-    cdan = Cdan(start)
+    context, network = begin(steps=1)
+    cdan = Cdan(context)
     set_progress(cdan, 1)
-    cdan(network, batch_of(start))["cdan"].backward()
+    cdan(network, batch_of(context))["cdan"].backward()
     assert all(parameter.grad is None for parameter in network.head.parameters())
 
 
 def test_a_product_of_no_dimensions_is_refused():
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match="cdan: randomised=0"):
-        Cdan(start, randomised=0)
+        Cdan(context, randomised=0)

@@ -13,12 +13,12 @@ from xlearn.data.task import LabelSpace
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.co_tuning import CoTuning, direct, reverse
 from xlearn.runtime.errors import Problem
 
 
-def start(given=None, width=8, teachers=1):
+def context(given=None, width=8, teachers=1):
     """A student for the toy task, and a teacher of five other classes."""
     given = given or task()
     torch.manual_seed(0)
@@ -26,7 +26,7 @@ def start(given=None, width=8, teachers=1):
     space = LabelSpace("other", tuple("abcde"))
     teacher = Network({"image": encoder}, Concat({"image": width}), {space.key: nn.Linear(width, 5)})
     student = toys.network(given.train)
-    made = Start(student, frozenset(), {"target": given.class_counts()}, (teacher,) * teachers, tasks={"target": given})
+    made = PhaseContext(student, frozenset(), {"target": given.class_counts()}, (teacher,) * teachers, tasks={"target": given})
     return made, space.key
 
 
@@ -72,7 +72,7 @@ def test_classes_that_are_the_same_stand_for_each_other(of):
 
 @pytest.mark.parametrize("relationship", ["direct", "reverse"])
 def test_the_loss_by_hand_and_its_gradients(relationship):
-    begun, key = start()
+    begun, key = context()
     teacher, student, given = begun.teachers[0], begun.network, begun.tasks["target"]
     before = tensors(teacher)
     objective = CoTuning(begun, weight=2.0, relationship=relationship)
@@ -95,7 +95,7 @@ def test_the_loss_by_hand_and_its_gradients(relationship):
 
 
 def test_mixed_labels_stand_for_mixtures():
-    begun, key = start()
+    begun, key = context()
     objective = CoTuning(begun)
     batch = begun.tasks["target"].train.take(torch.arange(3))
     mixed = replace(batch, labels=functional.one_hot(batch.labels, 3).float())
@@ -105,15 +105,19 @@ def test_mixed_labels_stand_for_mixtures():
 
 def test_wrong_beginnings_are_told():
     few = task(shots=1)
-    CoTuning(start(few)[0])
+    CoTuning(context(few)[0])
     one = few.train.subset((few.train.labels != 1).nonzero().flatten())
     for begun, options, told in (
-        (start(few), {"relationship": "reverse"}, "'c0' of .* has 1 labelled example.*needs 2 of each. Raise shots or use rel"),
-        (start(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 of each"),
-        (start(), {"weight": -1.0}, "weight=-1.0: give 0 or more"),
-        (start(width=6), {}, "width 6, the target's network gives 8"),
-        (start(teachers=0), {}, "needs one teacher, and there is none"),
-        (start(teachers=2), {}, "needs one teacher, and there are 2"),
+        (
+            context(few),
+            {"relationship": "reverse"},
+            "'c0' of .* has 1 labelled example.*needs 2 of each. Raise shots or use rel",
+        ),
+        (context(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 of each"),
+        (context(), {"weight": -1.0}, "weight=-1.0: give 0 or more"),
+        (context(width=6), {}, "width 6, the target's network gives 8"),
+        (context(teachers=0), {}, "needs one teacher, and there is none"),
+        (context(teachers=2), {}, "needs one teacher, and there are 2"),
     ):
         with pytest.raises(Problem, match=told):
             CoTuning(begun[0], **options)

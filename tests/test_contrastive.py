@@ -73,21 +73,21 @@ def test_the_more_alike_the_views_the_lower_the_loss():
 
 
 def test_supcon_takes_only_the_examples_that_have_a_label():
-    start, net = ssl_toys.compared(labels=True)
+    context, net = ssl_toys.compared(labels=True)
     net.eval()
-    objective = SupCon(replace(start, view=ssl_toys.bare))
+    objective = SupCon(replace(context, view=ssl_toys.bare))
     rows = torch.tensor([1, 2, 3, 5, 6, 8])
-    whole, few = (start.tasks["source"].train.take(each) for each in (torch.arange(10), rows))
+    whole, few = (context.tasks["source"].train.take(each) for each in (torch.arange(10), rows))
     some = replace(whole, labels=whole.labels[rows], rows=rows)
     found = [objective(net, {"source": each})["supcon_source"].item() for each in (some, few, whole)]
     assert found[0] == pytest.approx(found[1], rel=1e-5) and abs(found[0] - found[2]) > 1e-3
 
 
 def test_of_mixed_labels_the_heavier_class_counts():
-    start, net = ssl_toys.compared(labels=True)
+    context, net = ssl_toys.compared(labels=True)
     net.eval()
-    objective = SupCon(replace(start, view=ssl_toys.bare))
-    batch = start.tasks["source"].train.take(torch.arange(10))
+    objective = SupCon(replace(context, view=ssl_toys.bare))
+    batch = context.tasks["source"].train.take(torch.arange(10))
     soft = 0.7 * functional.one_hot(batch.labels, 3) + 0.3 * functional.one_hot((batch.labels + 1) % 3, 3)
     found = [objective(net, {"source": replace(batch, labels=each)})["supcon_source"].item() for each in (batch.labels, soft)]
     assert found[0] == found[1]

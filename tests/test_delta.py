@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from xlearn.networks.network import Network, tensors
 from xlearn.networks.outputs import channel_axis, first
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.regularization.delta import Delta, attention
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.runtime import interrupt
@@ -67,7 +67,7 @@ def test_attention_is_what_the_loss_gains_without_the_channel(encoder, path):
 def test_the_distance_by_hand(encoder):
     network, given = setting(encoder)
     copied = frozenset(name for name, _ in network.named_parameters() if not name.startswith("head."))
-    objective = Delta(Start(network, copied, {}, tasks={"target": given}), alpha=0.5, beta=0.2)
+    objective = Delta(PhaseContext(network, copied, {}, tasks={"target": given}), alpha=0.5, beta=0.2)
     [path] = objective.paths
     batch = given.train.take(torch.arange(5))
     network.listen(path)
@@ -90,9 +90,9 @@ def test_the_distance_by_hand(encoder):
 
 def test_the_last_blocks_are_meant_unless_others_are_named():
     network, given = setting("cnn")
-    start = Start(network, frozenset(), {}, tasks={"target": given})
-    assert Delta(start).paths == ["encoder.image.blocks.2.2"]
-    named = Delta(start, student=["encoder.image.blocks.0", "encoder.image.blocks.1"], attention=False)
+    context = PhaseContext(network, frozenset(), {}, tasks={"target": given})
+    assert Delta(context).paths == ["encoder.image.blocks.2.2"]
+    named = Delta(context, student=["encoder.image.blocks.0", "encoder.image.blocks.1"], attention=False)
     named(network, {"target": given.train.take(torch.arange(3))})
     assert {path: each.tolist() for path, each in named.shares.items()} == {
         "encoder.image.blocks.0": pytest.approx([1 / 4] * 4),
@@ -103,7 +103,7 @@ def test_the_last_blocks_are_meant_unless_others_are_named():
 def test_gradients_reach_what_is_below_and_the_reference_stays():
     network, given = setting("cnn")
     names = frozenset(name for name, _ in network.named_parameters())
-    objective = Delta(Start(network, names, {}, tasks={"target": given}))
+    objective = Delta(PhaseContext(network, names, {}, tasks={"target": given}))
     reference = tensors(objective.before)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -122,11 +122,11 @@ def test_gradients_reach_what_is_below_and_the_reference_stays():
 def test_one_example_per_class_is_enough_and_the_same_again():
     given = task(shots=1)
     network = toys.network(given.train)
-    start = Start(network, frozenset(), {}, tasks={"target": given})
+    context = PhaseContext(network, frozenset(), {}, tasks={"target": given})
     batch = given.train.take(torch.arange(3))
     shares = []
     for _ in range(2):
-        objective = Delta(start)
+        objective = Delta(context)
         assert all(bool(loss.isfinite()) for loss in objective(network, {"target": batch}).values())
         shares.append(objective.shares[objective.paths[0]])
     assert torch.equal(*shares)
@@ -146,7 +146,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path, monkeypatch):
 
 def test_wrong_arguments_are_told():
     network, given = setting("mlp")
-    start = Start(network, frozenset(), {}, tasks={"target": given})
+    context = PhaseContext(network, frozenset(), {}, tasks={"target": given})
     for options, told in (
         ({"alpha": -1.0}, "alpha=-1.0: give 0 or more"),
         ({"beta": -0.1}, "beta=-0.1: give 0 or more"),
@@ -154,7 +154,7 @@ def test_wrong_arguments_are_told():
         ({"student": []}, "no encoder has a block"),
     ):
         with pytest.raises(Problem, match=told):
-            Delta(start, **options)
+            Delta(context, **options)
     network.encoder["image"].unused = nn.Linear(2, 2)
     with pytest.raises(Problem, match="encoder.image.unused is never called"):
-        Delta(start, student=["encoder.image.unused"])
+        Delta(context, student=["encoder.image.unused"])

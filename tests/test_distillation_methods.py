@@ -10,7 +10,7 @@ from test_alignment import batch, network
 from torch.nn import functional
 from torchdistill.losses.mid_level import ATLoss, CRDLoss, DISTLoss, RKDLoss, SimpleLossWrapper
 
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.attention import Attention, apart
 from xlearn.objectives.distillation.crd import Crd, contrast
 from xlearn.objectives.distillation.dist import Dist, correlation
@@ -24,8 +24,8 @@ from xlearn.runtime.errors import Problem
 SEEN = torch.tensor([1, 1, 0, 1, 1, 0]).bool()
 
 
-def start(student, *teachers):
-    return Start(student, frozenset(), {"target": torch.tensor([3, 3])}, teachers)
+def context(student, *teachers):
+    return PhaseContext(student, frozenset(), {"target": torch.tensor([3, 3])}, teachers)
 
 
 def drawn(*shape, seed=0):
@@ -69,7 +69,7 @@ def test_dist_is_that_of_torchdistill():
     for beta, gamma, tau in ((1.0, 1.0, 1.0), (2.0, 0.5, 4.0)):
         expected = DISTLoss("s", "output", "t", "output", beta=beta, gamma=gamma, tau=tau)(*both(student, teacher))
         net = network()
-        objective = Dist(start(net, net), temperature=tau, beta=beta, gamma=gamma)
+        objective = Dist(context(net, net), temperature=tau, beta=beta, gamma=gamma)
         found = objective._term(student, teacher[:, None], torch.ones(8, 1).bool(), torch.zeros(8))
         torch.testing.assert_close(found, expected)
 
@@ -88,16 +88,16 @@ def test_convention_and_unseen_examples(kind):
     labels = functional.cross_entropy(student(some_of), some_of.labels)
     terms = []
     for weight in (0.25, 1.0):
-        losses = kind(start(student, teacher), weight=weight)(student, {"target": some_of, "other": some_of})
+        losses = kind(context(student, teacher), weight=weight)(student, {"target": some_of, "other": some_of})
         torch.testing.assert_close(losses["target_labels"], (1 - weight) * labels)
         torch.testing.assert_close(losses["other_teacher"], losses["target_teacher"])
         terms.append(losses["target_teacher"] / weight)
     torch.testing.assert_close(*terms)
     logits, taught = (each(some_of)[SEEN] for each in (student, teacher))
-    alone = kind(start(student, teacher))._term(logits, taught[:, None], torch.ones(4, 1).bool(), some_of.labels[SEEN])
+    alone = kind(context(student, teacher))._term(logits, taught[:, None], torch.ones(4, 1).bool(), some_of.labels[SEEN])
     torch.testing.assert_close(terms[1], alone)
     nobody = batch(image=torch.zeros(6).bool(), tabular=torch.zeros(6).bool())
-    loss = kind(start(student, teacher))(student, {"target": nobody})["target_teacher"]
+    loss = kind(context(student, teacher))(student, {"target": nobody})["target_teacher"]
     loss.backward()
     assert loss.detach() == 0
 
@@ -105,7 +105,7 @@ def test_convention_and_unseen_examples(kind):
 def test_dkd_has_tau_squared_and_its_weights():
     student, teacher, some_of = network(seed=0), network(seed=1), batch()
     own, others = decoupled(student(some_of), teacher(some_of), some_of.labels, 2.0)
-    losses = Dkd(start(student, teacher), temperature=2.0, weight=1.0, alpha=3.0, beta=5.0)(student, {"target": some_of})
+    losses = Dkd(context(student, teacher), temperature=2.0, weight=1.0, alpha=3.0, beta=5.0)(student, {"target": some_of})
     torch.testing.assert_close(losses["target_teacher"], 4 * (3 * own + 5 * others).mean())
 
 
@@ -178,7 +178,7 @@ class Counted:
 @pytest.mark.parametrize("negatives", ["other_class", "all"])
 def test_crd_takes_negatives_from_the_batch(negatives):
     student, teacher, some_of = network(seed=0), network(seed=1), batch(image=SEEN, tabular=SEEN)
-    began = Start(student, frozenset(), {}, (teacher,), tasks={"target": Counted()})
+    began = PhaseContext(student, frozenset(), {}, (teacher,), tasks={"target": Counted()})
     objective = Crd(began, width=3, temperature=0.5, weight=2.0, negatives=negatives)
     one = functional.normalize(objective.student(student.features(some_of)))
     other = functional.normalize(objective.teacher(teacher.features(some_of)))
@@ -194,7 +194,7 @@ def test_crd_takes_negatives_from_the_batch(negatives):
 
 def test_fitnets_is_a_mean_squared_error():
     student, teacher, some_of = network(seed=0), network(seed=1), batch(image=SEEN, tabular=SEEN)
-    objective = FitNets(start(student, teacher), weight=3.0)
+    objective = FitNets(context(student, teacher), weight=3.0)
     made, taught = objective.regressor(student.features(some_of)), teacher.features(some_of)
     place = {"module_path": "s", "io": "output", "is_from_teacher": False}
     theirs = SimpleLossWrapper(torch.nn.MSELoss(), input=place, target={**place, "module_path": "t", "is_from_teacher": True})
@@ -204,7 +204,7 @@ def test_fitnets_is_a_mean_squared_error():
 
 def test_rkd_is_of_the_examples_that_the_teacher_sees():
     student, teacher, some_of = network(seed=0), network(seed=1), batch(image=SEEN, tabular=SEEN)
-    found = Rkd(start(student, teacher))(student, {"target": some_of})["target_rkd"]
+    found = Rkd(context(student, teacher))(student, {"target": some_of})["target_rkd"]
     torch.testing.assert_close(found, relations(student.features(some_of)[SEEN], teacher.features(some_of)[SEEN], 25.0, 50.0))
 
 
@@ -220,7 +220,7 @@ def test_one_teacher_and_weights_in_range(kind):
     net = network()
     for teachers, told in (((), "there is none"), ((net, net), "there are 2")):
         with pytest.raises(Problem, match=f"{kind.__name__.lower()} needs one teacher, and {told}"):
-            kind(start(net, *teachers))
+            kind(context(net, *teachers))
     options = {
         Dkd: {"temperature": 0.0, "weight": 1.5, "alpha": -1.0, "beta": -1.0},
         Dist: {"temperature": 0.0, "weight": -0.5, "beta": -1.0, "gamma": -1.0},
@@ -231,6 +231,6 @@ def test_one_teacher_and_weights_in_range(kind):
     }[kind]
     for name, value in options.items():
         with pytest.raises(Problem, match=f"{kind.__name__.lower()}: {name}={value}"):
-            kind(start(net, net), **{name: value})
+            kind(context(net, net), **{name: value})
     with pytest.raises(Problem, match="other has a single class"):
-        Dkd(Start(net, frozenset(), {"other": torch.tensor([4])}, (net,)))
+        Dkd(PhaseContext(net, frozenset(), {"other": torch.tensor([4])}, (net,)))

@@ -22,14 +22,14 @@ ALL = [GroupDro, Irm, Vrex, DomainMixup]
 
 
 def test_groupdro_by_hand_for_two_steps():
-    start, net = begin()
-    objective = GroupDro(start, eta=0.5)
+    context, net = begin()
+    objective = GroupDro(context, eta=0.5)
     q = numpy.full(3, 1 / 3)
     for _ in range(2):
-        risks = numpy.array(losses_of(net, batch_of(start)))
+        risks = numpy.array(losses_of(net, batch_of(context)))
         q = q * numpy.exp(0.5 * risks)
         q = q / q.sum()
-        found = objective(net, batch_of(start))
+        found = objective(net, batch_of(context))
         assert [*found] == ["e0_groupdro", "e1_groupdro", "e2_groupdro"]
         assert [loss.item() for loss in found.values()] == pytest.approx(q * risks, rel=1e-5)
         sum(found.values()).backward()
@@ -42,37 +42,37 @@ def test_groupdro_by_hand_for_two_steps():
 
 
 def test_groupdro_moves_once_in_a_step_and_weights_carry_no_gradient():
-    start, net = begin()
-    objective = GroupDro(start, eta=1.0)
-    first = objective(net, batch_of(start))
-    again = objective(net, batch_of(start))  # whoever looks at the losses once more
+    context, net = begin()
+    objective = GroupDro(context, eta=1.0)
+    first = objective(net, batch_of(context))
+    again = objective(net, batch_of(context))  # whoever looks at the losses once more
     assert [loss.item() for loss in first.values()] == [loss.item() for loss in again.values()]
     objective.follow(net)
     q = objective.q.clone()
     with torch.no_grad():
-        objective(net, batch_of(start))
+        objective(net, batch_of(context))
     objective.follow(net)
     assert torch.equal(objective.q, q)
     # The gradient of sum q l with q held.
     found = torch.autograd.grad(sum(first.values()), [*net.parameters()])
-    risks = [functional.cross_entropy(net(batch), batch.labels) for batch in batch_of(start).values()]
+    risks = [functional.cross_entropy(net(batch), batch.labels) for batch in batch_of(context).values()]
     expected = torch.autograd.grad((q * torch.stack(risks)).sum(), [*net.parameters()])
     for one, other in zip(found, expected, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_groupdro_with_eta_0_is_the_mean_and_large_losses_do_not_overflow():
-    start, net = begin()
-    given = batch_of(start)
-    assert sum(GroupDro(start, eta=0.0)(net, given).values()).item() == pytest.approx(numpy.mean(losses_of(net, given)))
-    objective = GroupDro(start, eta=1e4)
+    context, net = begin()
+    given = batch_of(context)
+    assert sum(GroupDro(context, eta=0.0)(net, given).values()).item() == pytest.approx(numpy.mean(losses_of(net, given)))
+    objective = GroupDro(context, eta=1e4)
     worst = sum(objective(net, given).values()).item()
     assert worst == pytest.approx(max(losses_of(net, given)))
 
 
 def test_an_environment_that_a_step_lacks_has_no_loss_there():
-    start, net = begin()
-    objective, given = GroupDro(start, eta=0.5), batch_of(start)
+    context, net = begin()
+    objective, given = GroupDro(context, eta=0.5), batch_of(context)
     found = objective(net, {"e1": given["e1"]})
     objective.follow(net)
     risk = losses_of(net, {"e1": given["e1"]})[0]
@@ -97,8 +97,8 @@ def test_the_slope_of_irm_is_the_derivative(soft):
 
 
 def test_irm_is_autograds_penalty_with_its_gradient():
-    start, net = begin()
-    given = batch_of(start, 11)  # halves of different size
+    context, net = begin()
+    given = batch_of(context, 11)  # halves of different size
     squares = []
     for batch in given.values():
         scale = torch.ones((), requires_grad=True)
@@ -107,7 +107,7 @@ def test_irm_is_autograds_penalty_with_its_gradient():
         slopes = [torch.autograd.grad(half, [scale], create_graph=True)[0] for half in halves]
         squares.append(slopes[0] * slopes[1])
     expected = 7.0 * torch.stack(squares).mean()
-    found = Irm(start, weight=7.0, anneal=0)(net, batch_of(start, 11))["irm"]
+    found = Irm(context, weight=7.0, anneal=0)(net, batch_of(context, 11))["irm"]
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
     wanted = torch.autograd.grad(expected, [*net.parameters()])
     for one, other in zip(torch.autograd.grad(found, [*net.parameters()]), wanted, strict=True):
@@ -115,31 +115,31 @@ def test_irm_is_autograds_penalty_with_its_gradient():
 
 
 def test_irm_of_a_single_example_is_zero_not_nan():
-    start, net = begin()
-    assert Irm(start)(net, batch_of(start, 1))["irm"].item() == 0
+    context, net = begin()
+    assert Irm(context)(net, batch_of(context, 1))["irm"].item() == 0
     assert Irm.smallest_batch(weight=1.0) == 2
 
 
 def test_vrex_is_the_variance_of_the_risks():
-    start, net = begin()
-    given = batch_of(start)
-    found = Vrex(start, weight=3.0, anneal=0)(net, given)["vrex"]
+    context, net = begin()
+    given = batch_of(context)
+    found = Vrex(context, weight=3.0, anneal=0)(net, given)["vrex"]
     assert found.item() == pytest.approx(3 * numpy.var(losses_of(net, given)), rel=1e-4)
     found.backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in net.parameters())
     same = dict.fromkeys(given, given["e0"])
-    assert Vrex(start, anneal=0)(net, same)["vrex"].item() == pytest.approx(0, abs=1e-10)  # equally well learned
+    assert Vrex(context, anneal=0)(net, same)["vrex"].item() == pytest.approx(0, abs=1e-10)  # equally well learned
 
 
 @pytest.mark.parametrize("made, name", [(Irm, "irm"), (Vrex, "vrex")])
 @pytest.mark.parametrize("weight, before", [(50.0, 1.0), (0.5, 0.5)])
 def test_the_weight_is_one_before_its_share_of_the_steps(made, name, weight, before):
-    start, net = begin(steps=10)
-    objective = made(start, weight=weight, anneal=0.3)
-    plain = made(start, weight=1.0, anneal=0)(net, batch_of(start))[name].item()
+    context, net = begin(steps=10)
+    objective = made(context, weight=weight, anneal=0.3)
+    plain = made(context, weight=1.0, anneal=0)(net, batch_of(context))[name].item()
     found = []
     for _ in range(5):
-        found.append(objective(net, batch_of(start))[name].item() / plain)
+        found.append(objective(net, batch_of(context))[name].item() / plain)
         objective.follow(net)
     assert found == pytest.approx([before] * 3 + [weight] * 2)
 
@@ -149,18 +149,18 @@ def test_the_weight_is_one_before_its_share_of_the_steps(made, name, weight, bef
 
 @pytest.mark.parametrize("made", ALL)
 def test_a_gradient_reaches_everything(made):
-    start, net = begin()
-    objective = made(start)
+    context, net = begin()
+    objective = made(context)
     assert not getattr(objective, "unlabeled", False)
-    sum(objective(net, batch_of(start)).values()).backward()
+    sum(objective(net, batch_of(context)).values()).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in net.parameters())
 
 
 @pytest.mark.parametrize("made", ALL)
 def test_a_single_source_is_refused(made):
-    start, _ = begin(1)
+    context, _ = begin(1)
     with pytest.raises(Problem, match=r"two or more sources, e.g. source=\["):
-        made(start)
+        made(context)
 
 
 @pytest.mark.parametrize(
@@ -172,18 +172,18 @@ def test_a_single_source_is_refused(made):
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused(made, values, words):
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match=words):
-        made(start, **values)
+        made(context, **values)
 
 
 @pytest.mark.parametrize("made", ALL)
 def test_a_resumed_phase_is_bit_identical(made):
     def run(stop=None, state=None):
-        start, net = begin(steps=6)
-        main = [CrossEntropy(start)] if made in (Irm, Vrex) else []
-        update = toys.update([*main, made(start)], {name: Rate() for name, _ in net.named_parameters()})
-        given = Batches({role: each.train for role, each in start.tasks.items()}, batch_size=8, seed=3)
+        context, net = begin(steps=6)
+        main = [CrossEntropy(context)] if made in (Irm, Vrex) else []
+        update = toys.update([*main, made(context)], {name: Rate() for name, _ in net.named_parameters()})
+        given = Batches({role: each.train for role, each in context.tasks.items()}, batch_size=8, seed=3)
         for record in fit(net, [update], given, steps=6, seed=1, machine=toys.CPU, state=state):
             if record.step == stop:
                 return record.state()

@@ -15,8 +15,8 @@ from xlearn.runtime.errors import Problem
 
 
 def test_mixed_images_by_hand():
-    start, net = begin()
-    one, other = [*batch_of(start).values()][:2]
+    context, net = begin()
+    one, other = [*batch_of(context).values()][:2]
     other = replace(other, inputs={"image": other.inputs["image"][:9]}, labels=other.labels[:9])
     mixed = 0.3 * one.inputs["image"][:9].float() + 0.7 * other.inputs["image"].float()
     logits = net(replace(one, inputs={"image": mixed}, memo={}))
@@ -40,13 +40,13 @@ class Mean(torch.nn.Module):
 
 
 def test_features_are_mixed_where_inputs_are_sequences():
-    start, plain = begin()
+    context, plain = begin()
     torch.manual_seed(0)
     net = Network({"text": Mean()}, plain.fusion, dict(plain.head))
     net.fusion = type(plain.fusion)({"text": 8})
     one, other = (
         replace(batch, inputs={"text": Sequences(torch.randint(9, (12, length)), torch.ones(12, length, dtype=torch.bool))})
-        for batch, length in zip([*batch_of(start).values()][:2], (4, 6), strict=True)
+        for batch, length in zip([*batch_of(context).values()][:2], (4, 6), strict=True)
     )
     [head] = net.head.values()
     logits = head(0.3 * net.features(one) + 0.7 * net.features(other))
@@ -61,8 +61,8 @@ def test_features_are_mixed_where_inputs_are_sequences():
 
 
 def test_every_environment_is_mixed_with_two_others(monkeypatch):
-    start, net = begin(4)
-    given, pairs = batch_of(start), []
+    context, net = begin(4)
+    given, pairs = batch_of(context), []
     names = {id(batch): role for role, batch in given.items()}
 
     def noted(network, one, other, share):
@@ -70,7 +70,7 @@ def test_every_environment_is_mixed_with_two_others(monkeypatch):
         return torch.tensor(float(len(pairs)))
 
     monkeypatch.setattr("xlearn.objectives.generalization.domain_mixup.mixed_loss", noted)
-    objective = DomainMixup(start, alpha=0.2)
+    objective = DomainMixup(context, alpha=0.2)
     torch.manual_seed(0)
     assert objective(net, given)["domain_mixup"].item() == 2.5  # the mean over pairs
     assert sorted(one for one, _, _ in pairs) == sorted(other for _, other, _ in pairs) == sorted(given)
@@ -84,16 +84,16 @@ def test_every_environment_is_mixed_with_two_others(monkeypatch):
 
 
 def test_nothing_is_drawn_while_the_network_evaluates():
-    start, net = begin()
+    context, net = begin()
     state = torch.get_rng_state()
-    given = batch_of(start)
-    losses = DomainMixup(start)(net.eval(), given)
+    given = batch_of(context)
+    losses = DomainMixup(context)(net.eval(), given)
     assert torch.equal(torch.get_rng_state(), state)
     assert [loss.item() for loss in losses.values()] == pytest.approx(losses_of(net, given)) and losses.keys() == given.keys()
 
 
 def test_environments_of_other_classes_are_not_mixed():
-    start, _ = begin()
-    other = replace(start.tasks["e1"], labels=replace(start.tasks["e1"].labels, classes=("x", "y", "z")))
+    context, _ = begin()
+    other = replace(context.tasks["e1"], labels=replace(context.tasks["e1"].labels, classes=("x", "y", "z")))
     with pytest.raises(Problem, match="e1 x, y, z"):
-        DomainMixup(replace(start, tasks={**start.tasks, "e1": other}))
+        DomainMixup(replace(context, tasks={**context.tasks, "e1": other}))

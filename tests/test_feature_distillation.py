@@ -20,7 +20,7 @@ from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.transformer import Transformer
 from xlearn.fusion.mean import Mean
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.attention import Attention, apart
 from xlearn.objectives.distillation.crd import Crd
 from xlearn.objectives.distillation.fitnets import FitNets
@@ -76,7 +76,7 @@ def examples(*modalities, count=8, **present):
 
 
 def began(student, teacher, given, **values):
-    return Start(student, frozenset(), {}, (teacher,), tasks={"target": Given(given)}, **values)
+    return PhaseContext(student, frozenset(), {}, (teacher,), tasks={"target": Given(given)}, **values)
 
 
 def pair(one, other, given):
@@ -102,9 +102,9 @@ def pair(one, other, given):
     ],
 )
 def test_gradients_reach_all_that_is_registered_and_not_the_teacher(one, other, modality, kind, options):
-    student, teacher, start, batches = pair(one, other, examples(modality))
+    student, teacher, context, batches = pair(one, other, examples(modality))
     before, modes = tensors(teacher), [each.training for each in student.modules()]
-    objective = kind(start, **options)
+    objective = kind(context, **options)
     assert [each.training for each in student.modules()] == modes
     [(name, loss)] = objective(student, batches).items()
     assert name == f"target_{kind.__name__.lower()}" and loss > 0
@@ -118,8 +118,8 @@ def test_gradients_reach_all_that_is_registered_and_not_the_teacher(one, other, 
 
 
 def test_a_hint_between_maps_is_a_1x1_convolution():
-    student, teacher, start, batches = pair("cnn", "wide", examples("image"))
-    objective = FitNets(start, weight=1.0, student="encoder.image.blocks.0", teacher="encoder.image.blocks.1")
+    student, teacher, context, batches = pair("cnn", "wide", examples("image"))
+    objective = FitNets(context, weight=1.0, student="encoder.image.blocks.0", teacher="encoder.image.blocks.1")
     [loss] = objective(student, batches).values()
     images = student.encoder["image"].pixels(batches["target"].inputs["image"])
     own = student.encoder["image"].blocks[0](images)
@@ -130,11 +130,11 @@ def test_a_hint_between_maps_is_a_1x1_convolution():
 
 
 def test_attention_pairs_blocks_from_the_top_downwards():
-    _, _, start, _ = pair("wide", "cnn", examples("image"))
+    _, _, context, _ = pair("wide", "cnn", examples("image"))
     # After the activation. Blocks 1 and 2 of `wide` give maps of a single place.
-    assert Attention(start).match.pairs == [("encoder.image.blocks.0", "encoder.image.blocks.1")]
-    student, teacher, start, batches = pair("lstm", "transformer", examples("text"))
-    objective = Attention(start, weight=2.0)
+    assert Attention(context).match.pairs == [("encoder.image.blocks.0", "encoder.image.blocks.1")]
+    student, teacher, context, batches = pair("lstm", "transformer", examples("text"))
+    objective = Attention(context, weight=2.0)
     # The last block ends with the normalisation; an LSTM's layer gives its states first.
     assert objective.match.pairs[0] == ("encoder.text.layers.1", "encoder.text.norm") and len(objective.match.pairs) == 3
     heard = [student.outputs(batches["target"]), teacher.outputs(batches["target"])]
@@ -148,22 +148,22 @@ def test_attention_pairs_blocks_from_the_top_downwards():
 
 def test_what_lacks_the_modality_of_a_module_does_not_count():
     there = torch.tensor([1, 0, 1, 0, 1, 1, 0, 0]).bool()
-    student, _, start, batches = pair("cnn+lstm", "wide+lstm", examples("image", "text", image=there))
+    student, _, context, batches = pair("cnn+lstm", "wide+lstm", examples("image", "text", image=there))
     options = {"student": "encoder.image.blocks.0", "teacher": "encoder.image.blocks.1"}
-    found = FitNets(start, **options)(student, batches)
+    found = FitNets(context, **options)(student, batches)
     seen = {"target": examples("image", "text").take(there.nonzero().flatten())}
-    torch.testing.assert_close(found, FitNets(start, **options)(student, seen))
+    torch.testing.assert_close(found, FitNets(context, **options)(student, seen))
     # Below the heads the teacher sees every example, by its text.
-    [(_, _, counted)] = FitNets(start).match(student, batches["target"])
+    [(_, _, counted)] = FitNets(context).match(student, batches["target"])
     assert counted.all()
 
 
 def test_features_that_were_computed_before_are_taken_over():
-    student, teacher, start, batches = pair("cnn", "wide", examples("image"))
+    student, teacher, context, batches = pair("cnn", "wide", examples("image"))
     taught = {"features": teacher.eval().features(batches["target"]).detach(), "seen": torch.ones(8, 1).bool()}
     bare = replace(batches["target"], inputs={}, features=student.features(batches["target"]), taught=taught)
     for kind in (FitNets, Rkd, Crd):
-        objective = kind(start)
+        objective = kind(context)
         torch.testing.assert_close(objective(student, {"target": bare}), objective(student, batches))
         assert objective(student, {"target": replace(bare, taught={})}) == {}
         assert objective(student, {"target": batch().only("tabular")}) == {}
@@ -200,20 +200,20 @@ def test_a_regressor_begins_by_the_seed_alone():
     ],
 )  # fmt: skip
 def test_wrong_words_are_told(one, other, modality, kind, options, told):
-    _, _, start, _ = pair(one, other, examples(modality))
+    _, _, context, _ = pair(one, other, examples(modality))
     with pytest.raises(Problem, match=told):
-        kind(start, **options)
+        kind(context, **options)
 
 
 def test_labels_of_some_roles():
-    student, _, start, batches = pair("cnn", "wide", examples("image"))
-    start = replace(start, class_counts={"target": torch.tensor([4, 4]), "digits": torch.tensor([4, 4])})
+    student, _, context, batches = pair("cnn", "wide", examples("image"))
+    context = replace(context, class_counts={"target": torch.tensor([4, 4]), "digits": torch.tensor([4, 4])})
     both = {**batches, "digits": batches["target"]}
-    assert CrossEntropy(start)(student, both).keys() == {"target", "digits"}
-    assert CrossEntropy(start, roles=["target"], class_weights="balanced")(student, both).keys() == {"target"}
-    assert CrossEntropy(start, roles=["target"])(student, {"digits": batches["target"]}) == {}
+    assert CrossEntropy(context)(student, both).keys() == {"target", "digits"}
+    assert CrossEntropy(context, roles=["target"], class_weights="balanced")(student, both).keys() == {"target"}
+    assert CrossEntropy(context, roles=["target"])(student, {"digits": batches["target"]}) == {}
     with pytest.raises(Problem, match="objective.roles: the phase reads no 'targt'. Did you mean 'target'"):
-        CrossEntropy(start, roles=["targt"])
+        CrossEntropy(context, roles=["targt"])
 
 
 def ways(folder, *names):

@@ -87,7 +87,7 @@ def test_scores_are_of_each_task_and_their_mean_is_the_metric():
     logits, labels = found.logits[-1].double(), found.labels
     assert scores(found, "accuracy") == pytest.approx((logits.argmax(2) == labels).double().mean(1))
     nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-    told, metrics = few_shot.told(found, "nll"), few_shot.metrics(found, ("0", "1", "2"))
+    told, metrics = few_shot.summary(found, "nll"), few_shot.metrics(found, ("0", "1", "2"))
     assert float(scores(found, "nll").mean()) == pytest.approx(float(nll), rel=1e-5)
     assert metrics["nll"] == pytest.approx(float(nll), rel=1e-5) and told["curve"]["nll"][-1] == pytest.approx(metrics["nll"])
     assert (
@@ -143,11 +143,11 @@ def test_validating_episodes_are_of_classes_or_examples_apart():
     task = meta_toys.task(everything.subset((~val).nonzero().flatten()), everything.subset(val.nonzero().flatten()))
     for share, apart in ((0.5, "classes held out"), (0.0, "examples held out")):
         held = Validation(phase(kind=replace(KIND, held_out=share)), {"signs": task}, 0)
-        assert held.apart == apart
+        assert held.judged_by == apart
         rows = {name: {*held_of["signs"].rows.tolist()} for name, held_of in (("train", held.train), ("held", held.held))}
         assert not rows["train"] & rows["held"] and rows["train"]
     none = Validation(phase(kind=replace(KIND, held_out=0.0, queries=5)), {"signs": task}, 0)
-    assert none.apart is None and none.held == {}
+    assert none.judged_by is None and none.held == {}
 
 
 def phase(**values):
@@ -156,7 +156,7 @@ def phase(**values):
         "name": "meta", "position": 0, "reads": "source", "modalities": None, "trainable": None, "taught_by": None,
         "begins": None, "objectives": (partial(QueryLoss),), "balance": partial(equal),
         "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True), "schedule": partial(constant), "augment": (), "views": (),
-        "batch_size": 16, "balanced": False, "tasks": "all", "temperature": 1.0, "common": True, "leaves": None, "solver": None,
+        "batch_size": 16, "balanced": False, "tasks": "all", "temperature": 1.0, "common": True, "merge": None, "solver": None,
         "base_learner": partial(descent), "kind": replace(KIND, held_out=0.5, val=6), "epochs": None, "steps": 12,
         "patience": None, "stop_below": None, "keep": "last", **values,
     }  # fmt: skip

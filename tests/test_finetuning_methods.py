@@ -15,7 +15,7 @@ from xlearn.averaging.interpolate import interpolate
 from xlearn.commands.check import main as check
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.regularization.bss import Bss, smallest
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases import feasible
@@ -120,7 +120,7 @@ def test_interpolation():
     assert torch.equal(interpolate(odd["a"], odd["b"], alpha=1.0)["w"], odd["b"]["w"])
     assert interpolate({}, {}, alpha=0.5) == {}
     for alpha in (-0.1, 1.5):
-        with pytest.raises(Problem, match=f"leaves.alpha={alpha}: give a share in"):
+        with pytest.raises(Problem, match=f"merge.alpha={alpha}: give a share in"):
             interpolate({}, {}, alpha=alpha)
 
 
@@ -128,7 +128,7 @@ def test_a_phase_leaves_what_is_between_its_ends(tmp_path):
     before = tensors(toys.network(task().train))
     after = tensors(solve(tmp_path, phase())[0])
     for alpha in (0.0, 0.5, 1.0):
-        left = tensors(solve(tmp_path, phase(leaves=partial(interpolate, alpha=alpha)))[0])
+        left = tensors(solve(tmp_path, phase(merge=partial(interpolate, alpha=alpha)))[0])
         for name, value in left.items():
             torch.testing.assert_close(value, (1 - alpha) * before[name] + alpha * after[name])
         if alpha != 0.5:
@@ -137,8 +137,8 @@ def test_a_phase_leaves_what_is_between_its_ends(tmp_path):
 
 def test_a_wrong_share_is_refused_before_training():
     network, roles = toys.network(task().train), {"source": {}, "target": {"target": task()}}
-    with pytest.raises(Problem, match=r"leaves.alpha=2: give a share in \[0, 1\]"):
-        feasible.check(phase(leaves=partial(interpolate, alpha=2)), network, roles)
+    with pytest.raises(Problem, match=r"merge.alpha=2: give a share in \[0, 1\]"):
+        feasible.check(phase(merge=partial(interpolate, alpha=2)), network, roles)
 
 
 def test_smallest_singular_values_by_hand():
@@ -170,18 +170,18 @@ def test_shrinking_is_finite_where_features_are_equal():
 def test_bss_reads_the_features_of_the_heads():
     given = toys.examples()
     network = toys.network(given)
-    start = Start(network, frozenset(), {})
-    [(name, loss)] = Bss(start, eta=0.5, k=2)(network, {"target": given.take(torch.arange(6))}).items()
+    context = PhaseContext(network, frozenset(), {})
+    [(name, loss)] = Bss(context, eta=0.5, k=2)(network, {"target": given.take(torch.arange(6))}).items()
     features = network.features(given.take(torch.arange(6)))
     assert name == "target_bss"
     torch.testing.assert_close(loss, 0.5 * torch.linalg.svdvals(features)[-2:].square().sum())
     loss.backward()
     assert all(each.grad is not None for each in network.encoder.parameters())
     ready = Batch({}, given.labels[:3], given.space, torch.eye(3, 8))
-    assert float(Bss(start)(network, {"target": ready})["target_bss"]) == pytest.approx(0.001)
+    assert float(Bss(context)(network, {"target": ready})["target_bss"]) == pytest.approx(0.001)
     for options, told in (({"eta": -1.0}, "eta=-1.0"), ({"k": 0}, "k=0"), ({"k": 8}, "k=8: the features have 8 singular")):
         with pytest.raises(Problem, match=told):
-            Bss(start, **options)
+            Bss(context, **options)
 
 
 def test_batches_must_have_more_examples_than_are_shrunk():
@@ -214,7 +214,7 @@ def test_text_and_sound_with_one_label_per_class(method, tmp_path, capsys):
     [
         (["transfer=surgical", "transfer.phases.finetune.trainable.block=7"], "block=7: the encoder of image has 2 block"),
         (["transfer=norm_only"], "no normalisation with parameters"),
-        (["transfer=wise_ft", "transfer.phases.finetune.leaves.alpha=1.5"], "leaves.alpha=1.5"),
+        (["transfer=wise_ft", "transfer.phases.finetune.merge.alpha=1.5"], "merge.alpha=1.5"),
         (["transfer=bss", "batch_size=1"], "Bss needs batches of 2 examples"),
         (["transfer=lora", "transfer.adds.rank=100"], "rank=100: encoder.image.blocks.0.0 has rank 16 at most"),
         (["transfer=co_tuning", "source=none", "pretrain=none"], "nothing teaches it before"),

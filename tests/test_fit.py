@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from xlearn.networks.network import load, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases.fit import Update, fit
 from xlearn.schedules.cosine import cosine
@@ -25,7 +25,7 @@ def everything(network):
 
 
 def objective(network, given):
-    return CrossEntropy(Start(network, frozenset(), {"target": torch.bincount(given.labels)}))
+    return CrossEntropy(PhaseContext(network, frozenset(), {"target": torch.bincount(given.labels)}))
 
 
 def run(network, given, steps, *, rates=None, state=None, stop=None, objectives=None, augment=()):

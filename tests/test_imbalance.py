@@ -17,7 +17,7 @@ from xlearn.commands.summary import title
 from xlearn.data.options import TaskOptions
 from xlearn.data.splits import split
 from xlearn.metrics.measure import measure, score
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.class_weights import class_weights
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.objectives.supervised.deferred import Deferred
@@ -28,8 +28,8 @@ from xlearn.runtime.errors import Problem
 LABELS = [0, 2, 1]
 
 
-def start(counts=(6, 3, 1), steps=1):
-    return Start(Fixed(LOGITS), frozenset(), {"a": torch.tensor(counts)}, steps=steps)
+def context(counts=(6, 3, 1), steps=1):
+    return PhaseContext(Fixed(LOGITS), frozenset(), {"a": torch.tensor(counts)}, steps=steps)
 
 
 def loss(objective, labels=LABELS, network=None):
@@ -41,33 +41,33 @@ def test_balanced_softmax_by_hand():
     for logits, label in zip(LOGITS, LABELS, strict=True):
         numbers = [count * math.exp(logit) for count, logit in zip((6, 3, 1), logits, strict=True)]
         terms.append(-math.log(numbers[label] / sum(numbers)))
-    assert loss(LogitAdjustment(start())).item() == pytest.approx(sum(terms) / 3)
+    assert loss(LogitAdjustment(context())).item() == pytest.approx(sum(terms) / 3)
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5, 1.5])
 def test_logit_adjustment_is_cross_entropy_of_logits_with_the_log_prior(tau):
     prior = torch.tensor([0.6, 0.3, 0.1])
     expected = functional.cross_entropy(torch.tensor(LOGITS) + tau * prior.log(), torch.tensor(LABELS))
-    assert loss(LogitAdjustment(start(), tau=tau)).item() == pytest.approx(expected.item())
+    assert loss(LogitAdjustment(context(), tau=tau)).item() == pytest.approx(expected.item())
 
 
 @given(st.integers(1, 1000), st.floats(0, 3))
 @settings(max_examples=25, deadline=None)
 def test_equal_classes_need_no_adjustment(count, tau):
-    plain = loss(CrossEntropy(start()))
-    assert loss(LogitAdjustment(start([count] * 3), tau=tau)).item() == pytest.approx(plain.item(), rel=1e-5)
+    plain = loss(CrossEntropy(context()))
+    assert loss(LogitAdjustment(context([count] * 3), tau=tau)).item() == pytest.approx(plain.item(), rel=1e-5)
 
 
 def test_the_gradient_of_balanced_softmax_is_the_adjusted_probability_less_the_label():
     network = Fixed(LOGITS)
-    loss(LogitAdjustment(start()), network=network).backward()
+    loss(LogitAdjustment(context()), network=network).backward()
     raised = torch.tensor([6.0, 3.0, 1.0]) * torch.tensor(LOGITS).exp()
     expected = (raised / raised.sum(1, keepdim=True) - functional.one_hot(torch.tensor(LABELS))) / 3
     torch.testing.assert_close(network.logits.grad, expected)
 
 
 def test_soft_labels_are_mixed():
-    objective = LogitAdjustment(start())
+    objective = LogitAdjustment(context())
     one, other = (functional.one_hot(torch.tensor(labels), 3).float() for labels in (LABELS, [1, 1, 0]))
     mixed = 0.25 * loss(objective) + 0.75 * loss(objective, [1, 1, 0])
     assert loss(objective, 0.25 * one + 0.75 * other).item() == pytest.approx(mixed.item())
@@ -77,7 +77,7 @@ def test_soft_labels_are_mixed():
 @pytest.mark.parametrize("tau", [0.0, 1.0])
 def test_a_class_without_examples_is_out_of_the_loss(labels, tau):
     network, among = Fixed(LOGITS), torch.tensor([6.0, 3.0])
-    found = loss(LogitAdjustment(start((6, 3, 0)), tau=tau), labels, network)
+    found = loss(LogitAdjustment(context((6, 3, 0)), tau=tau), labels, network)
     found.backward()
     assert found.isfinite() and network.logits.grad.isfinite().all()
     if tau:
@@ -110,17 +110,17 @@ def test_objectives_take_effective_weights():
     weights = class_weights("effective", torch.tensor((6, 3, 1)))
     expected = functional.cross_entropy(torch.tensor(LOGITS), torch.tensor(LABELS), weight=weights)
     for objective in (
-        CrossEntropy(start(), class_weights="effective"),
-        Focal(start(), gamma=0.0, class_weights="effective"),
-        Deferred(start(), after=0.0),
+        CrossEntropy(context(), class_weights="effective"),
+        Focal(context(), gamma=0.0, class_weights="effective"),
+        Deferred(context(), after=0.0),
     ):
         assert loss(objective).item() == pytest.approx(expected.item())
 
 
 def test_deferred_is_plain_and_then_weighted():
-    plain, weighted = loss(CrossEntropy(start())), loss(CrossEntropy(start(), class_weights="effective"))
+    plain, weighted = loss(CrossEntropy(context())), loss(CrossEntropy(context(), class_weights="effective"))
     assert not torch.isclose(plain, weighted)
-    objective = Deferred(start(steps=5), after=0.6)
+    objective = Deferred(context(steps=5), after=0.6)
     found = []
     for _ in range(5):
         loss(objective)  # a look is no step
@@ -132,7 +132,7 @@ def test_deferred_is_plain_and_then_weighted():
 
 @pytest.mark.parametrize("done", [1, 4])
 def test_deferred_goes_on_where_it_was_saved(done):
-    first, second = Deferred(start(steps=5), after=0.6), Deferred(start(steps=5), after=0.6)
+    first, second = Deferred(context(steps=5), after=0.6), Deferred(context(steps=5), after=0.6)
     for _ in range(done):
         first.follow(first)
     second.load_state_dict(first.state_dict())
@@ -143,18 +143,18 @@ def test_deferred_goes_on_where_it_was_saved(done):
 
 
 def test_deferred_may_never_weigh():
-    objective = Deferred(start(steps=2), after=1.0)
+    objective = Deferred(context(steps=2), after=1.0)
     objective.follow(objective)
-    assert loss(objective).item() == loss(CrossEntropy(start())).item()
+    assert loss(objective).item() == loss(CrossEntropy(context())).item()
 
 
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (lambda: LogitAdjustment(start(), tau=-0.5), r"objective.tau=-0.5: give 0 \(cross-entropy\) or more"),
-        (lambda: LogitAdjustment(start(), tau=math.nan), "objective.tau=nan"),
-        (lambda: Deferred(start(), after=1.1), r"objective.after=1.1: give a share of the phase's steps in \[0, 1\]"),
-        (lambda: Deferred(start(), beta=1.0), "objective.beta=1.0: give 0 .* and less than 1"),
+        (lambda: LogitAdjustment(context(), tau=-0.5), r"objective.tau=-0.5: give 0 \(cross-entropy\) or more"),
+        (lambda: LogitAdjustment(context(), tau=math.nan), "objective.tau=nan"),
+        (lambda: Deferred(context(), after=1.1), r"objective.after=1.1: give a share of the phase's steps in \[0, 1\]"),
+        (lambda: Deferred(context(), beta=1.0), "objective.beta=1.0: give 0 .* and less than 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(made, words):

@@ -27,7 +27,7 @@ def test_all_tasks_at_once_and_one_after_the_other_are_the_same(name, statistics
     network = meta_toys.moved_statistics(meta_toys.on_images(name))
     learners = [descent(statistics=statistics, vectorised=way) for way in ("never", "always")]
     one, other = (meta_toys.scattered(each, network, which) for each in learners)
-    assert [each.told() for each in learners] == [{"inner_loop": "sequential"}, {"inner_loop": "vectorised"}]
+    assert [each.log() for each in learners] == [{"inner_loop": "sequential"}, {"inner_loop": "vectorised"}]
     # What a bias adds, the normalisation behind it takes away: its gradient is rounding alone.
     close(one, other, rtol=1e-3, atol=2e-5)
     assert max(float(each.abs().max()) for each in one.values()) > 1e-2
@@ -139,7 +139,7 @@ def test_what_cannot_be_vectorised_goes_one_after_the_other_and_says_why():
     for way in ("never", "auto", "always"):
         learner = descent(vectorised=way)
         found.append(meta_toys.scattered(learner, network, which))
-        told = learner.told()
+        told = learner.log()
         assert told["inner_loop"] == "sequential" and ("not_vectorised" in told) is (way != "never")
         assert way == "never" or told["not_vectorised"].strip()
     close(found[0], found[1], rtol=0, atol=0)
@@ -162,7 +162,7 @@ def test_the_way_that_was_measured_is_kept_and_taken_again(tmp_path, monkeypatch
         chosen = path.choose(tried, network, (described,), support, query)
         count = len(looked)
         assert path.choose(tried, network, (described,), support, query) is chosen and len(looked) == count  # asked once
-        return path.told()["inner_loop"], count > 1
+        return path.log()["inner_loop"], count > 1
 
     assert way(0.02, 0.005) == ("vectorised", True)
     # Another process: not measured, though now the other way would be the faster one.
@@ -217,4 +217,4 @@ def test_the_query_loss_is_the_mean_over_tasks_and_says_which_way_it_goes():
     [loss] = objective(network, {"support": support, "query": query}).values()
     logits = learner(network, support, query, tasks).detach()
     assert float(loss.detach()) == pytest.approx(float(functional.cross_entropy(logits.flatten(0, 1), query.labels)), rel=1e-5)
-    assert json.dumps(objective.told()) == '{"inner_loop": "sequential"}'
+    assert json.dumps(objective.log()) == '{"inner_loop": "sequential"}'

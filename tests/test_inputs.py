@@ -12,7 +12,7 @@ from xlearn.data.task import Task
 from xlearn.data.tasks.optdigits import optdigits
 from xlearn.data.unlabeled import HIDDEN, inputs
 from xlearn.encoders.mlp import Mlp
-from xlearn.objectives.self_supervision.collapse import Monitor, described
+from xlearn.objectives.self_supervision.collapse import CollapseMonitor, described
 from xlearn.runtime.errors import Problem
 
 
@@ -87,10 +87,10 @@ def test_the_rank_of_equally_long_directions_is_their_number():
 
 
 def test_the_monitor_tells_the_last_features_of_each_role_without_their_graph():
-    monitor = Monitor()
-    assert monitor.told() == {}
+    monitor = CollapseMonitor()
+    assert monitor.log() == {}
     values = torch.randn(8, 4, requires_grad=True)
     monitor.note("unlabeled", torch.ones(8, 4))
     monitor.note("unlabeled", values)
     assert not monitor.last["unlabeled"].requires_grad
-    assert monitor.told() == {"embedding": {"unlabeled": described(values.detach())}}
+    assert monitor.log() == {"embedding": {"unlabeled": described(values.detach())}}

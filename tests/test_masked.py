@@ -27,11 +27,11 @@ ALL = sorted(SPECS)
     ("share", "hidden"), [(0.5, [0, 0, 1, 2, 2, 2]), (0.75, [0, 0, 1, 2, 3, 4]), (0.01, [0, 0, 1, 1, 1, 1])]
 )
 def test_at_least_one_piece_is_hidden_and_one_is_left(share, hidden):
-    start, net = begin("tabular", tabular=replace(SPECS["tabular"], columns=tuple("abcde")))
+    context, net = begin("tabular", tabular=replace(SPECS["tabular"], columns=tuple("abcde")))
     values = torch.where(torch.arange(5) < torch.arange(6)[:, None], 1.0, torch.nan)  # of the i-th example i are there
-    batch = replace(batch_of(start, 6)[UNLABELED], inputs={"tabular": values})
+    batch = replace(batch_of(context, 6)[UNLABELED], inputs={"tabular": values})
     net.features = lambda batch: batch.inputs["tabular"].isnan().sum(1, keepdim=True).float().expand(-1, net.width)
-    objective = Mae(start, share=share)
+    objective = Mae(context, share=share)
     objective(net, {UNLABELED: batch})
     missing = objective.monitor.last[UNLABELED][:, 0].long()
     assert (missing - torch.arange(5, -1, -1)).tolist() == hidden
@@ -39,9 +39,9 @@ def test_at_least_one_piece_is_hidden_and_one_is_left(share, hidden):
 
 @pytest.mark.parametrize("name", ["text", "audio", "tabular"])
 def test_the_encoder_never_sees_what_it_is_asked_for(name):
-    start, net = begin(name)
-    objective = Mae(start, frames=2)
-    batch = batch_of(start)[UNLABELED]
+    context, net = begin(name)
+    objective = Mae(context, frames=2)
+    batch = batch_of(context)[UNLABELED]
     torch.manual_seed(1)
     seen, _ = seen_by(net, objective, {UNLABELED: batch})
     cut, left = objective.pieces.cut(batch)[name], objective.pieces.cut(seen)[name]
@@ -61,9 +61,9 @@ def test_the_encoder_never_sees_what_it_is_asked_for(name):
 
 @pytest.mark.parametrize("name", ["image", "audio", "tabular"])
 def test_of_a_decoder_that_says_nothing_the_loss_is_the_mean_square_of_hidden_pieces(name):
-    start, net = begin(name)
-    objective = blank(Mae(start, patch=2, frames=2))
-    batch = batch_of(start)[UNLABELED]
+    context, net = begin(name)
+    objective = blank(Mae(context, patch=2, frames=2))
+    batch = batch_of(context)[UNLABELED]
     seen, losses = seen_by(net, objective, {UNLABELED: batch})
     given, left = batch.inputs[name], seen.inputs[name]
     squares = []
@@ -86,16 +86,16 @@ def test_of_a_decoder_that_says_nothing_the_loss_is_the_mean_square_of_hidden_pi
 
 
 def test_of_a_decoder_that_says_nothing_every_token_is_as_likely():
-    start, net = begin("text")
-    assert blank(Mae(start))(net, batch_of(start))[f"mae_{UNLABELED}"].item() == pytest.approx(math.log(30), rel=1e-5)
+    context, net = begin("text")
+    assert blank(Mae(context))(net, batch_of(context))[f"mae_{UNLABELED}"].item() == pytest.approx(math.log(30), rel=1e-5)
 
 
 def test_of_a_text_so_many_tokens_are_decoded():
-    start, net = begin("text")
-    objective = Mae(start, share=0.9, tokens=2)
+    context, net = begin("text")
+    objective = Mae(context, share=0.9, tokens=2)
     decoded = []
     objective.pieces.decoder["text"].register_forward_hook(lambda _module, given, made: decoded.append((given[1], made.shape)))
-    batch = batch_of(start)[UNLABELED]
+    batch = batch_of(context)[UNLABELED]
     objective(net, {UNLABELED: batch})
     [(rows, shape)] = decoded
     lengths = batch.inputs["text"].mask.sum(1)
@@ -103,16 +103,16 @@ def test_of_a_text_so_many_tokens_are_decoded():
 
 
 def test_the_decoder_reads_features_whatever_their_scale():
-    start, _ = begin("image")
-    decoder = Mae(start).pieces.decoder["image"]
+    context, _ = begin("image")
+    decoder = Mae(context).pieces.decoder["image"]
     features, rows, places = torch.randn(16, 8), torch.arange(16), torch.arange(16) % 9
     one, two = decoder(features, rows, places), decoder(features * 50 + 7, rows, places)
     assert torch.allclose(one, two, atol=1e-3) and one.std(0).min() > 1e-3
 
 
 def test_several_threads_compute_the_same_bits():
-    start, _ = begin("image")
-    decoder = Mae(start).pieces.decoder["image"]
+    context, _ = begin("image")
+    decoder = Mae(context).pieces.decoder["image"]
     features = torch.randn(64, 8, requires_grad=True)
     rows, places = (torch.ones(64, 9) > 0).nonzero(as_tuple=True)
     found = set()
@@ -128,12 +128,12 @@ def test_several_threads_compute_the_same_bits():
 
 @pytest.mark.parametrize("name", ALL)
 def test_encoders_of_every_modality_learn(name):
-    start, net = begin(name)
-    objective = Mae(start, frames=2, width=32)
+    context, net = begin(name)
+    objective = Mae(context, frames=2, width=32)
     optimizer = torch.optim.Adam([*net.encoder.parameters(), *objective.parameters()], lr=0.02)
     losses = []
     for _ in range(30):
-        [loss] = objective(net, batch_of(start, 16)).values()
+        [loss] = objective(net, batch_of(context, 16)).values()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -144,9 +144,9 @@ def test_encoders_of_every_modality_learn(name):
 
 def test_several_modalities_have_a_loss_each_and_what_an_example_lacks_does_not_count():
     there = torch.arange(40) % 3 != 0
-    start, net = begin("image", "tabular", present={"tabular": there})
-    objective = Mae(start)
-    batch = batch_of(start)[UNLABELED]
+    context, net = begin("image", "tabular", present={"tabular": there})
+    objective = Mae(context)
+    batch = batch_of(context)[UNLABELED]
     torch.manual_seed(3)
     one = objective(net, {UNLABELED: batch})
     assert one.keys() == {f"mae_{UNLABELED}_image", f"mae_{UNLABELED}_tabular"}
@@ -159,16 +159,16 @@ def test_several_modalities_have_a_loss_each_and_what_an_example_lacks_does_not_
 
 
 def test_roles_have_a_loss_each_whichever_are_there():
-    start, net = begin("tabular")
-    batch = batch_of(start)[UNLABELED]
-    both = Mae(start)(net, {"digits": replace(batch, task="digits"), UNLABELED: batch})
+    context, net = begin("tabular")
+    batch = batch_of(context)[UNLABELED]
+    both = Mae(context)(net, {"digits": replace(batch, task="digits"), UNLABELED: batch})
     assert both.keys() == {"mae_digits", f"mae_{UNLABELED}"} and all(each.requires_grad for each in both.values())
 
 
 @pytest.mark.parametrize("make", [Mae, Denoising])
 def test_what_others_made_of_the_batch_before_is_not_taken_over(make):
-    start, net = begin("image")
-    objective, batch = make(start), batch_of(start)[UNLABELED]
+    context, net = begin("image")
+    objective, batch = make(context), batch_of(context)[UNLABELED]
     losses = []
     for before in (False, True):
         if before:
@@ -179,28 +179,28 @@ def test_what_others_made_of_the_batch_before_is_not_taken_over(make):
 
 
 def test_the_monitor_tells_of_what_heads_would_read():
-    start, net = begin("image")
-    objective = Mae(start)
-    assert objective.told() == {}
-    objective(net, batch_of(start))
-    assert objective.told()["embedding"][UNLABELED]["width"] == net.width
+    context, net = begin("image")
+    objective = Mae(context)
+    assert objective.log() == {}
+    objective(net, batch_of(context))
+    assert objective.log()["embedding"][UNLABELED]["width"] == net.width
 
 
 def test_an_interrupted_phase_goes_on_bit_identically():
     weights = []
     for broken in (False, True):
-        start, net = begin("image", "text")
+        context, net = begin("image", "text")
         rates = {name: Rate() for name, _ in net.named_parameters() if not name.startswith("head.")}
-        batches = Batches({UNLABELED: start.tasks[UNLABELED].train}, batch_size=8, seed=1)
+        batches = Batches({UNLABELED: context.tasks[UNLABELED].train}, batch_size=8, seed=1)
         run = partial(fit, batches=batches, steps=6, seed=2, machine=CPU)
-        objective = Mae(start, width=8)
+        objective = Mae(context, width=8)
         for record in run(net, [update([objective], rates)]):
             if broken and record.step == 3:
                 state = record.state()
                 break
         if broken:
-            start, net = begin("image", "text")
-            objective = Mae(start, width=8)
+            context, net = begin("image", "text")
+            objective = Mae(context, width=8)
             for _ in run(net, [update([objective], rates)], state=state):
                 pass
         weights.append({**net.state_dict(), **objective.state_dict()})
@@ -220,9 +220,9 @@ def test_an_interrupted_phase_goes_on_bit_identically():
     ],
 )
 def test_values_out_of_range_are_refused(names, options, told):
-    start, _ = begin(*names)
+    context, _ = begin(*names)
     with pytest.raises(Problem, match=told):
-        Mae(start, **options)
+        Mae(context, **options)
 
 
 @pytest.mark.parametrize(
@@ -234,13 +234,13 @@ def test_values_out_of_range_are_refused(names, options, told):
     ],
 )
 def test_inputs_that_cannot_be_hidden_or_told_are_refused(specs, told):
-    start, _ = begin(*specs, **specs)
+    context, _ = begin(*specs, **specs)
     with pytest.raises(Problem, match=told):
-        Mae(start)
+        Mae(context)
 
 
 def test_what_a_frozen_encoder_made_is_refused():
-    start, net = begin("image")
-    batch = replace(batch_of(start)[UNLABELED], encoded=frozenset({"image"}))
+    context, net = begin("image")
+    batch = replace(batch_of(context)[UNLABELED], encoded=frozenset({"image"}))
     with pytest.raises(Problem, match="Choose encoder/image=cnn"):
-        Mae(start)(net, {UNLABELED: batch})
+        Mae(context)(net, {UNLABELED: batch})

@@ -36,8 +36,8 @@ def test_discrepancy_is_the_mean_distance_of_shares():
 
 
 def test_mcds_losses_are_what_each_update_minimises():
-    start, network = begin(shots=2)
-    mcd, batches = Mcd(start, weight=0.6, generator_steps=3), batch_of(start)
+    context, network = begin(shots=2)
+    mcd, batches = Mcd(context, weight=0.6, generator_steps=3), batch_of(context)
     features = {role: network.features(batch).detach() for role, batch in batches.items()}
     logits = {role: [head_of(network)(each).detach(), mcd.head(each).detach()] for role, each in features.items()}
     entropies = {
@@ -50,8 +50,8 @@ def test_mcds_losses_are_what_each_update_minimises():
     apart = numpy.abs(softmax(logits["unlabeled"][0].numpy(), axis=1) - softmax(logits["unlabeled"][1].numpy(), axis=1)).mean()
     assert apart > 0.01
     losses = dict(mcd(network, batches))
-    for turn in mcd.turns():
-        losses |= turn(network, batches)
+    for extra in mcd.extra_updates():
+        losses |= extra(network, batches)
     expected = {
         "mcd_head": entropies["source"][1] + entropies["target"][1],
         "mcd_classifiers_source": sum(entropies["source"]) + sum(entropies["target"]),
@@ -62,17 +62,17 @@ def test_mcds_losses_are_what_each_update_minimises():
 
 
 def test_mcds_second_head_begins_otherwise_and_always_the_same():
-    start, network = begin()
-    one, other = Mcd(start, generator_steps=2), Mcd(start)
+    context, network = begin()
+    one, other = Mcd(context, generator_steps=2), Mcd(context)
     assert torch.equal(one.head.weight, other.head.weight)
     assert not torch.allclose(one.head.weight, head_of(network).weight)
     assert one.head.weight.shape == head_of(network).weight.shape
 
 
 def test_gradients_of_mcds_updates_reach_whom_they_move_alone():
-    start, network = begin()
-    mcd, batches = Mcd(start, generator_steps=2), batch_of(start)
-    first, *together = mcd.turns()
+    context, network = begin()
+    mcd, batches = Mcd(context, generator_steps=2), batch_of(context)
+    first, *together = mcd.extra_updates()
     assert len(together) == 2
 
     def moved(losses):
@@ -88,16 +88,16 @@ def test_gradients_of_mcds_updates_reach_whom_they_move_alone():
     assert moved(first(network, fresh(batches))) == names(network, "head.") | own
     assert {name for name, _ in network.named_parameters() if first.moves(name)} == names(network, "head.")
     assert set(map(id, first.parameters())) == set(map(id, mcd.parameters()))
-    for turn in together:
-        assert moved(turn(network, fresh(batches))) == names(network, "encoder.")
-        assert {name for name, _ in network.named_parameters() if turn.moves(name)} == names(network, "encoder.")
-        assert not list(turn.parameters())
+    for extra in together:
+        assert moved(extra(network, fresh(batches))) == names(network, "encoder.")
+        assert {name for name, _ in network.named_parameters() if extra.moves(name)} == names(network, "encoder.")
+        assert not list(extra.parameters())
 
 
 def test_classifiers_part_and_the_encoder_brings_them_together():
-    start, network = begin()
-    mcd, batches = Mcd(start, generator_steps=2), batch_of(start)
-    first, second, _ = mcd.turns()
+    context, network = begin()
+    mcd, batches = Mcd(context, generator_steps=2), batch_of(context)
+    first, second, _ = mcd.extra_updates()
 
     def apart():
         features = network.features(replace(batches["unlabeled"], memo={}))
@@ -118,10 +118,10 @@ def test_classifiers_part_and_the_encoder_brings_them_together():
 @pytest.mark.parametrize("shots", [0, 2])
 def test_mcd_trains_in_the_loop_and_goes_on_bit_identically(shots):
     def go(**options):
-        start, network = begin(shots=shots, steps=4)
-        mcd = Mcd(start, generator_steps=3)
+        context, network = begin(shots=shots, steps=4)
+        mcd = Mcd(context, generator_steps=3)
         before = tensors(mcd)
-        moved, losses, saved = train(start, network, [CrossEntropy(start), mcd], mcd.turns(), steps=4, **options)
+        moved, losses, saved = train(context, network, [CrossEntropy(context), mcd], mcd.extra_updates(), steps=4, **options)
         assert moved == {name for name, _ in network.named_parameters()}
         assert not any(torch.equal(before[name], value) for name, value in tensors(mcd).items())
         return tensors(network) | tensors(mcd), losses, saved
@@ -143,13 +143,13 @@ def test_mcd_trains_in_the_loop_and_goes_on_bit_identically(shots):
     ],
 )
 def test_wrong_values_are_refused(options, sentence):
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match=sentence):
-        Mcd(start, **options)
+        Mcd(context, **options)
 
 
 def test_both_domains_are_needed():
-    start, _ = begin()
-    for role in start.tasks:
+    context, _ = begin()
+    for role in context.tasks:
         with pytest.raises(Problem, match="Set reads: everything"):
-            Mcd(replace(start, tasks={role: start.tasks[role]}))
+            Mcd(replace(context, tasks={role: context.tasks[role]}))

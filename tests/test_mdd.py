@@ -57,8 +57,8 @@ def test_disparity_is_skadas_without_smoothing_on_one_target_example():
 
 @pytest.mark.parametrize("hidden", [0, 5])
 def test_mdd_is_the_disparity_from_what_the_first_head_predicts(hidden):
-    start, network = begin()
-    mdd, batches = Mdd(start, weight=0.5, gamma=2.0, hidden=hidden), batch_of(start)
+    context, network = begin()
+    mdd, batches = Mdd(context, weight=0.5, gamma=2.0, hidden=hidden), batch_of(context)
     with torch.no_grad():  # so that both domains hold examples of several classes
         both = torch.cat([network.features(batch) for batch in fresh(batches).values()])
         head_of(network).bias -= head_of(network)(both).mean(0)
@@ -74,12 +74,12 @@ def test_mdd_is_the_disparity_from_what_the_first_head_predicts(hidden):
 
 @pytest.mark.parametrize("hidden", [0, 5])
 def test_the_encoder_ascends_what_mdds_second_head_descends(hidden):
-    start, network = begin(steps=10)
-    mdd, plain = Mdd(start, hidden=hidden), Mdd(start, hidden=hidden)
+    context, network = begin(steps=10)
+    mdd, plain = Mdd(context, hidden=hidden), Mdd(context, hidden=hidden)
     plain.reversal.forward = lambda x: x
 
     def loss(of):
-        return of(network, batch_of(start))["mdd"]
+        return of(network, batch_of(context))["mdd"]
 
     assert encoder_gradient(network, loss(mdd)).count_nonzero() == 0
     set_progress(mdd, 5)
@@ -96,8 +96,8 @@ def test_the_encoder_ascends_what_mdds_second_head_descends(hidden):
 
 
 def test_mdds_second_head_comes_to_agree_on_the_source_and_not_on_the_target():
-    start, network = begin()
-    mdd, batches = Mdd(start, hidden=32), batch_of(start, 8)
+    context, network = begin()
+    mdd, batches = Mdd(context, hidden=32), batch_of(context, 8)
     optimizer = torch.optim.Adam(mdd.parameters(), lr=0.05)
     agreement = []
     for _ in range(80):
@@ -113,9 +113,9 @@ def test_mdds_second_head_comes_to_agree_on_the_source_and_not_on_the_target():
 
 def test_mdd_trains_in_the_loop_and_goes_on_bit_identically():
     def go(**options):
-        start, network = begin(steps=4)
-        mdd = Mdd(start)
-        moved, losses, saved = train(start, network, [CrossEntropy(start), mdd], steps=4, **options)
+        context, network = begin(steps=4)
+        mdd = Mdd(context)
+        moved, losses, saved = train(context, network, [CrossEntropy(context), mdd], steps=4, **options)
         assert moved == {name for name, _ in network.named_parameters()}
         return tensors(network) | mdd.state_dict(), losses, saved
 
@@ -128,9 +128,9 @@ def test_mdd_trains_in_the_loop_and_goes_on_bit_identically():
 
 
 def test_a_single_class_has_no_disparity():
-    start, _ = begin(classes=1)
+    context, _ = begin(classes=1)
     with pytest.raises(Problem, match="mdd: the target has 1 class"):
-        Mdd(start)
+        Mdd(context)
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_a_single_class_has_no_disparity():
     ],
 )
 def test_wrong_values_are_refused(options, sentence):
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match=sentence):
-        Mdd(start, **options)
+        Mdd(context, **options)
 
 
 def test_both_domains_are_needed():
-    start, _ = begin()
-    for role in start.tasks:
+    context, _ = begin()
+    for role in context.tasks:
         with pytest.raises(Problem, match="Set reads: everything"):
-            Mdd(replace(start, tasks={role: start.tasks[role]}))
+            Mdd(replace(context, tasks={role: context.tasks[role]}))

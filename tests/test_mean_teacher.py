@@ -14,8 +14,8 @@ from xlearn.objectives.self_training.mean_teacher import MeanTeacher
 
 
 def test_the_teacher_is_the_moving_average():
-    start, net = normalised()
-    objective = MeanTeacher(start, decay=0.6)
+    context, net = normalised()
+    objective = MeanTeacher(context, decay=0.6)
     began = {name: value.clone() for name, value in objective.teacher().items()}
     assert {"trunk.0.running_mean", "trunk.0.running_var", "trunk.0.weight"} < began.keys()
     assert began.keys() == {*(name for name, _ in net.named_parameters()), "trunk.0.running_mean", "trunk.0.running_var"}
@@ -33,10 +33,10 @@ def test_the_teacher_is_the_moving_average():
 
 
 def test_the_consistency_is_the_squared_distance_of_predictions(monkeypatch):
-    start, net = normalised()
+    context, net = normalised()
     monkeypatch.setattr("xlearn.objectives.self_training.mean_teacher.weak", lambda batch: replace(batch, memo={}))
     monkeypatch.setattr("xlearn.objectives.self_training.mean_teacher.strong", lambda batch: replace(batch, memo={}))
-    given, objective = batch_of(start), MeanTeacher(start, weight=2.0, ramp=0)
+    given, objective = batch_of(context), MeanTeacher(context, weight=2.0, ramp=0)
     net.eval()
     assert objective(net, given)["mean_teacher"].item() == pytest.approx(0, abs=1e-12)  # it agrees with itself
     before = net(replace(given[UNLABELED], memo={})).softmax(1).detach()
@@ -49,15 +49,15 @@ def test_the_consistency_is_the_squared_distance_of_predictions(monkeypatch):
 
 
 def test_the_teacher_neither_moves_statistics_nor_modes_nor_has_a_gradient():
-    start, net = normalised()
+    context, net = normalised()
     net.train()
     net.encoder.eval()
-    objective = MeanTeacher(start, ramp=0)
+    objective = MeanTeacher(context, ramp=0)
     modes = [module.training for module in net.modules()]
     with torch.no_grad():
         net.head[next(iter(net.head))].weight *= 2
     statistics = net.trunk[0].num_batches_tracked.clone()
-    [loss] = objective(net, batch_of(start)).values()
+    [loss] = objective(net, batch_of(context)).values()
     assert [module.training for module in net.modules()] == modes
     assert net.trunk[0].num_batches_tracked == statistics + 1  # the student's pass alone
     loss.backward()
@@ -66,8 +66,8 @@ def test_the_teacher_neither_moves_statistics_nor_modes_nor_has_a_gradient():
 
 
 def test_the_weight_grows():
-    start, net = begin(steps=10)
-    objective = MeanTeacher(start, ramp=0.5)
+    context, net = begin(steps=10)
+    objective = MeanTeacher(context, ramp=0.5)
     ratios = []
     with torch.no_grad():
         for parameter in net.parameters():
@@ -75,6 +75,6 @@ def test_the_weight_grows():
         for step in range(7):
             objective.step.fill_(step)
             torch.manual_seed(0)
-            ratios.append(objective(net, batch_of(start))["mean_teacher"].item())
+            ratios.append(objective(net, batch_of(context))["mean_teacher"].item())
     expected = [math.exp(-5 * (1 - min(1, step / 5)) ** 2) for step in range(7)]
     assert [each / ratios[-1] for each in ratios] == pytest.approx(expected, rel=1e-4)

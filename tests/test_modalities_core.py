@@ -11,7 +11,7 @@ from test_alignment import batch, network
 from test_phases import _stop_at
 
 from xlearn.data.columns import Ragged, Sequences
-from xlearn.data.leakage import need_apart
+from xlearn.data.leakage import need_disjoint
 from xlearn.data.modalities import tabular
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, formats, prepare, raw
@@ -151,26 +151,26 @@ EVEN, ODD, ALL = (list(range(start, 120, step)) for start, step in ((0, 2), (1, 
 
 def test_the_same_original_data_with_other_splits_is_refused():
     target = made(partial(of, "recordings", ALL))
-    need_apart([made(partial(of, "recordings", ALL))], target)
-    need_apart([made(partial(of, "others", EVEN))], target)
+    need_disjoint([made(partial(of, "recordings", ALL))], target)
+    need_disjoint([made(partial(of, "others", EVEN))], target)
     with pytest.raises(Problem, match="made of the same data, and the source uses .* test examples"):
-        need_apart([made(partial(of, "recordings", EVEN))], target)
-    need_apart([made(partial(of, "recordings", EVEN))], made(partial(of, "recordings", ODD)))
+        need_disjoint([made(partial(of, "recordings", EVEN))], target)
+    need_disjoint([made(partial(of, "recordings", EVEN))], made(partial(of, "recordings", ODD)))
 
 
 def test_only_what_is_read_has_an_origin():
     heard = made(partial(of, "recordings", EVEN))
     with pytest.raises(Problem, match="same data"):
-        need_apart([heard], made(partial(of, "recordings", ALL), modalities=["image"]))
-    need_apart([heard], made(partial(of, "recordings", ALL), modalities=["tabular"]))
+        need_disjoint([heard], made(partial(of, "recordings", ALL), modalities=["image"]))
+    need_disjoint([heard], made(partial(of, "recordings", ALL), modalities=["tabular"]))
 
 
 def test_unlabelled_rows_of_a_source_count_too():
     # Its vocabulary and means come from all its training rows, however few labels it is given.
     target = made(toys.pairs)
-    need_apart([made(toys.pairs, shots=1)], target)
+    need_disjoint([made(toys.pairs, shots=1)], target)
     with pytest.raises(Problem, match="same data"):
-        need_apart([made(toys.pairs, shots=1, val=0.0, test=0.25)], target)
+        need_disjoint([made(toys.pairs, shots=1, val=0.0, test=0.25)], target)
 
 
 def test_texts_become_numbers_of_one_vocabulary():

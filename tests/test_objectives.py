@@ -14,7 +14,7 @@ from xlearn.balance import Backward
 from xlearn.balance.equal import equal
 from xlearn.data.batches import Batches
 from xlearn.data.task import Batch, LabelSpace
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.regularization.l1 import l1
 from xlearn.objectives.regularization.l2 import l2
 from xlearn.objectives.regularization.l2_sp import L2SP
@@ -45,8 +45,8 @@ def batch(labels):
 LOGITS = [[2.0, 0.0, -1.0], [0.5, 0.5, 0.0], [0.0, 3.0, 1.0]]
 
 
-def start(counts=(6, 3, 0)):
-    return Start(Fixed(LOGITS), frozenset(), {"a": torch.tensor(counts)})
+def context(counts=(6, 3, 0)):
+    return PhaseContext(Fixed(LOGITS), frozenset(), {"a": torch.tensor(counts)})
 
 
 def test_balanced_class_weights_are_scikit_learns():
@@ -62,28 +62,28 @@ def test_balanced_class_weights_are_scikit_learns():
 def test_cross_entropy_by_hand():
     p = torch.tensor(LOGITS).softmax(1)
     expected = -(p[0, 0].log() + p[1, 2].log() + p[2, 1].log()) / 3
-    found = CrossEntropy(start())(Fixed(LOGITS), batch([0, 2, 1]))
+    found = CrossEntropy(context())(Fixed(LOGITS), batch([0, 2, 1]))
     assert found["a"].item() == pytest.approx(expected.item())
     weights = torch.tensor([9 / 18, 9 / 9, 0.0])
     weighted = -(weights[0] * p[0, 0].log() + weights[1] * p[2, 1].log()) / (weights[0] + weights[1])
-    found = CrossEntropy(start(), class_weights="balanced")(Fixed(LOGITS), batch([0, 2, 1]))
+    found = CrossEntropy(context(), class_weights="balanced")(Fixed(LOGITS), batch([0, 2, 1]))
     assert found["a"].item() == pytest.approx(weighted.item())
 
 
 def test_cross_entropy_smooths_and_takes_soft_labels():
-    smoothed = CrossEntropy(start(), label_smoothing=0.3)(Fixed(LOGITS), batch([0, 2, 1]))["a"]
+    smoothed = CrossEntropy(context(), label_smoothing=0.3)(Fixed(LOGITS), batch([0, 2, 1]))["a"]
     soft = 0.7 * functional.one_hot(torch.tensor([0, 2, 1])).float() + 0.1
-    same = CrossEntropy(start())(Fixed(LOGITS), batch(soft))["a"]
+    same = CrossEntropy(context())(Fixed(LOGITS), batch(soft))["a"]
     assert smoothed.item() == pytest.approx(same.item())
 
 
 def test_focal_loss_by_hand_and_without_focus():
     p = torch.tensor(LOGITS).softmax(1)[torch.arange(3), torch.tensor([0, 2, 1])]
     expected = (-((1 - p) ** 2) * p.log()).mean()
-    assert Focal(start(), gamma=2.0)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(expected.item())
+    assert Focal(context(), gamma=2.0)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(expected.item())
     for kind in ("none", "balanced"):
-        plain = CrossEntropy(start(), class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"]
-        assert Focal(start(), gamma=0.0, class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(
+        plain = CrossEntropy(context(), class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"]
+        assert Focal(context(), gamma=0.0, class_weights=kind)(Fixed(LOGITS), batch([0, 2, 1]))["a"].item() == pytest.approx(
             plain.item()
         )
 
@@ -91,7 +91,7 @@ def test_focal_loss_by_hand_and_without_focus():
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 1.0, 2.0])
 def test_focal_loss_has_a_gradient_where_p_rounds_to_one(gamma):
     network = Fixed([[200.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
-    loss = Focal(start(), gamma=gamma)(network, batch([0, 2]))["a"]
+    loss = Focal(context(), gamma=gamma)(network, batch([0, 2]))["a"]
     loss.backward()
     assert network.logits.grad.isfinite().all() and network.logits.grad[0].abs().max() < 1e-3
     p = torch.tensor(network.logits.tolist()[1], dtype=torch.float64).softmax(0)[2]
@@ -101,9 +101,9 @@ def test_focal_loss_has_a_gradient_where_p_rounds_to_one(gamma):
 @pytest.mark.parametrize("share", [-0.1, 1.0, 2.0, math.nan])
 def test_arguments_out_of_range_are_refused(share):
     with pytest.raises(Problem, match=r"objective.label_smoothing=.*: give a share in \[0, 1\)"):
-        CrossEntropy(start(), label_smoothing=share)
+        CrossEntropy(context(), label_smoothing=share)
     with pytest.raises(Problem, match=r"objective.gamma=-0.5: give 0 \(cross-entropy\) or more"):
-        Focal(start(), gamma=-0.5)
+        Focal(context(), gamma=-0.5)
 
 
 def test_focal_loss_agrees_with_torchvision():
@@ -114,7 +114,7 @@ def test_focal_loss_agrees_with_torchvision():
     labels = torch.tensor([0, 1, 1])
     expected = sigmoid_focal_loss(z, (labels == 0).float(), alpha=-1, gamma=2.0, reduction="mean")
     network = Fixed(torch.stack([z, torch.zeros(3)], 1).tolist())
-    found = Focal(Start(network, frozenset(), {"a": torch.tensor([1, 1])}), gamma=2.0)(network, batch(labels))["a"]
+    found = Focal(PhaseContext(network, frozenset(), {"a": torch.tensor([1, 1])}), gamma=2.0)(network, batch(labels))["a"]
     assert found.item() == pytest.approx(expected.item())
 
 
@@ -141,7 +141,7 @@ def test_l2_is_weight_decay_of_plain_sgd():
 def test_l2_sp_pulls_copied_to_the_start_and_fresh_to_zero():
     network = toys.network(toys.examples())
     copied = frozenset({"encoder.image.blocks.0.0.weight"})
-    penalty = L2SP(Start(network, copied, {}), alpha=0.4, beta=0.2)
+    penalty = L2SP(PhaseContext(network, copied, {}), alpha=0.4, beta=0.2)
     fresh = sum(float(p.detach().square().sum()) for n, p in network.named_parameters() if n not in copied)
     assert penalty(network, {})["l2_sp"].item() == pytest.approx(0.1 * fresh, rel=1e-5)
     with torch.no_grad():

@@ -12,7 +12,7 @@ import toys
 from PIL import Image
 
 from xlearn.commands.check import composed
-from xlearn.data.leakage import need_apart
+from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.tasks import omniglot as module
@@ -179,5 +179,5 @@ def test_learning_from_the_drawings_of_the_other_part_that_are_measured_is_refus
 
     target = task("small2", ["Greek", "Tagalog"], "target")
     with pytest.raises(Problem, match="source omniglot_small1 and the target are made of the same data.*test examples"):
-        need_apart([task("small1", ["Balinese", "Greek"], "source.omniglot_small1")], target)
-    need_apart([task("small1", ["Balinese", "Korean"], "source.omniglot_small1")], target)
+        need_disjoint([task("small1", ["Balinese", "Greek"], "source.omniglot_small1")], target)
+    need_disjoint([task("small1", ["Balinese", "Korean"], "source.omniglot_small1")], target)

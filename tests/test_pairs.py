@@ -13,7 +13,7 @@ import torch
 
 from xlearn.data.augment.modality_dropout import modality_dropout
 from xlearn.data.columns import Ragged
-from xlearn.data.leakage import need_apart
+from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, formats, prepare
 from xlearn.data.task import Batch, LabelSpace
@@ -163,13 +163,13 @@ def test_the_same_emoji_with_other_options_are_the_same_data(tiny_emoji, tmp_pat
         return prepare(source, formats([source], settings, readers, seed), seed)
 
     target = task()
-    need_apart([task()], target)
+    need_disjoint([task()], target)
     for modalities in (None, ["image"], ["text"]):
         with pytest.raises(Problem, match="made of the same data"):
-            need_apart([task(seed=1, modalities=modalities, **other)], target)
+            need_disjoint([task(seed=1, modalities=modalities, **other)], target)
     if "labels" in other:  # stratified by other classes: other test rows from the same seed
         with pytest.raises(Problem, match="made of the same data"):
-            need_apart([task(**other)], target)
+            need_disjoint([task(**other)], target)
 
 
 @needs_fsdd

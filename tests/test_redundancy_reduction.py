@@ -70,13 +70,13 @@ def test_no_slope_of_vicreg_is_infinite_at_a_point():
 
 
 def test_each_weight_of_vicreg_has_its_part():
-    start, net = ssl_toys.compared()
+    context, net = ssl_toys.compared()
     net.eval()
-    given = {role: each.train.take(torch.arange(16)) for role, each in start.tasks.items()}
+    given = {role: each.train.take(torch.arange(16)) for role, each in context.tasks.items()}
 
     def loss(**weights):
         torch.manual_seed(0)
-        return VicReg(start, **weights)(net, given)["vicreg_source"].item()
+        return VicReg(context, **weights)(net, given)["vicreg_source"].item()
 
     none = {"invariance": 0.0, "variance": 0.0, "covariance": 0.0}
     parts = [loss(**{**none, name: 1.0}) for name in none]
@@ -87,10 +87,10 @@ def test_each_weight_of_vicreg_has_its_part():
 
 
 def test_equal_views_leave_vicreg_only_what_a_single_one_costs():
-    start, net = ssl_toys.compared()
+    context, net = ssl_toys.compared()
     net.eval()
-    objective = VicReg(replace(start, view=ssl_toys.bare), variance=0.0, covariance=0.0)
-    given = {role: each.train.take(torch.arange(16)) for role, each in start.tasks.items()}
+    objective = VicReg(replace(context, view=ssl_toys.bare), variance=0.0, covariance=0.0)
+    given = {role: each.train.take(torch.arange(16)) for role, each in context.tasks.items()}
     assert all(loss.item() == 0 for loss in objective(net, given).values())
 
 

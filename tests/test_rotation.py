@@ -18,9 +18,9 @@ SQUARE = ImageSpec(2, 6, 6)
 
 
 def square(*others, present=None):
-    start, net = begin("image", *others, image=SQUARE, present=present)
-    batch = batch_of(start)[UNLABELED]
-    return start, net, replace(batch, inputs={**batch.inputs, "image": batch.inputs["image"][..., :6]})
+    context, net = begin("image", *others, image=SQUARE, present=present)
+    batch = batch_of(context)[UNLABELED]
+    return context, net, replace(batch, inputs={**batch.inputs, "image": batch.inputs["image"][..., :6]})
 
 
 def test_every_image_is_there_in_four_rotations_as_numpy_turns_them():
@@ -33,21 +33,21 @@ def test_every_image_is_there_in_four_rotations_as_numpy_turns_them():
 
 
 def test_who_cannot_tell_has_the_entropy_of_four_angles():
-    start, net, batch = square()
-    objective = Rotation(start)
+    context, net, batch = square()
+    objective = Rotation(context)
     for parameter in objective.parameters():
         nn.init.zeros_(parameter)
     assert objective(net, {UNLABELED: batch})[f"rotation_{UNLABELED}"].item() == pytest.approx(math.log(4))
 
 
 def test_whoever_sees_where_the_bright_corner_is_has_no_loss():
-    start, net, batch = square()
+    context, net, batch = square()
     images = torch.zeros(16, 2, 6, 6, dtype=torch.uint8)
     images[:, :, 0, 0] = 255
     # Turned counterclockwise the bright corner goes from top left to bottom left, bottom right, top right.
     corners = [(0, 0), (5, 0), (5, 5), (0, 5)]
     net.features = lambda batch: torch.stack([batch.inputs["image"][:, 0, row, column] for row, column in corners], 1).float()
-    objective = Rotation(start)
+    objective = Rotation(context)
     objective.classifier = nn.Linear(4, 4, bias=False)
     objective.classifier.weight.data = torch.eye(4)
     given = replace(batch, inputs={"image": images})
@@ -58,8 +58,8 @@ def test_whoever_sees_where_the_bright_corner_is_has_no_loss():
 
 def test_examples_without_an_image_do_not_count_and_other_modalities_are_not_read():
     there = torch.arange(40) % 4 != 0
-    start, net, batch = square("tabular", present={"image": there})
-    objective = Rotation(start)
+    context, net, batch = square("tabular", present={"image": there})
+    objective = Rotation(context)
     one = objective(net, {UNLABELED: batch})[f"rotation_{UNLABELED}"]
     images = torch.where(there[:16, None, None, None], batch.inputs["image"], 255)
     other = replace(batch, inputs={"image": images, "tabular": batch.inputs["tabular"] + 5}, memo={})
@@ -72,10 +72,10 @@ def test_examples_without_an_image_do_not_count_and_other_modalities_are_not_rea
 
 
 def test_the_network_and_the_classifier_learn():
-    start, net, batch = square()
+    context, net, batch = square()
     ramp = torch.arange(36).view(6, 6) * 7
     batch = replace(batch, inputs={"image": (batch.inputs["image"] // 8 + ramp).clamp_max(255).byte()})
-    objective = Rotation(start)
+    objective = Rotation(context)
     optimizer = torch.optim.Adam([*net.encoder.parameters(), *objective.parameters()], lr=0.01)
     for _ in range(40):
         [loss] = objective(net, {UNLABELED: batch}).values()
@@ -86,11 +86,11 @@ def test_the_network_and_the_classifier_learn():
 
 
 def test_the_monitor_tells_of_the_images_as_they_are():
-    start, net, batch = square()
-    objective = Rotation(start)
+    context, net, batch = square()
+    objective = Rotation(context)
     objective(net, {UNLABELED: batch})
     assert torch.equal(objective.monitor.last[UNLABELED], net.features(replace(batch, memo={})))
-    assert objective.told()["embedding"][UNLABELED]["width"] == net.width and Rotation.smallest_batch() == 2
+    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Rotation.smallest_batch() == 2
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,6 @@ def test_the_monitor_tells_of_the_images_as_they_are():
     ],
 )
 def test_what_cannot_be_turned_is_refused(names, specs, told):
-    start, _ = begin(*names, **specs)
+    context, _ = begin(*names, **specs)
     with pytest.raises(Problem, match=told):
-        Rotation(start)
+        Rotation(context)

@@ -52,9 +52,9 @@ def test_entropy_by_hand_and_its_limits():
 
 
 def test_entropy_min_weighs_and_a_step_down_makes_it_surer():
-    start, net = begin()
-    given = batch_of(start)
-    objective = EntropyMin(start, weight=0.5)
+    context, net = begin()
+    given = batch_of(context)
+    objective = EntropyMin(context, weight=0.5)
     assert objective.unlabeled
     [loss] = objective(net, given).values()
     assert loss.item() == pytest.approx(0.5 * information_loss(net(given[UNLABELED]), 0).item())
@@ -63,7 +63,7 @@ def test_entropy_min_weighs_and_a_step_down_makes_it_surer():
     with torch.no_grad():
         for parameter in net.parameters():
             parameter -= 0.1 * parameter.grad
-    assert objective(net, batch_of(start))["entropy_min"] < loss
+    assert objective(net, batch_of(context))["entropy_min"] < loss
 
 
 # Pseudo-labels
@@ -76,23 +76,23 @@ def test_confident_by_hand():
     assert confident(logits, 0.0)[1].all() and not confident(logits, 1.0)[1].any()
 
 
-def fixed(start, logits):
+def fixed(context, logits):
     """The network with a head that gives these logits for the first examples of the target, whatever the features."""
-    [head] = start.network.head.values()
+    [head] = context.network.head.values()
     head.forward = lambda features: logits + 0 * features.sum()
-    return start.network
+    return context.network
 
 
 def test_pseudo_label_by_hand_with_its_ramp():
-    start, _ = begin(steps=8)
+    context, _ = begin(steps=8)
     logits = torch.tensor([[0.95, 0.03, 0.02], [0.4, 0.3, 0.3]]).log()
-    net, given = fixed(start, logits), batch_of(start, 2)
-    objective = PseudoLabel(start, weight=2.0, threshold=0.9, ramp=0.5)
+    net, given = fixed(context, logits), batch_of(context, 2)
+    objective = PseudoLabel(context, weight=2.0, threshold=0.9, ramp=0.5)
     full = 2.0 * -math.log(0.95) / 2  # the second is not sure, and counts in the mean
     for step in range(6):
         assert objective(net, given)["pseudo_label"].item() == pytest.approx(full * min(1, step / 4), abs=1e-7)
         objective.follow(net)
-    assert PseudoLabel(start, threshold=0.9, ramp=0, weight=2.0)(net, given)["pseudo_label"].item() == pytest.approx(
+    assert PseudoLabel(context, threshold=0.9, ramp=0, weight=2.0)(net, given)["pseudo_label"].item() == pytest.approx(
         full, rel=1e-5
     )
 
@@ -100,16 +100,16 @@ def test_pseudo_label_by_hand_with_its_ramp():
 def test_labels_carry_no_gradient():
     # d/dz of CE to a label that is held: p - onehot.
     logits = torch.tensor([[2.0, 0.0, 0.0]], requires_grad=True)
-    start, _ = begin()
-    net = fixed(start, logits)
-    PseudoLabel(start, threshold=0.5, ramp=0)(net, batch_of(start, 1))["pseudo_label"].backward()
+    context, _ = begin()
+    net = fixed(context, logits)
+    PseudoLabel(context, threshold=0.5, ramp=0)(net, batch_of(context, 1))["pseudo_label"].backward()
     expected = logits.detach().softmax(1) - functional.one_hot(torch.tensor([0]), 3)
     assert logits.grad == pytest.approx(expected)
 
 
 def test_fixmatch_is_the_cross_entropy_of_the_strong_view_to_the_weak_ones_labels(monkeypatch):
-    start, net = begin()
-    given = batch_of(start, 8)
+    context, net = begin()
+    given = batch_of(context, 8)
     darker = replace(given[UNLABELED], inputs={"image": given[UNLABELED].inputs["image"] // 2}, memo={})
     monkeypatch.setattr("xlearn.objectives.self_training.fixmatch.weak", lambda batch: replace(batch, memo={}))
     monkeypatch.setattr("xlearn.objectives.self_training.fixmatch.strong", lambda batch: darker)
@@ -119,7 +119,7 @@ def test_fixmatch_is_the_cross_entropy_of_the_strong_view_to_the_weak_ones_label
     assert 0 < sure.sum() < 8
     each = functional.cross_entropy(net(replace(darker, memo={})), chances.argmax(1), reduction="none")
     expected = 3.0 * each[sure].sum() / 8
-    found = FixMatch(start, weight=3.0, threshold=threshold)(net, given)["fixmatch"]
+    found = FixMatch(context, weight=3.0, threshold=threshold)(net, given)["fixmatch"]
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     wanted = torch.autograd.grad(expected, [*net.parameters()])
     for one, other in zip(torch.autograd.grad(found, [*net.parameters()]), wanted, strict=True):
@@ -130,10 +130,10 @@ def test_fixmatch_is_the_cross_entropy_of_the_strong_view_to_the_weak_ones_label
 @pytest.mark.parametrize("made", [FixMatch, MeanTeacher, Shot])
 def test_a_gradient_reaches_the_encoder_in_any_precision(made, precision):
     # Weights that autocast has cast without a gradient must not be taken for the pass with one.
-    start, net = begin()
-    objective = FixMatch(start, threshold=0) if made is FixMatch else made(start)
+    context, net = begin()
+    objective = FixMatch(context, threshold=0) if made is FixMatch else made(context)
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        sum(objective(net, batch_of(start)).values()).backward()
+        sum(objective(net, batch_of(context)).values()).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in net.parameters())
 
 
@@ -143,15 +143,16 @@ def test_a_gradient_reaches_the_encoder_in_any_precision(made, precision):
 @pytest.mark.parametrize(
     "made",
     [
-        lambda start: EntropyMin(start, diversity=1.0), lambda start: PseudoLabel(start, threshold=0.3, ramp=1.0),
-        lambda start: FixMatch(start, threshold=0.3), lambda start: MeanTeacher(start), lambda start: Shot(start, refreshes=3),
+        lambda context: EntropyMin(context, diversity=1.0), lambda context: PseudoLabel(context, threshold=0.3, ramp=1.0),
+        lambda context: FixMatch(context, threshold=0.3), lambda context: MeanTeacher(context),
+        lambda context: Shot(context, refreshes=3),
     ],
 )  # fmt: skip
 def test_a_resumed_phase_is_bit_identical(made):
     def run(stop=None, state=None):
-        start, net = normalised(steps=8)
-        read = {role: task.train for role, task in start.tasks.items()}
-        main = [] if isinstance(objective := made(start), Shot) else [CrossEntropy(start)]
+        context, net = normalised(steps=8)
+        read = {role: task.train for role, task in context.tasks.items()}
+        main = [] if isinstance(objective := made(context), Shot) else [CrossEntropy(context)]
         update = toys.update([*main, objective], {name: Rate() for name, _ in net.named_parameters()})
         given = Batches(read, batch_size=16, seed=3)
         for record in fit(net, [update], given, steps=8, seed=1, machine=toys.CPU, state=state):
@@ -178,15 +179,15 @@ def test_a_resumed_phase_is_bit_identical(made):
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused(made, values, words):
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match=words):
-        made(start, **values)
+        made(context, **values)
 
 
 @pytest.mark.parametrize("made", [EntropyMin, PseudoLabel, FixMatch, MeanTeacher])
 def test_a_phase_without_unlabelled_examples_is_refused(made):
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match="reads none. Set reads: everything"):
-        made(replace(start, tasks={"source": start.tasks["source"]}))
-    assert isinstance(start.tasks["source"].inputs["image"], ImageSpec)
-    made(replace(start, tasks={UNLABELED: start.tasks[UNLABELED]}))  # the source need not be there
+        made(replace(context, tasks={"source": context.tasks["source"]}))
+    assert isinstance(context.tasks["source"].inputs["image"], ImageSpec)
+    made(replace(context, tasks={UNLABELED: context.tasks[UNLABELED]}))  # the source need not be there

@@ -8,7 +8,7 @@ import pytest
 import torch
 from joint_toys import ENCODERS, SHARINGS, batches, joined, losses
 
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.each_modality import EachModality
 from xlearn.runtime.errors import Problem
 from xlearn.sharing.names import by_name
@@ -63,6 +63,6 @@ def test_every_modality_by_itself_is_of_the_task_too():
         joint_toys.join(network, SHARINGS[sharing], tasks, "shared")
         given = batches(tasks)
         given["one"] = replace(given["one"], labels=given["one"].labels[:4], rows=torch.arange(4))
-        start = Start(network, frozenset(), {})
-        torch.stack([*EachModality(start)(network, given).values()]).sum().backward()
+        context = PhaseContext(network, frozenset(), {})
+        torch.stack([*EachModality(context)(network, given).values()]).sum().backward()
         assert not [name for name, each in network.named_parameters() if each.grad is None]

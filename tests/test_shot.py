@@ -86,18 +86,18 @@ def test_classes_without_members_are_missing_and_nothing_else_breaks():
 
 
 def dropping():
-    start, net = begin(steps=10)
+    context, net = begin(steps=10)
     parts = dict(net.head.items())
     net = Network(dict(net.encoder), net.fusion, parts, torch.nn.Sequential(torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5)))
-    return replace(start, network=net), net
+    return replace(context, network=net), net
 
 
 def test_the_bank_is_what_an_evaluation_gives_and_leaves_no_trace():
-    start, net = dropping()
+    context, net = dropping()
     net.train()
     net.encoder.eval()
     net.keeps_features = True
-    examples = start.tasks[UNLABELED].train
+    examples = context.tasks[UNLABELED].train
     bank = FeatureBank(examples, net.width, every=4)
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -116,8 +116,8 @@ def test_the_bank_is_what_an_evaluation_gives_and_leaves_no_trace():
 
 
 def test_the_bank_is_due_every_so_often_and_once_in_a_step():
-    start, net = begin()
-    bank = FeatureBank(start.tasks[UNLABELED].train, net.width, every=3)
+    context, net = begin()
+    bank = FeatureBank(context.tasks[UNLABELED].train, net.width, every=3)
     seen = []
     for step in range(8):
         if bank.due():
@@ -126,7 +126,7 @@ def test_the_bank_is_due_every_so_often_and_once_in_a_step():
             assert not bank.due()
         bank.follow()
     assert seen == [0, 3, 6]
-    other = FeatureBank(start.tasks[UNLABELED].train, net.width, every=3)
+    other = FeatureBank(context.tasks[UNLABELED].train, net.width, every=3)
     assert other.due()
     other.load_state_dict(bank.state_dict())  # after eight steps
     assert not other.due() and torch.equal(other.features, bank.features) and other.features.abs().sum() > 0
@@ -135,14 +135,14 @@ def test_the_bank_is_due_every_so_often_and_once_in_a_step():
 
 
 def test_shot_is_its_formula():
-    start, net = begin(steps=10)
-    objective = Shot(start, beta=0.7, refreshes=5)
-    given = batch_of(start)
+    context, net = begin(steps=10)
+    objective = Shot(context, beta=0.7, refreshes=5)
+    given = batch_of(context)
     net.train()
     losses = objective(net, given)
     logits = net(given[UNLABELED])
     assert losses["shot_information"].item() == pytest.approx(information_loss(logits, 1).item())
-    whole = start.tasks[UNLABELED].train.take(torch.arange(48))
+    whole = context.tasks[UNLABELED].train.take(torch.arange(48))
     labels = by_centroids(net.features(whole), net(whole).softmax(1))
     assert torch.equal(objective.labels, labels)
     expected = 0.7 * functional.cross_entropy(logits, labels[given[UNLABELED].taught["position"]])
@@ -153,28 +153,28 @@ def test_shot_is_its_formula():
 
 
 def test_labels_are_those_of_the_batchs_positions():
-    start, net = begin()
-    objective = Shot(start, beta=1.0)
+    context, net = begin()
+    objective = Shot(context, beta=1.0)
     net.eval()  # no refresh: the labels stay as they are put
     objective.labels.copy_(torch.arange(48) % 3)
     index = torch.tensor([5, 40, 7])
-    batch = replace(start.tasks[UNLABELED].train.take(index), memo={})
+    batch = replace(context.tasks[UNLABELED].train.take(index), memo={})
     expected = functional.cross_entropy(net(batch), index % 3)
     assert objective(net, {UNLABELED: batch})["shot_pseudo_labels"].item() == pytest.approx(expected.item())
 
 
 def test_labelled_examples_of_the_target_count():
-    start, net = begin(shots=2)
-    given = batch_of(start)
-    losses = Shot(start)(net, {role: given[role] for role in ("target", UNLABELED)})
+    context, net = begin(shots=2)
+    given = batch_of(context)
+    losses = Shot(context)(net, {role: given[role] for role in ("target", UNLABELED)})
     assert losses["target"].item() == pytest.approx(
         functional.cross_entropy(net(given["target"]), given["target"].labels).item()
     )
 
 
 def test_labels_are_computed_anew_so_often():
-    start, net = begin(steps=10)
-    objective = Shot(start, refreshes=5)
+    context, net = begin(steps=10)
+    objective = Shot(context, refreshes=5)
     net.train()
     changes = []
     for _ in range(10):
@@ -182,29 +182,29 @@ def test_labels_are_computed_anew_so_often():
         with torch.no_grad():
             for parameter in net.parameters():
                 parameter += 0.01
-        objective(net, batch_of(start))
+        objective(net, batch_of(context))
         changes.append(not torch.equal(before, objective.bank.features))
         objective.follow(net)
     assert changes == [True, False] * 5
 
 
 def test_a_class_that_is_missing_is_named():
-    start, net = begin()
+    context, net = begin()
     [head] = net.head.values()
     with torch.no_grad():
         head.bias.copy_(torch.tensor([0.0, -1e4, 0.0]))
-    objective = Shot(start)
-    objective(net, batch_of(start))
+    objective = Shot(context)
+    objective(net, batch_of(context))
     assert objective.missing[1] and not objective.missing[[0, 2]].all()
     assert 1 not in objective.labels
     with pytest.raises(Problem, match="no unlabelled example is labelled .*c1"):
-        Shot(start, require_all=True)(net, batch_of(start))
+        Shot(context, require_all=True)(net, batch_of(context))
 
 
 def test_the_head_needs_no_gradient():
-    start, net = begin()
+    context, net = begin()
     net.head.requires_grad_(False)
-    sum(Shot(start)(net, {UNLABELED: batch_of(start)[UNLABELED]}).values()).backward()
+    sum(Shot(context)(net, {UNLABELED: batch_of(context)[UNLABELED]}).values()).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in net.encoder.parameters())
 
 
@@ -216,8 +216,8 @@ def test_the_head_needs_no_gradient():
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused(values, words):
-    start, _ = begin()
+    context, _ = begin()
     with pytest.raises(Problem, match=words):
-        Shot(start, **values)
+        Shot(context, **values)
     with pytest.raises(Problem, match="reads none"):
-        Shot(replace(start, tasks={}))
+        Shot(replace(context, tasks={}))

@@ -15,7 +15,7 @@ from xlearn.commands.train import main
 from xlearn.data.batches import Batches
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.kd import Kd
 from xlearn.phases.teacher_outputs import Teaching, validation, with_lessons
 from xlearn.runtime.cache import weights_digest
@@ -38,7 +38,7 @@ def test_lessons_are_what_the_teacher_says_batch_by_batch():
     [known] = with_lessons({"target": given.train}, teachings, {"logits"}, toys.CPU).values()
     assert known.taught["logits"].shape == (len(given.train), 2, 3) and known.taught["seen"].all()
     student = toys.network(given.train, seed=3)
-    objective = Kd(Start(student, frozenset(), {}, tuple(teachers)))
+    objective = Kd(PhaseContext(student, frozenset(), {}, tuple(teachers)))
     for cached, plain in zip(
         Batches({"target": known}, batch_size=16, seed=0)(1).values(),
         Batches({"target": given.train}, batch_size=16, seed=0)(1).values(),
@@ -83,7 +83,7 @@ def test_what_a_phase_leaves_is_made_of_its_beginning_and_its_end(tmp_path):
     def middle(before, kept, *, share):
         return {name: before[name] + share * (kept[name] - before[name]) for name in kept}
 
-    network, made, _ = solve(tmp_path / "made", phase(leaves=partial(middle, share=0.25)), given=given)
+    network, made, _ = solve(tmp_path / "made", phase(merge=partial(middle, share=0.25)), given=given)
     for name, value in tensors(network).items():
         torch.testing.assert_close(value, began[name] + 0.25 * (plain.weights[name] - began[name]))
     assert made.digest == weights_digest(tensors(network)) != plain.digest

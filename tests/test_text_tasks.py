@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from xlearn.data.leakage import need_apart
+from xlearn.data.leakage import need_disjoint
 from xlearn.data.modalities import text
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, formats, prepare
@@ -113,9 +113,9 @@ def test_the_same_sentences_with_another_neutral_band_are_the_same_data(tmp_path
         return prepare(source, formats([source], {}, {"text": partial(Reader)}, seed), seed)
 
     target = task(0.5)
-    need_apart([task(0.5)], target)
+    need_disjoint([task(0.5)], target)
     with pytest.raises(Problem, match="made of the same data"):
-        need_apart([task(0.1)], target)
+        need_disjoint([task(0.1)], target)
 
 
 @pytest.mark.parametrize("neutral", [-0.1, 2.0, float("nan")])

@@ -90,14 +90,14 @@ def test_afn_by_hand() -> None:
 
 
 def test_afn_makes_features_longer() -> None:
-    loss, start, network = loss_of(Afn, weight=0.05, delta=2.0)
+    loss, context, network = loss_of(Afn, weight=0.05, delta=2.0)
     assert torch.allclose(loss, torch.tensor(2 * 0.05 * 4))
     loss.backward()
-    before = network.features(batch_of(start)[UNLABELED]).norm(dim=1).mean()
+    before = network.features(batch_of(context)[UNLABELED]).norm(dim=1).mean()
     with torch.no_grad():
         for each in network.encoder.parameters():
             each -= 0.01 * each.grad
-    assert network.features(batch_of(start)[UNLABELED]).norm(dim=1).mean() > before
+    assert network.features(batch_of(context)[UNLABELED]).norm(dim=1).mean() > before
 
 
 # DeepJDOT
@@ -175,11 +175,11 @@ def test_sinkhorn_comes_to_the_exact_plan_and_to_none() -> None:
 
 
 def test_deepjdot_without_pot(monkeypatch: pytest.MonkeyPatch) -> None:
-    start, network = begin()
+    context, network = begin()
     monkeypatch.setitem(sys.modules, "ot", None)
     with pytest.raises(Problem, match="pip install pot"):
-        DeepJdot(start)
-    loss = DeepJdot(start, regularisation=0.05)(network, batch_of(start))["deepjdot"]
+        DeepJdot(context)
+    loss = DeepJdot(context, regularisation=0.05)(network, batch_of(context))["deepjdot"]
     assert loss.isfinite()
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import tensors
-from xlearn.objectives import Turn
+from xlearn.objectives import ExtraUpdate
 from xlearn.phases.feasible import check
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.trainable.frozen import frozen
@@ -31,11 +31,11 @@ class Game(nn.Module):
 
     unlabeled = True
 
-    def __init__(self, start, noted):
+    def __init__(self, context, noted):
         super().__init__()
         torch.manual_seed(11)
         # In a tuple: it is trained in the second update and in no other.
-        self.judge = (nn.Linear(start.network.width, 1),)
+        self.judge = (nn.Linear(context.network.width, 1),)
         self.noted = noted
 
     def note(self, name, network, batches):
@@ -47,11 +47,11 @@ class Game(nn.Module):
         self.note("own", network, batches)
         return {"blobs": digits(network, batches["blobs"])}
 
-    def turns(self):
+    def extra_updates(self):
         return [
-            Turn(self.tell, lambda name: False, [self.judge[0]]),
-            Turn(self.unsure, lambda name: name.startswith("head.")),
-            Turn(self.confuse, lambda name: name.startswith("encoder.")),
+            ExtraUpdate(self.tell, lambda name: False, [self.judge[0]]),
+            ExtraUpdate(self.unsure, lambda name: name.startswith("head.")),
+            ExtraUpdate(self.confuse, lambda name: name.startswith("encoder.")),
         ]
 
     def tell(self, network, batches):
@@ -114,9 +114,9 @@ def test_all_turns_of_a_step_read_the_same_batches(tmp_path):
 def test_a_game_is_what_plain_torch_plays(tmp_path):
     """The same batches, and one optimizer for each of the four players."""
     noted = []
-    start = toys.network(adapting.given()["target"]["target"].unlabeled)
-    plain, judge = copy.deepcopy(start), nn.Linear(8, 1)
-    network, _, _ = adapting.solve(tmp_path, game(noted), network=start)
+    context = toys.network(adapting.given()["target"]["target"].unlabeled)
+    plain, judge = copy.deepcopy(context), nn.Linear(8, 1)
+    network, _, _ = adapting.solve(tmp_path, game(noted), network=context)
     judge.load_state_dict({key.removeprefix("judge."): value for key, value in noted[0][1].items() if key[:5] == "judge"})
     plain.train()
     players = [plain.parameters(), judge.parameters(), plain.head.parameters(), plain.encoder.parameters()]
@@ -160,9 +160,9 @@ def test_interrupted_it_ends_with_the_same_bits(tmp_path, stop, monkeypatch):
 def test_a_turn_moves_only_what_its_phase_trains(tmp_path):
     noted = []
     which = game(noted, trainable=partial(frozen, patterns=["encoder.image.blocks.0.*"]))
-    start = toys.network(adapting.given()["target"]["target"].unlabeled)
-    before = tensors(start)
-    network, _, _ = adapting.solve(tmp_path, which, network=start)
+    context = toys.network(adapting.given()["target"]["target"].unlabeled)
+    before = tensors(context)
+    network, _, _ = adapting.solve(tmp_path, which, network=context)
     moved = {name for name, value in tensors(network).items() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if not name.startswith("encoder.image.blocks.0.")}
 
@@ -178,14 +178,14 @@ def test_two_losses_of_one_name_are_refused_across_turns(tmp_path):
     class Twice:
         unlabeled = True
 
-        def __init__(self, start):
+        def __init__(self, context):
             pass
 
         def __call__(self, network, batches):
             return {"loss": network(batches["blobs"]).square().mean()}
 
-        def turns(self):
-            return [Turn(self, lambda name: True)]
+        def extra_updates(self):
+            return [ExtraUpdate(self, lambda name: True)]
 
     with pytest.raises(ValueError, match="two losses are called 'loss'"):
         adapting.solve(tmp_path, adapting.adapting(objectives=(partial(Twice),), steps=2))

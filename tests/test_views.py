@@ -22,8 +22,8 @@ def of(inputs, count=4, **values):
 
 
 def test_views_of_images_change_pixels_and_nothing_else():
-    start, _ = begin()
-    batch = batch_of(start)[UNLABELED]
+    context, _ = begin()
+    batch = batch_of(context)[UNLABELED]
     torch.manual_seed(0)
     weak, strong = views.weak(batch), views.strong(batch)
     for view in (weak, strong):
@@ -35,8 +35,8 @@ def test_views_of_images_change_pixels_and_nothing_else():
 
 
 def test_views_follow_torchs_global_generator():
-    start, _ = begin()
-    batch = batch_of(start)[UNLABELED]
+    context, _ = begin()
+    batch = batch_of(context)[UNLABELED]
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -94,8 +94,8 @@ def test_what_a_frozen_encoder_made_of_sounds_is_no_sound():
 
 @pytest.mark.parametrize("objective", [FixMatch, MeanTeacher])
 def test_texts_whose_unknown_token_is_another_are_refused(objective):
-    start, net = begin()
+    context, net = begin()
     net.encoder["text"] = torch.nn.Identity()
-    task = replace(start.tasks[UNLABELED], inputs={"text": TextSpec(9, 5, "published", 100)})
+    task = replace(context.tasks[UNLABELED], inputs={"text": TextSpec(9, 5, "published", 100)})
     with pytest.raises(Problem, match=r"tokenisers learned here \(this one: 100\)"):
-        objective(replace(start, tasks={**start.tasks, UNLABELED: task}))
+        objective(replace(context, tasks={**context.tasks, UNLABELED: task}))

@@ -10,13 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlearn.data.leakage import USED, lends, need_apart, used_rows
+from xlearn.data.leakage import USED, lends, need_disjoint, used_rows
 from xlearn.data.prepare import formats, prepare, tiny
-from xlearn.learners.comparisons import bounds, compared, single_tasks, singles, transferring
+from xlearn.learners import comparisons
 from xlearn.networks.network import tensors
 from xlearn.phases.few_shot import need_metric, target_episodes
 from xlearn.phases.phase import Roles, Setting
-from xlearn.plan.components import Plan
+from xlearn.plan.components import Components
 from xlearn.results.episodic_outcome import check_target, episodic_outcome, fewest
 from xlearn.results.target import Learned, check_robustness, outcome
 from xlearn.runtime.cache import Cache
@@ -34,7 +34,7 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy",
 class Run:
     """A run in its folder. `small`: two examples per class and two steps per phase, to see whether everything works."""
 
-    plan: Plan
+    components: Components
     machine: Machine
     folder: Path
     cache: Cache
@@ -44,50 +44,52 @@ class Run:
     def __call__(self) -> dict[str, Any]:
         """Do it, write everything into the folder, `result.json` last, and return its content."""
         began = time.monotonic()
-        plan, config = self.plan, self.plan.config
+        components, config = self.components, self.components.config
         stamped = stamp(config)  # before the files are read: what changes meanwhile is noticed the next time
         # No vocabulary and no mean comes from classes that are measured on, if there are others.
-        unread = ("target",) if plan.episodic and plan.sources else ()
-        given = formats([*plan.sources, plan.target], config, plan.encoders, config["seed"], unread)
-        target = prepare(plan.target, given, config["seed"])
-        if plan.episodic:
+        unread = ("target",) if components.episodic and components.sources else ()
+        given = formats([*components.sources, components.target], config, components.encoders, config["seed"], unread)
+        target = prepare(components.target, given, config["seed"])
+        if components.episodic:
             need_metric(config["metric"], target)
             target = target_episodes(target)
-        sources = {each.name: prepare(each, given, config["seed"]) for each in plan.sources}
+        sources = {each.name: prepare(each, given, config["seed"]) for each in components.sources}
         # A source that no phase reads may still have had a part in the vocabulary.
-        if not plan.reads_source:
+        if not components.reads_source:
             sources = {name: task for name, task in sources.items() if lends(task)}
-        need_apart(sources.values(), target, hidden=plan.adapts or len(target.train) == 0)
-        for name, task in sources.items() if plan.joins else ():
+        need_disjoint(sources.values(), target, hidden=components.adapts or len(target.train) == 0)
+        for name, task in sources.items() if components.joins else ():
             # Every task is measured: the others must not have learned from its test rows either.
             others = [each for other, each in sources.items() if other != name]
-            need_apart([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
-        sources = sources if plan.reads_source else {}
+            need_disjoint([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
+        sources = sources if components.reads_source else {}
         forms = None
-        if plan.teacher:
+        if components.teacher:
             # A teacher with encoders of its own may read the same examples in another form.
-            others = formats([*plan.sources, plan.target], config, plan.encoders_of("source"), config["seed"])
+            others = formats([*components.sources, components.target], config, components.encoders_of("source"), config["seed"])
             forms = {
-                "source": {each.name: prepare(each, others, config["seed"]) for each in plan.sources if each.name in sources},
-                "target": {"target": prepare(plan.target, others, config["seed"])},
+                "source": {
+                    each.name: prepare(each, others, config["seed"]) for each in components.sources if each.name in sources
+                },
+                "target": {"target": prepare(components.target, others, config["seed"])},
             }
         if self.small:
-            few = partial(tiny, per_class=fewest(plan))
+            few = partial(tiny, per_class=fewest(components))
             target, sources = few(target), {name: few(task) for name, task in sources.items()}
             forms = forms and {role: {name: tiny(task) for name, task in tasks.items()} for role, tasks in forms.items()}
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         roles: Roles = {"source": sources, "target": {"target": target}}
-        own = transferring(plan, roles, forms)
+        own = comparisons.own(components, roles, forms)
         own.check()
-        baseline, bounding = compared(plan, roles), bounds(plan, roles)
-        alone, single = singles(plan, roles), single_tasks(plan, roles)
+        baseline, bounding = comparisons.baseline(components, roles), comparisons.bounds(components, roles)
+        alone, single = comparisons.each_modality(components, roles), comparisons.each_task(components, roles)
         for each in (baseline, *bounding.values(), *alone.values(), *single.values()):
             each.check()
         own.check_augmentations()
-        check_robustness(plan, target)
-        if plan.episodic:
-            check_target(plan, target)
+        check_robustness(components, target)
+        if components.episodic:
+            check_target(components, target)
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
         with self._lines:
@@ -100,8 +102,8 @@ class Run:
                 phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
         if own.carried is not None:
             write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
-        learned = Learned(plan, own, baseline, alone, single, bounding)
-        measured = episodic_outcome if plan.episodic else outcome
+        learned = Learned(components, own, baseline, alone, single, bounding)
+        measured = episodic_outcome if components.episodic else outcome
         found = measured(learned, phases, roles, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
         # Of tasks learned together the target's network, by itself where it can be.
@@ -114,7 +116,7 @@ class Run:
         return result
 
     def _make_setting(self) -> Setting:
-        config = self.plan.config
+        config = self.components.config
         return Setting(
             seed=config["seed"],
             machine=self.machine,
@@ -123,7 +125,7 @@ class Run:
             evaluations=config["evaluations"],
             checkpoint_seconds=config["checkpoint_seconds"],
             recomputed=self.recomputed if config["force"] else None,
-            pretrained=self.plan.pretrained_of("target"),
+            pretrained=self.components.pretrained_of("target"),
             report=self._write_line,
         )
 

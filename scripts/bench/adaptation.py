@@ -50,22 +50,22 @@ def adapting(network, found, module: str, name: str):
     import torch
 
     from xlearn.balance.equal import equal
-    from xlearn.objectives import Start
+    from xlearn.objectives import PhaseContext
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.fit import Update, fit
-    from xlearn.phases.phase import counted, turns
+    from xlearn.phases.phase import counted, extra_updates
     from xlearn.runtime.machine import machine
     from xlearn.schedules.constant import constant
     from xlearn.trainable import Rate
 
-    start = Start(network, frozenset(), counted(found), steps=10_000, tasks=found)
-    method = getattr(importlib.import_module(f"xlearn.objectives.{module}"), name)(start)
+    context = PhaseContext(network, frozenset(), counted(found), steps=10_000, tasks=found)
+    method = getattr(importlib.import_module(f"xlearn.objectives.{module}"), name)(context)
     rates = {name: Rate() for name, _ in network.named_parameters()}
     optimizer = partial(torch.optim.Adam, lr=1e-5, fused=True)
-    updates = [Update([CrossEntropy(start), method], rates, optimizer, constant, equal)]
-    for turn in turns([method]):
-        moved = {name: rate for name, rate in rates.items() if turn.moves(name)}
-        updates.append(Update([turn], moved, optimizer, constant, equal))
+    updates = [Update([CrossEntropy(context), method], rates, optimizer, constant, equal)]
+    for extra in extra_updates([method]):
+        moved = {name: rate for name, rate in rates.items() if extra.moves(name)}
+        updates.append(Update([extra], moved, optimizer, constant, equal))
     place = machine("cpu", "fp32", 1, multirun=False)
     return timed(fit(network, updates, reader(found), steps=10_000, seed=0, machine=place))
 

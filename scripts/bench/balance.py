@@ -33,7 +33,7 @@ class Case:
         from xlearn.encoders.cnn import Cnn
         from xlearn.fusion.concat import Concat
         from xlearn.networks.network import Network
-        from xlearn.objectives import Start
+        from xlearn.objectives import PhaseContext
 
         torch.manual_seed(0)
         encoder = Cnn(ImageSpec(1, 28, 28), widths=[32, 64, 64], dense=64)
@@ -45,7 +45,7 @@ class Case:
         self.network.to(memory_format=torch.channels_last)
         self.parameters = list(self.network.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=1e-4, fused=True)
-        self.start = Start(self.network, frozenset(), {role: torch.full((10,), 6) for role in self.roles})
+        self.context = PhaseContext(self.network, frozenset(), {role: torch.full((10,), 6) for role in self.roles})
         images = torch.randint(0, 256, (BATCH, 1, 28, 28), dtype=torch.uint8)
         self.given = [
             Batch({"image": images}, torch.randint(0, 10, (BATCH,)), space, task=role) for role, space in spaces.items()
@@ -91,7 +91,7 @@ class Case:
     def weighing(self, method: str) -> float:
         """Median milliseconds that a method takes from the Gramian to the weights."""
         module = importlib.import_module(f"xlearn.balance.{method}")
-        balance = getattr(module, METHODS[method])(self.start, at="features")
+        balance = getattr(module, METHODS[method])(self.context, at="features")
         gradients, took = balance.gradients, []
 
         def timed(losses, backward, weigh):

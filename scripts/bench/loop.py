@@ -90,13 +90,13 @@ def fit_loop(network, train, place) -> float:
 
     from xlearn.balance.equal import equal
     from xlearn.data.batches import Batches
-    from xlearn.objectives import Start
+    from xlearn.objectives import PhaseContext
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.fit import Update, fit
     from xlearn.schedules.constant import constant
     from xlearn.trainable import Rate
 
-    objective = CrossEntropy(Start(network, frozenset(), {"digits": torch.bincount(train.labels)}))
+    objective = CrossEntropy(PhaseContext(network, frozenset(), {"digits": torch.bincount(train.labels)}))
     rates = {name: Rate() for name, _ in network.named_parameters()}
     update = Update([objective], rates, partial(torch.optim.Adam, lr=1e-3, fused=True), constant, equal)
     batches = Batches({"digits": train}, batch_size=BATCH, seed=0)

@@ -155,7 +155,7 @@ def meta_steps(maml: Any, rounds: int) -> None:
             once, learner = step(*given, steps, vectorised="auto", first_order=first_order)
             once()
             order = "first" if first_order else "second"
-            print(f"{name}: auto, {order} order, takes the {learner.told()['inner_loop']} way", flush=True)
+            print(f"{name}: auto, {order} order, takes the {learner.log()['inner_loop']} way", flush=True)
 
 
 def other_networks(rounds: int) -> None:

@@ -64,7 +64,7 @@ def seconds(modality: str) -> dict[str, float]:
     from xlearn.balance.equal import equal
     from xlearn.data.batches import Batches
     from xlearn.data.columns import Ragged, Sequences
-    from xlearn.objectives import Start
+    from xlearn.objectives import PhaseContext
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.fit import Update, fit
     from xlearn.runtime.machine import machine
@@ -110,7 +110,7 @@ def seconds(modality: str) -> dict[str, float]:
         return (time.perf_counter() - begun) / STEPS
 
     def fit_loop() -> float:
-        objective = CrossEntropy(Start(fitted, frozenset(), {"bench": torch.bincount(given.labels)}))
+        objective = CrossEntropy(PhaseContext(fitted, frozenset(), {"bench": torch.bincount(given.labels)}))
         rates = {name: Rate() for name, _ in fitted.named_parameters()}
         update = Update([objective], rates, partial(torch.optim.Adam, lr=1e-3, fused=True), constant, equal)
         begun = 0.0

@@ -83,7 +83,7 @@ def main() -> None:
     import torch
 
     from xlearn.networks.evaluate import features
-    from xlearn.objectives import Start
+    from xlearn.objectives import PhaseContext
     from xlearn.objectives.distillation.kd import Kd
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.teacher_outputs import Teaching, with_lessons
@@ -103,7 +103,7 @@ def main() -> None:
 
     for name, batch in (("cnn", BATCH), ("minilm", 16)):
         network, examples = case(name)
-        entropy = CrossEntropy(Start(network, frozenset(), counts))
+        entropy = CrossEntropy(PhaseContext(network, frozenset(), counts))
 
         def full(network=network, examples=examples, entropy=entropy, batch=batch):
             return stepping(copy.deepcopy(network), examples, entropy, batch)
@@ -116,7 +116,7 @@ def main() -> None:
         low_rank = stepping(adapted, examples, entropy, batch, ("head.", "sharing."))
         told(name, "lora", "full", ratio(low_rank, full(), given.rounds))
         teacher = copy.deepcopy(network)
-        kd = Kd(Start(network, frozenset(), counts, (teacher,)))
+        kd = Kd(PhaseContext(network, frozenset(), counts, (teacher,)))
         teaching = Teaching(teacher, {"source": {}, "target": {"target": replace(task(examples), train=examples)}})
         [taught] = with_lessons({"target": examples}, [teaching], {"logits"}, place).values()
         told(name, "kd", "plain", ratio(stepping(copy.deepcopy(network), taught, kd, batch), full(), given.rounds))

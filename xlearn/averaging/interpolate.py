@@ -8,15 +8,15 @@ from torch import Tensor
 from xlearn.runtime.errors import Problem
 
 
-def interpolate(before: Mapping[str, Tensor], kept: Mapping[str, Tensor], *, alpha: float) -> dict[str, Tensor]:
+def interpolate(initial: Mapping[str, Tensor], trained: Mapping[str, Tensor], *, alpha: float) -> dict[str, Tensor]:
     """`(1 - alpha) theta_0 + alpha theta_1` (WiSE-FT; Wortsman et al., CVPR 2022, eq. 1), of parameters and floating-point
     buffers; counters are those of theta_1. alpha 0: as before the phase, 1: as after it.
 
     Raises `Problem` for an alpha outside [0, 1].
     """
     if not 0 <= alpha <= 1:
-        raise Problem(f"leaves.alpha={alpha}: give a share in [0, 1]; 0 is the beginning of the phase, 1 its end.")
+        raise Problem(f"merge.alpha={alpha}: give a share in [0, 1]; 0 is the beginning of the phase, 1 its end.")
     # `lerp` is exact at both ends.
     return {
-        name: torch.lerp(before[name], value, alpha) if value.is_floating_point() else value for name, value in kept.items()
+        name: torch.lerp(initial[name], value, alpha) if value.is_floating_point() else value for name, value in trained.items()
     }

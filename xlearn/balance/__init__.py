@@ -1,9 +1,10 @@
 """Balances: the losses of several tasks to one gradient. Called as `balance(losses, backward)`; it runs the backward pass.
 
-A function is used as it is. A class is built with a `Start` when its phase begins; it may hold parameters, which are trained
-with the phase at `rate` times its learning rate, and state, which is saved and resumed. Its attribute `weights`, if it has
-one, is what it gave each task at the last step: it is logged. If it has a method `follow(network)`, that is called after each
-step; with `again(losses)` it is called after each step with a function that gives the same batches' losses once more.
+A function is used as it is. A class is built with a `PhaseContext` when its phase begins; it may hold parameters, which are
+trained with the phase at `rate` times its learning rate, and state, which is saved and resumed. Its attribute `weights`, if it
+has one, is what it gave each task at the last step: it is logged. If it has a method `follow(network)`, that is called
+after each step; with `again(losses)` it is called after each step with a function that gives the same batches' losses once
+more.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -33,9 +34,9 @@ class Backward:
         self.scale(total).backward()
 
 
-def tasks(start: Start, name: str) -> tuple[str, ...]:
+def tasks(context: PhaseContext, name: str) -> tuple[str, ...]:
     """The roles of the tasks that the phase reads, in their order. Raises `Problem` where there is nothing to balance."""
-    roles = tuple(start.class_counts)
+    roles = tuple(context.class_counts)
     if len(roles) < 2:
         raise Problem(
             f"balance={name} weighs the losses of several tasks against each other, and the phase reads {len(roles)}. Choose "

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 # In squares: singular values below 1e-3 of the largest are zero. Float32 gradients that are parallel leave about 3e-4.
 TOLERANCE = 1e-6
@@ -25,9 +25,11 @@ class Aligned:
     of one length give the step of `equal`.
     """
 
-    def __init__(self, start: Start, *, scale: Literal["min", "median", "rmse"] = "min", at: At = "parameters") -> None:
+    def __init__(
+        self, context: PhaseContext, *, scale: Literal["min", "median", "rmse"] = "min", at: At = "parameters"
+    ) -> None:
         self.scale = scale
-        self.gradients = Gradients(tasks(start, "aligned"), at, start.network)
+        self.gradients = Gradients(tasks(context, "aligned"), at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

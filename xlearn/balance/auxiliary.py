@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -24,14 +24,14 @@ class Auxiliary(nn.Module):
     step: Tensor
 
     def __init__(
-        self, start: Start, *, first: float = 1.0, last: float = 0.0, shape: Literal["linear", "cosine"] = "linear"
+        self, context: PhaseContext, *, first: float = 1.0, last: float = 0.0, shape: Literal["linear", "cosine"] = "linear"
     ) -> None:
         super().__init__()
         for name, value in (("first", first), ("last", last)):
             if not value >= 0:
                 raise Problem(f"balance.{name}={value}: give a weight of 0 or more for the sources, e.g. 1.")
-        self.roles = with_target(start, "auxiliary")
-        self.first, self.last, self.shape, self.steps = first, last, shape, start.steps
+        self.roles = with_target(context, "auxiliary")
+        self.first, self.last, self.shape, self.steps = first, last, shape, context.steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.weights: dict[str, Tensor] = {}
 
@@ -50,9 +50,9 @@ class Auxiliary(nn.Module):
         return self.first + share * (self.last - self.first)
 
 
-def with_target(start: Start, name: str) -> tuple[str, ...]:
+def with_target(context: PhaseContext, name: str) -> tuple[str, ...]:
     """The roles of the phase's tasks. Raises `Problem` where the target is none of them."""
-    roles = tasks(start, name)
+    roles = tasks(context, name)
     if "target" not in roles:
         raise Problem(
             f"balance={name} weighs sources against the target, and the phase reads {' and '.join(roles)} only. Let the "

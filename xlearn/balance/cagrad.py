@@ -11,7 +11,7 @@ from torch import Tensor
 from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.balance.gramian import RIDGE, lengths_and_cosines, nonnegative
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 STEPS, TOLERANCE = 60, 1e-10
@@ -31,7 +31,7 @@ class CAGrad:
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         c: float = 0.5,
         rescale: Literal["none", "linear", "square"] = "linear",
@@ -40,7 +40,7 @@ class CAGrad:
         if not 0 <= c < 1:
             raise Problem(f"balance.c={c}: give a radius in [0, 1), e.g. 0.5.")
         self.c, self.scale = c, {"none": 1.0, "linear": 1 + c, "square": 1 + c**2}[rescale]
-        self.gradients = Gradients(tasks(start, "cagrad"), at, start.network)
+        self.gradients = Gradients(tasks(context, "cagrad"), at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -25,13 +25,13 @@ class DynamicWeightAverage(nn.Module):
     last: Tensor
     before: Tensor
 
-    def __init__(self, start: Start, *, temperature: float = 2.0, every: int = 100) -> None:
+    def __init__(self, context: PhaseContext, *, temperature: float = 2.0, every: int = 100) -> None:
         super().__init__()
         if not temperature > 0:
             raise Problem(f"balance.temperature={temperature}: give a number above 0, e.g. 2 (the paper's).")
         if every < 1:
             raise Problem(f"balance.every={every}: give 1 step or more, e.g. those of an epoch.")
-        self.roles, self.temperature, self.every = tasks(start, "dwa"), temperature, every
+        self.roles, self.temperature, self.every = tasks(context, "dwa"), temperature, every
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         for name in ("total", "count", "last", "before"):
             self.register_buffer(name, torch.zeros(len(self.roles)))

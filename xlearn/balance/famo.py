@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 EPSILON = 1e-8
@@ -29,12 +29,12 @@ class Famo(nn.Module):
     square: Tensor
     count: Tensor
 
-    def __init__(self, start: Start, *, rate: float = 0.025, decay: float = 0.01, lowest: float = 0.0) -> None:
+    def __init__(self, context: PhaseContext, *, rate: float = 0.025, decay: float = 0.01, lowest: float = 0.0) -> None:
         super().__init__()
         for name, value in (("rate", rate), ("decay", decay)):
             if not value >= 0:
                 raise Problem(f"balance.{name}={value}: give 0 or more, e.g. the paper's rate=0.025 and decay=0.01.")
-        self.roles, self.step_size, self.decay, self.lowest = tasks(start, "famo"), rate, decay, lowest
+        self.roles, self.step_size, self.decay, self.lowest = tasks(context, "famo"), rate, decay, lowest
         for name in ("xi", "mean", "square", "count"):
             self.register_buffer(name, torch.zeros(len(self.roles)))
         self.before: dict[str, Tensor] = {}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -19,10 +19,10 @@ class GeometricMean:
     Raises `Problem` for an epsilon that is not above 0.
     """
 
-    def __init__(self, start: Start, *, epsilon: float = 1e-8) -> None:
+    def __init__(self, context: PhaseContext, *, epsilon: float = 1e-8) -> None:
         if not epsilon > 0:
             raise Problem(f"balance.epsilon={epsilon}: give a number above 0, e.g. 1e-8; losses are clamped there.")
-        self.roles, self.epsilon = tasks(start, "gls"), epsilon
+        self.roles, self.epsilon = tasks(context, "gls"), epsilon
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

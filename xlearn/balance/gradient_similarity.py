@@ -8,7 +8,7 @@ from torch import Tensor
 from xlearn.balance import Backward
 from xlearn.balance.auxiliary import with_target
 from xlearn.balance.gradients import At, Gradients
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class GradientSimilarity:
@@ -20,9 +20,9 @@ class GradientSimilarity:
     Raises `Problem` without a target among the tasks.
     """
 
-    def __init__(self, start: Start, *, hard: bool = False, at: At = "parameters") -> None:
+    def __init__(self, context: PhaseContext, *, hard: bool = False, at: At = "parameters") -> None:
         self.hard = hard
-        self.gradients = Gradients(with_target(start, "gradient_similarity"), at, start.network)
+        self.gradients = Gradients(with_target(context, "gradient_similarity"), at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

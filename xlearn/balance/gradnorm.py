@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from xlearn.balance import Backward, by_task, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 # No task is ever lost: with a weight of 0 its gradient would be 0, and so would that of its weight.
@@ -30,16 +30,16 @@ class GradNorm(nn.Module):
     count: Tensor
 
     def __init__(
-        self, start: Start, *, alpha: float = 1.5, rate: float = 10.0, initial: int = 10, at: At = "parameters"
+        self, context: PhaseContext, *, alpha: float = 1.5, rate: float = 10.0, initial: int = 10, at: At = "parameters"
     ) -> None:
         super().__init__()
         if initial < 1:
             raise Problem(f"balance.initial={initial}: give 1 step or more, e.g. 10.")
-        self.roles, self.alpha, self.rate, self.initial = tasks(start, "gradnorm"), alpha, rate, initial
+        self.roles, self.alpha, self.rate, self.initial = tasks(context, "gradnorm"), alpha, rate, initial
         self.weight = nn.Parameter(torch.ones(len(self.roles)))
         self.register_buffer("first", torch.zeros(len(self.roles)))
         self.register_buffer("count", torch.zeros(len(self.roles)))
-        self.gradients = Gradients(self.roles, at, start.network)
+        self.gradients = Gradients(self.roles, at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def forward(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

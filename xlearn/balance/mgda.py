@@ -10,7 +10,7 @@ from torch import Tensor
 from xlearn.balance import Backward, by_task, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.balance.gramian import lengths_and_cosines, nonnegative
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class MGDA:
@@ -25,10 +25,10 @@ class MGDA:
     """
 
     def __init__(
-        self, start: Start, *, normalise: Literal["none", "l2", "loss", "loss+"] = "none", at: At = "parameters"
+        self, context: PhaseContext, *, normalise: Literal["none", "l2", "loss", "loss+"] = "none", at: At = "parameters"
     ) -> None:
-        self.roles, self.normalise = tasks(start, "mgda"), normalise
-        self.gradients = Gradients(self.roles, at, start.network)
+        self.roles, self.normalise = tasks(context, "mgda"), normalise
+        self.gradients = Gradients(self.roles, at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

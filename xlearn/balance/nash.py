@@ -10,7 +10,7 @@ from torch import Tensor
 from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.balance.gramian import lengths_and_cosines
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class Nash:
@@ -24,8 +24,8 @@ class Nash:
     the problem for cvxpy, which takes 15 to 30 ms, and depends on what it saw before.)
     """
 
-    def __init__(self, start: Start, *, at: At = "parameters") -> None:
-        self.gradients = Gradients(tasks(start, "nash"), at, start.network)
+    def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
+        self.gradients = Gradients(tasks(context, "nash"), at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class PCGrad:
@@ -20,8 +20,8 @@ class PCGrad:
     for the same, in single operations of torch.
     """
 
-    def __init__(self, start: Start, *, at: At = "parameters") -> None:
-        self.gradients = Gradients(tasks(start, "pcgrad"), at, start.network)
+    def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
+        self.gradients = Gradients(tasks(context, "pcgrad"), at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

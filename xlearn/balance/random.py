@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class Random:
@@ -16,8 +16,8 @@ class Random:
     step are left out of it. z comes from torch's global generator, which is saved and resumed with the phase.
     """
 
-    def __init__(self, start: Start) -> None:
-        self.roles = tasks(start, "random")
+    def __init__(self, context: PhaseContext) -> None:
+        self.roles = tasks(context, "random")
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

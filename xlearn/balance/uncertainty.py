@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.balance import Backward, by_task, tasks, weighted
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class Uncertainty(nn.Module):
@@ -17,9 +17,9 @@ class Uncertainty(nn.Module):
     s of a task without a loss in a step gets a gradient of zero.
     """
 
-    def __init__(self, start: Start, *, rate: float = 10.0) -> None:
+    def __init__(self, context: PhaseContext, *, rate: float = 10.0) -> None:
         super().__init__()
-        self.roles, self.rate = tasks(start, "uncertainty"), rate
+        self.roles, self.rate = tasks(context, "uncertainty"), rate
         self.log_variance = nn.Parameter(torch.zeros(len(self.roles)))
         self.weights: dict[str, Tensor] = {}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.balance.gramian import lengths_and_cosines, nonnegative
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class UPGrad:
@@ -22,8 +22,8 @@ class UPGrad:
     others.)
     """
 
-    def __init__(self, start: Start, *, at: At = "parameters") -> None:
-        self.gradients = Gradients(tasks(start, "upgrad"), at, start.network)
+    def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
+        self.gradients = Gradients(tasks(context, "upgrad"), at, context.network)
         self.weights: dict[str, Tensor] = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:

@@ -5,7 +5,7 @@ Called as `learner(network, support, query, tasks)`, with `tasks` episodes one a
 `learner.curve(...)` gives `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner steps, or once where there are none
 or without `every`; nothing of it asks for gradients. `reads_head` says whether it predicts by the network's head. One that
 changes the network for a task has `trains(name)`, which parameters; `parts(network)`, what it adds to the network (learned
-step sizes) or None; and `told()`, what the record of a look says of it. One that goes by other `statistics` of batch
+step sizes) or None; and `log()`, what the record of a look says of it. One that goes by other `statistics` of batch
 normalisation than the running ones has them under this name.
 """
 

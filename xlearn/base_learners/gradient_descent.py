@@ -66,8 +66,8 @@ class GradientDescent:
         moved = {name: each for name, each in network.named_parameters() if self.trains(name)}
         return nn.ParameterDict({name.replace(".", ":"): torch.full_like(each, self.rate) for name, each in moved.items()})
 
-    def told(self) -> dict[str, Any]:
-        return {"inner_loop": "features once, then the head"} if self.head_only else self.path.told()
+    def log(self) -> dict[str, Any]:
+        return {"inner_loop": "features once, then the head"} if self.head_only else self.path.log()
 
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
         *_, last = self._descent(network, support, query, tasks, self.steps, training=True)

@@ -45,7 +45,7 @@ class Path:
         self.last = self.chosen[asked]
         return self.last
 
-    def told(self) -> dict[str, Any]:
+    def log(self) -> dict[str, Any]:
         """For the record of a look."""
         said = {"inner_loop": "vectorised" if self.last else "sequential"}
         return said if self.why is None else {**said, "not_vectorised": self.why}

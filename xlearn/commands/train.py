@@ -153,8 +153,8 @@ def execute(config: dict[str, Any], folder: Path, multirun: bool) -> dict[str, A
     from xlearn.runtime.machine import machine
 
     with listening():
-        plan = build(config)
+        components = build(config)
         place = machine(config["device"], config["precision"], config["threads"], multirun)
-        result = Run(plan, place, folder, Cache(), _recomputed)()
+        result = Run(components, place, folder, Cache(), _recomputed)()
     (folder / "error.txt").unlink(missing_ok=True)
     return result

@@ -29,7 +29,7 @@ class PhaseConfig:
     base_learner: Any = None  # what learns a task of few examples; null: the phase reads no such tasks
     episodes: PhaseEpisodes = field(default_factory=PhaseEpisodes)  # where its tasks are others than those of `episodes`
     solver: Any = None  # computes the weights that the phase leaves in closed form, in the place of the loop
-    leaves: Any = None  # what becomes of the weights it began with and those it kept; null: the latter
+    merge: Any = None  # the weights that the phase returns, from (initial, trained); null: trained
     batch_size: int | None = None
     epochs: float | None = None
     steps: int | None = None

@@ -16,7 +16,7 @@ from xlearn.runtime.storage import read_tensors
 USED = "used.safetensors"
 
 
-def need_apart(sources: Iterable[Task], target: Task, measured: str = "the target", hidden: bool = False) -> None:
+def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the target", hidden: bool = False) -> None:
     """Raise where a task made of the target's own data would learn, or select, from what the target is measured on; with
     `hidden` also where it would bring the labels of examples that count as unlabelled.
 

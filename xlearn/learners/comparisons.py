@@ -9,81 +9,85 @@ from xlearn.data.task import Spec, Task
 from xlearn.data.unlabeled import revealed
 from xlearn.learners.carry import choose
 from xlearn.learners.heads import episode_spaces, source_spaces
-from xlearn.learners.learner import Former, Learner
+from xlearn.learners.learner import Learner, SourceNetwork
 from xlearn.networks.network import Network, load, tensors
 from xlearn.phases.phase import Roles, lessons, needs_pairs, rates, reading
-from xlearn.plan.components import Plan
+from xlearn.plan.components import Components
 from xlearn.runtime.errors import Problem
 from xlearn.sharing.all import share_all
 from xlearn.sharing.none import none
 
 
-def transferring(plan: Plan, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:
+def own(components: Components, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:
     """The run's own learner. What will travel is chosen here, before any training, from the names: what cannot work is
     refused now. `forms`: the tasks in the form that the sources' networks read, if it is another. `alone`: for a target of
     a single modality, joined by nothing.
     """
     sources, target = roles["source"], roles["target"]["target"]
     specs, spaces = dict(target.inputs), {target.labels.key: target.labels}
-    for task in sources.values() if plan.joins else ():
+    for task in sources.values() if components.joins else ():
         specs |= task.inputs
         spaces |= {task.labels.key: task.labels}
     # Where nothing is carried, joint learning and students are what may begin with the encoders' own weights.
-    brings = (plan.joins or plan.teaches) and not plan.carries
-    learner = plan.base_learner() if plan.base_learner is not None else None
+    brings = (components.joins or components.teaches) and not components.carries
+    learner = components.base_learner() if components.base_learner is not None else None
     if learner is not None:
-        spaces = episode_spaces(learner, plan.kind, target)
-    network = plan.network(specs, list(spaces.values()), "target", weights=brings, alone=alone, base_learner=learner)
-    if plan.joins:
-        plan.join(network, {**sources, "target": target})
-    elif plan.adds is not None:
-        plan.join(network, {"target": target})
-    if not plan.carries and not plan.teaches:
-        return Learner(network, plan.transfer, roles)
-    formers, learned = _formers(plan, forms or roles, alone)
-    if not plan.carries:
-        student = Learner(network, plan.transfer, roles, formers)
-        brought = tuple(f"encoder.{name}." for name in plan.pretrained_of("target"))
+        spaces = episode_spaces(learner, components.kind, target)
+    network = components.network(specs, list(spaces.values()), "target", weights=brings, alone=alone, base_learner=learner)
+    if components.joins:
+        components.join(network, {**sources, "target": target})
+    elif components.adds is not None:
+        components.join(network, {"target": target})
+    if not components.carries and not components.teaches:
+        return Learner(network, components.transfer, roles)
+    source_networks, learned = _source_networks(components, forms or roles, alone)
+    if not components.carries:
+        student = Learner(network, components.transfer, roles, source_networks)
+        brought = tuple(f"encoder.{name}." for name in components.pretrained_of("target"))
         trained = student.trained()
         if dead := [name for name, _ in network.named_parameters() if name not in trained and not name.startswith(brought)]:
             raise Problem(
-                f"transfer={plan.config['choices'].get('transfer')}: carry=false copies nothing, and no phase trains "
+                f"transfer={components.config['choices'].get('transfer')}: carry=false copies nothing, and no phase trains "
                 f"{dead[0]}: it would stay random. Set transfer.carry=true."
             )
         return student
     names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
-    source = {name: value for name, value in tensors(formers[0].network).items() if name in learned}
+    source = {name: value for name, value in tensors(source_networks[0].network).items() if name in learned}
     # Knowledge that travels by predictions needs no weights in common.
-    carried = choose(source, network, plan.sharing, names, empty=any(lessons(phase) for phase in plan.transfer))
-    found = Learner(network, plan.transfer, roles, formers, carried)
+    carried = choose(source, network, components.sharing, names, empty=any(lessons(phase) for phase in components.transfer))
+    found = Learner(network, components.transfer, roles, source_networks, carried)
     trains = getattr(learner, "trains", lambda _: False)
     moved = {name for name, _ in network.named_parameters() if trains(name)}
-    _need_trained(plan, found, names, [*sources.values(), target], moved)
+    _need_trained(components, found, names, [*sources.values(), target], moved)
     return found
 
 
-def _formers(plan: Plan, roles: Roles, alone: bool) -> tuple[tuple[Former, ...], set[str]]:
+def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple[tuple[SourceNetwork, ...], set[str]]:
     """The sources' networks, one of all or one of each, and which names of the last one will have been learned."""
-    each = [{name: task} for name, task in roles["source"].items()] if plan.apart and roles["source"] else [roles["source"]]
-    formers, learned = [], set()
+    each = (
+        [{name: task} for name, task in roles["source"].items()]
+        if components.network_per_source and roles["source"]
+        else [roles["source"]]
+    )
+    source_networks, learned = [], set()
     for sources in each:
         given = {"source": sources, "target": roles["target"]}
-        network, learned = _teacher(plan, given, alone)
-        brought, seen = plan.pretrained_of("source"), _seen(plan, sources)
-        formers.append(Former(network, plan.pretrain, given, roles, brought, frozenset(learned), seen))
+        network, learned = _teacher(components, given, alone)
+        brought, unusable = components.pretrained_of("source"), _unusable_tests(components, sources)
+        source_networks.append(SourceNetwork(network, components.pretrain, given, roles, brought, frozenset(learned), unusable))
         random = [name for name, _ in network.named_parameters() if name not in learned]
-        if plan.teaches and random:
+        if components.teaches and random:
             raise Problem(
-                f"transfer={plan.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing trains "
-                "it before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
+                f"transfer={components.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing "
+                "trains it before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
             )
-    return tuple(formers), learned
+    return tuple(source_networks), learned
 
 
-def _seen(plan: Plan, sources: Mapping[str, Task]) -> dict[str, str]:
+def _unusable_tests(components: Components, sources: Mapping[str, Task]) -> dict[str, str]:
     """By source why its test split says nothing of a network that began with weights from elsewhere: they may come from it."""
     found: dict[str, str] = {}
-    path = None if plan.start is None else plan.start.keywords.get("path")
+    path = None if components.start is None else components.start.keywords.get("path")
     for role, task in sources.items():
         try:
             need_same_splits(path, task, f"the source {role}")
@@ -92,87 +96,93 @@ def _seen(plan: Plan, sources: Mapping[str, Task]) -> dict[str, str]:
     return found
 
 
-def scratch(plan: Plan, roles: Roles, alone: bool = False) -> Learner:
+def scratch(components: Components, roles: Roles, alone: bool = False) -> Learner:
     """The baseline's learner: the target alone, from random weights."""
     target = roles["target"]["target"]
-    if plan.baseline_learner is not None:
-        learner = plan.baseline_learner()
-        spaces = [*episode_spaces(learner, plan.kind, target).values()]
-        return Learner(plan.network(target.inputs, spaces, "target", weights=False, base_learner=learner), (), roles)
-    return Learner(plan.network(target.inputs, [target.labels], "target", weights=False, alone=alone), plan.baseline, roles)
+    if components.baseline_learner is not None:
+        learner = components.baseline_learner()
+        spaces = [*episode_spaces(learner, components.kind, target).values()]
+        return Learner(components.network(target.inputs, spaces, "target", weights=False, base_learner=learner), (), roles)
+    return Learner(
+        components.network(target.inputs, [target.labels], "target", weights=False, alone=alone), components.baseline, roles
+    )
 
 
-def compared(plan: Plan, roles: Roles) -> Learner:
+def baseline(components: Components, roles: Roles) -> Learner:
     """What a run is compared with: the target from scratch, or, where it has no labels, the source's network as it is."""
-    labelled = plan.episodic or len(roles["target"]["target"].train)
-    return scratch(plan, roles) if labelled else source_only(plan, roles)
+    labelled = components.episodic or len(roles["target"]["target"].train)
+    return scratch(components, roles) if labelled else source_only(components, roles)
 
 
-def source_only(plan: Plan, roles: Roles) -> Learner:
+def source_only(components: Components, roles: Roles) -> Learner:
     """The source's network as it is, applied to the target. Raises `Problem` where it does not know the target's classes."""
     transfer = {"carry": True, "joins": False, "adds": None, "phases": {}, "episodes": False}
-    choices = {**plan.config["choices"], "transfer": "source_only", "sharing": "all"}
+    choices = {**components.config["choices"], "transfer": "source_only", "sharing": "all"}
     bare = replace(
-        plan, transfer=(), adds=None, teacher={}, sharing=partial(share_all),
-        config={**plan.config, "transfer": transfer, "choices": choices},
+        components, transfer=(), adds=None, teacher={}, sharing=partial(share_all),
+        config={**components.config, "transfer": transfer, "choices": choices},
     )  # fmt: skip
-    return transferring(bare, roles)
+    return own(bare, roles)
 
 
-def bounds(plan: Plan, roles: Roles) -> dict[str, Learner]:
+def bounds(components: Components, roles: Roles) -> dict[str, Learner]:
     """For a run that adapts, or has a target without labels: `source_only` (where the source knows the classes), and
     `target_only`, the target from scratch with the labels of all its training examples, hidden ones too, and the baseline's
     budget.
     """
     target = roles["target"]["target"]
-    if not (plan.adapts or len(target.train) == 0) or plan.joins or plan.episodic:
+    if not (components.adapts or len(target.train) == 0) or components.joins or components.episodic:
         return {}
     found = {}
     try:
-        found["source_only"] = source_only(plan, roles)
+        found["source_only"] = source_only(components, roles)
         found["source_only"].check()
     except Problem:
         found = {}
-    found["target_only"] = scratch(plan, {"source": {}, "target": {"target": revealed(target)}})
+    found["target_only"] = scratch(components, {"source": {}, "target": {"target": revealed(target)}})
     return found
 
 
-def single_tasks(plan: Plan, roles: Roles) -> dict[str, Learner]:
+def each_task(components: Components, roles: Roles) -> dict[str, Learner]:
     """For tasks that are learned together a learner for each source alone; the target's is the baseline."""
-    sources = roles["source"] if plan.joins else {}
+    sources = roles["source"] if components.joins else {}
     # Its own source too: what selects by sources (keep=best_source) selects by itself.
-    return {role: scratch(plan, {"source": {role: task}, "target": {"target": task}}) for role, task in sources.items()}
+    return {role: scratch(components, {"source": {role: task}, "target": {"target": task}}) for role, task in sources.items()}
 
 
-def singles(plan: Plan, roles: Roles) -> dict[str, Learner]:
+def each_modality(components: Components, roles: Roles) -> dict[str, Learner]:
     """For a target of several modalities a learner for each of them alone: is the whole more than its best part?
 
     Each goes through the run's own phases, with the sources that have the modality. Where the phases need pairs, no
     source has the modality, or what is shared of several modalities is not there in one, it is learned from scratch.
     """
     target = roles["target"]["target"]
-    if len(target.inputs) == 1 or plan.episodic:
+    if len(target.inputs) == 1 or components.episodic:
         return {}
     found = {}
     pairs = (
-        plan.teaches
-        or plan.joins
-        or any(phase.modalities is not None or needs_pairs(phase) for phase in (*plan.pretrain, *plan.transfer))
+        components.teaches
+        or components.joins
+        or any(phase.modalities is not None or needs_pairs(phase) for phase in (*components.pretrain, *components.transfer))
     )
     for name in sorted(target.inputs):
         sources = {role: task.only(name) for role, task in roles["source"].items() if name in task.inputs}
         only: Roles = {"source": sources, "target": {"target": target.only(name)}}
-        carries = plan.carries and not pairs and bool(sources or (not roles["source"] and name in plan.pretrained_of("source")))
-        made = _transferring_if_possible(plan, only) if carries else None
-        made = made or scratch(plan, only, alone=True)
+        carries = (
+            components.carries
+            and not pairs
+            and bool(sources or (not roles["source"] and name in components.pretrained_of("source")))
+        )
+        made = _transferring_if_possible(components, only) if carries else None
+        made = made or scratch(components, only, alone=True)
         if _possible(made):  # what selects (keep=best_source) may not be there for one modality
             found[name] = made
     return found
 
 
-def _transferring_if_possible(plan: Plan, roles: Roles) -> Learner | None:
+def _transferring_if_possible(components: Components, roles: Roles) -> Learner | None:
     try:
-        made = transferring(plan, roles, alone=True)
+        made = own(components, roles, alone=True)
     except Problem:  # the run itself can do it, or it would have been refused before
         return None
     return made if _possible(made) else None
@@ -186,7 +196,7 @@ def _possible(made: Learner) -> bool:
     return True
 
 
-def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
+def _teacher(components: Components, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     """The source's network with the weights it starts from, and which names of it will have been learned.
 
     Only what was learned may travel; random weights are fresh wherever they come from.
@@ -194,24 +204,24 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     target = roles["target"]["target"]
     tasks = list(roles["source"].values())
     # Where the target's inputs are read, what reads them is learned too.
-    tasks += [target] if not tasks or any(phase.reads == "inputs" for phase in plan.pretrain) else []
+    tasks += [target] if not tasks or any(phase.reads == "inputs" for phase in components.pretrain) else []
     specs: dict[str, Spec] = {name: spec for task in tasks for name, spec in task.inputs.items()}
-    if plan.pretrain and plan.start is None:
+    if components.pretrain and components.start is None:
         # What no phase reads is not learned: it would be random, and a teacher would read it all the same.
-        read = {name for phase in plan.pretrain for task in reading(phase, roles).values() for name in task.inputs}
-        brought = frozenset() if plan.teaches else plan.pretrained_of("source")
+        read = {name for phase in components.pretrain for task in reading(phase, roles).values() for name in task.inputs}
+        brought = frozenset() if components.teaches else components.pretrained_of("source")
         specs = {name: spec for name, spec in specs.items() if name in read | brought}
-    spaces, learner = source_spaces(plan, tasks)
-    teacher = plan.network(specs, list(spaces.values()), "source", weights=True, alone=alone, base_learner=learner)
-    brought = plan.pretrained_of("source")
+    spaces, learner = source_spaces(components, tasks)
+    teacher = components.network(specs, list(spaces.values()), "source", weights=True, alone=alone, base_learner=learner)
+    brought = components.pretrained_of("source")
     learned = {name for name in tensors(teacher) if name.startswith("encoder.") and name.split(".")[1] in brought}
-    if plan.start is not None:
-        need_same_splits(plan.start.keywords.get("path"), target)
-        need_same_forms(plan.start.keywords.get("path"), specs)
-        given = plan.start(teacher)
+    if components.start is not None:
+        need_same_splits(components.start.keywords.get("path"), target)
+        need_same_forms(components.start.keywords.get("path"), specs)
+        given = components.start(teacher)
         load(teacher, given)
         learned |= given.keys()
-    for phase in plan.pretrain:
+    for phase in components.pretrain:
         trained = rates(phase, teacher)
         # The statistics of a normalisation are learned with its parameters.
         modules = {name.rpartition(".")[0] for name in trained}
@@ -219,7 +229,7 @@ def _teacher(plan: Plan, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
     return teacher, learned
 
 
-def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task], moved: set[str]) -> None:
+def _need_trained(components: Components, found: Learner, names: str, tasks: list[Task], moved: set[str]) -> None:
     """Raise where something would stay random: neither copied nor trained, nor `moved` for every task of few examples."""
     assert found.carried is not None
     trained = found.trained() | moved
@@ -228,8 +238,8 @@ def _need_trained(plan: Plan, found: Learner, names: str, tasks: list[Task], mov
     named = [name for name, _ in found.network.named_parameters() if not name.startswith("rates.")]
     dead = [name for name in named if name in fresh and name not in trained]
     # `sharing=none` may be asked for to see what random features do, but then something has to be trained.
-    if dead and (plan.sharing.func is not none or not plan.transfer):
-        choices = plan.config["choices"]
+    if dead and (components.sharing.func is not none or not components.transfer):
+        choices = components.config["choices"]
         listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in tasks)
         raise Problem(
             f"sharing={choices.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, and "

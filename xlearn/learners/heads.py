@@ -4,7 +4,7 @@ from typing import Any
 
 from xlearn.data.episodes import Kind, episode_space, predicts_numbers
 from xlearn.data.task import LabelSpace, Task
-from xlearn.plan.components import Plan
+from xlearn.plan.components import Components
 
 
 def episode_spaces(learner: Any, kind: Kind | None, task: Task) -> dict[str, LabelSpace]:
@@ -15,13 +15,13 @@ def episode_spaces(learner: Any, kind: Kind | None, task: Task) -> dict[str, Lab
     return {space.key: space}
 
 
-def source_spaces(plan: Plan, tasks: list[Task]) -> tuple[dict[str, LabelSpace], Any]:
+def source_spaces(components: Components, tasks: list[Task]) -> tuple[dict[str, LabelSpace], Any]:
     """The label spaces of the source's heads, and the base learner that it learns for, if any: a phase that reads episodes has
     a head of their own, or none.
     """
-    whole = not plan.pretrain or any(phase.base_learner is None for phase in plan.pretrain)
+    whole = not components.pretrain or any(phase.base_learner is None for phase in components.pretrain)
     spaces, learner = {task.labels.key: task.labels for task in tasks} if whole else {}, None
-    for phase in plan.pretrain:
+    for phase in components.pretrain:
         if phase.base_learner is not None:
             learner = phase.base_learner()
             spaces |= episode_spaces(learner, phase.kind, tasks[0])

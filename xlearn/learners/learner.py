@@ -23,11 +23,12 @@ from xlearn.runtime.errors import Problem
 
 
 @dataclass
-class Former:
+class SourceNetwork:
     """A network of the sources, which goes through its phases before the learner's own.
 
     `roles`: what it learns from; `forms`: all tasks, in the form that it reads; `pretrained` as in `Setting`; `learned`: the
-    names of what will have been learned; `seen`: by source why its test split tells nothing of it, where it does not.
+    names of what will have been learned; `test_unusable`: per source, why its test split
+    cannot be used (the weights it began with may come from it).
     """
 
     network: Network
@@ -36,7 +37,7 @@ class Former:
     forms: Roles
     pretrained: frozenset[str]
     learned: frozenset[str] = frozenset()
-    seen: Mapping[str, str] = field(default_factory=dict)
+    test_unusable: Mapping[str, str] = field(default_factory=dict)
 
     def teaching(self) -> Teaching:
         return Teaching(self.network, self.forms, self.pretrained)
@@ -44,24 +45,24 @@ class Former:
 
 @dataclass
 class Learner:
-    """`network` goes through `phases`, after its `formers` went through theirs; `carried` says what travels from the only one
-    of them. Phases may be taught by the formers, and by earlier phases."""
+    """`network` goes through `phases`, after the `source_networks` went through theirs; `carried` says what travels from the
+    only source network. Teachers of a phase are the source networks or an earlier phase."""
 
     network: Network
     phases: tuple[Phase, ...]
     roles: Roles
-    formers: tuple[Former, ...] = ()
+    source_networks: tuple[SourceNetwork, ...] = ()
     carried: Carried | None = None
-    # By task the weights that it keeps for itself after the last phase.
-    apart: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    # Per task, the weights of its own best step, where each task keeps its own.
+    kept_by_task: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     # By rule the look that it selects, where the last phase adapts.
     selection: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse, before any training, what a phase could not do."""
-        for former in self.formers:
-            for phase in former.phases:
-                check(phase, former.network, former.roles)
+        for source in self.source_networks:
+            for phase in source.phases:
+                check(phase, source.network, source.roles)
         copied = frozenset(self.carried.copied if self.carried else ())
         for phase in self.phases:
             check(phase, self.network, self.roles, copied, self._teachings(phase, {}))
@@ -75,8 +76,8 @@ class Learner:
         """Refuse an augmentation that changes nothing of what any phase reads, or cannot know the unknown token."""
         changes: dict[Any, bool] = {}
         seen: set[str] = set()
-        formers = [(phase, former.roles) for former in self.formers for phase in former.phases]
-        for phase, roles in (*formers, *((phase, self.roles) for phase in self.phases)):
+        before = [(phase, source.roles) for source in self.source_networks for phase in source.phases]
+        for phase, roles in (*before, *((phase, self.roles) for phase in self.phases)):
             for task in reading(phase, roles).values():
                 text = task.inputs.get("text")
                 drops = [each.func for each in phase.augment if each.func in (token_dropout, span_masking)]
@@ -101,11 +102,11 @@ class Learner:
     def learn(self, setting: Setting) -> list[dict[str, Any]]:
         """Solve all phases, in place; what each reported, without its records."""
         done, copied = [], frozenset()
-        for former in self.formers:
-            theirs = replace(setting, pretrained=former.pretrained)
-            done += self._chain(former.network, former.phases, former.roles, copied, theirs)
+        for source in self.source_networks:
+            theirs = replace(setting, pretrained=source.pretrained)
+            done += self._chain(source.network, source.phases, source.roles, copied, theirs)
         if self.carried is not None:
-            carry(tensors(self.formers[0].network), self.network, self.carried)
+            carry(tensors(self.source_networks[0].network), self.network, self.carried)
             copied = frozenset(self.carried.copied)
         return done + self._chain(self.network, self.phases, self.roles, copied, setting)
 
@@ -122,7 +123,7 @@ class Learner:
             entry = solve(network, phase, roles, copied, incoming, setting, self._teachings(phase, ended))
             incoming = entry.digest
             if network is self.network:
-                self.apart, self.selection = entry.others, entry.report.get("selection", {})
+                self.kept_by_task, self.selection = entry.others, entry.report.get("selection", {})
             if any(each.taught_by == phase.name for each in phases):
                 ended[phase.name] = copy.deepcopy(network)
             done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})
@@ -133,34 +134,34 @@ class Learner:
         if phase.taught_by is None:
             return []
         if phase.taught_by in ("source", "sources"):
-            return [former.teaching() for former in self.formers]
+            return [source.teaching() for source in self.source_networks]
         # Before any training: it will be this network.
         return [Teaching(ended.get(phase.taught_by, self.network), self.roles)]
 
     @contextmanager
     def keeping(self, task: str) -> Iterator[None]:
         """Within, the network has the weights that the task keeps for itself, if it does."""
-        if task not in self.apart:
+        if task not in self.kept_by_task:
             yield
             return
         before = tensors(self.network)
-        load(self.network, self.apart[task])
+        load(self.network, self.kept_by_task[task])
         try:
             yield
         finally:
             load(self.network, before)
 
     def every_phase(self) -> list[Phase]:
-        """Its own, and those of its formers."""
-        return [*(phase for former in self.formers for phase in former.phases), *self.phases]
+        """Its own, and those of its source networks."""
+        return [*(phase for source in self.source_networks for phase in source.phases), *self.phases]
 
     def count(self) -> int:
         """How many numbers some phase trains, those before the carrying among them."""
         own = dict(self.network.named_parameters())
         counted = [own[name].numel() for name in self.trained()]
-        for former in self.formers if self.carried is not None else ():
-            before = dict(former.network.named_parameters())
-            counted += [before[name].numel() for name in _trained(former)]
+        for source in self.source_networks if self.carried is not None else ():
+            before = dict(source.network.named_parameters())
+            counted += [before[name].numel() for name in _trained(source)]
         return sum(counted)
 
     def trained(self) -> set[str]:
@@ -169,9 +170,9 @@ class Learner:
 
     def moved(self) -> set[str]:
         """The modalities whose encoders any phase trains, those before the carrying among them."""
-        before = {name for former in self.formers if self.carried is not None for name in _trained(former)}
+        before = {name for source in self.source_networks if self.carried is not None for name in _trained(source)}
         return self.network.moving(self.trained() | before)
 
 
-def _trained(former: Former) -> set[str]:
-    return {name for phase in former.phases for name in rates(phase, former.network)}
+def _trained(source: SourceNetwork) -> set[str]:
+    return {name for phase in source.phases for name in rates(phase, source.network)}

@@ -1,6 +1,6 @@
 """Objectives: `(network, batches by role) -> {name: scalar loss}`.
 
-A function is used as it is. A class is built with a `Start` when its phase begins; it may hold parameters and state,
+A function is used as it is. A class is built with a `PhaseContext` when its phase begins; it may hold parameters and state,
 which are trained, saved and resumed with the phase. If it has a method `follow(network)`, that is called after each
 step (moving averages). With `reads_inputs = True` it looks at the inputs of single modalities, so that nothing may be
 computed before in their place; with `pairs = True` it needs examples of several modalities, and trains no head.
@@ -10,14 +10,14 @@ computed once. One that looks into modules while they run says `looks_inside = T
 that is not null: a path of a module; with `runs_teacher = True` the teacher runs at every step.
 
 Self-supervision says `labels = False`: it learns from no labels, trains no head and is judged by none. With `views = True` it
-compares views of the examples (`start.view`); with `changes_inputs = True` it hides or changes parts of the inputs itself.
+compares views of the examples (`context.view`); with `changes_inputs = True` it hides or changes parts of the inputs itself.
 
 With `heads = False` an objective learns from labels and trains no head. Where the phase has a `base_learner`, batches are
 `support` and `query` of episodes.
 
 Only an objective with `unlabeled = True` is given the target's unlabelled examples (role `unlabeled`, labels hidden). One with
-a method `turns()` has further updates follow the phase's own in every step, each a `Turn`. What `told()` returns,
-if there is such a method, is added to the record of every look.
+a method `extra_updates()` has further updates follow the phase's own in every step, each an `ExtraUpdate`. What `log()`
+returns, if there is such a method, is added to the record of every look.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ from xlearn.networks.network import Network
 
 
 @dataclass(frozen=True)
-class Start:
+class PhaseContext:
     """What an objective may want to know when its phase begins.
 
     `copied`: the names that came from the source. `class_counts[role]`: labelled examples per class, int64 `[classes]`.
@@ -55,11 +55,11 @@ class Start:
     kind: Kind | None = None
 
 
-class Turn(nn.Module):
+class ExtraUpdate(nn.Module):
     """An update of a step after the phase's own: what it minimises, and what it moves.
 
     `loss(network, batches)` gives named losses; `moves(name)` says which of the network's parameters that the phase trains are
-    moved by them; `own` are modules of the objective that are trained in this turn, by an optimizer of this turn. The network
+    moved by them; `own` are modules of the objective that are trained in this update, by an optimizer of their own. The network
     is as the update before left it. Whatever else the losses reach must be detached.
     """
 

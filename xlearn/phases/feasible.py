@@ -9,7 +9,7 @@ from xlearn.data.augment.mixup import mixup
 from xlearn.data.task import Task
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import sources
 from xlearn.objectives.parts.views import viewed
 from xlearn.phases.feasible_kinds import check_episodes, check_labels, check_pairs
@@ -19,6 +19,7 @@ from xlearn.phases.phase import (
     begun,
     begun_balance,
     counted,
+    extra_updates,
     judges,
     labelled,
     lessons,
@@ -26,7 +27,6 @@ from xlearn.phases.phase import (
     rates,
     reading,
     runs_teacher,
-    turns,
 )
 from xlearn.phases.teacher_outputs import Teaching
 from xlearn.runtime.errors import Problem
@@ -65,16 +65,16 @@ def check(
     _check_teachers(phase, network, read, teachings)
     teachers = tuple(each.network for each in teachings)
     view = partial(viewed, views=phase.views)
-    start = Start(
+    context = PhaseContext(
         network, copied, counted(read), teachers, tasks=read, validation=_validation(teachings, roles), view=view,
         learner=None if phase.base_learner is None else phase.base_learner(), kind=phase.kind,
     )  # fmt: skip
-    made = begun(phase, start)
-    begun_balance(phase, start)
+    made = begun(phase, context)
+    begun_balance(phase, context)
     for each in (network, *teachers):
         each.listening = []
-    if phase.leaves is not None:
-        phase.leaves({}, {})
+    if phase.merge is not None:
+        phase.merge({}, {})
     _check_sizes(phase, read)
     _check_features(phase, network, read)
     if needs_pairs(phase):
@@ -83,8 +83,8 @@ def check(
         phase.solver(network, read)  # says what it cannot do
         return
     trained = rates(phase, network, read)
-    for turn in turns(made):
-        if not any(turn.moves(name) for name in trained) and not len(turn.own):
+    for extra in extra_updates(made):
+        if not any(extra.moves(name) for name in trained) and not len(extra.own):
             raise Problem(f"phase {phase.name}: an update of its step moves nothing of what it trains. Check its `trainable`.")
     normalised = [name for name, module in network.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if any(f"{name}.{part}" in trained for name in normalised for part in ("weight", "bias")):

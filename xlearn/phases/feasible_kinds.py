@@ -78,7 +78,7 @@ def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
         need_enough(task.name, task.train, phase.kind)
     if phase.keep not in ("last", "best_source"):
         raise Problem(f"phase {phase.name}: keep={phase.keep}: of episodes keep=last or best_source is kept.")
-    if (phase.keep == "best_source" or phase.patience is not None) and Validation(phase, read, 0).apart is None:
+    if (phase.keep == "best_source" or phase.patience is not None) and Validation(phase, read, 0).judged_by is None:
         raise Problem(
             f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} judge by episodes of "
             f"{phase.kind.ways} classes that are held out, and there are too few. Raise "

@@ -101,7 +101,7 @@ def interval(values: Tensor) -> float:
     return float(NORMAL * values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 
-def told(found: Predicted, metric: str) -> dict[str, Any]:
+def summary(found: Predicted, metric: str) -> dict[str, Any]:
     """For the result: the metric's mean over tasks and half of its interval, at the end and after every inner step."""
     moments = [scores(found, metric, moment) for moment in range(len(found.logits))]
     curve = {"step": [*range(len(moments))], metric: [float(each.mean()) for each in moments]}
@@ -129,8 +129,8 @@ def need_metric(metric: str, task: Task) -> None:
 
 
 class Validation:
-    """Episodes whose classes, or examples, a phase does not learn from; what it does learn from are `train`, by role. `apart`
-    says which: classes held out | examples held out; None: there are too few of either.
+    """Episodes whose classes, or examples, a phase does not learn from; what it does learn from are `train`, by role.
+    `judged_by` says which: classes held out | examples held out; None: there are too few of either.
     """
 
     def __init__(self, phase: Phase, tasks: Mapping[str, Task], seed: int) -> None:
@@ -142,7 +142,7 @@ class Validation:
         kind = replace(phase.kind, queries=max(phase.kind.queries, 1))
         # Where the validation split is too small for such tasks, a phase is not looked at.
         self.held = {role: each for role, each in held.items() if _enough(each, kind)}
-        self.apart = " and ".join(sorted(kinds)) if self.held else None
+        self.judged_by = " and ".join(sorted(kinds)) if self.held else None
         self.kind, self.seed = kind, seed
         self.episodes: Episodes | None = None
 

@@ -19,7 +19,7 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
-class Watch:
+class Monitor:
     """Looks at a phase `evaluations` times: reads the losses, evaluates, reports, and keeps the best.
 
     `judges`: the roles whose scores decide. `valid`: what gives the score on validation data, by role. `candidates`: where a
@@ -66,7 +66,7 @@ class Watch:
             scores["scores"] = self.candidates.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
         for each in self.update.objectives:
-            line |= each.told() if hasattr(each, "told") else {}
+            line |= each.log() if hasattr(each, "log") else {}
         self.records.append(line)
         self.setting.report(line)
         shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}
@@ -115,7 +115,7 @@ class Watch:
         steps = {role: each["step"] for role, each in self.best.items()}
         return best["weights"], steps if len(steps) > 1 else best["step"]
 
-    def apart(self) -> dict[str, dict[str, Tensor]]:
+    def kept_by_name(self) -> dict[str, dict[str, Tensor]]:
         """By task the weights that it keeps for itself, or those of the looks that some rule selects; nothing where all keep
         the same.
         """

@@ -15,7 +15,7 @@ from xlearn.data.episodes import Kind
 from xlearn.data.task import Task
 from xlearn.data.unlabeled import HIDDEN, UNLABELED, hidden, inputs
 from xlearn.networks.network import Network
-from xlearn.objectives import Start, Turn
+from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
@@ -55,7 +55,7 @@ class Phase:
     tasks: str
     temperature: float
     common: bool
-    leaves: partial[dict[str, Tensor]] | None
+    merge: partial[dict[str, Tensor]] | None
     solver: partial[Any] | None
     base_learner: partial[Any] | None
     kind: Kind | None
@@ -129,23 +129,23 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
     return found
 
 
-def begun(phase: Phase, start: Start) -> list[Any]:
+def begun(phase: Phase, context: PhaseContext) -> list[Any]:
     """The phase's objectives, ready to be called. Raises `Problem` for arguments out of range."""
-    made = [each(start) if isclass(each.func) else each for each in phase.objectives]
-    penalties = getattr(start.network.sharing, "penalties", None)
+    made = [each(context) if isclass(each.func) else each for each in phase.objectives]
+    penalties = getattr(context.network.sharing, "penalties", None)
     return made if penalties is None else [*made, penalties]
 
 
-def turns(objectives: Sequence[Any]) -> list[Turn]:
+def extra_updates(objectives: Sequence[Any]) -> list[ExtraUpdate]:
     """The further updates of every step, in their order."""
-    return [turn for each in objectives for turn in getattr(each, "turns", list)()]
+    return [extra for each in objectives for extra in getattr(each, "extra_updates", list)()]
 
 
-def begun_balance(phase: Phase, start: Start) -> Callable[[Mapping[str, Tensor], Backward], None]:
+def begun_balance(phase: Phase, context: PhaseContext) -> Callable[[Mapping[str, Tensor], Backward], None]:
     """The phase's balance, ready to be called. A single task has nothing to balance."""
-    if len(start.class_counts) < 2:
+    if len(context.class_counts) < 2:
         return equal
-    return phase.balance(start) if isclass(phase.balance.func) else phase.balance
+    return phase.balance(context) if isclass(phase.balance.func) else phase.balance
 
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
@@ -220,7 +220,7 @@ def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None
                 f"phase {phase.name} trains what lies below the heads, and the encoders of this network have nothing to train. "
                 "Choose another encoder, e.g. encoder/image=cnn, or a trunk (trunk=mlp)."
             )
-        raise Problem(f"phase {phase.name} trains no parameter from its start. Check its `trainable`.")
+        raise Problem(f"phase {phase.name} trains no parameter from its context. Check its `trainable`.")
     return found
 
 

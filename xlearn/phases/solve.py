@@ -15,7 +15,7 @@ from xlearn.phases.checkpoints_by_rule import look
 from xlearn.phases.encoder_cache import encode
 from xlearn.phases.phase import Phase, Roles, Setting, judges, reading
 from xlearn.phases.teacher_outputs import Teaching
-from xlearn.phases.training import Computation, need_finite
+from xlearn.phases.training import PhaseTraining, need_finite
 from xlearn.runtime.cache import Entry, weights_digest
 from xlearn.runtime.hashing import code_digest, digest
 from xlearn.runtime.machine import place
@@ -68,7 +68,7 @@ def solve(
                 weights, report = _in_closed_form(network, phase, read, setting)
                 others: Mapping[str, Any] = {}
             else:
-                weights, report, others = Computation(network, phase, roles, copied, key, setting, teachings).compute()
+                weights, report, others = PhaseTraining(network, phase, roles, copied, key, setting, teachings).compute()
             # What is kept beside is written first: the phase's own weights say that it is done.
             kept = {name: setting.cache.write(f"{key}-{name}", each, {}).weights for name, each in others.items()}
             report |= {"name": phase.name, "others": [*kept], "document": document}

@@ -18,13 +18,13 @@ from xlearn.data.task import Examples, Task
 from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, load, tensors
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import viewed
 from xlearn.phases.checkpoints_by_rule import Candidates, splits
 from xlearn.phases.encoder_cache import encode
 from xlearn.phases.few_shot import Validation
 from xlearn.phases.fit import Update, fit
-from xlearn.phases.monitor import Watch
+from xlearn.phases.monitor import Monitor
 from xlearn.phases.phase import (
     Phase,
     Roles,
@@ -33,6 +33,7 @@ from xlearn.phases.phase import (
     begun_balance,
     changes_inputs,
     counted,
+    extra_updates,
     judges,
     lessons,
     looks_inside,
@@ -41,7 +42,6 @@ from xlearn.phases.phase import (
     runs_teacher,
     steps,
     trains_heads,
-    turns,
 )
 from xlearn.phases.teacher_outputs import Teaching, validation, with_lessons
 from xlearn.runtime import interrupt
@@ -51,7 +51,7 @@ from xlearn.runtime.machine import place
 from xlearn.solvers.adabn import estimated
 
 
-class Computation:
+class PhaseTraining:
     """One computation of one phase."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Computation:
         tasks = reading(phase, roles)
         self.network, self.phase, self.key, self.setting = network, phase, key, setting
         judging = judges(phase, roles)
-        self.before = tensors(network) if phase.leaves is not None else {}
+        self.before = tensors(network) if phase.merge is not None else {}
         trained = rates(phase, network, tasks)
         read = {role: task.train for role, task in tasks.items()}
         # Who adapts is judged by scores of its own.
@@ -108,28 +108,30 @@ class Computation:
         weighs = any(each.keywords.get("combine") == "validation" for each in phase.objectives)
         losses = validation(teachings, setting.machine) if weighs else None
         view = partial(viewed, views=phase.views)
-        start = Start(network, copied, counted(tasks), teachers, self.steps, tasks, losses, view, self.learner, phase.kind)
-        balance = begun_balance(phase, start)
-        objectives = begun(phase, start)
+        context = PhaseContext(
+            network, copied, counted(tasks), teachers, self.steps, tasks, losses, view, self.learner, phase.kind
+        )
+        balance = begun_balance(phase, context)
+        objectives = begun(phase, context)
         own = Update(objectives, trained, phase.optimizer, phase.schedule, balance)
         later = [
             Update(
-                [turn],
-                {name: rate for name, rate in trained.items() if turn.moves(name)},
+                [extra],
+                {name: rate for name, rate in trained.items() if extra.moves(name)},
                 phase.optimizer,
                 phase.schedule,
                 equal,
             )
-            for turn in turns(objectives)
+            for extra in extra_updates(objectives)
         ]
         self.updates = [own, *later]
         candidates = self._candidates(roles, tasks, trained) if phase.adapts else None
         judged_by = {role: partial(self._score, each) for role, each in valid.items()}
         named = [*judging]
-        if held is not None and held.apart is not None:
+        if held is not None and held.judged_by is not None:
             judged_by = {"episodes": partial(held.score, network, self.learner, setting.metric, setting.machine)}
             named = ["episodes"] if phase.keep != "last" or phase.patience is not None else []
-        self.watch = Watch(network, phase, own, tasks, named, judged_by, setting, self.steps, candidates)
+        self.monitor = Monitor(network, phase, own, tasks, named, judged_by, setting, self.steps, candidates)
         self.seconds = 0.0
 
     def _whole_batches(self, read: Mapping[str, Examples], seed: int, taught: bool) -> Batches:
@@ -171,12 +173,12 @@ class Computation:
 
     def compute(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, dict[str, Tensor]]]:
         """(the weights that the phase leaves, its report, the weights that are kept beside them by name)."""
-        setting, phase, watch = self.setting, self.phase, self.watch
+        setting, phase, monitor = self.setting, self.phase, self.monitor
         saved = setting.cache.read_state(self.key)
         state = None
         if saved is not None:
             state, self.seconds = saved["fit"], saved["seconds"]
-            watch.restore(saved)
+            monitor.restore(saved)
         setting.machine.reset_peak()
         began = clock = time.monotonic()
         done = state["step"] if state else 0
@@ -187,41 +189,41 @@ class Computation:
             for record in loop:
                 bar.update()
                 done = record.step
-                watch.note(record)
-                if watch.due(done) and watch.look(done, self.batches, bar):
+                monitor.note(record)
+                if monitor.due(done) and monitor.look(done, self.batches, bar):
                     break
                 now = time.monotonic()
                 if interrupt.asked() or now - clock > setting.checkpoint_seconds:
                     clock = now
                     beside = {"fit": record.state(), "seconds": self.seconds + now - began}
-                    setting.cache.write_state(self.key, {**beside, **watch.state()})
+                    setting.cache.write_state(self.key, {**beside, **monitor.state()})
                     if (number := interrupt.asked()) is not None:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
-        weights, kept_step = watch.kept(done)
+        weights, kept_step = monitor.kept(done)
         if isinstance(self.batches, Episodes):  # they move no statistics, by which whoever reads the network next evaluates
             load(self.network, weights)
             estimated(self.network, self.batches.examples, setting.machine)
             weights = tensors(self.network)
-        if phase.leaves is not None:
-            weights = phase.leaves(self.before, weights)
+        if phase.merge is not None:
+            weights = phase.merge(self.before, weights)
         need_finite(weights, phase.name, done)
         report = {
             "steps": done,
             "kept_step": kept_step,
             "seconds": self.seconds + time.monotonic() - began,
             "peak_memory": setting.machine.peak_memory(),
-            "records": watch.records,
-            **watch.selected(),
-            **_note(watch.records),
+            "records": monitor.records,
+            **monitor.selected(),
+            **_note(monitor.records),
         }
-        apart = watch.apart()
-        if phase.leaves is not None:
-            apart = {name: phase.leaves(self.before, each) for name, each in apart.items()}
+        others = monitor.kept_by_name()
+        if phase.merge is not None:
+            others = {name: phase.merge(self.before, each) for name, each in others.items()}
         # Nothing of this phase's is asked for, or kept, in the next.
         self.network.seen.clear()
         for each in (self.network, *self.teachers):
             each.listening = []
-        return weights, report, apart
+        return weights, report, others
 
 
 def _note(records: list[dict[str, Any]]) -> dict[str, str]:

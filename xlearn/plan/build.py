@@ -12,13 +12,13 @@ from xlearn.config.values import check_values
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
-from xlearn.plan.components import Plan
+from xlearn.plan.components import Components
 from xlearn.plan.episodic_plan import episodic
 from xlearn.plan.phases_from_config import chain
 from xlearn.runtime.errors import Problem, Problems, nearest
 
 
-def build(config: dict[str, Any]) -> Plan:
+def build(config: dict[str, Any]) -> Components:
     """Every component of a composed configuration. Raises `Problems` with all that is wrong with it."""
     found = Collector()
     known = [*(each.name for each in fields(TrainConfig)), "choices"]
@@ -34,7 +34,7 @@ def build(config: dict[str, Any]) -> Plan:
         {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()}
         for group in ("encoder", "teacher")
     )
-    plan = Plan(
+    components = Components(
         config=config,
         sources=tuple(sources),
         target=target,
@@ -52,10 +52,10 @@ def build(config: dict[str, Any]) -> Plan:
         robustness={name: found.component(node, f"robustness.{name}") for name, node in config["robustness"].items()},
     )
     if not found.problems:
-        _check_chain(plan, found)
+        _check_chain(components, found)
     if found.problems:
         raise Problems(found.problems)
-    return plan
+    return components
 
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:
@@ -89,43 +89,43 @@ def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> Task
     return TaskSource(name, where, load, rest, chosen)
 
 
-def _check_chain(plan: Plan, found: Collector) -> None:
-    choices, learns = plan.config["choices"], plan.carries or plan.teaches
+def _check_chain(components: Components, found: Collector) -> None:
+    choices, learns = components.config["choices"], components.carries or components.teaches
     # Without anything to carry over nothing is learned from the source, unless a phase of the transfer reads it.
-    chains = (*(plan.pretrain if learns else ()), *plan.transfer)
+    chains = (*(components.pretrain if learns else ()), *components.transfer)
     reads_source = [phase for phase in chains if phase.reads not in ("target", "unlabeled", "inputs")]
     if any(phase.reads != "both" or phase.taught_by is None for phase in reads_source):
-        pretrains = plan.pretrain and learns
+        pretrains = components.pretrain and learns
         reader = f"pretrain={choices.get('pretrain')}" if pretrains else f"transfer={choices.get('transfer')}"
         found.need(
-            bool(plan.sources),
+            bool(components.sources),
             f"{reader} trains on a source, but there is none. Choose one (source=mnist5k), or "
             "pretrain=none with an encoder that has weights; without source data (pretrain=checkpoint) transfer=shot, tent or "
             "adabn adapts.",
         )
-    if plan.carries and not plan.pretrain and plan.start is None:
+    if components.carries and not components.pretrain and components.start is None:
         found.need(
-            bool(plan.pretrained_of("source")),
+            bool(components.pretrained_of("source")),
             f"transfer={choices.get('transfer')} carries weights over, but nothing was learned before: pretrain=none and "
             "an encoder without weights. Use pretrain=supervised, encoder.image.weights, or transfer=scratch.",
         )
-    joint = plan.config["joint"]
+    joint = components.config["joint"]
     found.need(
-        (plan.joins and not plan.carries) or not inspect.isclass(plan.sharing.func),
+        (components.joins and not components.carries) or not inspect.isclass(components.sharing.func),
         f"sharing={choices.get('sharing')} is for tasks that are learned together, and transfer={choices.get('transfer')} "
         "carries weights over. Use transfer=joint, or a sharing that says what travels (sharing=all).",
     )
     found.need(
-        not (plan.joins and not plan.carries and plan.start is not None),
+        not (components.joins and not components.carries and components.start is not None),
         f"pretrain={choices.get('pretrain')} brings weights, and transfer={choices.get('transfer')} carries nothing over. Use "
         "pretrain=none, or a transfer that carries, e.g. finetune.",
     )
     found.need(
-        plan.joins or joint["statistics"] == "shared",
+        components.joins or joint["statistics"] == "shared",
         "joint.statistics=task is for tasks that are learned together. Use transfer=joint, or joint.statistics=shared.",
     )
-    balanced = plan.config["balance"].get("_target_") != "xlearn.balance.equal.equal"
-    several = len(plan.sources) > 1 or any(phase.reads == "both" for phase in plan.transfer)
+    balanced = components.config["balance"].get("_target_") != "xlearn.balance.equal.equal"
+    several = len(components.sources) > 1 or any(phase.reads == "both" for phase in components.transfer)
     found.need(
         several or not balanced,
         f"balance={choices.get('balance')} weighs the losses of several tasks, and no phase reads more than one. Use "
@@ -137,53 +137,53 @@ def _check_chain(plan: Plan, found: Collector) -> None:
         "joint.tasks=all, or balance=equal.",
     )
     found.need(
-        not plan.adapts or (joint["tasks"] == "all" and not plan.joins),
+        not components.adapts or (joint["tasks"] == "all" and not components.joins),
         f"transfer={choices.get('transfer')} compares the domains in every step, so joint.tasks={joint['tasks']} and joins="
-        f"{str(plan.joins).lower()} do not go with it. Use joint.tasks=all and a transfer that carries.",
+        f"{str(components.joins).lower()} do not go with it. Use joint.tasks=all and a transfer that carries.",
     )
-    found.need(not plan.config["baseline"]["carry"], "baseline: the baseline must not copy anything (carry: false).")
-    _check_teachers(plan, found)
+    found.need(not components.config["baseline"]["carry"], "baseline: the baseline must not copy anything (carry: false).")
+    _check_teachers(components, found)
 
 
-def _check_teachers(plan: Plan, found: Collector) -> None:
-    transfer = f"transfer={plan.config['choices'].get('transfer')}"
-    for name, phases in (("pretrain", plan.pretrain), ("baseline", plan.baseline)):
+def _check_teachers(components: Components, found: Collector) -> None:
+    transfer = f"transfer={components.config['choices'].get('transfer')}"
+    for name, phases in (("pretrain", components.pretrain), ("baseline", components.baseline)):
         taught = [phase.name for phase in phases if phase.taught_by in ("source", "sources")]
         found.need(not taught, f"{name}.phases.{'.'.join(taught[:1])}.taught_by: only phases of the transfer have teachers.")
     found.need(
-        not (plan.apart and plan.carries),
+        not (components.network_per_source and components.carries),
         f"{transfer}: taught_by: sources makes a network of each source, and carry: true copies from one. Set carry: false, or "
         "use taught_by: source.",
     )
     found.need(
-        not plan.teacher or (plan.teaches and not plan.carries),
-        f"teacher.{next(iter(plan.teacher), '')} is the encoder of a network that teaches, and {transfer} "
-        f"{'carries weights over' if plan.teaches else 'has no teacher'}. Use transfer=kd, or teacher/...=same.",
+        not components.teacher or (components.teaches and not components.carries),
+        f"teacher.{next(iter(components.teacher), '')} is the encoder of a network that teaches, and {transfer} "
+        f"{'carries weights over' if components.teaches else 'has no teacher'}. Use transfer=kd, or teacher/...=same.",
     )
     found.need(
-        not plan.teaches or bool(plan.pretrain) or plan.start is not None,
+        not components.teaches or bool(components.pretrain) or components.start is not None,
         f"{transfer} learns from a teacher, and nothing teaches it before. Use pretrain=supervised, probe or checkpoint.",
     )
-    taught = [phase for phase in plan.transfer if phase.taught_by is not None]
+    taught = [phase for phase in components.transfer if phase.taught_by is not None]
     found.need(
-        not taught or plan.config["joint"]["tasks"] == "all",
-        f"joint.tasks={plan.config['joint']['tasks']}: who is taught ({transfer}) reads every task in every step, for the "
-        "teacher may see nothing of the one that is drawn. Use joint.tasks=all.",
+        not taught or components.config["joint"]["tasks"] == "all",
+        f"joint.tasks={components.config['joint']['tasks']}: who is taught ({transfer}) reads every task in every step, for "
+        "the teacher may see nothing of the one that is drawn. Use joint.tasks=all.",
     )
-    own = all(node["objective"] for node in plan.config["transfer"]["phases"].values())
-    chosen = plan.config["choices"].get("objective", "cross_entropy")
+    own = all(node["objective"] for node in components.config["transfer"]["phases"].values())
+    chosen = components.config["choices"].get("objective", "cross_entropy")
     found.need(
         not (taught and own) or chosen == "cross_entropy",
         f"objective={chosen} would change the teacher and the baseline, and not {transfer}, whose phases have objectives of "
         "their own. Leave it out, or write a transfer with it (docs/adding-a-method.md).",
     )
     found.need(
-        plan.adds is None or all(phase.reads in ("target", "unlabeled") for phase in plan.transfer),
+        components.adds is None or all(phase.reads in ("target", "unlabeled") for phase in components.transfer),
         f"{transfer}: adds gives the target's network parts of its own, and a phase reads sources too. Leave adds out, or "
         "let the phases read target or unlabeled.",
     )
     found.need(
-        plan.adds is None or not plan.joins,
+        components.adds is None or not components.joins,
         f"{transfer}: adds gives the target's network parts of its own, and joins makes one network of several tasks. Use "
         "transfer=joint with sharing=lora or sharing=adapter.",
     )

@@ -20,7 +20,7 @@ from xlearn.sharing.together import Parts, join
 
 
 @dataclass(frozen=True)
-class Plan:
+class Components:
     """A run, ready to start: components instead of configuration."""
 
     config: dict[str, Any]
@@ -52,7 +52,7 @@ class Plan:
         return any(phase.taught_by in ("source", "sources") for phase in self.transfer)
 
     @property
-    def apart(self) -> bool:
+    def network_per_source(self) -> bool:
         """Whether each source has a network of its own."""
         return any(phase.taught_by == "sources" for phase in self.transfer)
 

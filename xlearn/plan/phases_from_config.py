@@ -62,7 +62,7 @@ def _phase(
         found.component(each, key if key == "regularizer" else f"{where}.penalties.{key}") for key, each in penalties.items()
     ]
     trainable = found.optional(node["trainable"], f"{where}.trainable")
-    leaves = found.optional(node["leaves"], f"{where}.leaves")
+    merge = found.optional(node["merge"], f"{where}.merge")
     solver = found.optional(node["solver"], f"{where}.solver")
     base_learner = found.optional(node["base_learner"], f"{where}.base_learner")
     kind = kind_of(config, found, node["episodes"], where) if node["base_learner"] else None
@@ -73,18 +73,18 @@ def _phase(
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
     views = config["views"] if any(getattr(each.func, "views", False) for each in (made["objective"], *extra) if each) else {}
     changes = [found.component(each, f"views.{key}") for key, each in views.items()]
-    every = [*made.values(), *extra, balance, *augments, *changes, trainable, leaves, solver, base_learner]
+    every = [*made.values(), *extra, balance, *augments, *changes, trainable, merge, solver, base_learner]
     document = {
         "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
         "penalties": penalties, "balance": config["balance"], "augment": augment, "views": views, "batch_size": batch_size,
-        "sampling": config["sampling"], "joint": config["joint"], "leaves": node["leaves"],
+        "sampling": config["sampling"], "joint": config["joint"], "merge": node["merge"],
         "solver": node["solver"], "base_learner": node["base_learner"], "kind": None if kind is None else vars(kind),
         **values, "own_code": [own_code(each) for each in every if each],
     }  # fmt: skip
     joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
-        taught_by=taught_by, begins=node["begins"], leaves=leaves, solver=solver,
+        taught_by=taught_by, begins=node["begins"], merge=merge, solver=solver,
         base_learner=base_learner, kind=kind,
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments), views=tuple(changes),

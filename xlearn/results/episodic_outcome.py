@@ -14,9 +14,9 @@ from xlearn.data.task import Task
 from xlearn.learners.learner import Learner
 from xlearn.phases.encoder_cache import encode
 from xlearn.phases.feasible_kinds import need_learner, need_ways
-from xlearn.phases.few_shot import Predicted, metrics, once, predicted, told
+from xlearn.phases.few_shot import Predicted, metrics, once, predicted, summary
 from xlearn.phases.phase import Roles
-from xlearn.plan.components import Plan
+from xlearn.plan.components import Components
 from xlearn.results.gains import gain
 from xlearn.results.target import Learned, described
 from xlearn.runtime.errors import Problem
@@ -31,9 +31,9 @@ def episodic_outcome(
     """The content of `result.json` that comes from learning. Opens the target's examples, draws the episodes from the seed (the
     same for every method), and writes the predictions of all queries after the last inner step.
     """
-    plan, target = learned.plan, roles["target"]["target"]
-    config, kind = plan.config, plan.kind
-    assert kind is not None and plan.base_learner is not None and plan.baseline_learner is not None
+    components, target = learned.components, roles["target"]["target"]
+    config, kind = components.config, components.kind
+    assert kind is not None and components.base_learner is not None and components.baseline_learner is not None
     test, count = target.test.open(), config["episodes"]["test"]
     seed = derive(config["seed"], "episodes")
 
@@ -42,11 +42,11 @@ def episodic_outcome(
         moved = learner.moved() | learner.network.moving(
             name for name, _ in learner.network.named_parameters() if getattr(base, "trains", lambda _: False)(name)
         )
-        still = sorted((plan.pretrained_of("target") & learner.network.encoder.keys()) - moved)
+        still = sorted((components.pretrained_of("target") & learner.network.encoder.keys()) - moved)
         given = encode(learner.network, test, still, machine)
         return Episodes({target.name: given}, kind, seed=seed, device=machine.device)
 
-    base, scratch = plan.base_learner(), plan.baseline_learner()
+    base, scratch = components.base_learner(), components.baseline_learner()
     drawn = episodes(learned.own, base)
     found = predicted(learned.own.network, base, drawn, count, machine)
     if not bool(found.logits[-1].isfinite().all()):
@@ -54,7 +54,13 @@ def episodic_outcome(
             f"transfer={config['choices'].get('transfer')}: the descent of a task of {target.name} ends in numbers not "
             "finite. Lower base_learner.test_steps (to the steps that were trained for) or its rate."
         )
-    made = [plan.baseline_learner.func.__qualname__, plan.baseline_learner.keywords, asdict(kind), target.fingerprint, seed]
+    made = [
+        components.baseline_learner.func.__qualname__,
+        components.baseline_learner.keywords,
+        asdict(kind),
+        target.fingerprint,
+        seed,
+    ]
     before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, made)
     classes, metric = drawn.space.classes, config["metric"]
     rows = torch.stack([drawn.rows(number) for number in range(count)])
@@ -64,18 +70,18 @@ def episodic_outcome(
         **described(learned, roles, machine),
         "metrics": measured,
         "episodes": {
-            **asdict(kind), **told(found, metric), **getattr(base, "told", dict)(),
+            **asdict(kind), **summary(found, metric), **getattr(base, "log", dict)(),
             "statistics": getattr(base, "statistics", None) if norms(learned.own.network) else None,
         },
         "baseline": {
             "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
-            "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": told(before, metric),
+            "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": summary(before, metric),
         },
         "gain": gain(measured, compared),
         "cost": {**cost(learned.own, base, drawn, machine), "trained": learned.own.count()},
         "majority": chance(found, classes),
         "alone": {},
-        "selection": sorted({phase.keep for phase in plan.pretrain}),
+        "selection": sorted({phase.keep for phase in components.pretrain}),
         "phases": phases["own"],
     }  # fmt: skip
 
@@ -100,18 +106,18 @@ def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> d
     return {"parameters": numbers, "flops": counter.get_total_flops() / len(batch)}
 
 
-def check_target(plan: Plan, target: Task) -> None:
+def check_target(components: Components, target: Task) -> None:
     """Raise, before any training, where the target's episodes could not be drawn."""
-    assert plan.kind is not None
-    need_ways(plan.kind, target)
-    need_enough(target.name, target.test.examples, plan.kind)
-    for each in (plan.base_learner, plan.baseline_learner):
+    assert components.kind is not None
+    need_ways(components.kind, target)
+    need_enough(target.name, target.test.examples, components.kind)
+    for each in (components.base_learner, components.baseline_learner):
         need_learner(each, predicts_numbers(target))
-    if plan.base_learner is not None:
-        plan.base_learner()  # says which of its arguments are out of range
+    if components.base_learner is not None:
+        components.base_learner()  # says which of its arguments are out of range
 
 
-def fewest(plan: Plan) -> int:
+def fewest(components: Components) -> int:
     """How many examples of a class a run in small needs in every split."""
-    kinds = [phase.kind for phase in (*plan.pretrain, *plan.transfer)] + [plan.kind]
+    kinds = [phase.kind for phase in (*components.pretrain, *components.transfer)] + [components.kind]
     return max(2, *(kind.shots + max(kind.queries, 1) for kind in kinds if kind is not None), 2)

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from xlearn.data.leakage import need_apart
+from xlearn.data.leakage import need_disjoint
 from xlearn.learners.learner import Learner
 from xlearn.metrics.measure import measure, scalars
 from xlearn.networks.evaluate import logits
@@ -25,32 +25,32 @@ def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
     """
     if learner.carried is None or not learner.carried.copied or not learner.phases:
         return {}
-    former, target = learner.formers[0], learner.roles["target"]["target"]
+    source_network, target = learner.source_networks[0], learner.roles["target"]["target"]
     now = alone(learner.network, "target", target.labels.key)
     found: dict[str, dict[str, Any]] = {}
-    for role, task in former.roles["source"].items():
-        names = sorted(task.inputs.keys() & now.encoder.keys() & former.network.encoder.keys())
-        if not names or now.width != former.network.width:
+    for role, task in source_network.roles["source"].items():
+        names = sorted(task.inputs.keys() & now.encoder.keys() & source_network.network.encoder.keys())
+        if not names or now.width != source_network.network.width:
             continue
-        others = [each for other, each in former.roles["source"].items() if other != role]
-        reason = former.seen.get(role, "")
-        if not any(name.startswith(f"head.{task.labels.key}.") for name in former.learned):
+        others = [each for other, each in source_network.roles["source"].items() if other != role]
+        reason = source_network.test_unusable.get(role, "")
+        if not any(name.startswith(f"head.{task.labels.key}.") for name in source_network.learned):
             reason = "No head for its classes was learned before."
         try:
-            need_apart([*others, target], task, f"source {role}")
+            need_disjoint([*others, target], task, f"source {role}")
         except Problem as problem:
             reason = str(problem)
         if reason:
             found[role] = {"name": task.name, "not_measured": reason}
             continue
         test = task.test.open().only(*names)
-        encoded = encode(former.network, test, sorted(former.pretrained & {*names}), machine)
-        before = measure(predictions(former.network, encoded, machine), test.labels, task.labels.classes)
+        encoded = encode(source_network.network, test, sorted(source_network.pretrained & {*names}), machine)
+        before = measure(predictions(source_network.network, encoded, machine), test.labels, task.labels.classes)
         own = task.labels.key in now.head
         if not own:
-            now.head[task.labels.key] = copy.deepcopy(former.network.head[task.labels.key])
+            now.head[task.labels.key] = copy.deepcopy(source_network.network.head[task.labels.key])
         # What nothing has moved was encoded before.
-        still = encode(now, test, sorted((former.pretrained & {*names}) - learner.moved()), machine)
+        still = encode(now, test, sorted((source_network.pretrained & {*names}) - learner.moved()), machine)
         after = measure(logits(now, still, machine), test.labels, task.labels.classes)
         lost = {
             name: (value - scalars(after)[name]) * (1 if HIGHER_IS_BETTER[name] else -1)

@@ -17,7 +17,7 @@ from xlearn.networks.evaluate import logits
 from xlearn.phases.checkpoints_by_rule import look
 from xlearn.phases.encoder_cache import encode
 from xlearn.phases.phase import Roles, needs_pairs
-from xlearn.plan.components import Plan
+from xlearn.plan.components import Components
 from xlearn.results.baseline_logits import predictions
 from xlearn.results.cost import cost, together
 from xlearn.results.forgetting import forgetting
@@ -36,7 +36,7 @@ class Learned:
     alone,
     and what bounds them."""
 
-    plan: Plan
+    components: Components
     own: Learner
     baseline: Learner
     alone: dict[str, Learner]
@@ -48,13 +48,13 @@ def outcome(
     learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
 ) -> dict[str, Any]:
     """The content of `result.json` that comes from learning. Opens the test split; writes predictions and curves."""
-    plan, target = learned.plan, roles["target"]["target"]
-    config, classes = plan.config, target.labels.classes
+    components, target = learned.components, roles["target"]["target"]
+    config, classes = components.config, target.labels.classes
     test = target.test.open()
 
     def tokenised(learner: Learner, examples: Examples) -> Examples:
         # Pretrained encoders that nothing has moved encode a data set once for all runs.
-        still = sorted((plan.pretrained_of("target") & learner.network.encoder.keys()) - learner.moved())
+        still = sorted((components.pretrained_of("target") & learner.network.encoder.keys()) - learner.moved())
         return encode(learner.network, examples, still, machine)
 
     def predicted(learner: Learner, examples: Examples) -> Tensor:
@@ -71,7 +71,7 @@ def outcome(
     compared = measure(compared_with(learned.baseline, test), test.labels, classes)
     alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
     write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
-    used = (*plan.transfer, *(plan.pretrain if plan.carries or plan.teaches else ()))
+    used = (*components.transfer, *(components.pretrain if components.carries or components.teaches else ()))
     result: dict[str, Any] = {
         **described(learned, roles, machine),
         "metrics": metrics,
@@ -97,24 +97,24 @@ def outcome(
         result["gap_closed"] = gap_closed(metrics, result["bounds"])
     if own.selection:
         result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)
-    if learned.plan.joins:
+    if learned.components.joins:
         single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
         result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
         result |= several(learned, phases, roles, (predicted, compared_with), {"target": (metrics, single)})
     # Tasks learned together are measured already.
-    if lost := {} if plan.joins else forgetting(own, machine):
+    if lost := {} if components.joins else forgetting(own, machine):
         result["forgetting"] = lost
     if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
         result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)
-    if plan.robustness:
-        result["robustness"] = robustness(plan, lambda examples: predicted(learned.own, examples), test)
+    if components.robustness:
+        result["robustness"] = robustness(components, lambda examples: predicted(learned.own, examples), test)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
     return result
 
 
 def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any]:
     """What a result says of what it was made of: configuration, data, forms, machine and code."""
-    config = learned.plan.config
+    config = learned.components.config
     tasks = {"target": roles["target"]["target"], **{f"source.{name}": task for name, task in roles["source"].items()}}
     return {
         "config": {name: value for name, value in config.items() if name != "choices"},
@@ -178,11 +178,11 @@ def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Map
     }  # fmt: skip
 
 
-def check_robustness(plan: Plan, target: Task) -> None:
+def check_robustness(components: Components, target: Task) -> None:
     """Raise, before any training, what `robustness` would raise after it: a modality or a level that is not there."""
     there = target.train if len(target.train) else target.unlabeled
     few = there.subset(torch.arange(min(2, len(there))))
-    for name, spoil in plan.robustness.items():
+    for name, spoil in components.robustness.items():
         if not spoil.keywords["levels"]:
             raise Problem(f"robustness.{name}.levels=[]: give at least one level, e.g. 0.5.")
         spec = target.inputs.get(spoil.keywords["modality"])
@@ -195,16 +195,16 @@ def check_robustness(plan: Plan, target: Task) -> None:
             spoil(few, level, torch.Generator().manual_seed(0))
 
 
-def robustness(plan: Plan, predicted: Any, test: Examples) -> dict[str, Any]:
+def robustness(components: Components, predicted: Any, test: Examples) -> dict[str, Any]:
     """`{name: {modality, levels, metric: [...]}}`: the metric on test inputs that are spoiled more and more.
 
     Level by level from the same seed, so that what is spoiled a little is spoiled at higher levels too.
     """
-    metric, curves = plan.config["metric"], {}
-    for name, spoil in plan.robustness.items():
+    metric, curves = components.config["metric"], {}
+    for name, spoil in components.robustness.items():
         values = []
         for level in spoil.keywords["levels"]:
-            generator = torch.Generator().manual_seed(derive(plan.config["seed"], "robustness", name))
+            generator = torch.Generator().manual_seed(derive(components.config["seed"], "robustness", name))
             spoiled = spoil(test, level, generator)
             values.append(score(metric, predicted(spoiled), spoiled.labels))
         modality = spoil.keywords["modality"]

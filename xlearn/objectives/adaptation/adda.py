@@ -10,7 +10,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start, Turn
+from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import held
 from xlearn.objectives.distillation.teaching import need_teacher, taught_features
@@ -34,17 +34,17 @@ class Adda(nn.Module):
     unlabeled = True
     lessons = ("features",)
 
-    def __init__(self, start: Start, *, hidden: int = 64) -> None:
+    def __init__(self, context: PhaseContext, *, hidden: int = 64) -> None:
         super().__init__()
-        need_domains(start, "adda")
-        self.teacher = (need_teacher(start, "adda"),)  # in a tuple: it is no module of the objective
+        need_domains(context, "adda")
+        self.teacher = (need_teacher(context, "adda"),)  # in a tuple: it is no module of the objective
         width = self.teacher[0].width
-        if width != start.network.width:
+        if width != context.network.width:
             raise Problem(
-                f"adda: the network has {start.network.width} features and the source's {width}; it begins from the source's. "
-                "Leave carry as it is, and the encoder that of the source."
+                f"adda: the network has {context.network.width} features and the source's {width}; it begins from "
+                "the source's. Leave carry as it is, and the encoder that of the source."
             )
-        self.discriminator = Discriminator(width, hidden, start.network, "adda")
+        self.discriminator = Discriminator(width, hidden, context.network, "adda")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         taught = [found for role in sources(batches) if (found := taught_features(self.teacher[0], batches[role])) is not None]
@@ -59,8 +59,8 @@ class Adda(nn.Module):
             loss = discriminate(self.discriminator(source), self.discriminator(target), seen)
             return {"adda_discriminator": loss}
 
-    def turns(self) -> list[Turn]:
-        return [Turn(self._fool, lambda name: not name.startswith("head."))]
+    def extra_updates(self) -> list[ExtraUpdate]:
+        return [ExtraUpdate(self._fool, lambda name: not name.startswith("head."))]
 
     def _fool(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         features = network.features(batches[UNLABELED]).float()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
 
@@ -29,8 +29,8 @@ class Afn:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 0.05, delta: float = 1.0) -> None:
-        need_domains(start, "afn")
+    def __init__(self, context: PhaseContext, *, weight: float = 0.05, delta: float = 1.0) -> None:
+        need_domains(context, "afn")
         if weight < 0:
             raise Problem(f"afn: weight={weight}: give 0 or more, e.g. 0.05.")
         if delta <= 0:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import Reversal
 from xlearn.objectives.parts.domains import classify, domains, need_domains
@@ -37,7 +37,7 @@ class Cdan(nn.Module):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         weight: float = 1.0,
         hidden: int = 64,
@@ -50,16 +50,16 @@ class Cdan(nn.Module):
             raise Problem(f"cdan: weight={weight}: give 0 or more, e.g. 1.")
         if randomised is not None and randomised < 1:
             raise Problem(f"cdan: randomised={randomised}: give null, or a number of dimensions, e.g. 1024.")
-        classes, width = need_domains(start, "cdan"), start.network.width
+        classes, width = need_domains(context, "cdan"), context.network.width
         self.weight, self.entropy = weight, entropy
         self.randomised = LARGEST if randomised is None and width * classes > LARGEST else randomised
         if self.randomised is not None:
             for name, size in (("features", width), ("predictions", classes)):
                 # Not persistent: a resumed phase makes them again. A layer's weights have the variance 1 / (3 size).
-                drawn = linear(size, self.randomised, start.network, f"cdan {name}").weight.detach()
+                drawn = linear(size, self.randomised, context.network, f"cdan {name}").weight.detach()
                 self.register_buffer(f"random_{name}", drawn.T * (3 * size) ** 0.5, persistent=False)
-        self.reversal = Reversal(start.steps, alpha=alpha)
-        self.discriminator = Discriminator(self.randomised or width * classes, hidden, start.network, "cdan")
+        self.reversal = Reversal(context.steps, alpha=alpha)
+        self.discriminator = Discriminator(self.randomised or width * classes, hidden, context.network, "cdan")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
 
@@ -28,8 +28,8 @@ class Coral:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0) -> None:
-        need_domains(start, "coral")
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0) -> None:
+        need_domains(context, "coral")
         if weight < 0:
             raise Problem(f"coral: weight={weight}: give 0 or more, e.g. 1.")
         self.weight = weight

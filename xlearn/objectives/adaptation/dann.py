@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import Reversal
 from xlearn.objectives.parts.domains import domains, need_domains
@@ -26,14 +26,14 @@ class Dann(nn.Module):
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0, hidden: int = 64, alpha: float = 10.0) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0, hidden: int = 64, alpha: float = 10.0) -> None:
         super().__init__()
         if weight < 0:
             raise Problem(f"dann: weight={weight}: give 0 or more, e.g. 1.")
-        need_domains(start, "dann")
+        need_domains(context, "dann")
         self.weight = weight
-        self.reversal = Reversal(start.steps, alpha=alpha)
-        self.discriminator = Discriminator(start.network.width, hidden, start.network, "dann")
+        self.reversal = Reversal(context.steps, alpha=alpha)
+        self.discriminator = Discriminator(context.network.width, hidden, context.network, "dann")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

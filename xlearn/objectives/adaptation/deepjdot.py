@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.runtime.errors import Problem
 
@@ -35,8 +35,8 @@ class DeepJdot:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 0.3, alpha: float = 0.1, regularisation: float = 0.0) -> None:
-        need_domains(start, "deepjdot")
+    def __init__(self, context: PhaseContext, *, weight: float = 0.3, alpha: float = 0.1, regularisation: float = 0.0) -> None:
+        need_domains(context, "deepjdot")
         for name, value, usual in (("weight", weight, 0.3), ("alpha", alpha, 0.1), ("regularisation", regularisation, 0.05)):
             if value < 0:
                 raise Problem(f"deepjdot: {name}={value}: give 0 or more, e.g. {usual}.")

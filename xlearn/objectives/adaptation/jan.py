@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.adaptation.kernels import Estimator, discrepancy, gaussian, smallest_batch, squared_distances
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.runtime.errors import Problem
@@ -29,8 +29,10 @@ class Jan:
     unlabeled = True
     smallest_batch = staticmethod(smallest_batch)
 
-    def __init__(self, start: Start, *, weight: float = 1.0, sigma: float = 0.92, estimator: Estimator = "unbiased") -> None:
-        need_domains(start, "jan")
+    def __init__(
+        self, context: PhaseContext, *, weight: float = 1.0, sigma: float = 0.92, estimator: Estimator = "unbiased"
+    ) -> None:
+        need_domains(context, "jan")
         if weight < 0:
             raise Problem(f"jan: weight={weight}: give 0 or more, e.g. 1.0.")
         if sigma <= 0:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.runtime.errors import Problem
 
@@ -27,8 +27,8 @@ class Mcc:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0, temperature: float = 2.5) -> None:
-        need_domains(start, "mcc", source=False)
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0, temperature: float = 2.5) -> None:
+        need_domains(context, "mcc", source=False)
         if weight < 0:
             raise Problem(f"mcc: weight={weight}: give 0 or more, e.g. 1.0.")
         if temperature <= 0:

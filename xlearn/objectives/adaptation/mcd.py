@@ -10,7 +10,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start, Turn
+from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.objectives.adaptation.gradient_reversal import held
 from xlearn.objectives.parts.domains import need_domains
 from xlearn.objectives.parts.layers import second_head
@@ -36,15 +36,15 @@ class Mcd(nn.Module):
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0, generator_steps: int = 1) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0, generator_steps: int = 1) -> None:
         super().__init__()
         if weight < 0:
             raise Problem(f"mcd: weight={weight}: give 0 or more, e.g. 1.")
         if generator_steps < 1:
             raise Problem(f"mcd: generator_steps={generator_steps}: give 1 or more, e.g. 2.")
         self.weight, self.generator_steps = weight, generator_steps
-        need_domains(start, "mcd")
-        self.head = second_head(start.network, start.tasks[UNLABELED].labels.key, "mcd", apart=1.0)
+        need_domains(context, "mcd")
+        self.head = second_head(context.network, context.tasks[UNLABELED].labels.key, "mcd", apart=1.0)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         given = [(network.features(batch).float(), batch) for role, batch in batches.items() if role != UNLABELED]
@@ -52,10 +52,12 @@ class Mcd(nn.Module):
             losses = [functional.cross_entropy(self.head(features), batch.labels) for features, batch in given]
             return {"mcd_head": torch.stack(losses).sum()}
 
-    def turns(self) -> list[Turn]:
+    def extra_updates(self) -> list[ExtraUpdate]:
         numbers = range(1, self.generator_steps + 1)
-        together = [Turn(partial(self._together, number), lambda name: not name.startswith("head.")) for number in numbers]
-        return [Turn(self._apart, lambda name: name.startswith("head."), own=[self.head]), *together]
+        together = [
+            ExtraUpdate(partial(self._together, number), lambda name: not name.startswith("head.")) for number in numbers
+        ]
+        return [ExtraUpdate(self._apart, lambda name: name.startswith("head."), own=[self.head]), *together]
 
     def _apart(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         given = [(network.features(batch).detach().float(), batch) for batch in batches.values()]

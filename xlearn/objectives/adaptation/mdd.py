@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.adaptation.gradient_reversal import Reversal
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.objectives.parts.layers import linear, second_head
@@ -34,7 +34,7 @@ class Mdd(nn.Module):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         weight: float = 0.1,
         gamma: float = 4.0,
@@ -49,16 +49,16 @@ class Mdd(nn.Module):
             raise Problem(f"mdd: gamma={gamma}: give more than 0, e.g. 4.")
         if hidden < 0:
             raise Problem(f"mdd: hidden={hidden}: give 0 for a linear second head, or a number of units, e.g. 64.")
-        classes, width = need_domains(start, "mdd"), start.network.width
+        classes, width = need_domains(context, "mdd"), context.network.width
         if classes < 2:
             raise Problem(f"mdd: the target has {classes} class, and two classifiers cannot disagree. Give a task with more.")
         self.weight, self.gamma = weight, gamma
-        self.reversal = Reversal(start.steps, alpha=alpha, high=high)
+        self.reversal = Reversal(context.steps, alpha=alpha, high=high)
         if hidden:
-            inner, last = linear(width, hidden, start.network, "mdd hidden"), linear(hidden, classes, start.network, "mdd")
+            inner, last = linear(width, hidden, context.network, "mdd hidden"), linear(hidden, classes, context.network, "mdd")
             self.head: nn.Module = nn.Sequential(inner, nn.ReLU(), last)
         else:
-            self.head = second_head(start.network, start.tasks[UNLABELED].labels.key, "mdd", apart=0.0)
+            self.head = second_head(context.network, context.tasks[UNLABELED].labels.key, "mdd", apart=0.0)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

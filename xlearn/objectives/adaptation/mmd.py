@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.adaptation.kernels import Estimator, mmd, smallest_batch
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
@@ -32,8 +32,8 @@ class Mmd:
     unlabeled = True
     smallest_batch = staticmethod(smallest_batch)
 
-    def __init__(self, start: Start, *, weight: float = 1.0, estimator: Estimator = "unbiased") -> None:
-        need_domains(start, "mmd")
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0, estimator: Estimator = "unbiased") -> None:
+        need_domains(context, "mmd")
         if weight < 0:
             raise Problem(f"mmd: weight={weight}: give 0 or more, e.g. 1.0.")
         self.weight, self.estimator = weight, estimator

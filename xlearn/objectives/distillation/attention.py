@@ -11,7 +11,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.networks.outputs import block_paths
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.match import Match, pooled
 from xlearn.objectives.distillation.teaching import mean, need_teacher
 from xlearn.objectives.parts.probe import described, probe
@@ -37,7 +37,7 @@ class Attention:
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         student: list[str] | None = None,
         teacher: list[str] | None = None,
@@ -47,13 +47,13 @@ class Attention:
             raise Problem(f"attention: weight={weight}: give 0 or more, e.g. 1000.")
         if len(student or ()) != len(teacher or ()) or student == []:
             raise Problem(f"attention: student={student}, teacher={teacher}: name as many modules in both, or leave both null.")
-        given = need_teacher(start, "attention")
-        pairs = [*zip(student, teacher, strict=True)] if student and teacher else _paired(start, given)
-        self.match = Match(start, "attention", pairs)
+        given = need_teacher(context, "attention")
+        pairs = [*zip(student, teacher, strict=True)] if student and teacher else _paired(context, given)
+        self.match = Match(context, "attention", pairs)
         for (own, other), (path, taught_path) in zip(self.match.shapes, pairs, strict=True):
-            for network, who, where, shape in ((start.network, "student", path, own), (given, "teacher", taught_path, other)):
+            for network, who, where, shape in ((context.network, "student", path, own), (given, "teacher", taught_path, other)):
                 if math.prod(shape[1:]) < 2:
-                    there = itertools.chain(*_with_places(network, start).values())
+                    there = itertools.chain(*_with_places(network, context).values())
                     raise Problem(
                         f"attention: {who}={where} gives {described(shape)}, which has no places to attend to. "
                         f"{'These would do: ' + ', '.join(there) if there else 'Use another encoder'}."
@@ -80,10 +80,10 @@ def apart(student: Tensor, teacher: Tensor) -> Tensor:
     return (functional.normalize(one.flatten(1)) - functional.normalize(other.flatten(1))).square().mean(1)
 
 
-def _with_places(network: Network, start: Start) -> dict[tuple[str, int], list[str]]:
+def _with_places(network: Network, context: PhaseContext) -> dict[tuple[str, int], list[str]]:
     """The encoders' blocks that give maps or sequences, from input to output, by modality and number of axes."""
     last = {name: [_end(network, block) for block in blocks if block] for name, blocks in block_paths(network).items()}
-    given = probe(network, [path for paths in last.values() for path in paths], start.tasks)
+    given = probe(network, [path for paths in last.values() for path in paths], context.tasks)
     found: dict[tuple[str, int], list[str]] = {}
     for name, paths in last.items():
         for path in paths:
@@ -105,8 +105,8 @@ def _end(network: Network, block: Sequence[str]) -> str:
     return path
 
 
-def _paired(start: Start, teacher: Network) -> Sequence[tuple[str, str]]:
-    own, given = _with_places(start.network, start), _with_places(teacher, start)
+def _paired(context: PhaseContext, teacher: Network) -> Sequence[tuple[str, str]]:
+    own, given = _with_places(context.network, context), _with_places(teacher, context)
     pairs = [pair for kind in own for pair in zip(own[kind][::-1], given.get(kind, [])[::-1], strict=False)]
     if not pairs:
         raise Problem(

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch, Examples
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import need_teacher
 from xlearn.runtime.errors import Problem
 
@@ -34,12 +34,14 @@ class CoTuning(nn.Module):
     # It reads the target as the student does, once, when the phase begins.
     runs_teacher = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0, relationship: Literal["direct", "reverse"] = "direct") -> None:
+    def __init__(
+        self, context: PhaseContext, *, weight: float = 1.0, relationship: Literal["direct", "reverse"] = "direct"
+    ) -> None:
         super().__init__()
-        teacher = need_teacher(start, "co_tuning")
+        teacher = need_teacher(context, "co_tuning")
         if weight < 0:
             raise Problem(f"co_tuning: weight={weight}: give 0 or more, e.g. 1.")
-        task = start.tasks["target"]
+        task = context.tasks["target"]
         needed = 1 if relationship == "direct" else 2
         for name, count in zip(task.labels.classes, task.class_counts().tolist(), strict=True):
             if count < needed:
@@ -48,10 +50,10 @@ class CoTuning(nn.Module):
                     f"relationship={relationship} needs {needed} of each. Raise shots"
                     f"{' or use relationship=direct' * (needed > 1)}."
                 )
-        if teacher.width != start.network.width:
+        if teacher.width != context.network.width:
             raise Problem(
                 f"co_tuning: the source's heads read features of width {teacher.width}, the target's network gives "
-                f"{start.network.width}. Give both the same encoder."
+                f"{context.network.width}. Give both the same encoder."
             )
         self.weight = weight
         self.head = copy.deepcopy(teacher.head)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.match import Match
 from xlearn.objectives.parts.layers import linear
 from xlearn.objectives.parts.similarities import similarities
@@ -38,7 +38,7 @@ class Crd(nn.Module):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         width: int = 128,
         temperature: float = 0.07,
@@ -53,12 +53,12 @@ class Crd(nn.Module):
         if weight < 0:
             raise Problem(f"crd: weight={weight}: give 0 or more, e.g. 0.8.")
         # Holds the teacher, and is no module: what is registered would be trained.
-        self.match = Match(start, "crd", [(None, None)])
+        self.match = Match(context, "crd", [(None, None)])
         [((own,), (given,))] = self.match.shapes
-        self.student = linear(own, width, start.network, "crd student")
-        self.teacher = linear(given, width, start.network, "crd teacher")
+        self.student = linear(own, width, context.network, "crd student")
+        self.teacher = linear(given, width, context.network, "crd teacher")
         self.temperature, self.weight, self.negatives = temperature, weight, negatives
-        self.examples = {role: len(task.train) for role, task in start.tasks.items()}
+        self.examples = {role: len(task.train) for role, task in context.tasks.items()}
 
     @staticmethod
     def smallest_batch(**options: object) -> int:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import by_logits, need_mixture, need_teacher
 from xlearn.runtime.errors import Problem
 
@@ -28,13 +28,13 @@ class Dist:
     lessons = ("logits",)
 
     def __init__(
-        self, start: Start, *, temperature: float = 1.0, weight: float = 0.5, beta: float = 1.0, gamma: float = 1.0
+        self, context: PhaseContext, *, temperature: float = 1.0, weight: float = 0.5, beta: float = 1.0, gamma: float = 1.0
     ) -> None:
         need_mixture("dist", temperature, weight)
         for name, value in (("beta", beta), ("gamma", gamma)):
             if value < 0:
                 raise Problem(f"dist: {name}={value}: give 0 or more, e.g. 1.")
-        self.teachers = (need_teacher(start, "dist"),)
+        self.teachers = (need_teacher(context, "dist"),)
         self.temperature, self.weight, self.beta, self.gamma = temperature, weight, beta, gamma
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture, need_teacher
 from xlearn.runtime.errors import Problem
 
@@ -29,15 +29,15 @@ class Dkd:
     lessons = ("logits",)
 
     def __init__(
-        self, start: Start, *, temperature: float = 4.0, weight: float = 0.5, alpha: float = 1.0, beta: float = 8.0
+        self, context: PhaseContext, *, temperature: float = 4.0, weight: float = 0.5, alpha: float = 1.0, beta: float = 8.0
     ) -> None:
         need_mixture("dkd", temperature, weight)
         for name, value in (("alpha", alpha), ("beta", beta)):
             if value < 0:
                 raise Problem(f"dkd: {name}={value}: give 0 or more; the paper has alpha=1, beta=8.")
-        if single := [role for role, counts in start.class_counts.items() if len(counts) < 2]:
+        if single := [role for role, counts in context.class_counts.items() if len(counts) < 2]:
             raise Problem(f"dkd: {single[0]} has a single class, and there are no others to tell apart. Use transfer=kd.")
-        self.teachers = (need_teacher(start, "dkd"),)
+        self.teachers = (need_teacher(context, "dkd"),)
         self.temperature, self.weight, self.alpha, self.beta = temperature, weight, alpha, beta
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.match import Match, pooled
 from xlearn.objectives.distillation.teaching import mean
 from xlearn.objectives.parts.layers import linear
@@ -30,12 +30,14 @@ class FitNets(nn.Module):
 
     lessons = ("features",)
 
-    def __init__(self, start: Start, *, weight: float = 100.0, student: str | None = None, teacher: str | None = None) -> None:
+    def __init__(
+        self, context: PhaseContext, *, weight: float = 100.0, student: str | None = None, teacher: str | None = None
+    ) -> None:
         super().__init__()
         if weight < 0:
             raise Problem(f"fitnets: weight={weight}: give 0 or more, e.g. 100.")
         # Holds the teacher, and is no module: what is registered would be trained.
-        self.match = Match(start, "fitnets", [(student, teacher)])
+        self.match = Match(context, "fitnets", [(student, teacher)])
         [(own, given)] = self.match.shapes
         if len(own) != len(given):
             raise Problem(
@@ -43,7 +45,7 @@ class FitNets(nn.Module):
                 "Name modules of one kind."
             )
         self.weight = weight
-        self.regressor = linear(own[0], given[0], start.network, "fitnets")
+        self.regressor = linear(own[0], given[0], context.network, "fitnets")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

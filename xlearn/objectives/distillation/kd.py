@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture
 from xlearn.runtime.errors import Problem
 
@@ -37,26 +37,26 @@ class Kd:
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         temperature: float = 4.0,
         weight: float = 0.9,
         combine: Literal["average", "validation", "agreement"] = "average",
     ) -> None:
         need_mixture("kd", temperature, weight)
-        if not start.teachers:
+        if not context.teachers:
             raise Problem("kd needs a teacher: use it in a phase with `taught_by: source`, such as transfer=kd.")
-        self.temperature, self.weight, self.combine, self.teachers = temperature, weight, combine, start.teachers
-        by_validation = combine == "validation" and len(start.teachers) > 1
-        if by_validation and (start.validation is None or not all(each is not None for each in start.validation)):
+        self.temperature, self.weight, self.combine, self.teachers = temperature, weight, combine, context.teachers
+        by_validation = combine == "validation" and len(context.teachers) > 1
+        if by_validation and (context.validation is None or not all(each is not None for each in context.validation)):
             raise Problem(
                 "kd: combine=validation weighs teachers by their loss on the target's validation split, and "
-                f"{'there is none' if start.validation is None else 'not every teacher reads it'}. Raise target.val, or use "
+                f"{'there is none' if context.validation is None else 'not every teacher reads it'}. Raise target.val, or use "
                 "combine=average."
             )
-        self.log_shares = torch.zeros(len(start.teachers))
+        self.log_shares = torch.zeros(len(context.teachers))
         if by_validation:
-            self.log_shares = -torch.tensor([float(each or 0) for each in start.validation or ()])
+            self.log_shares = -torch.tensor([float(each or 0) for each in context.validation or ()])
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         return by_logits(network, batches, self.teachers, self.weight, self._term)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import need_teacher, taught_features, taught_outputs
 from xlearn.objectives.parts.probe import channels_first, probe
 from xlearn.runtime.errors import Problem
@@ -20,12 +20,12 @@ class Match:
     Raises `Problem` without one teacher, for a path that does not exist, and for a module that nothing passes through.
     """
 
-    def __init__(self, start: Start, name: str, pairs: Sequence[tuple[str | None, str | None]]) -> None:
+    def __init__(self, context: PhaseContext, name: str, pairs: Sequence[tuple[str | None, str | None]]) -> None:
         self.name, self.pairs = name, [*pairs]
-        self.teacher = need_teacher(start, name)
+        self.teacher = need_teacher(context, name)
         students, teachers = ([pair[side] for pair in pairs] for side in range(2))
-        own = _shapes(start.network, students, start.tasks, f"{name}: student")
-        self.shapes = [*zip(own, _shapes(self.teacher, teachers, start.tasks, f"{name}: teacher"), strict=True)]
+        own = _shapes(context.network, students, context.tasks, f"{name}: student")
+        self.shapes = [*zip(own, _shapes(self.teacher, teachers, context.tasks, f"{name}: teacher"), strict=True)]
 
     def __call__(self, network: Network, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(the student's, the teacher's, both `[batch, channels, *places]`, and `seen bool [batch]`: which examples have what

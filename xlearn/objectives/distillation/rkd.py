@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.match import Match
 from xlearn.runtime.errors import Problem
 
@@ -31,7 +31,7 @@ class Rkd:
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         distance: float = 25.0,
         angle: float = 50.0,
@@ -41,7 +41,7 @@ class Rkd:
         for name, value in (("distance", distance), ("angle", angle)):
             if value < 0:
                 raise Problem(f"rkd: {name}={value}: give 0 or more; the paper has distance=25, angle=50.")
-        self.match = Match(start, "rkd", [(student, teacher)])
+        self.match = Match(context, "rkd", [(student, teacher)])
         self.distance, self.angle = distance, angle
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

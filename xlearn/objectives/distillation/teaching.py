@@ -8,21 +8,21 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 # (logits [batch, classes], the teachers' [batch, teachers, classes], seen bool [batch, teachers], labels) -> scalar
 Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def need_teacher(start: Start, name: str) -> Network:
+def need_teacher(context: PhaseContext, name: str) -> Network:
     """The one network that teaches. Raises `Problem` where there is none, or several."""
-    if len(start.teachers) != 1:
-        there = f"are {len(start.teachers)}" if start.teachers else "is none"
+    if len(context.teachers) != 1:
+        there = f"are {len(context.teachers)}" if context.teachers else "is none"
         raise Problem(
             f"{name} needs one teacher, and there {there}. Use it in a phase with `taught_by: source`, such as transfer=kd."
         )
-    return start.teachers[0]
+    return context.teachers[0]
 
 
 def taught_logits(teachers: Sequence[Network], batch: Batch) -> tuple[Tensor, Tensor] | None:

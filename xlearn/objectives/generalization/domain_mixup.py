@@ -11,7 +11,7 @@ from torch.nn import functional
 from xlearn.data.columns import Inputs
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
 from xlearn.runtime.errors import Problem
 
@@ -29,11 +29,11 @@ class DomainMixup:
     Raises `Problem` for alpha not above 0, for fewer than two environments, and for environments of different classes.
     """
 
-    def __init__(self, start: Start, *, alpha: float = 0.2) -> None:
-        roles = need_environments(start, "mixup")
+    def __init__(self, context: PhaseContext, *, alpha: float = 0.2) -> None:
+        roles = need_environments(context, "mixup")
         if not alpha > 0:
             raise Problem(f"mixup: alpha={alpha}: give more than 0, e.g. 0.2.")
-        spaces = {role: start.tasks[role].labels for role in roles}
+        spaces = {role: context.tasks[role].labels for role in roles}
         for role, space in spaces.items():
             if space.key != (first := spaces[roles[0]]).key:
                 raise Problem(

@@ -8,13 +8,13 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
-def need_environments(start: Start, name: str) -> list[str]:
+def need_environments(context: PhaseContext, name: str) -> list[str]:
     """The roles of the environments. Raises `Problem` for fewer than two."""
-    roles = [*start.class_counts]
+    roles = [*context.class_counts]
     if len(roles) < 2:
         raise Problem(
             f"{name} compares several environments, and the phase reads {len(roles) or 'none'}. Give two or more sources, e.g. "

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
 from xlearn.runtime.errors import Problem
 
@@ -25,9 +25,9 @@ class GroupDro(nn.Module):
 
     q: Tensor
 
-    def __init__(self, start: Start, *, eta: float = 0.01) -> None:
+    def __init__(self, context: PhaseContext, *, eta: float = 0.01) -> None:
         super().__init__()
-        self.roles = need_environments(start, "groupdro")
+        self.roles = need_environments(context, "groupdro")
         if eta < 0:
             raise Problem(f"groupdro: eta={eta}: give 0 or more, e.g. 0.01.")
         self.eta = eta

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments
 
 
@@ -26,11 +26,11 @@ class Irm(nn.Module):
 
     step: Tensor
 
-    def __init__(self, start: Start, *, weight: float = 100.0, anneal: float = 0.1) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 100.0, anneal: float = 0.1) -> None:
         super().__init__()
-        need_environments(start, "irm")
+        need_environments(context, "irm")
         need_annealing("irm", weight, anneal)
-        self.weight, self.until = weight, anneal * start.steps
+        self.weight, self.until = weight, anneal * context.steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     @staticmethod

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments, risks
 
 
@@ -24,11 +24,11 @@ class Vrex(nn.Module):
 
     step: Tensor
 
-    def __init__(self, start: Start, *, weight: float = 10.0, anneal: float = 0.1) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 10.0, anneal: float = 0.1) -> None:
         super().__init__()
-        need_environments(start, "vrex")
+        need_environments(context, "vrex")
         need_annealing("vrex", weight, anneal)
-        self.weight, self.until = weight, anneal * start.steps
+        self.weight, self.until = weight, anneal * context.steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -28,16 +28,16 @@ class QueryLoss:
     Cross-entropy, or the mean squared error where tasks predict numbers.
     """
 
-    def __init__(self, start: Start) -> None:
-        if start.learner is None or start.kind is None:
+    def __init__(self, context: PhaseContext) -> None:
+        if context.learner is None or context.kind is None:
             raise Problem("query_loss needs tasks of few examples: name the phase's base_learner, as in pretrain=maml.")
-        if start.kind.queries < 1:
+        if context.kind.queries < 1:
             raise Problem("query_loss needs queries: give the phase's episodes.queries, e.g. 5.")
-        self.learner, self.tasks = start.learner, start.kind.tasks
+        self.learner, self.tasks = context.learner, context.kind.tasks
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         support, query = batches["support"], batches["query"]
         return {"query": task_losses(self.learner(network, support, query, self.tasks), query.labels).mean()}
 
-    def told(self) -> dict[str, Any]:
-        return getattr(self.learner, "told", dict)()
+    def log(self) -> dict[str, Any]:
+        return getattr(self.learner, "log", dict)()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -22,14 +22,14 @@ class Reptile:
     Raises `Problem` without a base learner that descends, and for a minibatch below 1.
     """
 
-    def __init__(self, start: Start, *, minibatch: int | None = None) -> None:
-        if start.learner is None or start.kind is None or not hasattr(start.learner, "weights"):
+    def __init__(self, context: PhaseContext, *, minibatch: int | None = None) -> None:
+        if context.learner is None or context.kind is None or not hasattr(context.learner, "weights"):
             raise Problem("reptile needs a base learner that descends: name the phase's base_learner, as in pretrain=reptile.")
-        if minibatch is not None and not 1 <= minibatch <= start.kind.shots:
+        if minibatch is not None and not 1 <= minibatch <= context.kind.shots:
             raise Problem(
-                f"reptile: minibatch={minibatch}: give 1 to {start.kind.shots} (the phase's episodes.shots), or null."
+                f"reptile: minibatch={minibatch}: give 1 to {context.kind.shots} (the phase's episodes.shots), or null."
             )
-        self.learner, self.tasks, self.minibatch = start.learner, start.kind.tasks, minibatch
+        self.learner, self.tasks, self.minibatch = context.learner, context.kind.tasks, minibatch
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         ends = self.learner.weights(network, batches["support"], self.tasks, self.minibatch)
@@ -37,5 +37,5 @@ class Reptile:
         distances = [(named[name] - each).square().sum() / 2 for name, each in ends.items()]
         return {"reptile": torch.stack(distances).sum() / self.tasks}
 
-    def told(self) -> dict[str, Any]:
-        return self.learner.told()
+    def log(self) -> dict[str, Any]:
+        return self.learner.log()

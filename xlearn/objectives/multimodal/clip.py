@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.multimodal.alignment import pairs
 from xlearn.objectives.parts.similarities import similarities
 from xlearn.runtime.errors import Problem
@@ -24,7 +24,7 @@ class Clip(nn.Module):
 
     pairs = reads_inputs = True
 
-    def __init__(self, start: Start, *, temperature: float = 0.07, highest: float = 100.0, rate: float = 1.0) -> None:
+    def __init__(self, context: PhaseContext, *, temperature: float = 0.07, highest: float = 100.0, rate: float = 1.0) -> None:
         super().__init__()
         if not temperature > 0 or 1 / temperature > highest:
             raise Problem(f"clip: temperature={temperature}: give {1 / highest:g} (1 / highest) or more, e.g. 0.07.")

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.multimodal.alignment import pairs
 from xlearn.objectives.parts.similarities import similarities
 from xlearn.runtime.errors import Problem
@@ -26,7 +26,7 @@ class SigLip(nn.Module):
     pairs = reads_inputs = True
 
     def __init__(
-        self, start: Start, *, scale: float = 10.0, bias: float = -10.0, highest: float = 100.0, rate: float = 1.0
+        self, context: PhaseContext, *, scale: float = 10.0, bias: float = -10.0, highest: float = 100.0, rate: float = 1.0
     ) -> None:
         super().__init__()
         if not 0 < scale <= highest:

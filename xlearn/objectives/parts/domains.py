@@ -10,7 +10,7 @@ from torch import Tensor
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -47,10 +47,10 @@ def classify(network: Network, batches: Mapping[str, Batch], features: Tensor) -
     return network.head[batches[UNLABELED].space.key](features).float()
 
 
-def need_domains(start: Start, name: str, source: bool = True) -> int:
+def need_domains(context: PhaseContext, name: str, source: bool = True) -> int:
     """The number of classes. Raises `Problem` where the phase reads no unlabelled target, or (`source`) no source."""
-    if UNLABELED not in start.tasks:
+    if UNLABELED not in context.tasks:
         raise Problem(f"{name} adapts to unlabelled examples of the target, and its phase reads none. Set reads: everything.")
-    if source and not sources(start.tasks):
+    if source and not sources(context.tasks):
         raise Problem(f"{name} compares the target with a source, and its phase reads none. Set reads: everything.")
-    return len(start.tasks[UNLABELED].labels.classes)
+    return len(context.tasks[UNLABELED].labels.classes)

@@ -18,7 +18,7 @@ from xlearn.data.augment.token_dropout import UNKNOWN, token_dropout
 from xlearn.data.columns import Inputs, Sequences
 from xlearn.data.task import Batch, Spec, Task, TextSpec
 from xlearn.data.unlabeled import UNLABELED
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 Augment = Callable[[Batch, torch.Generator], Batch]
@@ -84,9 +84,9 @@ def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
             )
 
 
-def need_views(start: Start, name: str) -> None:
+def need_views(context: PhaseContext, name: str) -> None:
     """Raises `Problem` where a strong view of the target's texts could not be made: nothing is known as the unknown token."""
-    _need_unknown(start.tasks[UNLABELED].inputs.get("text"), "text" in start.network.encoder, name)
+    _need_unknown(context.tasks[UNLABELED].inputs.get("text"), "text" in context.network.encoder, name)
 
 
 def _need_unknown(text: Spec | None, hides: bool, name: str) -> None:

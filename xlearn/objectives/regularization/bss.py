@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -19,11 +19,11 @@ class Bss:
     (`smallest_batch`): all singular values would be shrunk.
     """
 
-    def __init__(self, start: Start, *, eta: float = 0.001, k: int = 1) -> None:
+    def __init__(self, context: PhaseContext, *, eta: float = 0.001, k: int = 1) -> None:
         if eta < 0:
             raise Problem(f"bss: eta={eta}: give 0 or more, e.g. 0.001.")
-        if not 1 <= k < start.network.width:
-            raise Problem(f"bss: k={k}: the features have {start.network.width} singular values at most. Give fewer, e.g. 1.")
+        if not 1 <= k < context.network.width:
+            raise Problem(f"bss: k={k}: the features have {context.network.width} singular values at most. Give fewer, e.g. 1.")
         self.eta, self.k = eta, k
 
     @staticmethod

@@ -13,7 +13,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch, Examples
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.probe import probe
 from xlearn.runtime.errors import Problem
 
@@ -38,7 +38,7 @@ class Delta:
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         alpha: float = 0.01,
         beta: float = 0.01,
@@ -48,22 +48,22 @@ class Delta:
         for name, value in (("alpha", alpha), ("beta", beta)):
             if value < 0:
                 raise Problem(f"delta: {name}={value}: give 0 or more, e.g. 0.01.")
-        last = [blocks[-1][-1] for blocks in block_paths(start.network).values() if blocks and blocks[-1]]
+        last = [blocks[-1][-1] for blocks in block_paths(context.network).values() if blocks and blocks[-1]]
         self.paths = last if student is None else [*student]
         if not self.paths:
             raise Problem(
                 "delta: no encoder has a block with parameters. Use another encoder, or name modules by student=[...]."
             )
         for path in self.paths:
-            start.network.listen(path)
+            context.network.listen(path)
         self.alpha, self.beta, self.attention = alpha, beta, attention
-        self.examples: Examples | None = start.tasks["target"].train if "target" in start.tasks else None
-        self.copied = start.copied
+        self.examples: Examples | None = context.tasks["target"].train if "target" in context.tasks else None
+        self.copied = context.copied
         # At the start of the phase; a resumed one starts from the same weights.
-        self.before = copy.deepcopy(start.network).requires_grad_(False).eval()
+        self.before = copy.deepcopy(context.network).requires_grad_(False).eval()
         self.shares: dict[str, Tensor] = {}
-        called = probe(self.before, self.paths, start.tasks)
-        silent = [path for path in self.paths if path not in called] if start.tasks else []
+        called = probe(self.before, self.paths, context.tasks)
+        silent = [path for path in self.paths if path not in called] if context.tasks else []
         self.paths = [path for path in self.paths if path not in silent]
         if silent and (student is not None or not self.paths):
             raise Problem(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 
 
 class L2SP(nn.Module):
@@ -16,13 +16,13 @@ class L2SP(nn.Module):
     w0 is the value at the start of the phase. Only parameters that are trained count.
     """
 
-    def __init__(self, start: Start, *, alpha: float, beta: float) -> None:
+    def __init__(self, context: PhaseContext, *, alpha: float, beta: float) -> None:
         super().__init__()
         self.alpha, self.beta = alpha, beta
-        self.copied = [name for name, _ in start.network.named_parameters() if name in start.copied]
+        self.copied = [name for name, _ in context.network.named_parameters() if name in context.copied]
         for position, name in enumerate(self.copied):
             # Not persistent: a resumed phase starts from the same weights and makes them again.
-            value = start.network.get_parameter(name).detach().clone()
+            value = context.network.get_parameter(name).detach().clone()
             self.register_buffer(f"start_{position}", value, persistent=False)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

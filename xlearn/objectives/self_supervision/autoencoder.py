@@ -6,7 +6,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.reconstruction import Reconstruction
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 
@@ -26,9 +26,13 @@ class Autoencoder(SelfSupervised):
     # It changes none, but needs them as they are: nothing may be computed before in their place.
     changes_inputs = True
 
-    def __init__(self, start: Start, *, patch: int | None = None, frames: int = 4, width: int = 128, tokens: int = 16) -> None:
+    def __init__(
+        self, context: PhaseContext, *, patch: int | None = None, frames: int = 4, width: int = 128, tokens: int = 16
+    ) -> None:
         super().__init__()
-        self.pieces = Reconstruction(start, "autoencoder", patch=patch, frames=frames, width=width, tokens=tokens, hides=False)
+        self.pieces = Reconstruction(
+            context, "autoencoder", patch=patch, frames=frames, width=width, tokens=tokens, hides=False
+        )
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.projector import pairs_of_views, projector
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
@@ -31,16 +31,16 @@ class BarlowTwins(SelfSupervised):
 
     views = True
 
-    def __init__(self, start: Start, *, width: int = 128, hidden: int = 256, redundancy: float = 0.02) -> None:
+    def __init__(self, context: PhaseContext, *, width: int = 128, hidden: int = 256, redundancy: float = 0.02) -> None:
         super().__init__()
         if redundancy < 0:
             raise Problem(f"barlow_twins: redundancy={redundancy}: give 0 or more, e.g. 0.02.")
-        self.start, self.redundancy = start, redundancy
-        self.projector = projector(start.network.width, width, hidden, start.network, "barlow_twins projector")
+        self.context, self.redundancy = context, redundancy
+        self.projector = projector(context.network.width, width, hidden, context.network, "barlow_twins projector")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
-        for role, one, other in pairs_of_views(self.start, network, batches, self.monitor):
+        for role, one, other in pairs_of_views(self.context, network, batches, self.monitor):
             with torch.autocast(one.device.type, enabled=False):
                 found = redundancy_reduction(self.projector(one), self.projector(other), self.redundancy)
             losses[f"barlow_twins_{role}"] = found

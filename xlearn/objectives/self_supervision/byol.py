@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.evaluating import evaluating
 from xlearn.objectives.parts.moving_average import Features, MovingAverage
 from xlearn.objectives.self_supervision.projector import projector
@@ -34,12 +34,12 @@ class Byol(SelfSupervised):
     views = True
     step: Tensor
 
-    def __init__(self, start: Start, *, width: int = 128, hidden: int = 256, decay: float = 0.99) -> None:
+    def __init__(self, context: PhaseContext, *, width: int = 128, hidden: int = 256, decay: float = 0.99) -> None:
         super().__init__()
         if not 0 <= decay < 1:
             raise Problem(f"byol: decay={decay}: give a share in [0, 1), e.g. 0.99.")
-        self.start, self.first_decay, self.steps = start, decay, start.steps
-        network = start.network
+        self.context, self.first_decay, self.steps = context, decay, context.steps
+        network = context.network
         self.projector = projector(network.width, width, hidden, network, "byol projector")
         self.predictor = projector(width, width, hidden, network, "byol predictor")
         self.target_network = MovingAverage(Features(network))
@@ -49,7 +49,7 @@ class Byol(SelfSupervised):
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
         for role, batch in batches.items():
-            views = [self.start.view(batch) for _ in range(2)]
+            views = [self.context.view(batch) for _ in range(2)]
             features = [network.features(view).float() for view in views]
             with evaluating(network):
                 targets = [self.target_network(Features(network), view).float() for view in views]

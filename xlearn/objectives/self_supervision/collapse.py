@@ -10,7 +10,7 @@ from torch.nn import functional
 COLLAPSED = 0.1
 
 
-class Monitor:
+class CollapseMonitor:
     """What the representation of the last batch of each role was like: of features `z [batch, width]` (unit vectors u)
 
         spread = sqrt(width) mean_j std_j(u): about 1 where u fills the sphere, 0 where all examples are one point
@@ -28,7 +28,7 @@ class Monitor:
         """Keep the features of a step, until the next."""
         self.last[role] = features.detach()
 
-    def told(self) -> dict[str, Any]:
+    def log(self) -> dict[str, Any]:
         """For the record of a look: `{"embedding": {role: {"spread", "rank", "width", "collapsed"}}}`."""
         return {"embedding": {role: described(each) for role, each in self.last.items()}} if self.last else {}
 

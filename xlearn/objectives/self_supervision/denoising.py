@@ -11,7 +11,7 @@ from xlearn.data.augment.noise import noise as noisy_sound
 from xlearn.data.columns import Inputs, Sequences
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.pieces import Cut, drawn
 from xlearn.objectives.self_supervision.reconstruction import Reconstruction
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
@@ -37,7 +37,7 @@ class Denoising(SelfSupervised):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         noise: Literal["masking", "gaussian"] = "masking",
         share: float = 0.25,
@@ -57,7 +57,7 @@ class Denoising(SelfSupervised):
         if not low <= high:
             raise Problem(f"denoising: low={low} is above high={high}. Give decibels in ascending order, as low=0 high=20.")
         self.noise, self.share, self.deviation, self.low, self.high = noise, share, deviation, low, high
-        self.pieces = Reconstruction(start, "denoising", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
+        self.pieces = Reconstruction(context, "denoising", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.pieces import Cut, drawn
 from xlearn.objectives.self_supervision.reconstruction import Reconstruction
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
@@ -36,7 +36,7 @@ class Mae(SelfSupervised):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         share: float = 0.5,
         patch: int | None = None,
@@ -48,7 +48,7 @@ class Mae(SelfSupervised):
         if not 0 < share < 1:
             raise Problem(f"mae: share={share}: give a share between 0 and 1, e.g. 0.5.")
         self.share = share
-        self.pieces = Reconstruction(start, "mae", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
+        self.pieces = Reconstruction(context, "mae", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.evaluating import evaluating
 from xlearn.objectives.parts.moving_average import Features, MovingAverage
 from xlearn.objectives.self_supervision.projector import projector
@@ -38,7 +38,7 @@ class MoCo(SelfSupervised):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         width: int = 64,
         hidden: int = 128,
@@ -53,13 +53,13 @@ class MoCo(SelfSupervised):
             raise Problem(f"moco: queue={queue}: give 1 key or more, e.g. 1024.")
         if not 0 <= decay < 1:
             raise Problem(f"moco: decay={decay}: give a share in [0, 1), e.g. 0.99.")
-        self.start, self.temperature = start, temperature
-        network = start.network
+        self.context, self.temperature = context, temperature
+        network = context.network
         self.projector = projector(network.width, width, hidden, network, "moco projector", normalised=False)
         self.key_network = MovingAverage(Features(network))
         self.key_projector = MovingAverage(self.projector)
         self.register_buffer("decay", torch.tensor(decay))
-        sizes = {role: max(1, min(queue, len(task.train) // 2)) for role, task in start.tasks.items()}
+        sizes = {role: max(1, min(queue, len(task.train) // 2)) for role, task in context.tasks.items()}
         # By position: names of modules cannot be those of all tasks.
         self.positions = {role: position for position, role in enumerate(sizes)}
         self.queues = nn.ModuleList(Queue(size, width) for size in sizes.values())
@@ -69,7 +69,7 @@ class MoCo(SelfSupervised):
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses, self.fresh = {}, {}
         for role, batch in batches.items():
-            one, other = (self.start.view(batch) for _ in range(2))
+            one, other = (self.context.view(batch) for _ in range(2))
             features = network.features(one).float()
             with evaluating(network):
                 target = self.key_network(Features(network), other).float()

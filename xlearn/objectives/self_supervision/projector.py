@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.layers import linear
-from xlearn.objectives.self_supervision.collapse import Monitor
+from xlearn.objectives.self_supervision.collapse import CollapseMonitor
 from xlearn.runtime.errors import Problem
 
 
@@ -29,7 +29,7 @@ def projector(before: int, width: int, hidden: int, network: Network, use: str, 
 
 
 def pairs_of_views(
-    start: Start, network: Network, batches: Mapping[str, Batch], monitor: Monitor
+    context: PhaseContext, network: Network, batches: Mapping[str, Batch], monitor: CollapseMonitor
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """(role, features of a view, features of another view) of each role's examples, `float [batch, width]` in single precision.
 
@@ -37,6 +37,6 @@ def pairs_of_views(
     monitor notes the features of the first.
     """
     for role, batch in batches.items():
-        one, other = (network.features(start.view(batch)).float() for _ in range(2))
+        one, other = (network.features(context.view(batch)).float() for _ in range(2))
         monitor.note(role, one)
         yield role, one, other

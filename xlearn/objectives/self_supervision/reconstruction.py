@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlearn.data.columns import Inputs, Ragged
 from xlearn.data.task import AudioSpec, Batch, ImageSpec, Spec, TabularSpec, Task, TextSpec
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.layers import linear
 from xlearn.objectives.self_supervision.pieces import Columns, Cut, Patches, Pieces, Stretches, Words, drawn
 from xlearn.runtime.errors import Problem
@@ -51,17 +51,17 @@ class Reconstruction(nn.Module):
     """
 
     def __init__(
-        self, start: Start, name: str, *, patch: int | None, frames: int, width: int, tokens: int, hides: bool
+        self, context: PhaseContext, name: str, *, patch: int | None, frames: int, width: int, tokens: int, hides: bool
     ) -> None:
         super().__init__()
         for option, value in {"patch": patch, "frames": frames, "width": width, "tokens": tokens}.items():
             if value is not None and value < 1:
                 raise Problem(f"{name}: {option}={value}: give 1 or more.")
         self.name, self.tokens = name, tokens
-        specs = {each: spec for task in start.tasks.values() for each, spec in task.inputs.items()}
+        specs = {each: spec for task in context.tasks.values() for each, spec in task.inputs.items()}
         self.pieces: dict[str, Pieces] = {
-            each: _pieces(name, each, specs[each], start.tasks, patch, frames)
-            for each in sorted(specs.keys() & start.network.encoder.keys())
+            each: _pieces(name, each, specs[each], context.tasks, patch, frames)
+            for each in sorted(specs.keys() & context.network.encoder.keys())
         }
         for each, spec in specs.items():
             if hides and each in self.pieces and isinstance(spec, TextSpec) and spec.unknown is None:
@@ -69,9 +69,9 @@ class Reconstruction(nn.Module):
                     f"{name} makes tokens unknown, and this tokeniser ({spec.tokenizer}) has no unknown token. Choose another "
                     "encoder/text, e.g. lstm, or pretrain=autoencoder, which hides nothing."
                 )
-        before = start.network.width
+        before = context.network.width
         self.decoder = nn.ModuleDict(
-            {each: Decoder(before, width, found, start.network, f"{name} {each}") for each, found in self.pieces.items()}
+            {each: Decoder(before, width, found, context.network, f"{name} {each}") for each, found in self.pieces.items()}
         )
 
     def cut(self, batch: Batch) -> dict[str, Cut]:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch, ImageSpec
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.layers import linear
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
@@ -28,9 +28,9 @@ class Rotation(SelfSupervised):
 
     changes_inputs = True
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, context: PhaseContext) -> None:
         super().__init__()
-        for task in start.tasks.values():
+        for task in context.tasks.values():
             spec = task.inputs.get("image")
             if spec is None:
                 raise Problem(
@@ -47,7 +47,7 @@ class Rotation(SelfSupervised):
                     f"rotation turns square images, and those of {task.name} are {spec.height} x {spec.width}. Set image.size, "
                     "e.g. to 32."
                 )
-        self.classifier = linear(start.network.width, 4, start.network, "rotation")
+        self.classifier = linear(context.network.width, 4, context.network, "rotation")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from xlearn.objectives.self_supervision.collapse import Monitor
+from xlearn.objectives.self_supervision.collapse import CollapseMonitor
 
 
 class SelfSupervised(nn.Module):
@@ -17,11 +17,11 @@ class SelfSupervised(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.monitor = Monitor()
+        self.monitor = CollapseMonitor()
 
     @staticmethod
     def smallest_batch(**options: object) -> int:
         return 2
 
-    def told(self) -> dict[str, Any]:
-        return self.monitor.told()
+    def log(self) -> dict[str, Any]:
+        return self.monitor.log()

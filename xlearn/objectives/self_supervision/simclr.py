@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.projector import pairs_of_views, projector
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
@@ -28,16 +28,16 @@ class SimClr(SelfSupervised):
 
     views = True
 
-    def __init__(self, start: Start, *, width: int = 128, hidden: int = 256, temperature: float = 0.2) -> None:
+    def __init__(self, context: PhaseContext, *, width: int = 128, hidden: int = 256, temperature: float = 0.2) -> None:
         super().__init__()
         if not temperature > 0:
             raise Problem(f"simclr: temperature={temperature}: give more than 0, e.g. 0.2.")
-        self.start, self.temperature = start, temperature
-        self.projector = projector(start.network.width, width, hidden, start.network, "simclr projector")
+        self.context, self.temperature = context, temperature
+        self.projector = projector(context.network.width, width, hidden, context.network, "simclr projector")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
-        for role, one, other in pairs_of_views(self.start, network, batches, self.monitor):
+        for role, one, other in pairs_of_views(self.context, network, batches, self.monitor):
             with torch.autocast(one.device.type, enabled=False):
                 losses[f"simclr_{role}"] = nt_xent(self.projector(one), self.projector(other), self.temperature)
         return losses

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.projector import pairs_of_views, projector
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
@@ -36,7 +36,7 @@ class VicReg(SelfSupervised):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         width: int = 128,
         hidden: int = 256,
@@ -49,12 +49,12 @@ class VicReg(SelfSupervised):
             if value < 0:
                 raise Problem(f"vicreg: {name}={value}: give 0 or more, e.g. {1 if name == 'covariance' else 25}.")
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
-        self.start = start
-        self.projector = projector(start.network.width, width, hidden, start.network, "vicreg projector")
+        self.context = context
+        self.projector = projector(context.network.width, width, hidden, context.network, "vicreg projector")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
-        for role, first, second in pairs_of_views(self.start, network, batches, self.monitor):
+        for role, first, second in pairs_of_views(self.context, network, batches, self.monitor):
             with torch.autocast(first.device.type, enabled=False):
                 one, other = self.projector(first), self.projector(second)
                 losses[f"vicreg_{role}"] = (

@@ -9,7 +9,7 @@ from torch import Tensor
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.runtime.errors import Problem
 
@@ -27,8 +27,8 @@ class EntropyMin:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 0.1, diversity: float = 0.0) -> None:
-        need_domains(start, "entropy_min", source=False)
+    def __init__(self, context: PhaseContext, *, weight: float = 0.1, diversity: float = 0.0) -> None:
+        need_domains(context, "entropy_min", source=False)
         if weight < 0:
             raise Problem(f"entropy_min: weight={weight}: give 0 or more, e.g. 0.1.")
         if diversity < 0:

@@ -8,7 +8,7 @@ from torch import Tensor
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.parts.views import need_views, strong, weak
 from xlearn.objectives.self_training.pseudo_label import need_threshold, on_confident
@@ -30,10 +30,10 @@ class FixMatch:
 
     unlabeled = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0, threshold: float = 0.95) -> None:
-        need_domains(start, "fixmatch", source=False)
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0, threshold: float = 0.95) -> None:
+        need_domains(context, "fixmatch", source=False)
         need_threshold("fixmatch", weight, threshold)
-        need_views(start, "fixmatch")
+        need_views(context, "fixmatch")
         self.weight, self.threshold = weight, threshold
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.parts.evaluating import evaluating
 from xlearn.objectives.parts.moving_average import MovingAverage
@@ -32,18 +32,18 @@ class MeanTeacher(nn.Module):
     unlabeled = True
     step: Tensor
 
-    def __init__(self, start: Start, *, weight: float = 10.0, decay: float = 0.99, ramp: float = 0.3) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 10.0, decay: float = 0.99, ramp: float = 0.3) -> None:
         super().__init__()
-        need_domains(start, "mean_teacher", source=False)
-        need_views(start, "mean_teacher")
+        need_domains(context, "mean_teacher", source=False)
+        need_views(context, "mean_teacher")
         if weight < 0:
             raise Problem(f"mean_teacher: weight={weight}: give 0 or more, e.g. 10.")
         if not 0 <= decay < 1:
             raise Problem(f"mean_teacher: decay={decay}: give a share in [0, 1), e.g. 0.99.")
         if not 0 <= ramp <= 1:
             raise Problem(f"mean_teacher: ramp={ramp}: give a share of the steps in [0, 1], e.g. 0.3.")
-        self.weight, self.decay, self.until = weight, decay, ramp * start.steps
-        self.average = MovingAverage(start.network)
+        self.weight, self.decay, self.until = weight, decay, ramp * context.steps
+        self.average = MovingAverage(context.network)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def teacher(self) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.self_training.pseudo_labels import confident
 from xlearn.runtime.errors import Problem
@@ -28,14 +28,14 @@ class PseudoLabel(nn.Module):
     unlabeled = True
     step: Tensor
 
-    def __init__(self, start: Start, *, weight: float = 1.0, threshold: float = 0.9, ramp: float = 0.5) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0, threshold: float = 0.9, ramp: float = 0.5) -> None:
         super().__init__()
-        need_domains(start, "pseudo_label", source=False)
+        need_domains(context, "pseudo_label", source=False)
         need_threshold("pseudo_label", weight, threshold)
         if not 0 <= ramp <= 1:
             raise Problem(f"pseudo_label: ramp={ramp}: give a share of the steps in [0, 1], e.g. 0.5.")
         self.weight, self.threshold = weight, threshold
-        self.until = ramp * start.steps
+        self.until = ramp * context.steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

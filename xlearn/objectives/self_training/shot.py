@@ -9,7 +9,7 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.self_training.entropy_min import information_loss
 from xlearn.objectives.self_training.feature_bank import FeatureBank
@@ -39,7 +39,7 @@ class Shot(nn.Module):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         beta: float = 0.1,
         refreshes: int = 10,
@@ -48,16 +48,16 @@ class Shot(nn.Module):
         require_all: bool = False,
     ) -> None:
         super().__init__()
-        classes = need_domains(start, "shot", source=False)
+        classes = need_domains(context, "shot", source=False)
         if beta < 0:
             raise Problem(f"shot: beta={beta}: give 0 or more, e.g. 0.1.")
         for name, value, least in (("refreshes", refreshes, 1), ("rounds", rounds, 0), ("members", members, 0)):
             if value < least:
                 raise Problem(f"shot: {name}={value}: give {least} or more.")
         self.beta, self.rounds, self.members, self.require_all = beta, rounds, members, require_all
-        examples = start.tasks[UNLABELED].train
+        examples = context.tasks[UNLABELED].train
         self.names = examples.space.classes
-        self.bank = FeatureBank(examples, start.network.width, every=max(1, -(-start.steps // refreshes)))
+        self.bank = FeatureBank(examples, context.network.width, every=max(1, -(-context.steps // refreshes)))
         self.register_buffer("labels", torch.zeros(len(examples), dtype=torch.int64))
         self.register_buffer("missing", torch.ones(classes, dtype=torch.bool))
 
@@ -80,7 +80,7 @@ class Shot(nn.Module):
     def follow(self, network: Network) -> None:
         self.bank.follow()
 
-    def told(self) -> dict[str, list[str]]:
+    def log(self) -> dict[str, list[str]]:
         """For the record of a look: the classes that no example was labelled with at the last refresh, if any."""
         without = [name for name, lacks in zip(self.names, self.missing.tolist(), strict=True) if lacks]
         return {"missing_classes": without} if without else {}
@@ -89,7 +89,7 @@ class Shot(nn.Module):
         self.bank.refresh(network)
         self.labels.copy_(by_centroids(self.bank.features, self.bank.probabilities, self.rounds, self.members))
         self.missing.copy_(missing(self.labels, len(self.names)))
-        if self.require_all and (without := self.told().get("missing_classes")):
+        if self.require_all and (without := self.log().get("missing_classes")):
             raise Problem(
                 f"shot: no unlabelled example is labelled {' or '.join(without)}, and require_all is set. The source's network "
                 "may not know these classes on the target: train it longer, or set require_all=false."

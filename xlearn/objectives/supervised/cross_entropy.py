@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
 from xlearn.runtime.errors import Problem, nearest
 
@@ -22,7 +22,7 @@ class CrossEntropy(nn.Module):
 
     def __init__(
         self,
-        start: Start,
+        context: PhaseContext,
         *,
         class_weights: ClassWeights = "none",
         label_smoothing: float = 0.0,
@@ -32,13 +32,13 @@ class CrossEntropy(nn.Module):
         if not 0 <= label_smoothing < 1:
             raise Problem(f"objective.label_smoothing={label_smoothing}: give a share in [0, 1).")
         for role in roles or ():
-            if role not in start.class_counts:
-                raise Problem(f"objective.roles: the phase reads no {role!r}. {nearest(role, start.class_counts)}")
+            if role not in context.class_counts:
+                raise Problem(f"objective.roles: the phase reads no {role!r}. {nearest(role, context.class_counts)}")
         self.roles = None if roles is None else frozenset(roles)
         self.label_smoothing = label_smoothing
         self.weighted = class_weights != "none"
         if self.weighted:
-            _register(self, start, class_weights)
+            _register(self, context, class_weights)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
@@ -52,6 +52,6 @@ class CrossEntropy(nn.Module):
         return losses
 
 
-def _register(module: nn.Module, start: Start, kind: ClassWeights) -> None:
-    for role, counts in start.class_counts.items():
+def _register(module: nn.Module, context: PhaseContext, kind: ClassWeights) -> None:
+    for role, counts in context.class_counts.items():
         module.register_buffer(f"weight_{role}", class_weights(kind, counts))

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.class_weights import class_weights
 from xlearn.runtime.errors import Problem
 
@@ -25,15 +25,15 @@ class Deferred(nn.Module):
 
     step: Tensor
 
-    def __init__(self, start: Start, *, after: float = 0.8, beta: float = 0.9999) -> None:
+    def __init__(self, context: PhaseContext, *, after: float = 0.8, beta: float = 0.9999) -> None:
         super().__init__()
         if not 0 <= after <= 1:
             raise Problem(f"objective.after={after}: give a share of the phase's steps in [0, 1], e.g. 0.8.")
         if not 0 <= beta < 1:
             raise Problem(f"objective.beta={beta}: give 0 (no weights) or more, and less than 1, e.g. 0.9999.")
-        self.first = round(after * start.steps)
+        self.first = round(after * context.steps)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        for role, counts in start.class_counts.items():
+        for role, counts in context.class_counts.items():
             self.register_buffer(f"weight_{role}", class_weights("effective", counts, beta))
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

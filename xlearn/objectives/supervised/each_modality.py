@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
@@ -21,7 +21,7 @@ class EachModality:
 
     reads_inputs = True
 
-    def __init__(self, start: Start, *, weight: float = 1.0) -> None:
+    def __init__(self, context: PhaseContext, *, weight: float = 1.0) -> None:
         if weight < 0:
             raise Problem(f"objective.weight={weight}: give 0 (plain cross-entropy) or more.")
         self.weight = weight

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
 from xlearn.runtime.errors import Problem
 
@@ -22,12 +22,12 @@ class Focal(nn.Module):
     Raises `Problem` for a gamma below 0.
     """
 
-    def __init__(self, start: Start, *, gamma: float, class_weights: ClassWeights = "none") -> None:
+    def __init__(self, context: PhaseContext, *, gamma: float, class_weights: ClassWeights = "none") -> None:
         super().__init__()
         if not gamma >= 0:
             raise Problem(f"objective.gamma={gamma}: give 0 (cross-entropy) or more.")
         self.gamma = gamma
-        for role, counts in start.class_counts.items():
+        for role, counts in context.class_counts.items():
             self.register_buffer(f"weight_{role}", _weights(class_weights, counts))
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

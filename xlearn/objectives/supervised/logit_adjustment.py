@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import Start
+from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 # In the place of no example: log 0 would make NaN of a soft label 0 and of tau 0.
@@ -24,11 +24,11 @@ class LogitAdjustment(nn.Module):
     as 1e-12), so that nothing is learned of it. Raises `Problem` for a tau below 0.
     """
 
-    def __init__(self, start: Start, *, tau: float = 1.0) -> None:
+    def __init__(self, context: PhaseContext, *, tau: float = 1.0) -> None:
         super().__init__()
         if not tau >= 0:
             raise Problem(f"objective.tau={tau}: give 0 (cross-entropy) or more, e.g. 1 (balanced softmax).")
-        for role, counts in start.class_counts.items():
+        for role, counts in context.class_counts.items():
             # log n_c in the place of log pi_c: a constant on all logits changes no probability.
             self.register_buffer(f"prior_{role}", tau * counts.float().clamp_min(SMALLEST).log())
 

@@ -1,0 +1,45 @@
+"""How much of the code one run goes through: files entered, changes of file, and modules loaded.
+
+python scripts/bench/entered.py [KEY=VALUE ...]     # default: transfer=dann target.shots=0 budget=quick
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+WORDS = ["transfer=dann", "target.shots=0", "budget=quick"]
+
+
+def main() -> None:
+    from xlearn.cli import main as xlearn
+
+    package = str(Path(sys.modules["xlearn"].__file__ or "").parent)
+    entered: set[str] = set()
+    changes, last = 0, ""
+
+    def called(frame: FrameType, event: str, _: object) -> None:
+        nonlocal changes, last
+        file = frame.f_code.co_filename
+        # What runs while a module is imported is no part of the run.
+        if event == "call" and file.startswith(package) and frame.f_code.co_name != "<module>":
+            entered.add(file)
+            changes += file != last
+            last = file
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XLEARN_CACHE"] = str(Path(folder) / "cache")
+        os.chdir(folder)
+        sys.setprofile(called)
+        with contextlib.suppress(SystemExit):
+            xlearn(["train", *(sys.argv[1:] or WORDS), "threads=1"])
+        sys.setprofile(None)
+        os.chdir(package)
+    loaded = [name for name in sys.modules if name.partition(".")[0] == "xlearn"]
+    print(f"{len(entered)} files entered; {len(loaded)} modules loaded; {changes} changes of file")
+
+
+if __name__ == "__main__":
+    main()
