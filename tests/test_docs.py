@@ -1,5 +1,6 @@
-"""The documentation is true: its commands run, its tree is the tree, its links lead somewhere."""
+"""The documentation is true: its commands run, its pages are those of the code, its links lead somewhere."""
 
+import ast
 import os
 import re
 import shlex
@@ -34,17 +35,43 @@ def test_adding_a_method(working_directory):
     assert (written, ran) == (5, 6)
 
 
-def test_the_readme_shows_the_whole_tree():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    [tree] = [content for kind, _, content in FENCE.findall(text) if kind == "text" and "xlearn/" in content]
-    named = set(re.findall(r"[\w.]+\.py", tree))
-    real = {file.name for file in (ROOT / "xlearn").rglob("*.py") if file.name != "__init__.py"}
-    assert real <= named, f"not in the README's tree: {sorted(real - named)}"
-    gone = {name for name in named if not list(ROOT.rglob(name))}
-    assert not gone, f"in the README's tree, but nowhere: {sorted(gone)}"
+def test_generated_pages_are_up_to_date():
+    """The tree of the code, and the names of earlier versions."""
+    command = [sys.executable, str(ROOT / "scripts" / "pages.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/adding-a-method.md", "docs/results.md"])
+def test_the_architecture_names_every_file_that_there_is():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named, folder = set(), ""
+    for line in text.splitlines():
+        folder = line[5:-2] if line.startswith("### `") else folder
+        if found := re.match(r"\* `(\w+\.py)`: \S", line):
+            named.add(f"{folder}/{found.group(1)}".removeprefix("xlearn/"))
+    package = ROOT / "xlearn"
+    assert named == {file.relative_to(package).as_posix() for file in package.rglob("*.py") if file.name != "__init__.py"}
+
+
+def test_every_room_says_in_two_sentences_what_lives_there():
+    for file in (ROOT / "xlearn").rglob("__init__.py"):
+        if file.parent.name != "xlearn":
+            text = " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())
+            assert len(re.split(r"(?<=[.]) (?=[A-Z`])", text)) >= 2, file
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/adding-a-method.md",
+        "docs/results.md",
+        "docs/architecture.md",
+        "docs/migration.md",
+    ],
+)
 def test_links_lead_somewhere(page):
     file = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)", file.read_text(encoding="utf-8")):

@@ -18,6 +18,7 @@ from xlearn.phases.few_shot import need_metric, target_episodes
 from xlearn.phases.phase import Roles, Setting
 from xlearn.plan.components import Components
 from xlearn.results.episodic_outcome import check_target, episodic_outcome, fewest
+from xlearn.results.files import write_result
 from xlearn.results.target import Learned, check_robustness, outcome
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Interrupted
@@ -82,7 +83,8 @@ class Run:
         roles: Roles = {"source": sources, "target": {"target": target}}
         own = comparisons.own(components, roles, forms)
         own.check()
-        baseline, bounding = comparisons.baseline(components, roles), comparisons.bounds(components, roles)
+        baseline = comparisons.baseline(components, roles)
+        bounding = comparisons.bounds(components, roles, baseline)
         alone, single = comparisons.each_modality(components, roles), comparisons.each_task(components, roles)
         for each in (baseline, *bounding.values(), *alone.values(), *single.values()):
             each.check()
@@ -97,7 +99,10 @@ class Run:
             for name, each in alone.items():
                 phases[name] = each.learn(replace(setting, report=partial(self._write_line, alone=name)))
             for name, each in bounding.items():
-                phases[f"bound {name}"] = each.learn(replace(setting, report=partial(self._write_line, bound=name)))
+                report = partial(self._write_line, bound=name)
+                phases[f"bound {name}"] = (
+                    phases["baseline"] if each is baseline else each.learn(replace(setting, report=report))
+                )
             for role, each in single.items():
                 phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
         if own.carried is not None:
@@ -110,7 +115,7 @@ class Run:
         final = own.network if own.network.sharing is None else together.alone(own.network, "target", target.labels.key)
         write_tensors(self.folder / "weights.safetensors", tensors(final))
         write_tensors(self.folder / USED, used_rows([target, *sources.values()]))
-        write_text(self.folder / "result.json", json.dumps(result, indent=1))
+        result = write_result(self.folder, result)
         if (number := asked()) is not None:
             raise Interrupted("stopped after a finished run", number)
         return result

@@ -28,7 +28,8 @@ RUNS = {
     "simclr": ["pretrain=simclr"],
     "text": ["source=sentiment_amazon", "target=sentiment_movie", "encoder/text=text_cnn"],
     "kd with a teacher": [
-        "transfer=kd", "source=mnist5k", "target=mnist5k", "target.shots=20", "teacher/image=cnn", "encoder.image.widths=[4,8,8]",
+        "transfer=kd", "source=mnist5k", "target=mnist5k", "target.shots=20", "teacher/image=cnn",
+        "encoder.image.widths=[4,8,8]",
     ],
     "sound": ["source=fsdd_george", "target=fsdd_theo"],
     "two modalities": ["source=none", "transfer=scratch", "target=emoji", "target.shots=null", "fusion=gated"],

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from xlearn.commands.job import execute
 from xlearn.commands.summary import title
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.compose import choices, complete, register, sentences
 from xlearn.config.compose import composed as compose
-from xlearn.runtime.errors import Problem, Problems
+from xlearn.runtime.errors import Interrupted, Problem, Problems
 
 STEPS = 2
 HELP = """xlearn check [key=value ...]         try a run on two tiny batches, and list all problems
@@ -30,6 +31,9 @@ def main(arguments: list[str]) -> int:
         problems += [*_tried(config), *_unwritable(folder)]
     except Problem as problem:
         problems = _told(problem)
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        return 128 + interrupted.signal
     if problems:
         problems = list(dict.fromkeys(problems))
         print(f"{len(problems)} problem(s):", file=sys.stderr)
@@ -80,7 +84,6 @@ def _compose(overrides: list[str], folders: list[Path]) -> tuple[dict[str, Any],
 
 def _tried(config: dict[str, Any]) -> list[str]:
     """Build everything and run it small; what goes wrong, in sentences."""
-    from xlearn.pipeline import Run
     from xlearn.plan.build import build, tasks
     from xlearn.runtime.cache import Cache
     from xlearn.runtime.machine import machine
@@ -90,7 +93,7 @@ def _tried(config: dict[str, Any]) -> list[str]:
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            print(title(Run(build(_small(config)), place(), Path(folder), Cache(Path(folder)), small=True)()))
+            print(title(execute(_small(config), Path(folder), False, cache=Cache(Path(folder)), small=True)))
 
     # What is configured is built as it is: in small, the budget would be another one.
     problems = [*_problems(lambda: build(config)), *_problems(place), *_data(tasks(config), config)]

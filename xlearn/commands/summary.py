@@ -1,4 +1,4 @@
-"""What a run says at its end. Imports nothing heavy."""
+"""The summary that a run prints at its end. Imports nothing heavy."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Amounts as people say them. Imports nothing heavy."""
+"""Numbers with their units, for people: 112k parameters, 4.6 MFLOPs. Imports nothing heavy."""
 
 
 def compact(number: float) -> str:

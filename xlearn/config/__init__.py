@@ -1,1 +1,4 @@
-"""Configuration: the schema, composition by Hydra, and the one place where a node becomes a call."""
+"""Configuration: the schema, and composition by Hydra.
+
+`component` is the one place where a node becomes a call; after it nothing is configuration any more.
+"""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from xlearn.config.renamed import renamed, sentence
 from xlearn.runtime.errors import Problem, Problems, nearest
 
 
@@ -65,15 +66,25 @@ def split_arguments(node: dict[str, Any], options: type) -> tuple[dict[str, Any]
 def resolve(path: str, where: str) -> Callable[..., Any]:
     """The object at a dotted path."""
     module_name, _, name = path.rpartition(".")
+    new = renamed(path)
+    moved = f"{where}._target_={path}: it is {new} now (docs/migration.md)."
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if new is not None:
+            raise Problem(moved) from error
+        if (told := sentence(error)) is not None:
+            raise Problem(f"{where}._target_={path}: {module_name} imports names of an earlier version. {told}") from error
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         raise Problem(
             f"{where}._target_={path}: there is no module {error.name!r}. Is it installed or on PYTHONPATH?"
         ) from error
     except ValueError as error:
         raise Problem(f"{where}._target_={path} is no dotted path such as package.module.name.") from error
     found = getattr(module, name, None)
+    if not callable(found) and new is not None:
+        raise Problem(moved)
     if not callable(found):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise Problem(f"{where}._target_={path}: {module_name} has no {name!r} to call. {nearest(name, public)}")

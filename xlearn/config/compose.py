@@ -20,6 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from xlearn.config.arguments import searchpath
 from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
+from xlearn.config.renamed import renamed_key
 from xlearn.config.schema import LISTS, NOT_IDENTITY, TrainConfig
 from xlearn.data.options import TaskOptions
 from xlearn.runtime.errors import Problem, Problems, nearest
@@ -194,6 +195,9 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
     if inside := re.match(r"In '(.+)/(.+?)': \w+ raised while composing config:\n(.+)", text):
         group, name, told = inside.groups()
         file = _options(group, folders).get(name)
+        unknown = re.match(r"Key '(\w+)' not in", told)
+        if unknown and (now := renamed_key(unknown.group(1))) is not None:
+            return f"{file or f'{group}={name}'}: {unknown.group(1)}: {now}"
         return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Mend it there."
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
@@ -208,6 +212,8 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
                 f"{override}: phases cannot be added on the command line. Write {chain}/NAME.yaml with all phases into a "
                 f"folder, and choose it: --config-dir FOLDER {chain}=NAME."
             )
+        if (now := renamed_key(key.rpartition(".")[2])) is not None:
+            return f"{key}: {now}"
         if "not in struct" in first or "not in '" in first or "not found" in first:
             return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
         return f"{key}: {first}."

@@ -1,4 +1,4 @@
-"""What a target is measured on must not have been learned from, here or in the run that a checkpoint comes from."""
+"""The leak guard: what a target is measured on was not learned from, in this run or before a checkpoint."""
 
 import json
 from collections.abc import Iterable, Mapping

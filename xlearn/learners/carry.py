@@ -1,4 +1,4 @@
-"""Carrying weights from the source's network to the target's: strict, and reported."""
+"""Weights that travel from the source's network to the target's: chosen strictly, and reported."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

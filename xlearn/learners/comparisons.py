@@ -1,4 +1,4 @@
-"""The learners of a run: what it carries over or learns together, its baseline, and each modality and task alone."""
+"""The learners of a run: its own, the baseline, the bounds, each modality alone and each task alone."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -125,17 +125,17 @@ def source_only(components: Components, roles: Roles) -> Learner:
     return own(bare, roles)
 
 
-def bounds(components: Components, roles: Roles) -> dict[str, Learner]:
+def bounds(components: Components, roles: Roles, compared: Learner) -> dict[str, Learner]:
     """For a run that adapts, or has a target without labels: `source_only` (where the source knows the classes), and
     `target_only`, the target from scratch with the labels of all its training examples, hidden ones too, and the baseline's
-    budget.
+    budget. `compared`: the run's baseline, which is the source's network too where the target has no labels.
     """
     target = roles["target"]["target"]
     if not (components.adapts or len(target.train) == 0) or components.joins or components.episodic:
         return {}
     found = {}
     try:
-        found["source_only"] = source_only(components, roles)
+        found["source_only"] = source_only(components, roles) if len(target.train) else compared
         found["source_only"].check()
     except Problem:
         found = {}

@@ -1,4 +1,4 @@
-"""Which heads a network needs: one for each label space, those of tasks of few examples among them."""
+"""The heads that a network needs: one for each label space, those of few-shot tasks among them."""
 
 from typing import Any
 

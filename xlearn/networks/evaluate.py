@@ -1,4 +1,4 @@
-"""What a network makes of examples, without gradients."""
+"""Logits, features and tokens of examples, without gradients."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The looks at a phase that adapts, each a candidate: its weights, and its score by every rule of selection."""
+"""Checkpoints of a phase that adapts: the weights at every look, and their score by every rule of selection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

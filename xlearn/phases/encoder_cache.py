@@ -1,7 +1,6 @@
-"""What pretrained encoders that stay as they are make of a data set: computed once, whatever the sweep."""
+"""Outputs of frozen pretrained encoders on a data set, computed once for all runs of a sweep."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from xlearn.data.columns import Column, Ragged, subset
 from xlearn.data.task import Examples
 from xlearn.networks.evaluate import tokens
 from xlearn.networks.network import Network, tensors
-from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.cache import recent, weights_digest
 from xlearn.runtime.hashing import code_digest, digest
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import cache_root, read_tensors, write_tensors
@@ -22,7 +21,7 @@ SHARE = 0.1
 WORTH_KEEPING = 2.0
 # Data sets held in memory for the next job of a sweep.
 HELD = 16
-_held: OrderedDict[str, Column] = OrderedDict()
+_held: dict[str, Column] = {}
 
 
 def encode(network: Network, examples: Examples, modalities: Iterable[str], machine: Machine) -> Examples:
@@ -56,12 +55,7 @@ def _whole(network: Network, whole: Examples, name: str, machine: Machine) -> Co
         ],
         20,
     )
-    if key not in _held:
-        _held[key] = _computed(network, whole.only(name), name, machine, key)
-        if len(_held) > HELD:
-            _held.popitem(last=False)
-    _held.move_to_end(key)
-    return _held[key]
+    return recent(_held, key, lambda: _computed(network, whole.only(name), name, machine, key), HELD)
 
 
 def _computed(network: Network, whole: Examples, name: str, machine: Machine, key: str) -> Column:

@@ -1,4 +1,4 @@
-"""What a phase could not do with its network and tasks, refused before any training."""
+"""What a phase cannot do with its network and tasks, refused before any training."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

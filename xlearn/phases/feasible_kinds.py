@@ -1,4 +1,4 @@
-"""What phases of some kinds could not do: those that learn without labels, from pairs, and from tasks of few examples."""
+"""The same for phases that learn without labels, from pairs of modalities, and from few-shot tasks."""
 
 from collections.abc import Mapping
 from functools import partial

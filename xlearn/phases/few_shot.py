@@ -1,4 +1,4 @@
-"""Measuring on many tasks of few examples: each learned from the same weights, predicted, and forgotten."""
+"""Few-shot evaluation: many tasks of few examples, each learned from the same weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from xlearn.data.task import Examples, Sealed, Task
 from xlearn.metrics.measure import measure, score
 from xlearn.networks.network import Network, tensors
 from xlearn.phases.phase import Phase
-from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.cache import recent, weights_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive, digest
 from xlearn.runtime.machine import Machine, place
@@ -71,11 +71,7 @@ def once(network: Network, learner: Any, episodes: Episodes, count: int, machine
     run of a sweep. `described` says what the learner and the episodes are.
     """
     key = digest([weights_digest(tensors(network)), network.document, described, count, machine.signature()], 20)
-    if key not in _held:
-        _held[key] = predicted(network, learner, episodes, count, machine, every=False)
-        if len(_held) > HELD:
-            _held.pop(next(iter(_held)))
-    return _held[key]
+    return recent(_held, key, lambda: predicted(network, learner, episodes, count, machine, every=False), HELD)
 
 
 def scores(found: Predicted, metric: str, moment: int = -1) -> Tensor:

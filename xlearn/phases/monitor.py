@@ -1,4 +1,4 @@
-"""What is seen of a phase while it runs: losses, scores on validation data, how tasks are weighed, and the best weights."""
+"""The monitor of a phase: losses, validation scores, the weights of tasks, and the best weights so far."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How a phase is solved: once, and through the cache."""
+"""One phase through the cache: taken from it, or trained, or solved in closed form."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What teachers say of examples: once, where nothing changes the examples from epoch to epoch."""
+"""Logits and features of teachers, computed once where nothing changes the examples from epoch to epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

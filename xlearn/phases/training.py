@@ -1,4 +1,4 @@
-"""One computation of one phase: its updates, batches and looks, run by the loop."""
+"""The training of one phase: its updates, its batches and its looks at validation data, run by the loop."""
 
 import time
 from collections.abc import Mapping, Sequence

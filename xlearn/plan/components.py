@@ -1,4 +1,4 @@
-"""A run, ready to start: its components, and the networks that are made of them."""
+"""The components of a run, and the networks that are made of them."""
 
 import inspect
 import typing

@@ -1,4 +1,4 @@
-"""A target that is many tasks of few examples, from its configuration."""
+"""A target of many few-shot tasks, from its configuration."""
 
 from collections.abc import Mapping
 from typing import Any

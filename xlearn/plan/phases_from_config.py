@@ -1,4 +1,4 @@
-"""Chains of phases from their configuration."""
+"""The phases of a chain (`pretrain`, `transfer`, `baseline`) from their configuration."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 from xlearn.config.collector import Collector
+from xlearn.config.renamed import old_methods, renamed_key
+from xlearn.config.schema import PhaseConfig
 from xlearn.data.episodes import Kind
 from xlearn.data.options import PhaseEpisodes
 from xlearn.phases.phase import ADAPTING, READS, Phase
@@ -28,6 +30,9 @@ def _phase(
     found: Collector,
 ) -> Phase:  # fmt: skip
     where = f"{within}.phases.{name}"
+    known = [each.name for each in fields(PhaseConfig)]
+    for key in node:  # `+transfer.phases.x.key=...` adds what the schema does not know
+        found.need(key in known, f"{where}.{key}: {renamed_key(key) or f'a phase has no such key. {nearest(key, known)}'}")
     own = node["epochs"] is not None or node["steps"] is not None
     lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if within == 'pretrain' else 'transfer'}")
     values = {key: node[key] if node[key] is not None else budget[key] for key in ("patience", "stop_below", "keep")}
@@ -61,6 +66,9 @@ def _phase(
     extra = [
         found.component(each, key if key == "regularizer" else f"{where}.penalties.{key}") for key, each in penalties.items()
     ]
+    for each in (made["objective"], *extra):
+        for told in old_methods(each.func) if each else ():
+            found.add(Problem(f"{where}: {each.func.__qualname__}: {told}"))
     trainable = found.optional(node["trainable"], f"{where}.trainable")
     merge = found.optional(node["merge"], f"{where}.merge")
     solver = found.optional(node["solver"], f"{where}.solver")

@@ -1,19 +1,17 @@
-"""Logits of networks that have learned, on what they are measured on: once for all runs of a sweep."""
-
-from collections import OrderedDict
+"""Logits of baselines and bounds on a test split, computed once for all runs of a sweep."""
 
 from torch import Tensor
 
 from xlearn.data.task import Examples
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network, tensors
-from xlearn.runtime.cache import weights_digest
+from xlearn.runtime.cache import recent, weights_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
 
 # A baseline, or a source before the transfer, is measured by every run that has it.
 HELD = 128
-_held: OrderedDict[str, Tensor] = OrderedDict()
+_held: dict[str, Tensor] = {}
 
 
 def predictions(network: Network, examples: Examples, machine: Machine) -> Tensor:
@@ -27,9 +25,4 @@ def predictions(network: Network, examples: Examples, machine: Machine) -> Tenso
         ],
         20,
     )  # fmt: skip
-    if key not in _held:
-        _held[key] = logits(network, examples, machine).clone()
-        if len(_held) > HELD:
-            _held.popitem(last=False)
-    _held.move_to_end(key)
-    return _held[key]
+    return recent(_held, key, lambda: logits(network, examples, machine).clone(), HELD)

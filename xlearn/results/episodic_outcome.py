@@ -1,4 +1,4 @@
-"""What a run found whose target is many tasks of few examples: the one look at them, beside what it is compared with."""
+"""A target of many few-shot tasks, measured once: the metrics of a run beside its baseline."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

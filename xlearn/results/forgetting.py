@@ -1,4 +1,4 @@
-"""What the network that learned the target still knows of the sources."""
+"""Forgetting: the metrics on a source's test split before the transfer and after it."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""What numbers of a run are worth beside those that they are compared with."""
+"""Gain over the baseline, share of the gap that is closed, mean change over tasks, and the majority class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a run found: the one look at the test split, beside everything it is compared with."""
+"""The target's test split, opened once: the metrics of a run beside its baseline, its bounds and each modality alone."""
 
 import json
 import platform
@@ -87,13 +87,15 @@ def outcome(
         "phases": phases["own"],
     }  # fmt: skip
     if learned.bounds:
-        result["bounds"] = {
-            name: {
-                "metrics": measure(compared_with(each, test), test.labels, classes), "phases": phases[f"bound {name}"],
-                "cost": cost(each.network, target), "selection": sorted({phase.keep for phase in each.every_phase()}),
-            }
-            for name, each in learned.bounds.items()
-        }  # fmt: skip
+        result["bounds"] = {}
+        for name, each in learned.bounds.items():
+            # The source's network may be baseline and bound at once.
+            again = result["baseline"] if each is learned.baseline else None
+            result["bounds"][name] = {
+                "metrics": again["metrics"] if again else measure(compared_with(each, test), test.labels, classes),
+                "phases": phases[f"bound {name}"], "cost": again["cost"] if again else cost(each.network, target),
+                "selection": sorted({phase.keep for phase in each.every_phase()}),
+            }  # fmt: skip
         result["gap_closed"] = gap_closed(metrics, result["bounds"])
     if own.selection:
         result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)

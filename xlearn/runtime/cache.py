@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from filelock import FileLock, Timeout
@@ -15,6 +15,8 @@ from torch import Tensor
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.runtime.interrupt import asked
 from xlearn.runtime.storage import cache_root, read_tensors, write_atomically, write_tensors, write_text
+
+Value = TypeVar("Value")
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
@@ -25,6 +27,14 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def recent(kept: dict[str, Value], key: str, make: Callable[[], Value], most: int) -> Value:
+    """`kept[key]`, made if it is not there. `kept` holds the `most` values that were asked for last, in that order."""
+    kept[key] = kept.pop(key) if key in kept else make()
+    if len(kept) > most:
+        del kept[next(iter(kept))]
+    return kept[key]
 
 
 @dataclass(frozen=True)

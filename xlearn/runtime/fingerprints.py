@@ -1,4 +1,4 @@
-"""Whether what a finished run was made of is still the same: its code, and the files its configuration names."""
+"""Fingerprints of a finished run: its code, and the files that its configuration names."""
 
 import hashlib
 import inspect

@@ -1,1 +1,4 @@
-"""Schedules: `schedule(step, steps)` multiplies the learning rate of step 0..steps-1."""
+"""Schedules: factors of the learning rate.
+
+Called as `schedule(step, steps)`, with steps 0 to steps - 1.
+"""

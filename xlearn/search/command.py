@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from xlearn.config.arguments import config_dir
+from xlearn.results.files import read_result
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.runtime.hashing import code_digest, digest
 from xlearn.runtime.storage import write_text
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _main(given: argparse.Namespace) -> int:
     from filelock import FileLock, Timeout
 
-    from xlearn.commands.train import shown
+    from xlearn.commands.job import shown
     from xlearn.config.compose import composed, register
 
     folders = [config_dir("--config-dir", folder) for folder in given.config_dir]
@@ -156,7 +157,7 @@ def _failed() -> Any:
 
 def _tell(study: Any, file: Path) -> int:
     """Print the best trial, and what it is worth on the test split; write all trials."""
-    from xlearn.commands.train import shown
+    from xlearn.commands.job import shown
 
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:
@@ -179,8 +180,8 @@ def _tell(study: Any, file: Path) -> int:
 
 
 def _results(trial: Any) -> list[dict[str, Any]]:
-    files = [Path(folder) / "result.json" for folder in trial.user_attrs["folders"]]
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    found = [read_result(Path(folder)) for folder in trial.user_attrs["folders"]]
+    return [each for each in found if each is not None]
 
 
 def _scores(trial: Any, rule: str) -> float | None:

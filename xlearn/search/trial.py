@@ -1,15 +1,15 @@
 """A trial: an ordinary run in its ordinary folder."""
 
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from xlearn.commands.train import execute, finished, shown
+from xlearn.commands import job
+from xlearn.commands.job import failures
 from xlearn.config.compose import choices, complete, composed, sentences
-from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.results.files import RESULT
 from xlearn.runtime.storage import write_text
 
 
@@ -21,21 +21,11 @@ def run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], 
     with sentences(folders):
         content = {**complete(config), "choices": choices(config.hydra)}
     folder = Path(config.hydra.run.dir).absolute()
-    earlier = None if config.force else finished(folder, content)
-    if earlier is not None:
-        return earlier, folder
-    folder.mkdir(parents=True, exist_ok=True)
-    # For tables, which read a run that did not finish by what Hydra leaves.
-    own = {name: value for name, value in content.items() if name != "choices"}
-    write_text(folder / ".hydra" / "config.yaml", yaml.safe_dump(own, sort_keys=False))
-    write_text(folder / ".hydra" / "hydra.yaml", yaml.safe_dump({"hydra": {"runtime": {"choices": content["choices"]}}}))
-    try:
-        return execute(content, folder, multirun=False), folder
-    except Interrupted:
-        raise
-    except Problem as problem:
-        write_text(folder / "error.txt", f"{problem}\n")
-        raise
-    except Exception as error:
-        write_text(folder / "error.txt", traceback.format_exc())
-        raise Problem(f"unexpected {type(error).__name__}: {error}. The traceback is in {shown(folder)}/error.txt.") from error
+    with failures(folder, words=True):
+        if not (folder / RESULT).is_file():
+            # For tables, which read a run that did not finish by what Hydra leaves.
+            own = {name: value for name, value in content.items() if name != "choices"}
+            chosen = {"hydra": {"runtime": {"choices": content["choices"]}}}
+            write_text(folder / ".hydra" / "config.yaml", yaml.safe_dump(own, sort_keys=False))
+            write_text(folder / ".hydra" / "hydra.yaml", yaml.safe_dump(chosen))
+        return job.run(content, folder, multirun=False)[0], folder

@@ -1,5 +1,5 @@
-"""Phases in closed form: `Solver(network, tasks)` is built when the phase begins, and before any training to see whether it can
-be; called with the machine it changes the network in place, and returns what to report.
+"""Solvers: phases in closed form. Built as `Solver(network, tasks)` when the phase begins, and before any training to see
+whether it can be; called with the machine it changes the network in place, and returns what to report.
 
 `tasks` are those that the phase reads, by role: sources, `target` where it has labels, `unlabeled`. Encoders that bring weights
 have encoded the examples before, unless the solver says `moves_encoders = True`.

@@ -1,1 +1,4 @@
-"""Results of many runs as one table: means and intervals over seeds, gains, tests, and what is missing."""
+"""`xlearn table`: the results of many runs as one table.
+
+Means and intervals over seeds, gains, paired tests, and what is missing.
+"""

@@ -1,6 +1,6 @@
 """From folders of runs to records: what each was configured as, and what came of it. Imports nothing heavy."""
 
-import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import yaml
 
+from xlearn.config.renamed import upgraded
+from xlearn.results.files import RESULT, LaterFormat, read_result
 from xlearn.runtime.errors import Problem
 
 # What a table reads of a `result.json`; a file without them is somebody else's.
@@ -33,6 +35,7 @@ def collect(folders: Iterable[Path]) -> list[Record]:
     """Every run in and below `folders`, each folder once, sorted by path.
 
     A folder is a run's if it holds `result.json` (finished), `error.txt` (failed) or `.hydra` (begun, so missing).
+    Runs of earlier versions are read in the present names; those of a later one are left out, with one note.
     Raises `Problem` for a finished or failed run whose files cannot be read.
     """
     found: dict[Path, Path] = {}
@@ -41,18 +44,25 @@ def collect(folders: Iterable[Path]) -> list[Record]:
             for file in folder.rglob(name):
                 place = file.parents[name.count("/")]
                 found.setdefault(place.resolve(), place)
-    return [_record(place) for place in sorted(found.values())]
+    records, later = [], []
+    for place in sorted(found.values()):
+        try:
+            records.append(_record(place))
+        except LaterFormat as problem:
+            later.append(str(problem))
+    if later:
+        print(f"note: {len(later)} result(s) left out: {later[0]}", file=sys.stderr)
+    return records
 
 
 def _record(folder: Path) -> Record:
-    file = folder / "result.json"
-    if file.is_file():
-        try:
-            result = json.loads(file.read_text(encoding="utf-8"))
-            lacking = [name for name in NEEDED if name not in result]
-        except (ValueError, TypeError) as error:
-            raise Problem(f"{file} cannot be read ({error}). Delete it and repeat the run.") from error
-        if lacking:
+    file = folder / RESULT
+    try:
+        result = read_result(folder)
+    except ValueError as error:
+        raise Problem(f"{file} cannot be read ({error}). Delete it and repeat the run.") from error
+    if result is not None:
+        if lacking := [name for name in NEEDED if name not in result]:
             raise Problem(f"{file} is no result of xlearn train: it has no {', '.join(lacking)}. Name a folder without it.")
         return Record(folder, result["config"], result["choices"], result)
     config, choices = _composed(folder)
@@ -76,4 +86,4 @@ def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder} holds a run that did not finish, and {folder}/.hydra does not say which one "
             f"({type(error).__name__}: {error}). Delete the folder, or name others."
         ) from error
-    return config, {str(name): choice for name, choice in choices.items() if not str(name).startswith("hydra/")}
+    return upgraded(config), {str(name): choice for name, choice in choices.items() if not str(name).startswith("hydra/")}

@@ -13,6 +13,7 @@ from xlearn.table.collect import Record
 from xlearn.table.keys import differing, labels, shown
 from xlearn.table.measures import Measure, Reading
 from xlearn.table.tabulate import best, cell, class_paired, common, ordered, row_against, tested
+from xlearn.table.versions import newest
 
 
 def names(records: Sequence[Record]) -> list[str]:
@@ -34,6 +35,7 @@ def curve(
 
     Raises `Problem` for a name or metric that no run has, and for two results of the same row and seed.
     """
+    records, older = newest(records)
     known = names(records)
     if not known:
         raise Problem(
@@ -63,7 +65,7 @@ def curve(
     higher = dict.fromkeys(columns, what.higher)
     lacking = sum(record.result is not None and name not in (record.result.get("robustness") or {}) for record in records)
     notes = (f"{lacking} finished run(s) have no curve {name}; they do not count here.",) if lacking else ()
-    notes = (*notes, *class_paired(records))
+    notes = (*older, *notes, *class_paired(records))
     return Table(
         row_keys=tuple(rows), column_keys=(name,), rows=row_names, columns=columns,
         cells=best(tested(cells, chosen, higher), higher), metric=what.name, higher_is_better=what.higher,

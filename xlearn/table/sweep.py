@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from xlearn.config.folders import conf_folder, groups
-from xlearn.config.schema import NOT_IDENTITY
-from xlearn.runtime.hashing import digest
 from xlearn.table.collect import Record, collect
 from xlearn.table.definition import Definition
+from xlearn.table.versions import identity
 
 
 def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) -> tuple[list[Record], Path, list[Record]]:
@@ -57,8 +56,3 @@ def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], 
             content = {str(name): plain(config[name]) for name in config if name != "hydra"}
             jobs.append(Record(Path(config.hydra.sweep.dir), content, choices(config.hydra)))
     return jobs, jobs[0].folder
-
-
-def identity(record: Record) -> str:
-    """The digest of what makes a run the run it is."""
-    return digest({name: each for name, each in record.config.items() if name not in NOT_IDENTITY})

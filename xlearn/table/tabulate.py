@@ -17,6 +17,7 @@ from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
 from xlearn.table.spread import Spread
 from xlearn.table.statistics import holm, mean, paired
 from xlearn.table.tasks import by_task
+from xlearn.table.versions import newest
 
 BASELINE = "scratch"  # the row that others are tested against when nothing else is said
 
@@ -30,6 +31,7 @@ def tabulate(
 
     Raises `Problem` for unknown keys, metrics and rows, and for two results of the same row, column and seed.
     """
+    records, older = newest(records)
     spread = _spread(records, rows, columns, metric)
     what = spread.what
     order = tuple if in_order else ordered
@@ -66,7 +68,7 @@ def tabulate(
         cells=best(tested(cells, chosen, higher), higher, group_of), grouped=len(by_group) > 1,
         metric=what.name, higher_is_better=what.higher, against=chosen,
         differing=differing(records, without=(*rows, *columns, *REPLICATES)),
-        notes=(*brought.notes, *spread.notes, *_lacking(spread, what, columns), *class_paired(records)),
+        notes=(*older, *brought.notes, *spread.notes, *_lacking(spread, what, columns), *class_paired(records)),
         together=spread.together, **common(spread.records),
     )  # fmt: skip
 
@@ -190,7 +192,7 @@ def _refuse(first: Record, second: Record, where: str) -> None:
         f"They differ in {keys}. Averaging them would hide that: choose with --where {example}=..., or make it a row or column "
         f"(--columns {example})."
         if found
-        else "Their configurations are the same: one is a copy or was made by another version. Name only one of them."
+        else "Their configurations are the same: one is a copy. Name only one of them."
     )
     raise Problem(f"Two results for the same (row, column, seed), {where}: {first.folder} and {second.folder}. {reason}")
 

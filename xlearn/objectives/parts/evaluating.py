@@ -1,4 +1,4 @@
-"""A network that evaluates for a while, and is afterwards as it was."""
+"""Evaluation mode for a while: afterwards the network is as before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Layers of an objective's own, drawn by what the network is when the phase begins."""
+"""Layers of an objective's own, drawn from the network's weights when the phase begins."""
 
 import torch
 from torch import nn

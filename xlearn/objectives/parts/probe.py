@@ -1,4 +1,4 @@
-"""What modules of a network give for two examples: their shapes, before any training."""
+"""Outputs of a network's modules for two examples, to know their shapes before any training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,0 +1,119 @@
+"""The pages of `docs/` that are made from the code: the tree in `architecture.md`, and `migration.md`.
+
+python scripts/pages.py            # write them
+python scripts/pages.py --check    # say which are out of date, and end with 1 if any is
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "xlearn"
+BEGIN = "<!-- made by scripts/pages.py -->"
+
+
+def docstring(file: Path) -> str:
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+
+
+def first_line(file: Path) -> str:
+    return docstring(file).partition("\n")[0]
+
+
+def room(folder: Path) -> str:
+    """The first two sentences of a room's docstring."""
+    return " ".join(re.split(r"(?<=[.]) (?=[A-Z`])", " ".join(docstring(folder / "__init__.py").split()))[:2])
+
+
+def rooms(folder: Path = PACKAGE) -> Iterator[Path]:
+    """Every package, each above those inside it."""
+    for each in sorted(folder.iterdir()):
+        if (each / "__init__.py").is_file():
+            yield each
+            yield from rooms(each)
+
+
+def tree() -> str:
+    """A line for each room, then its files, each with the first line of its docstring."""
+    lines = ["| room | what lives there |", "|---|---|"]
+    lines += [f"| [`{_name(each)}/`](#{_anchor(each)}) | {room(each)} |" for each in rooms()]
+    for folder in (PACKAGE, *rooms()):
+        files = [file for file in sorted(folder.glob("*.py")) if file.name != "__init__.py"]
+        lines += ["", f"### `{_name(folder) or 'xlearn'}/`", ""]
+        lines += [f"* `{file.name}`: {first_line(file)}" for file in files] or ["Rooms only."]
+    return "\n".join(lines)
+
+
+def _name(folder: Path) -> str:
+    return folder.relative_to(PACKAGE).as_posix().removeprefix(".")
+
+
+def _anchor(folder: Path) -> str:
+    return _name(folder).replace("/", "")
+
+
+def architecture() -> str:
+    """The page as it is, with the tree of today below its mark."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    return f"{text.partition(BEGIN)[0]}{BEGIN}\n\n{tree()}\n"
+
+
+def migration() -> str:
+    """Old names beside the new ones, from the table that the messages come from."""
+    sys.path.insert(0, str(ROOT))
+    from xlearn.config.renamed import KEYS, METHODS, addresses
+
+    def rows(names: dict[str, str]) -> list[str]:
+        return ["| before | now |", "|---|---|", *(f"| `{old}` | `{new}` |" for old, new in sorted(names.items())), ""]
+
+    return "\n".join(
+        [
+            "# From earlier versions",
+            "",
+            "After this page you know what a configuration, a component or a script of your own has to say now.",
+            "An old name is answered by a sentence with the new one.",
+            "",
+            "Results of earlier versions stay readable: `xlearn table`, `xlearn search` and `pretrain=checkpoint` take folders",
+            "of both (`result.json` says `format: 2` now). Addresses are a part of a run's digest, so the same command",
+            "computes its run again, in another folder; a table then shows the newer result and says so.",
+            "",
+            "## Keys of a phase",
+            "",
+            *rows({f"transfer.phases.NAME.{old}": f"transfer.phases.NAME.{new}" for old, new in KEYS.items()}),
+            "## Methods of objectives and base learners",
+            "",
+            *rows({f"{old}()": f"{new}()" for old, new in METHODS.items()}),
+            "An objective is built with a `PhaseContext` (before: `Start`); what it holds is the same.",
+            "",
+            "## Modules, classes and functions",
+            "",
+            "In `_target_` and in imports; what stands in a module moves with it (`xlearn.objectives.dann.Dann` is",
+            "`xlearn.objectives.adaptation.dann.Dann`).",
+            "",
+            *rows(addresses()),
+        ]
+    )
+
+
+def main() -> int:
+    pages = {"architecture.md": architecture(), "migration.md": migration()}
+    old = [name for name, text in pages.items() if not _same(ROOT / "docs" / name, text)]
+    if "--check" in sys.argv[1:]:
+        for name in old:
+            print(f"docs/{name} is out of date. Run python scripts/pages.py.")
+        return 1 if old else 0
+    for name in old:
+        (ROOT / "docs" / name).write_text(pages[name], encoding="utf-8")
+        print(f"docs/{name} written")
+    return 0
+
+
+def _same(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

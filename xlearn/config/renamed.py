@@ -1,0 +1,150 @@
+"""Names of earlier versions and what they became: keys of the configuration, addresses of components, imports.
+
+One table. A configuration with an old key or address is answered by a sentence with the new one, results of earlier versions
+are read with it, and `docs/migration.md` is made from it (`scripts/pages.py`).
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+# Keys of a phase (`transfer.phases.NAME.KEY`).
+KEYS = {"leaves": "merge"}
+
+# Modules that moved into a room and kept their name: by package, room to names.
+_MOVED = {
+    "xlearn": {
+        "commands": "check show summary train",
+        "data": "augment batches columns episodes modalities prepare splits task tasks unlabeled",
+        "learners": "carry heads learner",
+        "networks": "evaluate network outputs sizes",
+        "phases": "feasible feasible_kinds few_shot fit phase",
+        "plan": "build episodic_plan",
+        "results": "cost episodic_outcome forgetting gains retrieval",
+        "runtime": "cache errors hashing interrupt machine randomness storage",
+    },
+    "xlearn.objectives": {
+        "adaptation": "adda afn cdan coral dann deepjdot discriminator gradient_reversal jan kernels mcc mcd mdd mmd",
+        "distillation": "attention co_tuning crd dist dkd fitnets kd rkd teaching",
+        "generalization": "domain_mixup environments groupdro irm vrex",
+        "meta": "query_loss reptile",
+        "multimodal": "alignment clip siglip",
+        "parts": "domains moving_average views",
+        "regularization": "bss delta l1 l2 l2_sp",
+        "self_supervision": (
+            "autoencoder barlow_twins byol collapse denoising mae moco pieces projector reconstruction rotation "
+            "self_supervision simclr supcon vicreg"
+        ),
+        "self_training": "entropy_min feature_bank fixmatch mean_teacher pseudo_label pseudo_labels shot",
+        "supervised": "class_weights cross_entropy deferred each_modality focal logit_adjustment",
+    },
+}
+
+# Modules that have another name.
+_RENAMED = {
+    "xlearn.amounts": "xlearn.commands.units",
+    "xlearn.apart": "xlearn.data.leakage",
+    "xlearn.candidates": "xlearn.phases.checkpoints_by_rule",
+    "xlearn.chains": "xlearn.plan.phases_from_config",
+    "xlearn.computation": "xlearn.phases.training",
+    "xlearn.episode_options": "xlearn.data.options",
+    "xlearn.frozen": "xlearn.phases.encoder_cache",
+    "xlearn.joint": "xlearn.sharing.together",
+    "xlearn.learners": "xlearn.learners.comparisons",
+    "xlearn.lessons": "xlearn.phases.teacher_outputs",
+    "xlearn.metric_names": "xlearn.runtime.names",
+    "xlearn.metrics": "xlearn.metrics.measure",
+    "xlearn.modality_options": "xlearn.data.options",
+    "xlearn.outcome": "xlearn.results.target",
+    "xlearn.phases": "xlearn.phases.solve",
+    "xlearn.plan": "xlearn.plan.components",
+    "xlearn.predictions": "xlearn.results.baseline_logits",
+    "xlearn.rule_names": "xlearn.runtime.names",
+    "xlearn.run": "xlearn.pipeline",
+    "xlearn.stamps": "xlearn.runtime.fingerprints",
+    "xlearn.task_options": "xlearn.data.options",
+    "xlearn.watch": "xlearn.phases.monitor",
+}
+
+# Classes and functions that have another name, or stand in another module than what stood beside them.
+_NAMES = {
+    "xlearn.objectives.Start": "xlearn.objectives.PhaseContext",
+    "xlearn.objectives.Turn": "xlearn.objectives.ExtraUpdate",
+    "xlearn.objectives.alignment.similarities": "xlearn.objectives.parts.similarities.similarities",
+    "xlearn.objectives.feature_bank.evaluating": "xlearn.objectives.parts.evaluating.evaluating",
+    "xlearn.objectives.features.Match": "xlearn.objectives.distillation.match.Match",
+    "xlearn.objectives.features.pooled": "xlearn.objectives.distillation.match.pooled",
+    "xlearn.objectives.features.described": "xlearn.objectives.parts.probe.described",
+    "xlearn.objectives.features.probe": "xlearn.objectives.parts.probe.probe",
+    "xlearn.objectives.features.linear": "xlearn.objectives.parts.layers.linear",
+    "xlearn.objectives.features.second_head": "xlearn.objectives.parts.layers.second_head",
+    "xlearn.plan.Plan": "xlearn.plan.components.Components",
+    "xlearn.computation.Computation": "xlearn.phases.training.PhaseTraining",
+    "xlearn.learner.Former": "xlearn.learners.learner.SourceNetwork",
+    "xlearn.watch.Watch": "xlearn.phases.monitor.Monitor",
+}
+
+# Methods that an objective or a base learner may have.
+METHODS = {"told": "log", "turns": "extra_updates"}
+
+
+@cache
+def addresses() -> dict[str, str]:
+    """Every module, class and function that has another address now: old to new, the most special first."""
+    moved = {
+        f"{package}.{name}": f"{package}.{room}.{name}"
+        for package, rooms in _MOVED.items()
+        for room, names in rooms.items()
+        for name in names.split()
+    }
+    return {**_NAMES, **_RENAMED, **moved}
+
+
+def renamed(address: str) -> str | None:
+    """The present address of what an earlier version had at `address` (a module, or a name in it); None if it did not move.
+
+    For addresses that lead nowhere now: some old modules have the names of new rooms (`xlearn.phases`).
+    """
+    parts = address.split(".")
+    for count in range(len(parts), 1, -1):
+        if (new := addresses().get(".".join(parts[:count]))) is not None:
+            return ".".join([new, *parts[count:]])
+    return None
+
+
+def sentence(error: ImportError) -> str | None:
+    """What an import of an earlier version's name has to be now; None where it failed for another reason."""
+    module = error.name or ""
+    name = re.match(r"cannot import name '(\w+)'", str(error))
+    old = f"{module}.{name.group(1)}" if name else module
+    moved = {old: new} if (new := renamed(old)) else {}
+    moved |= {} if name else {each: new for each, new in _NAMES.items() if each.rpartition(".")[0] == module}
+    return f"{'; '.join(f'{each} is {new} now' for each, new in moved.items())} (docs/migration.md)." if moved else None
+
+
+def renamed_key(key: str) -> str | None:
+    """A sentence for a key of an earlier version; None for another."""
+    return f"it is called {KEYS[key]} now (docs/migration.md)." if key in KEYS else None
+
+
+def old_methods(target: Any) -> list[str]:
+    """A sentence for every method of an objective or base learner that has another name now."""
+    found = {old: new for old, new in METHODS.items() if hasattr(target, old) and not hasattr(target, new)}
+    return [f"its method {old}() is called {new}() now (docs/migration.md)." for old, new in found.items()]
+
+
+def upgraded(node: Any, within_phases: bool = False) -> Any:
+    """A configuration of an earlier version in the present names: addresses of components, and keys of phases."""
+    if isinstance(node, list):
+        return [upgraded(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "_target_" and isinstance(value, str):
+            found[key] = renamed(value) or value
+        elif key == "phases" and isinstance(value, dict):
+            found[key] = {name: upgraded(phase, within_phases=True) for name, phase in value.items()}
+        else:
+            found[KEYS.get(key, key) if within_phases else key] = upgraded(value)
+    return found

@@ -1,0 +1,46 @@
+"""The same run, computed by several versions of xlearn: the newest result counts."""
+
+from collections.abc import Sequence
+
+from xlearn.config.schema import NOT_IDENTITY
+from xlearn.results.files import RESULT
+from xlearn.runtime.hashing import digest
+from xlearn.table.collect import Record
+
+
+def identity(record: Record) -> str:
+    """The digest of what makes a run the run it is."""
+    return digest({name: each for name, each in record.config.items() if name not in NOT_IDENTITY})
+
+
+def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
+    """(the records without results that another version of xlearn has computed again, a note about these if there are any).
+
+    Results of the same configuration and the same version stay: one of them is a copy, which a table refuses.
+    """
+    runs: dict[str, list[Record]] = {}
+    for record in records:
+        if record.result is not None:
+            runs.setdefault(identity(record), []).append(record)
+    older: dict[int, Record] = {}
+    for each in runs.values():
+        if len({_version(record) for record in each}) > 1:
+            last = _version(max(each, key=_written))
+            older |= {id(record): record for record in each if _version(record) != last}
+    if not older:
+        return [*records], ()
+    places = sorted({str(record.folder) for record in older.values()})
+    listed = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
+    note = f"{len(places)} result(s) of an earlier version are left out, their runs were computed again since ({listed})."
+    return [record for record in records if id(record) not in older], (note,)
+
+
+def _written(record: Record) -> tuple[int, float]:
+    assert record.result is not None
+    return record.result["format"], (record.folder / RESULT).stat().st_mtime
+
+
+def _version(record: Record) -> tuple[object, ...]:
+    """What tells versions of xlearn apart: the format of the result, the number of the version, and its code."""
+    result = record.result or {}
+    return result.get("format"), (result.get("versions") or {}).get("xlearn"), result.get("code")
