@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import toy_folder
+from toys.runs import toy_folder
 
 # One thread: what is compared bit by bit must not depend on the machine.
 torch.set_num_threads(1)

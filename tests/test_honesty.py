@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from runs import only, results
+from toys.runs import only, results
 
 from xlearn.commands.train import main
 

@@ -1,16 +1,14 @@
 """SIGKILL, SIGINT and SIGTERM at commands that really run."""
 
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
-from runs import only
+from toys.runs import environment, only
 
 from xlearn.runtime.storage import read_tensors
 
@@ -18,8 +16,9 @@ from xlearn.runtime.storage import read_tensors
 def run_until_killed(words, folder, after):
     """Start the command and kill it after so many seconds of training; True if it ended by itself."""
     command = [sys.executable, "-m", "xlearn", "train", *words, "checkpoint_seconds=0.05"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(folder / "cache")}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(folder / "cache"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     begun = time.monotonic()
     while process.poll() is None:
         if begun and list(folder.rglob("resume.pt")) and after is not None:
@@ -59,10 +58,9 @@ def test_killed_at_random_moments_it_ends_bit_identical(toy, tmp_path, draw):
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_sigint_and_sigterm_save_and_leave_in_order(toy, tmp_path, number):
     words = [*toy, "budget.pretrain.epochs=100000"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "XLEARN_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "xlearn", "train", *words]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=environment(tmp_path / "cache"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     while not [*tmp_path.glob("outputs/*/*/metrics.jsonl"), *([1] if process.poll() is not None else [])]:
         time.sleep(0.02)

@@ -1,0 +1,119 @@
+"""What a target is measured on was not learned from: by a checkpoint, a vocabulary, or under another name."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+from toys.runs import only
+from toys.tasks import blobs
+
+from xlearn.commands.check import main as check
+from xlearn.commands.train import main
+from xlearn.data.leakage import lends
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import TaskSource, raw
+from xlearn.data.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
+from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.storage import read_tensors
+
+TEXT = ["encoder.text.embedding=4", "encoder.text.width=4"]
+
+
+def refused(words, capsys):
+    assert main(words) == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_has_used_test_rows_is_refused_whatever_its_task_was_called(toy, capsys):
+    assert main([*toy, "source=none", "transfer=scratch", "target=pairs", "target.modalities=[image]"]) == 0
+    folder, _ = only()
+    [(_, used)] = read_tensors(folder / "used.safetensors").items()
+    assert 0 < len(used) < 120 and len(used.unique()) == len(used)
+    again = [*toy, "source=none", "pretrain=checkpoint", f"pretrain.start.path={folder.resolve()}", "target=pairs"]
+    assert main([*again, "target.modalities=[image]", "target.shots=3"]) == 0
+    told = refused([*again, "target.modalities=[image]", "target.test=0.5"], capsys)
+    assert "of the target's test examples" in told and "made of the same data as the target, with other splits" in told
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_vocabulary_is_refused(toy, capsys):
+    words = [*toy, *TEXT, "source=none", "target=words"]
+    assert main([*words, "transfer=scratch"]) == 0
+    folder, result = only()
+    assert result["forms"]["text"]["unknown"] == 1
+    again = [*words, "pretrain=checkpoint", f"pretrain.start.path={folder.resolve()}"]
+    assert main([*again, "transfer=linear_probe"]) == 0
+    told = refused([*again, "transfer=linear_probe", "text.lowercase=false"], capsys)
+    assert "read text in another form" in told and "encoder/text=minilm" in told
+
+
+@pytest.mark.slow
+def test_a_source_that_is_only_named_may_not_lend_the_vocabulary_test_texts(toy, capsys):
+    words = [*toy, *TEXT, "source=words", "target=words", "transfer=scratch"]
+    assert main([*words, "experiment=same"]) == 0
+    assert "test examples of the target" in refused([*words, "target.test=0.5"], capsys)
+    # Images lend nothing to the form of others but their size.
+    assert main([*toy, "source=blobs", "target=blobs", "target.test=0.5", "transfer=scratch", "experiment=images"]) == 0
+
+
+def test_check_refuses_what_train_refuses(toy, capsys):
+    assert check([*toy, "source=blobs", "target=blobs", "target.test=0.5"]) == 1
+    assert "test examples of the target" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("side", ["text", "present", "official", "origin"])
+def test_sides_that_do_not_match_are_named(side):
+    def uneven():
+        rows = {name: torch.arange(6 - (name == side)) for name in ("present", "official", "origin")}
+        return Raw(
+            {"image": blobs(classes=2, per_class=3).inputs["image"], "text": ["a"] * (6 - (side == "text"))},
+            torch.arange(6) % 2, ("a", "b"), "toy", official=rows["official"] * 0, present={"text": rows["present"] >= 0},
+            origin={"image": ("toy", rows["origin"])},
+        )  # fmt: skip
+
+    with pytest.raises(Problem, match=f"uneven has 6 labels and 5 rows of {side}.*: its sides do not match"):
+        raw(TaskSource("uneven", "target", uneven, {"side": side}, TaskOptions()))
+
+
+def test_an_encoder_of_another_modality_is_named(toy, tmp_path, capsys):
+    folder = tmp_path / "wrong" / "encoder" / "text"
+    folder.mkdir(parents=True)
+    (folder / "sound.yaml").write_text(
+        "# For sounds\n_target_: xlearn.encoders.audio_cnn.AudioCnn\nchannels: [4]\ndense: 4\n", encoding="utf-8"
+    )
+    words = ["--config-dir", str(tmp_path / "wrong"), *toy, "target=words", "source=none", "transfer=scratch"]
+    told = refused([*words, "encoder/text=sound"], capsys)
+    assert "encoder.text: AudioCnn reads AudioSpec, and text is TextSpec here" in told
+
+
+@pytest.mark.parametrize("words", [["augment=token_dropout"], ["robustness=noise", "robustness.noise.modality=text"]])
+def test_a_tokeniser_with_another_unknown_token_is_told(words, toy, monkeypatch, capsys):
+    from dataclasses import replace
+
+    from xlearn.data.modalities import text
+    from xlearn.data.prepare import formats
+
+    fit = text.fit
+    other = partial(lambda pools, options: replace(made := fit(pools, options), spec=replace(made.spec, unknown=100)))
+    other.__module__, other.__qualname__ = "tests", "other"
+    monkeypatch.setitem(formats.__globals__["FITS"], "text", other)
+    told = refused([*toy, *TEXT, "target=words", "source=none", "transfer=scratch", *words], capsys)
+    assert "which is number 1 only in tokenisers learned here" in told
+
+
+@pytest.mark.parametrize(
+    ("spec", "learned"),
+    [
+        (TextSpec(10, 5, "learned here"), True),
+        (TabularSpec(("a",), "means"), True),
+        (AudioSpec(12, None, "frames that came as such"), True),
+        (AudioSpec(40, 8000, "log-mel, clip by clip"), False),
+        (ImageSpec(1, 6, 6), False),
+    ],
+)
+def test_forms_that_are_learned_from_data(spec, learned):
+    given = SimpleNamespace(inputs={"image": ImageSpec(1, 6, 6), "other": spec})
+    assert lends(given) is learned

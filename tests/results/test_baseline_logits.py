@@ -1,0 +1,32 @@
+"""What runs are compared with is asked once, and never taken for another network's or other examples'."""
+
+from dataclasses import replace
+
+import torch
+from toys.networks import image_network
+from toys.phases import CPU
+from toys.tasks import blobs_task
+
+from xlearn.networks.evaluate import logits
+from xlearn.results import baseline_logits as module
+from xlearn.results.baseline_logits import predictions
+
+
+def test_a_network_is_asked_once_and_again_when_anything_is_another(monkeypatch):
+    given = blobs_task()
+    network, asked = image_network(given.train), []
+    monkeypatch.setattr(module, "_held", type(module._held)())
+    monkeypatch.setattr(module, "logits", lambda *arguments: asked.append(1) or logits(*arguments))
+    first = predictions(network, given.val, CPU)
+    assert torch.equal(first, logits(network, given.val, CPU))
+    assert predictions(network, given.val, CPU) is first and len(asked) == 1
+    other = predictions(network, given.train, CPU)
+    assert len(other) == len(given.train) and len(asked) == 2
+    with torch.no_grad():
+        next(network.parameters()).add_(1.0)
+    assert not torch.equal(predictions(network, given.val, CPU), first) and len(asked) == 3
+    # Which examples have a modality is no part of the address: those are asked each time.
+    lacking = replace(given.val, present={"image": torch.ones(len(given.val), dtype=torch.bool)})
+    predictions(network, lacking, CPU)
+    predictions(network, lacking, CPU)
+    assert len(asked) == 5
