@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from toys.runs import only
-from toys.tasks import blobs
+from toys.tasks import blobs, prepared
 
 from xlearn.commands.check import main as check
 from xlearn.commands.train import main
-from xlearn.data.leakage import lends
+from xlearn.data.leakage import lends, need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, raw
 from xlearn.data.task import AudioSpec, ImageSpec, TabularSpec, TextSpec
@@ -62,6 +62,19 @@ def test_a_source_that_is_only_named_may_not_lend_the_vocabulary_test_texts(toy,
 def test_check_refuses_what_train_refuses(toy, capsys):
     assert check([*toy, "source=blobs", "target=blobs", "target.test=0.5"]) == 1
     assert "test examples of the target" in capsys.readouterr().err
+
+
+def test_what_the_target_validates_on_may_validate_a_source_and_not_teach_it():
+    """The same data and test rows under two names; the source validates on less."""
+    target = prepared(blobs, val=0.4)
+    source = prepared(blobs, where="source.blobs", val=0.1)
+    assert not torch.isin(target.test.examples.rows, torch.cat([source.train.rows, source.val.rows])).any()
+    taught = int(torch.isin(target.val.rows, source.train.rows).sum())
+    assert 0 < taught < len(target.val)
+    with pytest.raises(Problem, match=f"the source uses {taught} validation examples of the target"):
+        need_disjoint([source], target)
+    need_disjoint([target], source)
+    need_disjoint([prepared(blobs, where="source.blobs", val=0.4)], target)
 
 
 @pytest.mark.parametrize("side", ["text", "present", "official", "origin"])

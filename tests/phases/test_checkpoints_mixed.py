@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 from toys.networks import image_network
-from toys.phases import CPU, adapting, setting_in
-from toys.tasks import shifted_tasks
+from toys.phases import CPU, adapting, phase, setting_in, solve
+from toys.tasks import blobs, prepared, shifted_tasks
 
 from xlearn.data.columns import Ragged
 from xlearn.data.task import Examples, LabelSpace
 from xlearn.data.unlabeled import HIDDEN, UNLABELED
 from xlearn.fusion.concat import Concat
-from xlearn.networks.evaluate import features
+from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, Tokens
 from xlearn.phases import checkpoints_by_rule
 from xlearn.phases.checkpoints_by_rule import Candidates, splits
@@ -148,3 +148,27 @@ def test_labelled_examples_of_the_target_are_no_source():
     tasks = reading(adapting(), shifted_tasks(5))
     assert "target" in tasks
     assert splits(tasks, tasks["target"].val, 0).keys() == {"training blobs", "val blobs", UNLABELED, "held"}
+
+
+def turned():
+    """The source's images, each said to be of the next class."""
+    data = blobs()
+    return replace(data, labels=(data.labels + 1) % 3)
+
+
+def test_all_sources_that_validate_judge_a_look(tmp_path):
+    """Two that contradict each other, and a third that has nothing to validate on."""
+    roles = shifted_tasks(source={"val": 0.2})
+    roles["source"]["turned"] = prepared(turned, "turned", "source.turned", val=0.4)
+    roles["source"]["bare"] = prepared(blobs, "bare", "source.bare", val=0.0)
+    both = [roles["source"][name] for name in ("blobs", "turned")]
+    found = splits(reading(adapting(), roles), roles["target"]["target"].val, 0)
+    assert found.keys() == {"training blobs", "val blobs", "training turned", "val turned", UNLABELED, "held"}
+    for task in both:
+        assert torch.equal(found[f"training {task.name}"].rows, task.train.rows)
+        assert torch.equal(found[f"val {task.name}"].rows, task.val.rows)
+    network = solve(tmp_path, phase(), given=both[0])[0].eval()
+    right = [int((logits(network, task.val, CPU).argmax(1) == task.val.labels).sum()) for task in both]
+    scores = Candidates(network, found, setting_in(tmp_path)).look(1)
+    assert scores["source_val"] == pytest.approx(sum(right) / sum(len(task.val) for task in both))
+    assert right[0] > 0.9 * len(both[0].val) and right[1] < 0.1 * len(both[1].val)
