@@ -46,10 +46,10 @@ def main() -> int:
     different = []
     with tempfile.TemporaryDirectory() as folder:
         checkouts = [_checkout(commit, Path(folder) / side) for commit, side in zip(commits, ("old", "new"), strict=True)]
-        for name, words in RUNS.items():
+        for number, (name, words) in enumerate(RUNS.items()):
             seconds, found = [], []
             for place, side in zip(checkouts, ("old", "new"), strict=True):
-                run = Path(folder) / "runs" / side / name.replace(" ", "_")
+                run = Path(folder) / "runs" / side / str(number)
                 seconds.append(_train(place, run, [*words, "budget=quick", "threads=1"], Path(folder) / f"cache_{side}"))
                 result = json.loads((run / "result.json").read_text(encoding="utf-8"))
                 tensors = {each: load_file(run / f"{each}.safetensors") for each in ("weights", "predictions")}

@@ -24,6 +24,10 @@ class Taken(Problem):
     """The folder holds the result of another run: nothing may be written there."""
 
 
+class Unexpected(Problem):
+    """Something that no sentence was written for; the traceback is in a file."""
+
+
 def run(
     content: dict[str, Any], folder: Path, multirun: bool, recomputed: set[str] | None = None
 ) -> tuple[dict[str, Any], bool]:
@@ -52,7 +56,7 @@ def failures(folder: Path, words: bool) -> Iterator[None]:
     except Exception as error:
         write_text(folder / ERROR, traceback.format_exc())
         told = f"unexpected {type(error).__name__}: {error}. The traceback is in {shown(folder)}/{ERROR}."
-        raise Problem(told) from error
+        raise Unexpected(told) from error
 
 
 def is_written(problem: Problem, words: bool) -> bool:

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from xlearn.commands.job import ERROR, execute, failures, is_written, run, shown  # noqa: F401
+from xlearn.commands.job import ERROR, Unexpected, execute, failures, is_written, run, shown  # noqa: F401
 from xlearn.commands.summary import summary, title
 from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import check_choices, choices, complete, register, sentences, waiting
@@ -77,7 +77,7 @@ def job(config: DictConfig) -> None:
             result, again = run(content, folder, multirun, _recomputed)
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
-        if is_written(problem, words=multirun):
+        if is_written(problem, words=multirun) and not isinstance(problem, Unexpected):
             print(f"({shown(folder)}/{ERROR})", file=sys.stderr)
         if multirun:
             raise JobFailed(str(problem)) from problem
