@@ -1,0 +1,118 @@
+"""Names of earlier versions: each has a present one, and a sentence that says it."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from xlearn.commands.train import main
+from xlearn.config.component import component, resolve
+from xlearn.config.renamed import KEYS, METHODS, addresses, old_methods, renamed, renamed_key, upgraded
+from xlearn.config.schema import PhaseConfig
+from xlearn.runtime.errors import Problem
+
+# Every address that `conf/` had before the rooms.
+BEFORE = (Path(__file__).parent / "addresses_before_rooms.txt").read_text(encoding="utf-8").split()
+
+
+def found(address):
+    """The module, class or function at a dotted path."""
+    try:
+        return importlib.import_module(address)
+    except ModuleNotFoundError:
+        module, _, name = address.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+
+def test_every_new_address_leads_somewhere():
+    assert len(addresses()) > 140
+    for new in addresses().values():
+        assert found(new) is not None
+
+
+def test_every_address_of_the_earlier_configuration_is_there_or_has_a_new_one():
+    assert len(BEFORE) == 172
+    moved = [address for address in BEFORE if renamed(address)]
+    assert len(moved) == 84
+    for address in BEFORE:
+        assert callable(resolve(renamed(address) or address, "objective"))
+
+
+@pytest.mark.parametrize("address", [address for address in BEFORE if renamed(address)][::7])
+def test_an_old_address_is_answered_with_the_new_one(address):
+    with pytest.raises(Problem) as problem:
+        component({"_target_": address}, "objective")
+    assert str(problem.value) == f"objective._target_={address}: it is {renamed(address)} now (docs/migration.md)."
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("from xlearn.network import Network", "xlearn.network is xlearn.networks.network now"),
+        ("from xlearn.tasks import Raw", "xlearn.tasks is xlearn.data.tasks now"),
+        ("from xlearn.objectives import Start", "xlearn.objectives.Start is xlearn.objectives.PhaseContext now"),
+        ("from xlearn.objectives.features import linear", "features.linear is xlearn.objectives.parts.layers.linear now"),
+    ],
+)
+def test_an_old_import_in_a_module_of_the_user_s_own(line, told, tmp_path, monkeypatch):
+    (tmp_path / "own_old_module.py").write_text(f"{line}\n\ndef made(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Problem, match="own_old_module imports names of an earlier version") as problem:
+        component({"_target_": "own_old_module.made"}, "objective")
+    assert told in str(problem.value)
+
+
+def test_other_mistakes_are_told_as_before():
+    with pytest.raises(Problem, match="there is no module 'xlearn.nothing'"):
+        resolve("xlearn.nothing.Nothing", "objective")
+    with pytest.raises(Problem, match="has no 'Dan' to call. Did you mean 'Dann'"):
+        resolve("xlearn.objectives.adaptation.dann.Dan", "objective")
+
+
+@pytest.mark.parametrize("word", ["transfer.phases.finetune.leaves.alpha=0.5", "+transfer.phases.finetune.leaves=1"])
+def test_an_old_key_on_the_command_line(word, capsys):
+    assert main(["transfer=wise_ft", word]) == 1
+    assert "transfer.phases.finetune.leaves: it is called merge now (docs/migration.md)." in capsys.readouterr().err
+
+
+def test_an_old_key_in_a_file_of_the_user_s_own(tmp_path, capsys):
+    file = tmp_path / "transfer" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text("phases:\n  finetune:\n    leaves:\n      _target_: xlearn.averaging.interpolate.interpolate\n")
+    assert main(["transfer=mine", "--config-dir", str(tmp_path)]) == 1
+    assert f"{file}: leaves: it is called merge now" in capsys.readouterr().err
+
+
+def test_a_key_that_no_phase_has_is_refused_behind_a_plus_too(capsys):
+    assert main(["+transfer.phases.finetune.opimizer=1"]) == 1
+    assert "transfer.phases.finetune.opimizer: a phase has no such key. Did you mean 'optimizer'?" in capsys.readouterr().err
+
+
+def test_present_keys_are_no_old_ones():
+    assert not set(KEYS) & set(PhaseConfig.__dataclass_fields__) and set(KEYS.values()) <= set(PhaseConfig.__dataclass_fields__)
+    assert renamed_key("merge") is None
+
+
+def test_a_method_that_nobody_calls_any_more_is_told():
+    class Own:
+        def turns(self): ...
+
+    class Both:
+        def told(self): ...
+        def log(self): ...
+
+    assert old_methods(Own) == ["its method turns() is called extra_updates() now (docs/migration.md)."]
+    assert old_methods(Both) == [] and set(METHODS) == {"told", "turns"}
+
+
+def test_a_configuration_in_the_present_names():
+    old = {
+        "leaves": "mine",
+        "objective": {"_target_": "xlearn.objectives.dann.Dann"},
+        "transfer": {"phases": {"leaves": {"leaves": {"_target_": "mine.Leaves"}, "steps": [1, {"leaves": 2}]}}},
+    }
+    assert upgraded(old) == {
+        "leaves": "mine",
+        "objective": {"_target_": "xlearn.objectives.adaptation.dann.Dann"},
+        "transfer": {"phases": {"leaves": {"merge": {"_target_": "mine.Leaves"}, "steps": [1, {"leaves": 2}]}}},
+    }
