@@ -4,7 +4,7 @@ from pathlib import Path
 
 from toys.results import finished
 
-from xlearn.commands.summary import summary
+from xlearn.commands.summary import summary, title
 
 
 def test_a_run_of_one_modality_says_nothing_of_bounds() -> None:
@@ -99,3 +99,10 @@ def test_notes_are_told_in_words() -> None:
         "pairing class-paired: at random; 3,000 neutral left out; 2 unreadable image(s) left out (skip_bad); own note 7"
     )
     assert not any("source.a" in line for line in lines)
+
+
+def test_the_title_tells_the_imbalance():
+    given = finished()
+    assert "imbalance" not in title(given)
+    given["config"]["target"]["imbalance"] = 0.01
+    assert ", 5 labels per class, imbalance 0.01, seed 0" in title(given)

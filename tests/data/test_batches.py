@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
 from toys.phases import CPU, target_batches
 from toys.tasks import random_images
 
@@ -218,3 +220,26 @@ def test_a_task_is_drawn_by_its_size(tasks, shares):
     alone = Batches({"a": given["a"]}, batch_size=16, seed=3)
     steps = [step for step in range(100) if drawn[step] == ["a"]]
     assert [rows(batches(step)["a"]) for step in steps] == [rows(alone(step)["a"]) for step in range(len(steps))]
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=some.integers(1, 40), size=some.integers(1, 16), first=some.integers(0, 60))
+def test_batches_follow_from_the_step_alone_and_an_epoch_repeats_nothing(count, size, first):
+    given_examples = random_images(count)
+    whole, late = target_batches(given_examples, size), target_batches(given_examples, size)
+    images = [whole(step)["target"].inputs["image"] for step in range(first + 1)]
+    assert torch.equal(images[first], late(first)["target"].inputs["image"])
+    per_epoch = count // min(size, count)
+    assert whole.steps_per_epoch == per_epoch
+    epoch = torch.cat([whole(step)["target"].inputs["image"] for step in range(per_epoch)]).flatten(1)
+    assert len(epoch.unique(dim=0)) == len(epoch)
+
+
+def test_balanced_batches_draw_every_class_equally_often():
+    given_examples = random_images(300)
+    labels = torch.where(torch.arange(300) < 270, 0, torch.arange(300) % 2 + 1)
+    skewed = Examples(given_examples.inputs, labels, given_examples.rows, given_examples.space)
+    batches = Batches({"a": skewed}, batch_size=100, seed=0, balanced=True)
+    drawn = torch.cat([batches(step)["a"].labels for step in range(30)])
+    shares = torch.bincount(drawn) / len(drawn)
+    assert all(abs(share - 1 / 3) < 0.04 for share in shares.tolist())

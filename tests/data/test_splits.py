@@ -6,30 +6,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toys.tasks import FRUITS, fruits, parts, rows_of
 
 from xlearn.data.options import TaskOptions
-from xlearn.data.splits import Splits, chosen_classes, split
-from xlearn.data.tasks import OPEN, TEST, VAL, Raw
+from xlearn.data.splits import chosen_classes, split
+from xlearn.data.tasks import OPEN, TEST, VAL
 from xlearn.runtime.errors import Problem
-
-NAMES = ("apple", "banana", "cherry", "damson", "elder")
-
-
-def raw(counts: list[int], official: torch.Tensor | None = None) -> Raw:
-    """Classes of the given sizes, their rows mixed."""
-    labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
-    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(7))]
-    images = torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8)
-    return Raw({"image": images}, labels, NAMES[: len(counts)], "fruit", official)
-
-
-def parts(found: Splits) -> dict[str, list[int]]:
-    return {name: rows.tolist() for name, rows in vars(found).items()}
-
-
-def rows_of(found: Splits) -> list[int]:
-    return [row for rows in parts(found).values() for row in rows]
-
 
 counts = st.lists(st.integers(1, 40), min_size=2, max_size=5)
 seeds = st.integers(0, 2**31)
@@ -38,7 +20,7 @@ shares = st.floats(0.05, 0.95)
 
 @given(counts, seeds, shares, st.floats(0, 0.95), st.none() | st.floats(0.01, 1))
 def test_every_row_is_in_exactly_one_split(counts, seed, test, val, fraction):
-    data = raw(counts)
+    data = fruits(counts)
     found = split(data, TaskOptions(test=test, val=val, fraction=fraction), seed, "target")
     assert sorted(rows_of(found)) == list(range(len(data.labels)))
     for rows in parts(found).values():
@@ -47,7 +29,7 @@ def test_every_row_is_in_exactly_one_split(counts, seed, test, val, fraction):
 
 @given(counts, seeds, shares, st.floats(0, 0.95))
 def test_every_class_gets_its_share_of_every_split(counts, seed, test, val):
-    data = raw(counts)
+    data = fruits(counts)
     found = split(data, TaskOptions(test=test, val=val), seed, "target")
     for label, count in enumerate(counts):
         tested, validated, trained = (int((data.labels[part] == label).sum()) for part in (found.test, found.val, found.train))
@@ -61,32 +43,32 @@ def test_every_class_gets_its_share_of_every_split(counts, seed, test, val):
 
 @given(counts, seeds)
 def test_the_seed_alone_decides(counts, seed):
-    data = raw(counts)
+    data = fruits(counts)
     assert parts(split(data, TaskOptions(), seed, "a")) == parts(split(data, TaskOptions(), seed, "b"))
 
 
 def test_another_seed_draws_other_rows():
-    data = raw([50, 50])
+    data = fruits([50, 50])
     tests = {tuple(split(data, TaskOptions(), seed, "t").test.tolist()) for seed in range(20)}
     assert len(tests) == 20
 
 
-@given(seeds, st.integers(1, 5), st.floats(0, 0.5), st.permutations(NAMES[:3]))
+@given(seeds, st.integers(1, 5), st.floats(0, 0.5), st.permutations(FRUITS[:3]))
 def test_test_rows_ignore_what_a_task_makes_of_the_rest(seed, shots, val, order):
-    data = raw([20, 30, 25])
+    data = fruits([20, 30, 25])
     whole = split(data, TaskOptions(), seed, "t")
     few = split(data, TaskOptions(shots=shots, val=val), seed, "t")
     fraction = split(data, TaskOptions(fraction=0.3), seed, "t")
     assert torch.equal(whole.test, few.test) and torch.equal(whole.test, fraction.test)
     some = split(data, TaskOptions(classes=list(order[:2])), seed, "t")
-    wanted = [NAMES.index(name) for name in order[:2]]
+    wanted = [FRUITS.index(name) for name in order[:2]]
     expected = whole.test[torch.isin(data.labels[whole.test], torch.tensor(wanted))]
     assert torch.equal(some.test, expected)
 
 
 @given(seeds, st.integers(1, 8), st.integers(1, 8))
 def test_more_shots_contain_fewer(seed, one, other):
-    data = raw([20, 30, 25])
+    data = fruits([20, 30, 25])
     few, many = sorted((one, other))
     small, large = (split(data, TaskOptions(shots=shots), seed, "t") for shots in (few, many))
     assert set(small.train.tolist()) <= set(large.train.tolist())
@@ -99,7 +81,7 @@ def test_more_shots_contain_fewer(seed, one, other):
 @given(st.lists(st.integers(5, 30), min_size=2, max_size=4), seeds, st.integers(2, 5), st.booleans())
 def test_folds_test_every_row_once(counts, seed, folds, official):
     marks = torch.tensor([TEST if row % 3 == 0 else OPEN for row in range(sum(counts))], dtype=torch.int8)
-    data = raw(counts, marks if official else None)
+    data = fruits(counts, marks if official else None)
     found = [split(data, TaskOptions(folds=folds, fold=fold), seed, "t") for fold in range(folds)]
     assert sorted(row for each in found for row in each.test.tolist()) == list(range(sum(counts)))
     for each in found:
@@ -110,7 +92,7 @@ def test_folds_test_every_row_once(counts, seed, folds, official):
 
 def test_official_splits_are_kept():
     marks = torch.tensor([OPEN, VAL, TEST, OPEN, OPEN] * 20, dtype=torch.int8)
-    data = raw([60, 40], marks)
+    data = fruits([60, 40], marks)
     found = split(data, TaskOptions(val=0.5, test=0.5), 0, "t")
     assert torch.equal(found.test, torch.nonzero(marks == TEST).flatten())
     assert torch.equal(found.val, torch.nonzero(marks == VAL).flatten())
@@ -119,7 +101,7 @@ def test_official_splits_are_kept():
 
 def test_without_an_official_test_one_is_drawn_from_the_training_rows():
     marks = torch.tensor([VAL if row % 5 == 0 else OPEN for row in range(100)], dtype=torch.int8)
-    data = raw([60, 40], marks)
+    data = fruits([60, 40], marks)
     found = split(data, TaskOptions(test=0.25), 0, "t")
     assert torch.equal(found.val, torch.nonzero(marks == VAL).flatten())
     assert not set(found.test.tolist()) & set(found.val.tolist())
@@ -127,7 +109,7 @@ def test_without_an_official_test_one_is_drawn_from_the_training_rows():
 
 
 def test_classes_by_name_and_by_position():
-    data = raw([5, 5, 5])
+    data = fruits([5, 5, 5])
     assert chosen_classes(data, TaskOptions(classes=["cherry", 0]), "t") == [2, 0]
     digits = replace(data, classes=("3", "5", "0"))
     # A name wins over a position: class "0" of digits is meant, not the first class.
@@ -158,6 +140,6 @@ def test_classes_by_name_and_by_position():
 )
 def test_what_cannot_be_is_told(options, words):
     with pytest.raises(Problem) as told:
-        split(raw([20, 30]), TaskOptions(**options), 0, "target")
+        split(fruits([20, 30]), TaskOptions(**options), 0, "target")
     for word in words:
         assert word in str(told.value)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
+from torch.nn import functional
 
 from xlearn.metrics.measure import calibration_error, measure, scalars, score
 from xlearn.runtime.names import HIGHER_IS_BETTER
@@ -108,3 +109,15 @@ def test_calibration_error_at_the_ends():
 def test_nll_by_hand():
     logits = torch.tensor([[0.0, numpy.log(3.0)]])
     assert score("nll", logits, torch.tensor([1])) == pytest.approx(-numpy.log(0.75))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(2, 5))
+@settings(max_examples=25, deadline=None)
+def test_the_worst_class_is_the_lowest_recall_of_those_that_occur(seed, count, classes):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (count,), generator=generator)
+    logits = torch.randn(count, classes, generator=generator) + functional.one_hot(labels, classes)
+    true, guess = labels.numpy(), logits.argmax(1).numpy()
+    expected = sklearn_metrics.recall_score(true, guess, labels=numpy.unique(true), average=None).min()
+    assert score("worst_class", logits, labels) == pytest.approx(expected)
+    assert measure(logits, labels, [str(each) for each in range(classes)])["worst_class"] == pytest.approx(expected)

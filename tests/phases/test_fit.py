@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from torch import nn
 from torch.nn import functional
 from toys.networks import image_network
-from toys.phases import CPU, adam_update, target_batches
+from toys.phases import CPU, adam_update, same, target_batches
 from toys.tasks import SPEC, random_images
 
 from xlearn.networks.network import load, tensors
@@ -43,10 +43,6 @@ def run(network, given, steps, *, rates=None, state=None, stop=None, objectives=
             saved = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
             break
     return tensors(network), losses, saved
-
-
-def same(left, right):
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_equals_a_bare_pytorch_loop():

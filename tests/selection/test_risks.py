@@ -7,7 +7,8 @@ import numpy
 import pytest
 import torch
 from torch import Tensor
-from toys.references import by_skada, certain, draw, look, skada
+from toys.references import by_skada, certain, look, skada
+from toys.tasks import draw
 
 from xlearn.selection import Seen
 from xlearn.selection.density_ratio import density_ratio

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from toys.references import accuracy, by_skada, certain, draw, look, skada
+from toys.references import accuracy, by_skada, certain, look, skada
+from toys.tasks import draw
 
 from xlearn.selection import LABEL_FREE, RULES, Seen, scores
 from xlearn.selection.entropy import entropy

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from toys.networks import LOGITS, Fixed, image_network
-from toys.tasks import blobs, domain_tasks, image_task, random_images
+from toys.tasks import blobs, domain_tasks, image_task, labelled_batch, random_images
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import viewed
+
+LABELS = [0, 2, 1]
 
 
 def adaptation_context(
@@ -45,6 +47,11 @@ def environment_context(count: int = 3, steps: int = 10, classes: int = 3) -> tu
     net = image_network(next(iter(tasks.values())).train)
     counts = {role: each.class_counts() for role, each in tasks.items()}
     return PhaseContext(net, frozenset(), counts, steps=steps, tasks=tasks), net
+
+
+def fixed_loss(objective: Any, labels: Any = LABELS, network: nn.Module | None = None) -> Tensor:
+    """Of the given logits, or those of `network`."""
+    return objective(network or Fixed(LOGITS), labelled_batch(labels))["a"]
 
 
 def fixed_context(counts: tuple[int, ...] = (6, 3, 1), steps: int = 1) -> PhaseContext:

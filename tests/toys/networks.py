@@ -1,6 +1,6 @@
 """Small networks and encoders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,13 @@ def image_network(given: Examples, dropout: float = 0.0, seed: int = 0) -> Netwo
     fusion = Concat({"image": encoder.width})
     head = nn.Linear(fusion.width, len(given.space.classes))
     return Network({"image": encoder}, fusion, {given.space.key: head})
+
+
+def normalised_network(given: Examples) -> Network:
+    """The same with a normalisation over the batch."""
+    network = image_network(given)
+    network.encoder["image"].blocks[0].append(nn.BatchNorm1d(16))
+    return network
 
 
 def pair_network(fusion: Callable[[dict[str, int]], Any] | None = None, seed: int = 0) -> Network:
@@ -90,3 +97,14 @@ class Letters(nn.Module):
 def encoder_gradient(network: Network, loss: Tensor) -> Tensor:
     names = [name for name, _ in network.named_parameters() if name.startswith("encoder.")]
     return torch.cat([each.flatten() for each in torch.autograd.grad(loss, [network.get_parameter(name) for name in names])])
+
+
+def shift(module: nn.Module, by: float) -> None:
+    """Move all parameters."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += by
+
+
+def below_head(names: Iterable[str]) -> set[str]:
+    return {name for name in names if not name.startswith("head.")}

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from toys.tasks import draw
 from xlearn.metrics.measure import score
 from xlearn.selection import Seen
 
@@ -20,10 +21,6 @@ def skada(module: str) -> Any:
         warnings.simplefilter("ignore")
         pytest.importorskip("skorch" if module.startswith("deep") else "skada")
         return importlib.import_module(f"skada.{module}")
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -22,6 +22,8 @@ SPEC = ImageSpec(1, 6, 6)
 PAIRED = LabelSpace("toy", ("a", "b"))
 RATE = 8000
 SIDE = 8
+# Four numbers of eight examples: each has mean 0 and variance 1, no two correlate.
+APART = torch.tensor([[a, b, c, a * b] for a in (-1.0, 1.0) for b in (-1.0, 1.0) for c in (-1.0, 1.0)])
 FRUITS = ("apple", "banana", "cherry", "damson", "elder")
 
 
@@ -97,14 +99,31 @@ def fruits(counts: list[int], official: torch.Tensor | None = None) -> Raw:
     return Raw({"image": images}, labels, FRUITS[: len(counts)], "fruit", official)
 
 
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def two_draws(count: int, width: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, width, generator=generator), torch.randn(count, width, generator=generator)
+
+
+def uneven_draw(count: int, width: int, seed: int) -> torch.Tensor:
+    """Of columns each is spread further than the last, all around 3."""
+    return draw(count, width, seed=seed) * torch.arange(1, width + 1) + 3
+
+
 def image_format(channels: int = 1, height: int = 6, width: int = 6) -> dict[str, ImageFormat]:
     """Images of one size, as `prepare` wants it."""
     return {"image": ImageFormat(ImageSpec(channels, height, width))}
 
 
-def prepared(load: Callable[[], Raw], name: str = "blobs", where: str = "target", **options: object) -> Task:
-    """A task of 6 x 6 images with these options, at seed 0."""
-    return prepare(TaskSource(name, where, load, {}, TaskOptions(**options)), image_format(), 0)
+def prepared(load: Callable[[], Raw], name: str | None = None, where: str = "target", **options: object) -> Task:
+    """A task of 6 x 6 images with these options, at seed 0. What was loaded is kept for the next of the same name: by default
+    that of the function.
+    """
+    source = TaskSource(name or load.__name__, where, load, {}, TaskOptions(**options))
+    return prepare(source, image_format(), 0)
 
 
 def blobs_task(**options: object) -> Task:

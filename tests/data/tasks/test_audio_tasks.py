@@ -4,17 +4,15 @@ import numpy
 import pytest
 import soundfile
 import torch
+from toys.runs import needs_digits
 
 from xlearn.data.tasks import OPEN, TEST, fsdd, sound
 from xlearn.data.tasks.audio_folder import audio_folder
 from xlearn.data.tasks.japanese_vowels import japanese_vowels
 from xlearn.data.tasks.sound import Reading, read_sounds
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.storage import data_folders
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-HERE = any((folder / fsdd.FILE).is_file() for folder in data_folders())
-needs_digits = pytest.mark.skipif(not HERE, reason=f"{fsdd.FILE} is not in $XLEARN_DATA")
 
 
 def record(file, seconds=0.1, rate=8000, channels=1, seed=0, **options):

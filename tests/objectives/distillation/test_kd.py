@@ -7,20 +7,16 @@ import pytest
 import torch
 from torch.nn import functional
 from torchdistill.losses.mid_level import KDLoss
+from toys.contexts import bare_context
 from toys.networks import pair_network
 from toys.tasks import SPEC, pair_batch
 
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.kd import Kd, agreement, distillation
 from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.errors import Problem
-
-
-def context(student, *teachers, validation=None):
-    return PhaseContext(student, frozenset(), {}, teachers, validation=validation)
 
 
 def of_images(given, seed=3):
@@ -52,7 +48,7 @@ def test_one_teacher_is_that_of_torchdistill():
     theirs = KDLoss("s", "output", "t", "output", temperature=3.0, alpha=0.3)
     logits, taught = student(given), teacher(given)
     expected = theirs({"s": {"output": logits}}, {"t": {"output": taught}}, given.labels)
-    losses = Kd(context(student, teacher), temperature=3.0, weight=0.7)(student, {"target": given})
+    losses = Kd(bare_context(student, teacher), temperature=3.0, weight=0.7)(student, {"target": given})
     torch.testing.assert_close(sum(losses.values()), expected)
 
 
@@ -61,7 +57,7 @@ def test_weight_is_the_teacher_s_share():
     labels = functional.cross_entropy(student(given), given.labels)
     taught = distillation(student(given), teacher(given), 4.0).mean()
     for weight in (0.0, 0.3, 1.0):
-        losses = Kd(context(student, teacher), weight=weight)(student, {"target": given, "other": given})
+        losses = Kd(bare_context(student, teacher), weight=weight)(student, {"target": given, "other": given})
         torch.testing.assert_close(losses["target_labels"], (1 - weight) * labels)
         torch.testing.assert_close(losses["target_teacher"], weight * taught)
         torch.testing.assert_close(losses["other_teacher"], weight * taught)
@@ -75,7 +71,7 @@ def test_the_teacher_evaluates_and_stays_as_it_is():
     teacher = Network({"image": encoder}, Concat({"image": 8}), {given.space.key: torch.nn.Linear(8, 2)})
     teacher.train()
     before = weights_digest(tensors(teacher))
-    objective = Kd(context(student, teacher))
+    objective = Kd(bare_context(student, teacher))
     losses = [objective(student, {"target": given}) for _ in range(2)]
     assert torch.equal(losses[0]["target_teacher"], losses[1]["target_teacher"])  # no dropout
     sum(losses[0].values()).backward()
@@ -88,7 +84,7 @@ def test_the_teacher_evaluates_and_stays_as_it_is():
 def test_what_the_teacher_does_not_see_does_not_count():
     student, given = pair_network(), pair_batch(image=torch.tensor([1, 1, 0, 0, 1, 0]).bool())
     teacher = of_images(given)
-    objective = Kd(context(student, teacher), weight=1.0)
+    objective = Kd(bare_context(student, teacher), weight=1.0)
     found = objective(student, {"target": given})["target_teacher"]
     each = distillation(student(given), teacher(given), 4.0)
     torch.testing.assert_close(found, each[[0, 1, 4]].mean())
@@ -111,12 +107,12 @@ def mixed(student, teachers, given, shares):
 def test_several_teachers_count_equally_or_by_their_validation_loss():
     student, given = pair_network(seed=0), pair_batch()
     teachers = [pair_network(seed=seed) for seed in (1, 2, 3)]
-    objective = Kd(context(student, *teachers), weight=1.0)
+    objective = Kd(bare_context(student, *teachers), weight=1.0)
     expected = mixed(student, teachers, given, torch.full((6, 3), 1 / 3)).mean()
     torch.testing.assert_close(objective(student, {"target": given})["target_teacher"], expected)
     # e^-L: 1/2, 1/4 and 1/4, which add up to 1
     losses = (math.log(2), math.log(4), math.log(4))
-    objective = Kd(context(student, *teachers, validation=losses), weight=1.0, combine="validation")
+    objective = Kd(bare_context(student, *teachers, validation=losses), weight=1.0, combine="validation")
     expected = mixed(student, teachers, given, torch.tensor([[0.5, 0.25, 0.25]]).expand(6, 3)).mean()
     torch.testing.assert_close(objective(student, {"target": given})["target_teacher"], expected)
 
@@ -140,7 +136,7 @@ def test_agreement_weighs_teachers_for_each_example():
     p = [(each(given) / 4).softmax(1) for each in teachers]
     scores = [-sum((p[j] * (p[j] / p[k]).log()).sum(1) for j in range(3) if j != k) / 2 for k in range(3)]
     shares = torch.stack(scores, 1).softmax(1)
-    found = Kd(context(student, *teachers), weight=1.0, combine="agreement")(student, {"target": given})
+    found = Kd(bare_context(student, *teachers), weight=1.0, combine="agreement")(student, {"target": given})
     torch.testing.assert_close(found["target_teacher"], mixed(student, teachers, given, shares).mean())
 
 
@@ -150,7 +146,7 @@ def test_of_several_teachers_those_count_that_see_the_example(combine):
     given = pair_batch(image=there, tabular=torch.tensor([1, 0, 1, 0, 0, 1]).bool())
     student, of_image = pair_network(), of_images(given)
     both = pair_network(seed=5)
-    objective = Kd(context(student, of_image, both, validation=(0.3, 0.9)), weight=1.0, combine=combine)
+    objective = Kd(bare_context(student, of_image, both, validation=(0.3, 0.9)), weight=1.0, combine=combine)
     found = objective(student, {"target": given})["target_teacher"]
     alone = torch.tensor([[0.0, 1.0]])  # `both` sees 2 and 5 by itself, nobody sees 3
     if combine == "average":
@@ -168,10 +164,10 @@ def test_wrong_words_are_told():
     net = pair_network()
     for options, told in (({"temperature": 0.0}, "temperature=0"), ({"weight": 1.5}, "weight=1.5")):
         with pytest.raises(Problem, match=told):
-            Kd(context(net, net), **options)
+            Kd(bare_context(net, net), **options)
     with pytest.raises(Problem, match="needs a teacher"):
-        Kd(replace(context(net), teachers=()))
+        Kd(replace(bare_context(net), teachers=()))
     with pytest.raises(Problem, match="there is none. Raise target.val"):
-        Kd(context(net, net, net), combine="validation")
+        Kd(bare_context(net, net, net), combine="validation")
     with pytest.raises(Problem, match="not every teacher reads it"):
-        Kd(context(net, net, net, validation=(0.5, None)), combine="validation")
+        Kd(bare_context(net, net, net, validation=(0.5, None)), combine="validation")

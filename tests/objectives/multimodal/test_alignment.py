@@ -1,4 +1,4 @@
-"""Contrastive alignment against hand-worked cases and formulas written independently."""
+"""CLIP and SigLIP: contrastive alignment by hand and as open_clip has it, and which pairs count."""
 
 import math
 from functools import partial
@@ -8,40 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch.nn import functional
-from toys.tasks import SPEC
+from toys.contexts import bare_context
+from toys.networks import pair_network
+from toys.tasks import pair_batch
 
-from xlearn.data.task import Batch, LabelSpace, TabularSpec
-from xlearn.encoders.mlp import Mlp
-from xlearn.encoders.tabular_mlp import TabularMlp
-from xlearn.fusion.late import Late
-from xlearn.fusion.mean import Mean
-from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
 from xlearn.objectives.multimodal.alignment import pairs
 from xlearn.objectives.multimodal.clip import Clip, info_nce
 from xlearn.objectives.multimodal.siglip import SigLip, sigmoid_loss
-from xlearn.objectives.supervised.each_modality import EachModality
 from xlearn.runtime.errors import Problem
-
-SPACE = LabelSpace("toy", ("a", "b"))
-
-
-def network(fusion=None, seed=0):
-    torch.manual_seed(seed)
-    encoders = {"image": Mlp(SPEC, widths=[8]), "tabular": TabularMlp(TabularSpec(("a", "b"), ""), widths=[6])}
-    joined = (fusion or partial(Mean, width=4))({name: each.width for name, each in encoders.items()})
-    return Network(encoders, joined, {SPACE.key: torch.nn.Linear(joined.width, 2)})
-
-
-def batch(count=6, **present):
-    generator = torch.Generator().manual_seed(2)
-    images = torch.randint(0, 256, (count, 1, 6, 6), generator=generator, dtype=torch.uint8)
-    inputs = {"image": images, "tabular": torch.randn(count, 2, generator=generator)}
-    return Batch(inputs, torch.arange(count) % 2, SPACE, present=present)
-
-
-def context(network):
-    return PhaseContext(network, frozenset(), {})
 
 
 def test_clip_of_two_pairs_by_hand():
@@ -72,7 +46,7 @@ def test_clip_is_open_clip_s_formula(count, scale, seed):
 
 
 def test_embeddings_are_unit_vectors_of_single_modalities():
-    net, given = network(), batch()
+    net, given = pair_network(), pair_batch()
     [(name, one, other)] = pairs(net, {"source": given})
     assert name == "source_image_tabular"
     for found, modality in ((one, "image"), (other, "tabular")):
@@ -81,10 +55,10 @@ def test_embeddings_are_unit_vectors_of_single_modalities():
 
 
 def test_only_examples_with_both_count():
-    net = network()
+    net = pair_network()
     here, there = torch.tensor([1, 1, 0, 1, 1, 0]).bool(), torch.tensor([1, 0, 1, 1, 1, 0]).bool()
-    [(_, one, other)] = pairs(net, {"source": batch(image=here, tabular=there)})
-    [(_, whole, _)] = pairs(net, {"source": batch()})
+    [(_, one, other)] = pairs(net, {"source": pair_batch(image=here, tabular=there)})
+    [(_, whole, _)] = pairs(net, {"source": pair_batch()})
     torch.testing.assert_close(one, whole[[0, 3, 4]])
     assert len(other) == 3
 
@@ -92,10 +66,10 @@ def test_only_examples_with_both_count():
 @pytest.mark.parametrize("kind", [Clip, SigLip])
 @pytest.mark.parametrize("both", [0, 1])
 def test_batches_without_pairs_have_a_finite_loss(kind, both):
-    net = network()
-    objective = kind(context(net))
+    net = pair_network()
+    objective = kind(bare_context(net))
     there = torch.arange(6) < both
-    [loss] = objective(net, {"source": batch(tabular=there)}).values()
+    [loss] = objective(net, {"source": pair_batch(tabular=there)}).values()
     loss.backward()
     assert loss.isfinite() and all(each.grad is None or each.grad.isfinite().all() for each in net.parameters())
     if both == 0 or kind is Clip:
@@ -104,15 +78,15 @@ def test_batches_without_pairs_have_a_finite_loss(kind, both):
 
 @pytest.mark.parametrize(("kind", "begin"), [(partial(Clip, temperature=0.07), 1 / 0.07), (SigLip, 10.0)])
 def test_the_scale_is_learned_and_comes_back_from_its_highest(kind, begin):
-    net = network()
-    objective = kind(context(net), highest=20.0)
+    net = pair_network()
+    objective = kind(bare_context(net), highest=20.0)
     assert float(objective.log_scale.detach().exp()) == pytest.approx(begin)
     assert dict(objective.named_parameters())["log_scale"] is objective.log_scale
     with torch.no_grad():
         objective.log_scale.add_(5)  # an optimizer's step beyond it
     objective.follow(net)
     assert float(objective.log_scale.detach().exp()) == pytest.approx(20.0)
-    sum(objective(net, {"source": batch()}).values()).backward()
+    sum(objective(net, {"source": pair_batch()}).values()).backward()
     assert objective.log_scale.grad != 0  # at the limit the gradient is alive
     with torch.no_grad():
         objective.log_scale.sub_(1)
@@ -123,29 +97,9 @@ def test_the_scale_is_learned_and_comes_back_from_its_highest(kind, begin):
 def test_temperatures_out_of_range_are_told():
     for options in ({"temperature": 0.0}, {"temperature": 0.001}, {"temperature": 0.1, "highest": 5.0}):
         with pytest.raises(Problem, match="temperature="):
-            Clip(context(network()), **options)
+            Clip(bare_context(pair_network()), **options)
     with pytest.raises(Problem, match="scale=200"):
-        SigLip(context(network()), scale=200.0)
-    net = network()
+        SigLip(bare_context(pair_network()), scale=200.0)
+    net = pair_network()
     with pytest.raises(Problem, match="the modality image only"):
-        list(pairs(net, {"source": batch().only("image")}))
-
-
-def test_each_modality_with_late_fusion_is_the_average_of_independent_classifiers():
-    net, given = network(Late), batch(tabular=torch.tensor([1, 1, 1, 0, 1, 1]).bool())
-    losses = EachModality(context(net), weight=0.5)(net, {"target": given})
-    head, tokens = net.head[SPACE.key], net.tokens(given)
-    images = tokens["image"].values[:, 0] @ head.weight[:, :8].T + head.bias
-    numbers = tokens["tabular"].values[:, 0] @ head.weight[:, 8:].T + head.bias
-    there = torch.tensor([1.0, 1, 1, 0, 1, 1])[:, None]
-    whole = torch.where(there > 0, (images + numbers) / 2, images)
-    labels = given.labels
-    torch.testing.assert_close(losses["target"], functional.cross_entropy(whole, labels))
-    torch.testing.assert_close(losses["target_image"], 0.5 * functional.cross_entropy(images, labels))
-    rows = there[:, 0] > 0
-    torch.testing.assert_close(losses["target_tabular"], 0.5 * functional.cross_entropy(numbers[rows], labels[rows]))
-    assert EachModality(context(net))(net, {"target": given.only("image")}).keys() == {"target"}
-    nobody = EachModality(context(net))(net, {"target": batch(tabular=torch.zeros(6).bool())})
-    assert nobody["target_tabular"].detach() == 0
-    with pytest.raises(Problem, match="weight=-1"):
-        EachModality(context(net), weight=-1.0)
+        list(pairs(net, {"source": pair_batch().only("image")}))

@@ -1,4 +1,4 @@
-"""Barlow Twins and VICReg: their losses against numpy and worked cases, and how they learn."""
+"""VICReg: its loss against numpy and worked cases, and how it learns."""
 
 from dataclasses import replace
 
@@ -7,46 +7,16 @@ import pytest
 import torch
 from toys.contexts import bare, compared_context
 from toys.laws import does_not_collapse, refuses
+from toys.tasks import APART, uneven_draw
 
-from xlearn.objectives.self_supervision.barlow_twins import BarlowTwins, redundancy_reduction
 from xlearn.objectives.self_supervision.vicreg import VicReg, lacking_variance, squared_covariance
 
-BOTH = pytest.mark.parametrize("made", [BarlowTwins, VicReg])
 # Four numbers of eight examples: each has mean 0 and variance 1, no two correlate.
-APART = torch.tensor(
-    [[a, b, c, a * b] for a in (-1.0, 1.0) for b in (-1.0, 1.0) for c in (-1.0, 1.0)],
-)
-
-
-def drawn(count, width, seed):
-    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed)) * torch.arange(1, width + 1) + 3
-
-
-@pytest.mark.parametrize(("count", "width"), [(5, 3), (40, 12)])
-def test_barlow_twins_correlates_as_numpy_does(count, width):
-    one, other = drawn(count, width, 0), drawn(count, width, 1)
-    table = numpy.corrcoef(one.double().numpy(), other.double().numpy(), rowvar=False)[:width, width:]
-    others = table - numpy.diag(numpy.diag(table))
-    expected = ((1 - numpy.diag(table)) ** 2).sum() + 0.3 * (others**2).sum()
-    assert redundancy_reduction(one, other, 0.3).item() == pytest.approx(expected, rel=1e-4)
-
-
-def test_barlow_twins_by_hand():
-    assert redundancy_reduction(APART, 5 * APART - 2, 1.0).item() == pytest.approx(0, abs=1e-8)  # scale and place do not matter
-    assert redundancy_reduction(APART, -APART, 1.0).item() == pytest.approx(4 * 4, rel=1e-4)
-    assert redundancy_reduction(APART, APART[:, [1, 0, 2, 3]], 0.5).item() == pytest.approx(2 + 0.5 * 2, rel=1e-4)
-    same = APART[:, :1].repeat(1, 4)
-    assert redundancy_reduction(same, same, 0.01).item() == pytest.approx(0.01 * 12, rel=1e-3)
-
-
-def test_a_number_that_never_changes_correlates_with_nothing():
-    still = torch.cat([APART[:, :3], torch.full((8, 1), 2.0)], dim=1)
-    assert redundancy_reduction(still, still, 1.0).item() == pytest.approx(1, rel=1e-4)
 
 
 @pytest.mark.parametrize(("count", "width"), [(5, 3), (40, 12)])
 def test_vicreg_has_the_covariance_of_numpy(count, width):
-    values = drawn(count, width, 2)
+    values = uneven_draw(count, width, 2)
     table = numpy.cov(values.double().numpy(), rowvar=False)
     assert squared_covariance(values).item() == pytest.approx(
         ((table**2).sum() - (numpy.diag(table) ** 2).sum()) / width, rel=1e-4
@@ -95,21 +65,15 @@ def test_equal_views_leave_vicreg_only_what_a_single_one_costs():
     assert all(loss.item() == 0 for loss in objective(net, given).values())
 
 
-@BOTH
-def test_features_come_to_tell_examples_and_not_views(made):
+def test_features_come_to_tell_examples_and_not_views():
     # So few numbers that sixteen examples tell how they correlate.
-    losses, (before, after) = does_not_collapse(made, width=16, hidden=32)
+    losses, (before, after) = does_not_collapse(VicReg, width=16, hidden=32)
     assert sum(losses[-5:]) < sum(losses[:5])
     assert after > 2 * before
 
 
 @pytest.mark.parametrize(
-    ("made", "option", "value"),
-    [
-        *((BarlowTwins, option, value) for option, value in [("redundancy", -0.1), ("width", 0), ("hidden", -3)]),
-        *((VicReg, option, value) for option, value in [("width", 0), ("hidden", 0)]),
-        *((VicReg, option, -1) for option in ("invariance", "variance", "covariance")),
-    ],
+    ("option", "value"), [("width", 0), ("hidden", 0), ("invariance", -1), ("variance", -1), ("covariance", -1)]
 )
-def test_options_out_of_range_are_refused(made, option, value):
-    refuses(made, option, value)
+def test_options_out_of_range_are_refused(option, value):
+    refuses(VicReg, option, value)
