@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from xlearn.commands.train import execute
+from xlearn.commands.job import execute
 from xlearn.config.compose import choices, complete, composed, register
 from xlearn.data.tasks import fsdd
 from xlearn.runtime.storage import data_folders

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from xlearn.commands.job import ERROR, Unexpected, execute, failures, is_written, run, shown  # noqa: F401
+from xlearn.commands.job import ERROR, Unexpected, failures, is_written, run, shown
 from xlearn.commands.summary import summary, title
 from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import check_choices, choices, complete, register, sentences, waiting
