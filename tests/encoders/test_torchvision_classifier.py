@@ -82,7 +82,7 @@ def test_wrong_names_are_told():
 @pytest.mark.parametrize(("name", "side"), [("vit_b_32", 28), ("alexnet", 28), ("inception_v3", 64)])
 def test_images_that_do_not_suit_are_told_at_once(name, side):
     with pytest.raises(Problem, match=f"name={name} cannot read {side} x {side} images.*encoder.image.size"):
-        TorchvisionClassifier(ImageSpec(1, side, side), name=name)
+        TorchvisionClassifier(ImageSpec(1, side, side), name=name, stem="imagenet")
 
 
 def saved(folder, state, ending=".pth"):
@@ -111,7 +111,7 @@ def test_a_file_of_weights_that_fits(tmp_path, name, ending):
     # As published: googlenet has its auxiliary heads.
     whole = models.get_model(name, weights=None, **({"init_weights": False} if name == "googlenet" else {}))
     file = saved(tmp_path, whole.state_dict(), ending)
-    encoder = TorchvisionClassifier(GREY, name=name, weights=file, size=FAMILIES[name])
+    encoder = TorchvisionClassifier(GREY, name=name, stem="imagenet", weights=file, size=FAMILIES[name])
     assert same_body(encoder, whole) and encoder.training
 
 
@@ -132,7 +132,7 @@ def test_old_files_fit(tmp_path):
                 parts[position] = f"{parts[position][:-1]}.{parts[position][-1]}"
             state[".".join(parts)] = value
     assert "features.denseblock1.denselayer1.norm.1.weight" in state
-    encoder = TorchvisionClassifier(COLOUR, name="densenet121", weights=saved(tmp_path, state))
+    encoder = TorchvisionClassifier(COLOUR, name="densenet121", stem="imagenet", weights=saved(tmp_path, state))
     assert same_body(encoder, whole)
 
 
@@ -148,7 +148,7 @@ def test_old_files_of_vision_transformers_fit(tmp_path):
             name = name.replace(new, old)
         state[name] = value
     assert "encoder.layers.encoder_layer_0.mlp.linear_1.weight" in state
-    encoder = TorchvisionClassifier(COLOUR, name="vit_b_32", weights=saved(tmp_path, state), size=224)
+    encoder = TorchvisionClassifier(COLOUR, name="vit_b_32", stem="imagenet", weights=saved(tmp_path, state), size=224)
     assert same_body(encoder, whole)
 
 
@@ -210,9 +210,9 @@ def test_inputs_are_normalised_as_the_weights_were_trained(tmp_path):
     assert spread.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
     # torchvision converts the ImageNet normalisation for the two networks that come from TensorFlow.
     file = saved(tmp_path, models.googlenet(weights=None, init_weights=False).state_dict())
-    taught = TorchvisionClassifier(COLOUR, name="googlenet", size=64, weights=file).eval()
+    taught = TorchvisionClassifier(COLOUR, name="googlenet", stem="imagenet", size=64, weights=file).eval()
     # Carried into a network that was built without weights, as a run does, they compute the same.
-    carried = TorchvisionClassifier(COLOUR, name="googlenet", size=64).eval()
+    carried = TorchvisionClassifier(COLOUR, name="googlenet", stem="imagenet", size=64).eval()
     carried.load_state_dict(taught.state_dict())
     assert carried.body.transform_input and torch.equal(carried(images(COLOUR)).values, taught(images(COLOUR)).values)
     with pytest.raises(Problem, match="weights=IMAGENET1K_FEATURES: these weights of vgg16 need another normalisation"):
@@ -236,8 +236,8 @@ def test_every_torchvision_classifier(name):
     side = NEEDS.get(name, 64)
     if name in NEEDS:
         with pytest.raises(Problem, match="Set encoder.image.size"):
-            TorchvisionClassifier(ImageSpec(3, 64, 64), name=name)
-    encoder = TorchvisionClassifier(ImageSpec(1, 64, 64), name=name, size=side).eval()
+            TorchvisionClassifier(ImageSpec(3, 64, 64), name=name, stem="imagenet")
+    encoder = TorchvisionClassifier(ImageSpec(1, 64, 64), name=name, stem="imagenet", size=side).eval()
     with torch.no_grad():
         values = encoder(images(ImageSpec(1, 64, 64), 2)).values
     assert values.shape == (2, 1, encoder.width) and bool(values.isfinite().all())

@@ -78,7 +78,7 @@ def test_mean_of_unit_vectors():
     fusion = loaded(Mean(WIDTHS, width=2, unit=True), **PROJECTION)
     gives(fusion, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], a=A, b=B)
     gives(fusion, a, a=A, b=None)
-    assert Mean({"a": 2}, unit=True)(one(a=[0.0, 0.0])).tolist() == [[0, 0]]
+    assert Mean({"a": 2}, width=None, unit=True)(one(a=[0.0, 0.0])).tolist() == [[0, 0]]
 
 
 def test_mlp_is_two_layers_on_the_concatenation():

@@ -186,7 +186,7 @@ def test_both_tasks_pull_at_the_common_trunk_and_each_at_its_own_parts():
     source, target = (prepare(each, given, 0) for each in sources)
     encoders = {name: ENCODERS[name]({**source.inputs, **target.inputs}[name]) for name in ("image", "tabular")}
     heads = {each.labels.key: torch.nn.Linear(4, 3) for each in (source, target)}
-    network = Network(encoders, Mean(dict.fromkeys(encoders, 8)), heads, MlpTrunk(8, widths=[4]))
+    network = Network(encoders, Mean(dict.fromkeys(encoders, 8), width=None), heads, MlpTrunk(8, widths=[4]))
     for mine, theirs, task in (("image", "tabular", source), ("tabular", "image", target)):
         network.zero_grad()
         network(task.train.take(torch.arange(20))).square().sum().backward()

@@ -87,7 +87,7 @@ def on_images(name: str, head: bool = True, seed: int = 0, dropout: float = 0.0)
 
 def on_text() -> Network:
     torch.manual_seed(7)
-    encoder = Lstm(TextSpec(20, 9, "signs"), embedding=4, width=6)
+    encoder = Lstm(TextSpec(20, 9, "signs"), embedding=4, width=6, dropout=0.0)
     return Network({"text": encoder}, Concat({"text": encoder.width}), {WAYS.key: nn.Linear(encoder.width, 3)})
 
 

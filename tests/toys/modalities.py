@@ -133,10 +133,10 @@ def small_encoder(spec: Spec) -> nn.Module:
     if isinstance(spec, ImageSpec):
         return Mlp(spec, widths=[16, 8])
     if isinstance(spec, TextSpec):
-        return TextCnn(spec, embedding=8, filters=8, kernels=[1])
+        return TextCnn(spec, embedding=8, filters=8, kernels=[1], dropout=0.0)
     if isinstance(spec, AudioSpec):
         # Of waves what an encoder would make of them does not matter: they are refused.
-        return AudioCnn(replace(spec, bands=spec.bands or 5), channels=[4], dense=8)
+        return AudioCnn(replace(spec, bands=spec.bands or 5), channels=[4], dense=8, dropout=0.0)
     return Vector(spec) if isinstance(spec, VectorSpec) else TabularMlp(spec, widths=[16, 8])
 
 

@@ -25,12 +25,12 @@ TEXT, AUDIO = TextSpec(30, 12, "words"), AudioSpec(8, 8000, "frames")
 ENCODERS = {
     "cnn": ("image", partial(Cnn, SPEC, widths=[4, 6], dense=5)),
     "wide": ("image", partial(Cnn, SPEC, widths=[8, 3, 7], dense=9)),
-    "lstm": ("text", partial(Lstm, TEXT, embedding=4, width=6, layers=2)),
-    "few_words": ("text", partial(Lstm, TextSpec(10, 12, "few"), embedding=4, width=6)),
-    "transformer": ("text", partial(Transformer, TEXT, width=8, layers=2, heads=2, feedforward=8)),
-    "text_cnn": ("text", partial(TextCnn, TEXT, embedding=4, filters=3, kernels=[2, 3])),
-    "audio": ("audio", partial(AudioCnn, AUDIO, channels=[3, 5], dense=6)),
-    "frames": ("audio", partial(AudioCnn, AUDIO, channels=[4, 4, 6], dense=7, tokens="frames")),
+    "lstm": ("text", partial(Lstm, TEXT, embedding=4, width=6, layers=2, dropout=0.0)),
+    "few_words": ("text", partial(Lstm, TextSpec(10, 12, "few"), embedding=4, width=6, dropout=0.0)),
+    "transformer": ("text", partial(Transformer, TEXT, width=8, layers=2, heads=2, feedforward=8, dropout=0.0)),
+    "text_cnn": ("text", partial(TextCnn, TEXT, embedding=4, filters=3, kernels=[2, 3], dropout=0.0)),
+    "audio": ("audio", partial(AudioCnn, AUDIO, channels=[3, 5], dense=6, dropout=0.0)),
+    "frames": ("audio", partial(AudioCnn, AUDIO, channels=[4, 4, 6], dense=7, tokens="frames", dropout=0.0)),
 }
 
 

@@ -52,7 +52,7 @@ class AudioCnn(nn.Module):
         channels: list[int],
         dense: int,
         tokens: Literal["one", "frames"] = "one",
-        dropout: float = 0.0,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         _check(spec, channels, dense, dropout)

@@ -29,7 +29,7 @@ class DigitNet(nn.Module):
     """
 
     def __init__(
-        self, spec: ImageSpec, *, net: Literal["svhn", "usps"] = "svhn", weights: Literal["published"] | None = None
+        self, spec: ImageSpec, *, net: Literal["svhn", "usps"] = "svhn", weights: Literal["published"] | None = "published"
     ) -> None:
         super().__init__()
         self.net = net

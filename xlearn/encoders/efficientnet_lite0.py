@@ -80,7 +80,7 @@ class EfficientNetLite0(nn.Module):
 
     width = 1280
 
-    def __init__(self, spec: ImageSpec, *, weights: Literal["imagenet"] | None = None, size: int | None = 96) -> None:
+    def __init__(self, spec: ImageSpec, *, weights: Literal["imagenet"] | None = "imagenet", size: int | None = 96) -> None:
         super().__init__()
         self.pixels = Pixels(0.5, 0.5, channels=3, size=size)
         stages: list[nn.Module] = [_normalised(3, 32, 3, 2)]

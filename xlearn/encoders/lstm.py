@@ -49,7 +49,7 @@ class Lstm(nn.Module):
         layers: int = 1,
         bidirectional: bool = True,
         pooling: Literal["last", "max"] = "max",
-        dropout: float = 0.0,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         spec = need_text(spec)

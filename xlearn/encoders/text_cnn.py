@@ -38,7 +38,7 @@ class TextCnn(nn.Module):
     * filters`.
     """
 
-    def __init__(self, spec: TextSpec, *, embedding: int, filters: int, kernels: list[int], dropout: float = 0.0) -> None:
+    def __init__(self, spec: TextSpec, *, embedding: int, filters: int, kernels: list[int], dropout: float = 0.3) -> None:
         super().__init__()
         spec = need_text(spec)
         need_sizes("encoder.text", embedding=embedding, filters=filters, dropout=dropout)

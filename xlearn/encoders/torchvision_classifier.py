@@ -34,7 +34,7 @@ class TorchvisionClassifier(nn.Module):
         *,
         name: str,
         weights: str | None = None,
-        stem: Literal["imagenet", "small"] = "imagenet",
+        stem: Literal["imagenet", "small"] = "small",
         size: int | None = None,
     ) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ class Transformer(nn.Module):
     Padding is neither attended to nor given: its tokens are zeros. `feedforward`: the inner width of the dense part.
     """
 
-    def __init__(self, spec: TextSpec, *, width: int, layers: int, heads: int, feedforward: int, dropout: float = 0.0) -> None:
+    def __init__(self, spec: TextSpec, *, width: int, layers: int, heads: int, feedforward: int, dropout: float = 0.3) -> None:
         super().__init__()
         spec = need_text(spec)
         need_sizes("encoder.text", width=width, layers=layers, heads=heads, feedforward=feedforward, dropout=dropout)

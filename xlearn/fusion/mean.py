@@ -23,7 +23,7 @@ class Mean(nn.Module):
     Raises `Problem` for a width below 1, and for different widths where `width` is null.
     """
 
-    def __init__(self, widths: Mapping[str, int], *, width: int | None = None, unit: bool = False) -> None:
+    def __init__(self, widths: Mapping[str, int], *, width: int | None = 64, unit: bool = False) -> None:
         super().__init__()
         if width is not None and width < 1:
             raise Problem(f"fusion.width={width}: give 1 or more, or null for tokens as they are.")

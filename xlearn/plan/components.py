@@ -81,7 +81,7 @@ class Components:
 
     def pretrained_of(self, role: str) -> frozenset[str]:
         """The modalities whose encoders bring weights of their own."""
-        return frozenset(name for name, each in self.encoders_of(role).items() if each.keywords.get("weights") is not None)
+        return frozenset(name for name, each in self.encoders_of(role).items() if _brings(each))
 
     def network(
         self,
@@ -107,7 +107,7 @@ class Components:
             _need_spec(each, name, specs[name])
             # Anew for every encoder, so that one is the same whatever else the network has.
             torch.manual_seed(derive(seed, "network", role))
-            encoders[name] = each(specs[name], **({"weights": None} if "weights" in each.keywords and not weights else {}))
+            encoders[name] = each(specs[name], **({"weights": None} if _brings(each) and not weights else {}))
         torch.manual_seed(derive(seed, "fusion", role))
         fusion = (Concat if alone else self.fusion)({name: each.width for name, each in encoders.items()})
         torch.manual_seed(derive(seed, "trunk", role))
@@ -156,6 +156,12 @@ class Components:
             "specs": {name: asdict(spec) for name, spec in specs.items()},
             "code": [own_code(self.trunk), *([] if alone else [own_code(self.fusion)])],
         }
+
+
+def _brings(encoder: partial[Any]) -> bool:
+    """Whether an encoder begins with weights of its own: by its option `weights`, or that option's default."""
+    weights = inspect.signature(encoder.func).parameters.get("weights")
+    return weights is not None and encoder.keywords.get("weights", weights.default) is not None
 
 
 def _need_spec(encoder: partial[Any], modality: str, spec: Spec) -> None:

@@ -29,7 +29,7 @@ class Mmoe(nn.Module):
         tasks: Mapping[str, Task],
         *,
         experts: int = 4,
-        widths: list[int] | None = None,
+        widths: list[int] | tuple[int, ...] | None = (64,),
         load_balance: float = 0.01,
     ) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class Mmoe(nn.Module):
         if load_balance < 0:
             raise Problem(f"sharing.load_balance={load_balance}: give 0 or more.")
         width = network.width
-        need_experts(experts, width, widths or [], experts=experts)
-        self.experts = nn.ModuleList(expert(width, widths or []) for _ in range(experts))
+        need_experts(experts, width, [*(widths or ())], experts=experts)
+        self.experts = nn.ModuleList(expert(width, [*(widths or ())]) for _ in range(experts))
         self.gates = nn.ModuleDict({role_key(role): nn.Linear(width, experts) for role in tasks})
         self.load_balance = load_balance
         self._gates: dict[str, Tensor] = {}

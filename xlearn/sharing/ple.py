@@ -59,14 +59,14 @@ class Ple(nn.Module):
         levels: int = 2,
         own: int = 1,
         common: int = 2,
-        widths: list[int] | None = None,
+        widths: list[int] | tuple[int, ...] | None = (64,),
     ) -> None:
         super().__init__()
         width, roles = network.width, [*tasks]
         count = levels * (own * len(roles) + common)
-        need_experts(count, width, widths or [], levels=levels, own=own, common=common)
+        need_experts(count, width, [*(widths or ())], levels=levels, own=own, common=common)
         self.levels = nn.ModuleList(
-            Level(roles, width, widths or [], own, common, position == levels - 1) for position in range(levels)
+            Level(roles, width, [*(widths or ())], own, common, position == levels - 1) for position in range(levels)
         )
         self.names = [*map(role_key, roles), COMMON]
 

@@ -37,5 +37,5 @@ def test_rkd_is_that_of_torchdistill():
 
 def test_rkd_is_of_the_examples_that_the_teacher_sees():
     student, teacher, some_of = pair_network(seed=0), pair_network(seed=1), pair_batch(image=SEEN, tabular=SEEN)
-    found = Rkd(taught_context(student, teacher))(student, {"target": some_of})["target_rkd"]
+    found = Rkd(taught_context(student, teacher), distance=25.0, angle=50.0)(student, {"target": some_of})["target_rkd"]
     torch.testing.assert_close(found, relations(student.features(some_of)[SEEN], teacher.features(some_of)[SEEN], 25.0, 50.0))

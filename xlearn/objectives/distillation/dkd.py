@@ -29,7 +29,7 @@ class Dkd:
     lessons = ("logits",)
 
     def __init__(
-        self, context: PhaseContext, *, temperature: float = 4.0, weight: float = 0.5, alpha: float = 1.0, beta: float = 8.0
+        self, context: PhaseContext, *, temperature: float = 4.0, weight: float = 0.5, alpha: float = 1.0, beta: float = 2.0
     ) -> None:
         need_mixture("dkd", temperature, weight)
         for name, value in (("alpha", alpha), ("beta", beta)):

@@ -21,7 +21,8 @@ class FitNets(nn.Module):
     r is a linear map of channels that is trained with the phase and thrown away: of maps a 1 x 1 convolution, whereas the
     paper's kernel is as large as makes the sizes fit. Here the larger of two maps, or the longer of two sequences, is pooled to
     the other's size (adaptive average). Places of padding count as others: modules do not know them. The paper trains hints
-    first and by themselves; this is a penalty beside the labels. 100 is the weight of Tian et al. (ICLR 2020) for means.
+    first and by themselves; this is a penalty beside the labels. Tian et al. (ICLR 2020) have the weight 100
+    for means, which small students do not survive.
 
     `student`, `teacher`: paths of modules, e.g. `encoder.image.blocks.1`; null is what the heads read. Raises `Problem` for a
     weight below 0, without one teacher, for a path that does not exist or that nothing passes through, and for a vector
@@ -31,11 +32,11 @@ class FitNets(nn.Module):
     lessons = ("features",)
 
     def __init__(
-        self, context: PhaseContext, *, weight: float = 100.0, student: str | None = None, teacher: str | None = None
+        self, context: PhaseContext, *, weight: float = 0.01, student: str | None = None, teacher: str | None = None
     ) -> None:
         super().__init__()
         if weight < 0:
-            raise Problem(f"fitnets: weight={weight}: give 0 or more, e.g. 100.")
+            raise Problem(f"fitnets: weight={weight}: give 0 or more, e.g. 0.01.")
         # Holds the teacher, and is no module: what is registered would be trained.
         self.match = Match(context, "fitnets", [(student, teacher)])
         [(own, given)] = self.match.shapes

@@ -33,8 +33,8 @@ class Rkd:
         self,
         context: PhaseContext,
         *,
-        distance: float = 25.0,
-        angle: float = 50.0,
+        distance: float = 2.5,
+        angle: float = 5.0,
         student: str | None = None,
         teacher: str | None = None,
     ) -> None:

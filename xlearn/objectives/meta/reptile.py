@@ -22,7 +22,7 @@ class Reptile:
     Raises `Problem` without a base learner that descends, and for a minibatch below 1.
     """
 
-    def __init__(self, context: PhaseContext, *, minibatch: int | None = None) -> None:
+    def __init__(self, context: PhaseContext, *, minibatch: int | None = 2) -> None:
         if context.learner is None or context.kind is None or not hasattr(context.learner, "weights"):
             raise Problem("reptile needs a base learner that descends: name the phase's base_learner, as in pretrain=reptile.")
         if minibatch is not None and not 1 <= minibatch <= context.kind.shots:
