@@ -15,7 +15,8 @@ FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
     ".": 1, "augment": 13, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 7, "encoder/tabular": 1,
     "encoder/text": 6, "fusion": 14, "objective": 6, "optimizer": 3, "pretrain": 28, "regularizer": 3, "robustness": 2,
-    "schedule": 3, "sharing": 17, "table": 28, "task": 33, "transfer": 56, "trunk": 2, "views": 2,
+    "schedule": 3, "sharing": 17, "table": 28, "task": 33, "trainable": 5, "transfer": 56, "trunk": 2,
+    "views": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]  # and what an option needs beside itself to be runnable here:
 NEEDS = {
@@ -83,7 +84,7 @@ def test_every_file_says_what_it_is_and_stays_short(name):
 
 def choices():
     for group in groups([CONF]):
-        if group in ("task", "table"):
+        if group in ("task", "table", "trainable"):  # presets are run by the options that name them
             continue
         for option in options(group, [CONF]):
             yield f"{group}={option}"
@@ -183,9 +184,9 @@ def test_every_group_takes_one_option_and_no_list():
 
     register([])
     chosen = choices(compose([], []).hydra)
-    lists = {"augment", "robustness"}
     teachers = {group.replace("encoder", "teacher") for group in EXPECTED if group.startswith("encoder/")}
-    assert set(chosen) == {"source", "target", "transfer@baseline", *teachers, *EXPECTED} - {".", "table", "task", *lists}
+    others = {".", "table", "task", "trainable", "augment", "robustness"}
+    assert set(chosen) == {"source", "target", "transfer@baseline", *teachers, *EXPECTED} - others
     check_choices(chosen)
     for group in set(chosen) - set(LISTS):
         with pytest.raises(Problem, match=f"^{group}: choose one option, as in {group}="):

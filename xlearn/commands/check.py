@@ -10,8 +10,9 @@ from typing import Any
 from xlearn.commands.job import execute
 from xlearn.commands.summary import title
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
-from xlearn.config.compose import choices, complete, register, sentences
+from xlearn.config.compose import choices, complete, register
 from xlearn.config.compose import composed as compose
+from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
 
 STEPS = 2

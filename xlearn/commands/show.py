@@ -11,6 +11,7 @@ from xlearn.runtime.fingerprints import module_file
 
 # `source` and `target` are made of the tasks.
 TASK_GROUPS = ("source", "target")
+PRESET = "trainable"
 
 
 HELP = """xlearn show                  every group with its options
@@ -48,7 +49,7 @@ def show_all(folders: list[Path]) -> str:
 def show_group(group: str, folders: list[Path]) -> str:
     """`group=option   what it is`, a line each."""
     found = _options(group, folders)
-    command = f"xlearn table {{}}{' ' * 2}" if group == "table" else f"{group}={{}}"
+    command = {"table": "xlearn table {}  ", PRESET: "trainable@transfer.phases.NAME.trainable={}"}.get(group, f"{group}={{}}")
     named = {command.format(name): first_comment(file) for name, file in found.items()}
     width = max(len(name) for name in named)
     return "\n".join(f"{name:<{width}}  {comment}".rstrip() for name, comment in named.items())
@@ -59,8 +60,9 @@ def show_option(group: str, option: str, folders: list[Path]) -> str:
     found = _options(group, folders)
     if option not in found:
         raise Problem(f"{group}={option}: there is no such option. {nearest(option, found)}")
-    parts = [f"# {found[option]}\n{read_text(found[option]).rstrip()}"]
-    for target in dict.fromkeys(_targets(read_yaml(found[option]))):
+    files = [found[option], *_presets(found[option], folders)]
+    parts = [f"# {file}\n{read_text(file).rstrip()}" for file in files]
+    for target in dict.fromkeys(target for file in files for target in _targets(read_yaml(file))):
         parts.append(f"{target}\n{docstring(target)}")
     if group in ("task", *TASK_GROUPS):
         parts.append(f"options of every task\n{docstring('xlearn.data.options.TaskOptions')}")
@@ -94,6 +96,14 @@ def _targets(node: object) -> list[str]:
         own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
         return own + [target for value in node.values() for target in _targets(value)]
     return []
+
+
+def _presets(file: Path, folders: list[Path]) -> list[Path]:
+    """The files of the presets that an option names among its defaults."""
+    named = [each for each in read_yaml(file).get("defaults") or [] if isinstance(each, dict)]
+    wanted = [str(name) for each in named for key, name in each.items() if str(key).startswith(f"/{PRESET}@")]
+    there = options(PRESET, folders)
+    return [there[name] for name in dict.fromkeys(wanted) if name in there]
 
 
 def _all_groups(folders: list[Path]) -> list[str]:

@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from xlearn.commands.job import ERROR, Unexpected, failures, is_written, run, shown
 from xlearn.commands.summary import summary, title
 from xlearn.config.arguments import config_dirs, flags_first
-from xlearn.config.compose import check_choices, choices, complete, register, sentences, waiting
+from xlearn.config.compose import check_choices, choices, complete, register, waiting
 from xlearn.config.folders import conf_folder
+from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
 
 

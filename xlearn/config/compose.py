@@ -1,35 +1,30 @@
-"""Composition by Hydra: the schema and the tasks in its store, the digest of a run, and its errors in sentences."""
+"""Composition by Hydra: the schema and the tasks in its store, and the digest of a run."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from xlearn.config.arguments import searchpath
-from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
-from xlearn.config.renamed import renamed_key
-from xlearn.config.schema import LISTS, NOT_IDENTITY, TrainConfig
+from xlearn.config.folders import conf_folder, groups, options, read_yaml
+from xlearn.config.schema import LISTS, NOT_IDENTITY, PRESETS, SAME, TrainConfig
+from xlearn.config.sentences import sentences
 from xlearn.data.options import TaskOptions
-from xlearn.runtime.errors import Problem, Problems, nearest
+from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.hashing import digest
 
 # `source=none` is no task, and `target` is a role beside the names of the sources.
 RESERVED = ("none", "target", "unlabeled")
-# `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.
-SAME = "same"
 
 
 def register(config_dirs: list[Path]) -> None:
@@ -117,9 +112,11 @@ def complete(config: DictConfig) -> dict[str, Any]:
 
 
 def choices(hydra_config: Any) -> dict[str, str]:
-    """The option chosen in each group of ours, from Hydra's own part of a configuration. Lists of options are left out."""
-    chosen = hydra_config.runtime.choices
-    return {str(group): str(option) for group, option in chosen.items() if not str(group).startswith("hydra/")}
+    """The option chosen in each group of ours, from Hydra's own part of a configuration. Lists of options are left out, and
+    presets, which follow from the option that names them.
+    """
+    chosen = {str(group): str(option) for group, option in hydra_config.runtime.choices.items()}
+    return {group: option for group, option in chosen.items() if not group.startswith(("hydra/", f"{PRESETS}@"))}
 
 
 def check_choices(chosen: Mapping[str, str]) -> None:
@@ -166,82 +163,3 @@ def waiting(words: Sequence[str]) -> list[str]:
         return f"{key}=choice({value})" if value and keys.get(word, "").startswith((*swept,)) else word
 
     return [choice(word) for word in words]
-
-
-@contextmanager
-def sentences(config_dirs: list[Path]) -> Iterator[None]:
-    """Turn the errors of Hydra and OmegaConf into a `Problem` that names the key, its value and the nearest ones."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise Problem(_sentence(error, [conf_folder(), *config_dirs])) from error
-    except yaml.YAMLError as error:
-        raise Problem(broken(error)) from error
-    except UnicodeDecodeError as error:
-        places = ", ".join(map(str, [conf_folder(), *config_dirs]))
-        raise Problem(f"A configuration file in {places} is no text in UTF-8 ({error}). Save it so.") from error
-    except ValueError as error:
-        if "Config group override" in str(error):
-            raise Problem(f"{error}. To choose nothing, write source=none.") from error
-        raise
-
-
-def _sentence(error: Exception, folders: list[Path]) -> str:
-    text = str(error)
-    if isinstance(error, MissingConfigException) and (lacking := error.missing_cfg_file or ""):
-        group, _, name = lacking.rpartition("/")
-        if group:
-            return f"{group}={name}: there is no such option. {nearest(name, error.options or _options(group, folders))}"
-    if inside := re.match(r"In '(.+)/(.+?)': \w+ raised while composing config:\n(.+)", text):
-        group, name, told = inside.groups()
-        file = _options(group, folders).get(name)
-        unknown = re.match(r"Key '(\w+)' not in", told)
-        if unknown and (now := renamed_key(unknown.group(1))) is not None:
-            return f"{file or f'{group}={name}'}: {unknown.group(1)}: {now}"
-        return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Mend it there."
-    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
-    if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
-        key = str(cause.full_key or cause.key)
-        first = str(cause).splitlines()[0]
-        if isinstance(cause, MissingMandatoryValue):
-            return f"{key} has to be given, as in {key}=VALUE."
-        if "not a subclass of PhaseConfig" in first:
-            override = text.removeprefix("Error merging override ")
-            chain = "pretrain" if "pretrain" in override.partition(".")[0] else "transfer"
-            return (
-                f"{override}: phases cannot be added on the command line. Write {chain}/NAME.yaml with all phases into a "
-                f"folder, and choose it: --config-dir FOLDER {chain}=NAME."
-            )
-        if (now := renamed_key(key.rpartition(".")[2])) is not None:
-            return f"{key}: {now}"
-        if "not in struct" in first or "not in '" in first or "not found" in first:
-            return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
-        return f"{key}: {first}."
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines) or type(error).__name__
-
-
-def _options(group: str, folders: list[Path]) -> dict[str, Path]:
-    """The options of a group as they are chosen: those of `source` and `target` are the tasks, those of `teacher` encoders."""
-    if group.startswith("teacher/"):
-        return {SAME: conf_folder() / "train.yaml", **options(group.replace("teacher", "encoder", 1), folders)}
-    return options("task" if group in ("source", "target") else group, folders)
-
-
-def _broken(file: Path) -> str:
-    """What is wrong with a file of YAML, or nothing."""
-    try:
-        read_yaml(file)
-    except Problem as problem:
-        return str(problem)
-    return ""
-
-
-def _known(key: str, parent: Any, folders: list[Path]) -> str:
-    prefix, _, last = key.rpartition(".")
-    names = [str(name) for name in parent if name != "hydra"] if isinstance(parent, DictConfig) else []
-    group = prefix.replace(".", "/")
-    having = [option for option, file in options(group, folders).items() if prefix and last in read_yaml(file)]
-    if having:
-        return f"It belongs to {' and '.join(f'{group}={option}' for option in having)}."
-    return nearest(last, names if prefix else [*names, *groups(folders)])

@@ -133,5 +133,11 @@ NOT_IDENTITY = ("experiment", "force", "device", "threads", "checkpoint_seconds"
 # Groups of which several options can be chosen, or none.
 LISTS = ("source", "augment", "robustness")
 
+# The group of presets for the phases of a transfer: chosen by `trainable@transfer.phases.NAME.trainable=OPTION`.
+PRESETS = "trainable"
+
+# `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.
+SAME = "same"
+
 # Runs that differ in these only repeat each other.
 REPLICATES = ("seed", "target.fold")

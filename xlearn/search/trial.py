@@ -8,7 +8,8 @@ import yaml
 
 from xlearn.commands import job
 from xlearn.commands.job import failures
-from xlearn.config.compose import choices, complete, composed, sentences
+from xlearn.config.compose import choices, complete, composed
+from xlearn.config.sentences import sentences
 from xlearn.results.files import RESULT
 from xlearn.runtime.storage import write_text
 

@@ -35,7 +35,8 @@ def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], 
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    from xlearn.config.compose import choices, composed, plain, register, sentences
+    from xlearn.config.compose import choices, composed, plain, register
+    from xlearn.config.sentences import sentences
 
     register(config_dirs)
     all_groups = {*groups([conf_folder(), *config_dirs]), "source", "target"}

@@ -1,0 +1,102 @@
+"""The errors of Hydra, OmegaConf and the YAML parser as sentences: the key, its value, and the nearest ones."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
+from xlearn.config.renamed import renamed_key
+from xlearn.config.schema import PRESETS, SAME
+from xlearn.runtime.errors import Problem, nearest
+
+
+@contextmanager
+def sentences(config_dirs: list[Path]) -> Iterator[None]:
+    """Turn the errors of Hydra and OmegaConf into a `Problem` that names the key, its value and the nearest ones."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Problem(_sentence(error, [conf_folder(), *config_dirs])) from error
+    except yaml.YAMLError as error:
+        raise Problem(broken(error)) from error
+    except UnicodeDecodeError as error:
+        places = ", ".join(map(str, [conf_folder(), *config_dirs]))
+        raise Problem(f"A configuration file in {places} is no text in UTF-8 ({error}). Save it so.") from error
+    except ValueError as error:
+        if "Config group override" in str(error):
+            raise Problem(f"{error}. To choose nothing, write source=none.") from error
+        raise
+
+
+def _sentence(error: Exception, folders: list[Path]) -> str:
+    text = str(error)
+    if isinstance(error, MissingConfigException) and (lacking := error.missing_cfg_file or ""):
+        group, _, name = lacking.rpartition("/")
+        if group:
+            return f"{group}={name}: there is no such option. {nearest(name, error.options or _options(group, folders))}"
+    if inside := re.match(r"In '(.+)/(.+?)': \w+ raised while composing config:\n(.+)", text):
+        group, name, told = inside.groups()
+        file = _options(group, folders).get(name)
+        unknown = re.match(r"Key '(\w+)' not in", told)
+        if unknown and (now := renamed_key(unknown.group(1))) is not None:
+            return f"{file or f'{group}={name}'}: {unknown.group(1)}: {now}"
+        return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Mend it there."
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
+        key = str(cause.full_key or cause.key)
+        first = str(cause).splitlines()[0]
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{key} has to be given, as in {key}=VALUE."
+        if "not a subclass of PhaseConfig" in first:
+            override = text.removeprefix("Error merging override ")
+            chain = "pretrain" if "pretrain" in override.partition(".")[0] else "transfer"
+            return (
+                f"{override}: phases cannot be added on the command line. Write {chain}/NAME.yaml with all phases into a "
+                f"folder, and choose it: --config-dir FOLDER {chain}=NAME."
+            )
+        if (now := renamed_key(key.rpartition(".")[2])) is not None:
+            return f"{key}: {now}"
+        if "not in struct" in first or "not in '" in first or "not found" in first:
+            return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
+        return f"{key}: {first}."
+    if re.match(rf"(Could not override '{PRESETS}'|Multiple values for {PRESETS}@)", text):
+        return (
+            f"{PRESETS}: a preset is chosen for a phase, in the place of the one that it has: "
+            f"{PRESETS}@transfer.phases.NAME.trainable=OPTION without a plus (`xlearn show {PRESETS}`). A phase that has none "
+            "takes it with a plus."
+        )
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines) or type(error).__name__
+
+
+def _options(group: str, folders: list[Path]) -> dict[str, Path]:
+    """The options of a group as they are chosen: those of `source` and `target` are the tasks, those of `teacher` encoders."""
+    if group.startswith("teacher/"):
+        return {SAME: conf_folder() / "train.yaml", **options(group.replace("teacher", "encoder", 1), folders)}
+    return options("task" if group in ("source", "target") else group, folders)
+
+
+def _broken(file: Path) -> str:
+    """What is wrong with a file of YAML, or nothing."""
+    try:
+        read_yaml(file)
+    except Problem as problem:
+        return str(problem)
+    return ""
+
+
+def _known(key: str, parent: Any, folders: list[Path]) -> str:
+    prefix, _, last = key.rpartition(".")
+    names = [str(name) for name in parent if name != "hydra"] if isinstance(parent, DictConfig) else []
+    group = prefix.replace(".", "/")
+    having = [option for option, file in options(group, folders).items() if prefix and last in read_yaml(file)]
+    if having:
+        return f"It belongs to {' and '.join(f'{group}={option}' for option in having)}."
+    return nearest(last, names if prefix else [*names, *groups(folders)])
