@@ -74,10 +74,7 @@ def test_an_interrupted_phase_ends_with_the_same_bits(tmp_path, sharing, values)
 
 def test_how_tasks_are_weighed_and_drawn_is_part_of_the_address_of_several_only(tmp_path):
     def key(**values):
-        document = {key: str(value) for key, value in values.items()}
-        which = joint(**values)
-        which.document.update(balance=document.get("balance"), joint=document.get("tasks"), values="")
-        return learned(tmp_path, which, "hard")[1].report["key"]
+        return learned(tmp_path, joint(**values), "hard")[1].report["key"]
 
     assert len({key(), key(balance=partial(DynamicWeightAverage)), key(tasks="equal")}) == 3
     alone = [key(reads="target", keep="last"), key(reads="target", keep="last", balance=partial(DynamicWeightAverage))]

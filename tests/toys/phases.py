@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,17 +45,13 @@ def phase(**values: Any) -> Phase:
         "schedule": partial(constant), "augment": (), "batch_size": 16, "balanced": False, "epochs": None, "steps": 40,
         "patience": None, "stop_below": None, "keep": "last", "tasks": "all", "temperature": 1.0, "common": True,
     }  # fmt: skip
-    made = {**defaults, **values}
-    return Phase(**made, document={"values": repr(sorted(made.items(), key=str))})
+    return Phase(**{**defaults, **values})
 
 
 def adapting(**values: Any) -> Phase:
     """Cross-entropy of what has labels, and the entropy of what has none."""
     objectives = (partial(CrossEntropy), partial(EntropyMin, weight=0.5))
-    keep = values.pop("keep", "last")
-    made = phase(**{"name": "adapt", "reads": "everything", "objectives": objectives, **values})
-    # As in a document of configurations, where it has a place of its own.
-    return replace(made, keep=keep, document={**made.document, "keep": keep})
+    return phase(**{"name": "adapt", "reads": "everything", "objectives": objectives, **values})
 
 
 def setting_in(folder: Path, **options: Any) -> Setting:

@@ -1,8 +1,8 @@
 """What a phase is: the batches it reads, what it minimises, what it trains, how long, and which weights it keeps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from inspect import isclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from xlearn.networks.network import Network
 from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.fingerprints import described
 from xlearn.runtime.machine import Machine
 from xlearn.sharing.together import moves
 from xlearn.trainable import Rate
@@ -33,17 +34,21 @@ READS = {
 ADAPTING = ("unlabeled", "everything")
 
 
+# A field that does not determine the weights of a phase, or that something else in its key says.
+NOT_IN_KEY = {"key": False}
+
+
 @dataclass(frozen=True)
 class Phase:
-    """One phase as composed: its functions are ready to be called, `document` is what they were made of (for the key)."""
+    """One phase as composed: its functions are ready to be called."""
 
-    name: str
+    name: str = field(metadata=NOT_IN_KEY)
     position: int
     reads: str
     modalities: tuple[str, ...] | None
     trainable: partial[dict[str, Rate]] | None
-    taught_by: str | None
-    begins: str | None
+    taught_by: str | None = field(metadata=NOT_IN_KEY)  # the digests of its teachers are in the key
+    begins: str | None = field(metadata=NOT_IN_KEY)  # the digest of the weights that it starts from is
     objectives: tuple[partial[Any], ...]
     balance: partial[Any]
     optimizer: partial[torch.optim.Optimizer]
@@ -64,7 +69,11 @@ class Phase:
     patience: int | None
     stop_below: float | None
     keep: str
-    document: dict[str, Any] = field(hash=False)
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """What the phase is made of, for its key: every field that does not say otherwise."""
+        return {each.name: described(getattr(self, each.name)) for each in fields(self) if each.metadata.get("key", True)}
 
     @property
     def adapts(self) -> bool:

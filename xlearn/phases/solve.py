@@ -41,7 +41,7 @@ def solve(
     """
     read = reading(phase, roles)
     # How tasks are weighed and drawn says nothing where there is only one.
-    alone = {"balance": None, "joint": None} if len(read) < 2 else {}
+    alone = dict.fromkeys(("balance", "tasks", "temperature", "common")) if len(read) < 2 else {}
     # Every look of a phase that adapts is kept for whichever rule selects.
     alone |= {"keep": None} if phase.adapts else {}
     document = {

@@ -12,7 +12,6 @@ from xlearn.data.episodes import Kind
 from xlearn.data.options import PhaseEpisodes
 from xlearn.phases.phase import ADAPTING, READS, Phase
 from xlearn.runtime.errors import Problem, nearest
-from xlearn.runtime.fingerprints import own_code
 from xlearn.selection import RULES
 
 
@@ -66,13 +65,13 @@ def _phase(
     extra = [
         found.component(each, key if key == "regularizer" else f"{where}.penalties.{key}") for key, each in penalties.items()
     ]
-    for each in (made["objective"], *extra):
-        for told in old_methods(each.func) if each else ():
-            found.add(Problem(f"{where}: {each.func.__qualname__}: {told}"))
     trainable = found.optional(node["trainable"], f"{where}.trainable")
     merge = found.optional(node["merge"], f"{where}.merge")
     solver = found.optional(node["solver"], f"{where}.solver")
     base_learner = found.optional(node["base_learner"], f"{where}.base_learner")
+    for each in (made["objective"], *extra, base_learner):
+        for told in old_methods(each.func) if each else ():
+            found.add(Problem(f"{where}: {each.func.__qualname__}: {told}"))
     kind = kind_of(config, found, node["episodes"], where) if node["base_learner"] else None
     others = [key for key, value in (node["episodes"] or {}).items() if value is not None]
     found.need(not others or kind is not None, f"{where}.episodes: the phase has no base_learner, and reads no such tasks.")
@@ -81,14 +80,6 @@ def _phase(
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
     views = config["views"] if any(getattr(each.func, "views", False) for each in (made["objective"], *extra) if each) else {}
     changes = [found.component(each, f"views.{key}") for key, each in views.items()]
-    every = [*made.values(), *extra, balance, *augments, *changes, trainable, merge, solver, base_learner]
-    document = {
-        "reads": reads, "modalities": modalities, "position": position, "trainable": node["trainable"], **nodes,
-        "penalties": penalties, "balance": config["balance"], "augment": augment, "views": views, "batch_size": batch_size,
-        "sampling": config["sampling"], "joint": config["joint"], "merge": node["merge"],
-        "solver": node["solver"], "base_learner": node["base_learner"], "kind": None if kind is None else vars(kind),
-        **values, "own_code": [own_code(each) for each in every if each],
-    }  # fmt: skip
     joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
@@ -96,7 +87,7 @@ def _phase(
         base_learner=base_learner, kind=kind,
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments), views=tuple(changes),
-        batch_size=batch_size, balanced=config["sampling"] == "balanced", document=document, **joint, **values,
+        batch_size=batch_size, balanced=config["sampling"] == "balanced", **joint, **values,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Iterator
+from dataclasses import asdict, is_dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,9 +60,24 @@ def _path(path: Path) -> list[tuple[str, int, int]]:
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
 
 
+def described(value: Any) -> Any:
+    """A value as plain containers, for a key: a component by its address, its arguments and the user's own code behind it."""
+    if isinstance(value, partial):
+        address = f"{value.func.__module__}.{value.func.__qualname__}"
+        return {"_target_": address, "code": own_code(value), **described(value.keywords)}
+    if isinstance(value, dict):
+        return {str(name): described(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(each) for each in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
+
+
 def own_code(each: partial[Any]) -> str | None:
     """A digest of the user's module behind a component; xlearn's own code is hashed as a whole, torch by its version."""
     module = inspect.getmodule(each.func)
-    if module is None or not module.__file__ or not _own(module.__name__):
+    file = getattr(module, "__file__", None)  # Python's own modules have none
+    if module is None or not file or not _own(module.__name__):
         return None
-    return _file(Path(module.__file__))
+    return _file(Path(file))

@@ -1,0 +1,61 @@
+"""What a phase is made of: every field is in its key, or says why it is not."""
+
+from dataclasses import fields, replace
+from functools import partial
+
+import pytest
+import torch
+from toys.phases import phase
+
+from xlearn.data.episodes import Kind
+from xlearn.objectives.supervised.focal import Focal
+from xlearn.phases.phase import Phase
+from xlearn.schedules.cosine import cosine
+from xlearn.trainable.frozen import frozen
+
+OTHERS = {
+    "position": 1, "reads": "source", "modalities": ("image",), "trainable": partial(frozen, patterns=["head.*"]),
+    "objectives": (partial(Focal, gamma=2.0),), "balance": partial(print), "optimizer": partial(torch.optim.SGD, lr=0.1),
+    "schedule": partial(cosine), "augment": (partial(print),), "views": (partial(print),), "batch_size": 8, "balanced": True,
+    "tasks": "equal", "temperature": 3.0, "common": False, "merge": partial(print), "solver": partial(print),
+    "base_learner": partial(print), "kind": Kind(5, 1, 5, 4), "epochs": 2.0, "steps": 41, "patience": 3,
+    "stop_below": 0.1, "keep": "best_target",
+}  # fmt: skip
+BESIDE = {"name", "taught_by", "begins"}  # a name determines nothing; the others are in the key by their weights
+
+
+def test_every_field_is_in_the_key_or_known_to_be_beside_it():
+    """A new field is in it by itself; one that shall not be has to be named here."""
+    names = {each.name for each in fields(Phase)}
+    assert names == OTHERS.keys() | BESIDE and phase().document.keys() == OTHERS.keys()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_value_is_another_document(name):
+    made = phase()
+    assert replace(made, **{name: OTHERS[name]}).document != made.document
+
+
+def test_what_determines_nothing_leaves_the_document_alone():
+    assert replace(phase(), name="other", taught_by="source", begins="start").document == phase().document
+
+
+def test_arguments_and_order_of_components_count():
+    first, second = partial(Focal, gamma=1.0), partial(Focal, gamma=2.0)
+    assert len({str(phase(objectives=each).document) for each in ((first,), (second,), (first, second), (second, first))}) == 4
+    assert phase(objectives=(partial(Focal, gamma=1.0),)).document == phase(objectives=(first,)).document
+
+
+def test_the_user_s_own_code_counts(tmp_path, monkeypatch):
+    import importlib
+    import sys
+
+    file = tmp_path / "own_loss_for_a_key.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for value in (1, 2):
+        file.write_text(f"def loss(network, batches):\n    return {value}\n")
+        importlib.invalidate_caches()
+        sys.modules.pop("own_loss_for_a_key", None)
+        found.append(phase(objectives=(partial(importlib.import_module("own_loss_for_a_key").loss),)).document)
+    assert found[0] != found[1]
