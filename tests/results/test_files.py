@@ -13,12 +13,12 @@ import pytest
 from xlearn.commands.check import main as check
 from xlearn.commands.job import Taken, finished
 from xlearn.config.compose import choices, complete, composed, register
-from xlearn.config.schema import NOT_IDENTITY
+from xlearn.config.schema import identity
 from xlearn.results.files import FORMAT, LaterFormat, read_result, write_result
 from xlearn.search.scores import VALIDATION, metrics_by, rule_of, score
 from xlearn.table.collect import collect
 from xlearn.table.command import main as table
-from xlearn.table.versions import identity, newest
+from xlearn.table.versions import key, newest
 
 BEFORE = Path(__file__).parent / "format_1"
 SMALL = ["budget=quick", "threads=1", "encoder.image.widths=[2,4]", "image.size=8"]
@@ -36,14 +36,10 @@ def content(words):
     return {**complete(config), "choices": choices(config.hydra)}
 
 
-def left_out(config):
-    return {name: value for name, value in config.items() if name not in (*NOT_IDENTITY, "choices")}
-
-
 @pytest.mark.parametrize("name", WORDS)
 def test_a_run_of_an_earlier_version_is_the_run_that_is_composed_now(name):
     [record] = collect([BEFORE / name])
-    assert left_out(record.config) == left_out(content(WORDS[name]))
+    assert identity(record.config) == identity(content(WORDS[name]))
     assert (record.result is None) == (name == "failed") == (record.failure is not None)
 
 
@@ -69,7 +65,7 @@ def test_of_one_format_the_result_that_was_written_last_counts(tmp_path):
         write_result(tmp_path / code, {**result, "code": code})
         os.utime(tmp_path / code / "result.json", (number, number))
     records = collect([tmp_path])
-    assert len({identity(record) for record in records}) == 1
+    assert len({key(record) for record in records}) == 1
     kept, [note] = newest(records)
     assert [record.folder.name for record in kept] == ["c"] and note.startswith("2 result(s) of an earlier version")
     # One of the same version is a copy: which of the two is meant, a table does not guess.

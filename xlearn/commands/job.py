@@ -2,12 +2,12 @@
 
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlearn.config.schema import NOT_IDENTITY
+from xlearn.config.schema import identity
 from xlearn.results.files import LaterFormat, read_result
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.fingerprints import stamp
@@ -76,16 +76,12 @@ def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
         raise Taken(str(problem)) from problem
     if result is None:
         return None
-    if _identity(result.get("config") or {}) != _identity(config):
+    if digest(identity(result.get("config") or {})) != digest(identity(config)):
         raise Taken(f"{shown(folder)} holds the result of another configuration. Choose another folder, or delete it.")
     if result["stamp"] != stamp(config):
         print(f"note: {shown(folder)} is of other code or other files; it is computed again.", file=sys.stderr)
         return None
     return result
-
-
-def _identity(config: Mapping[str, Any]) -> str:
-    return digest({name: value for name, value in config.items() if name not in (*NOT_IDENTITY, "choices")})
 
 
 def execute(

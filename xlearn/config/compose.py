@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from xlearn.config.arguments import searchpath
 from xlearn.config.folders import conf_folder, groups, options, read_yaml
-from xlearn.config.schema import LISTS, NOT_IDENTITY, PRESETS, SAME, TrainConfig
+from xlearn.config.schema import LISTS, PRESETS, SAME, TrainConfig, identity
 from xlearn.config.sentences import sentences
 from xlearn.data.options import TaskOptions
 from xlearn.runtime.errors import Problem, Problems
@@ -64,7 +64,7 @@ def register(config_dirs: list[Path]) -> None:
                     problems.append(str(problem))
     if problems:
         raise Problems(problems)
-    OmegaConf.register_new_resolver("digest", lambda _root_: digest(identity(_root_)), replace=True)
+    OmegaConf.register_new_resolver("digest", lambda _root_: digest(identity(_root_, plain)), replace=True)
 
 
 def _hidden(folders: list[Path]) -> list[str]:
@@ -91,12 +91,6 @@ def composed(overrides: Sequence[str], config_dirs: list[Path]) -> DictConfig:
     HydraConfig.instance().set_config(config)
     check_choices(choices(config.hydra))
     return config
-
-
-def identity(config: DictConfig) -> dict[str, Any]:
-    """What makes a run the run it is: the resolved configuration without what leaves its numbers alone."""
-    names = [str(name) for name in config if name not in (*NOT_IDENTITY, "hydra")]
-    return {name: plain(config[name]) for name in names}
 
 
 def plain(node: Any, complete: bool = False) -> Any:

@@ -4,7 +4,8 @@ Fields of type `Any` are components, `_target_` and its arguments, and are check
 target (see `component`).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, PhaseEpisodes, TextOptions
@@ -86,18 +87,22 @@ class JointConfig:
     statistics: str = "shared"  # of normalisations over the batch: shared | task
 
 
+# Of a field that does not determine the numbers: it is no part of a run's identity.
+NOT_IDENTITY = {"identity": False}
+
+
 @dataclass
 class TrainConfig:
     """Everything that `xlearn train` reads."""
 
-    experiment: str = "default"
+    experiment: str = field(default="default", metadata=NOT_IDENTITY)
     seed: int = 0
-    force: bool = False
-    device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
+    force: bool = field(default=False, metadata=NOT_IDENTITY)
+    device: str = field(default="auto", metadata=NOT_IDENTITY)  # auto | cpu | cuda | cuda:N | mps
     precision: str = "fp32"  # fp32 | bf16 | fp16
-    threads: int | None = None
+    threads: int | None = field(default=None, metadata=NOT_IDENTITY)
     evaluations: int = 10
-    checkpoint_seconds: float = 20.0
+    checkpoint_seconds: float = field(default=20.0, metadata=NOT_IDENTITY)
     metric: str = "accuracy"
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
@@ -127,8 +132,15 @@ class TrainConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
 
-# What does not change the numbers is not part of a run's identity.
-NOT_IDENTITY = ("experiment", "force", "device", "threads", "checkpoint_seconds")
+_BESIDE = {"choices", "hydra", *(each.name for each in fields(TrainConfig) if not each.metadata.get("identity", True))}
+
+
+def identity(config: Mapping[str, Any], plain: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+    """What makes a run the run it is: its configuration without the keys that do not determine its numbers. `plain` is applied
+    to each value (of a configuration of Hydra's, whose values are no plain containers).
+    """
+    return {str(name): plain(config[name]) for name in config if str(name) not in _BESIDE}
+
 
 # Groups of which several options can be chosen, or none.
 LISTS = ("source", "augment", "robustness")

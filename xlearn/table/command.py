@@ -126,8 +126,9 @@ def _named(given: argparse.Namespace, words: Sources, file: Path) -> int:
     from xlearn.table.definition import read_definition
     from xlearn.table.keys import keep
     from xlearn.table.output import give, keep_beside
-    from xlearn.table.sweep import identity, runs
+    from xlearn.table.sweep import runs
     from xlearn.table.tabulate import tabulate
+    from xlearn.table.versions import key
 
     definition = read_definition(file)
     bounds = definition.bounds if given.bounds is None else chosen(given.bounds)
@@ -147,7 +148,7 @@ def _named(given: argparse.Namespace, words: Sources, file: Path) -> int:
         command = " ".join(["xlearn table", str(words.name), "--run", *words.overrides])
         raise Problem(
             f"There are no results of table {words.name} in {folder} yet. {beside}{' ' * bool(beside)}"
-            f"`{command}` computes its {len({identity(record) for record in records})} runs."
+            f"`{command}` computes its {len({key(record) for record in records})} runs."
         )
     rows, columns = keys(given.rows or definition.rows), keys(given.columns or definition.columns)
     kept, notes = keep(records, given.where), tuple(_others(records, others, folder))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from xlearn.config.schema import LISTS, NOT_IDENTITY, REPLICATES
+from xlearn.config.schema import LISTS, REPLICATES, identity
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.collect import Record
 
@@ -100,7 +100,7 @@ def flat(record: Record) -> dict[str, str]:
             elif not isinstance(each, dict):
                 found[f"{prefix}{name}"] = shown(each)
 
-    walk({name: each for name, each in record.config.items() if name not in NOT_IDENTITY}, "")
+    walk(identity(record.config), "")
     return found
 
 

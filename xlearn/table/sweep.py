@@ -7,7 +7,7 @@ from pathlib import Path
 from xlearn.config.folders import conf_folder, groups
 from xlearn.table.collect import Record, collect
 from xlearn.table.definition import Definition
-from xlearn.table.versions import identity
+from xlearn.table.versions import key
 
 
 def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) -> tuple[list[Record], Path, list[Record]]:
@@ -22,11 +22,11 @@ def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) 
         jobs += [replace(job, sweep=label or None) for job in made]
     there: dict[str, list[Record]] = {}
     for record in collect([folder]) if folder.is_dir() else []:
-        there.setdefault(identity(record), []).append(record)
+        there.setdefault(key(record), []).append(record)
     # A run of several sweeps is a record of each.
-    keys = [identity(job) for job in jobs]
-    found = [replace(each, sweep=job.sweep) for job, key in zip(jobs, keys, strict=True) for each in there.get(key, [job])]
-    return found, folder, [record for key, each in there.items() if key not in set(keys) for record in each]
+    keys = [key(job) for job in jobs]
+    found = [replace(each, sweep=job.sweep) for job, same in zip(jobs, keys, strict=True) for each in there.get(same, [job])]
+    return found, folder, [record for same, each in there.items() if same not in set(keys) for record in each]
 
 
 def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], Path]:

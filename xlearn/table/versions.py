@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from xlearn.config.schema import NOT_IDENTITY
+from xlearn.config.schema import identity
 from xlearn.results.files import RESULT
 from xlearn.runtime.hashing import digest
 from xlearn.table.collect import Record
 
 
-def identity(record: Record) -> str:
+def key(record: Record) -> str:
     """The digest of what makes a run the run it is."""
-    return digest({name: each for name, each in record.config.items() if name not in NOT_IDENTITY})
+    return digest(identity(record.config))
 
 
 def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
@@ -21,7 +21,7 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
     runs: dict[str, list[Record]] = {}
     for record in records:
         if record.result is not None:
-            runs.setdefault(identity(record), []).append(record)
+            runs.setdefault(key(record), []).append(record)
     older: dict[int, Record] = {}
     for each in runs.values():
         if len({_version(record) for record in each}) > 1:
