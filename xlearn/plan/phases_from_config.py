@@ -59,7 +59,8 @@ def _phase(
     found.need(batch_size >= 1, f"{where + '.' if node['batch_size'] else ''}batch_size={batch_size}: give 1 or more.")
     nodes = {key: node[key] or config[key] for key in ("objective", "optimizer", "schedule")}
     penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
-    augment = config["augment"] if node["augment"] else {}
+    # By name: `augment=[a,b]` and `augment=[b,a]` have one digest, so they are one run.
+    augment = dict(sorted(config["augment"].items())) if node["augment"] else {}
     made = {key: found.component(each, key if not node[key] else f"{where}.{key}") for key, each in nodes.items()}
     _try_optimizer(made["optimizer"], where if node["optimizer"] else "optimizer", found)
     extra = [
