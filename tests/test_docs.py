@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_the_architecture_names_every_file_that_there_is():
             named.add(f"{folder}/{found.group(1)}".removeprefix("xlearn/"))
     package = ROOT / "xlearn"
     assert named == {file.relative_to(package).as_posix() for file in package.rglob("*.py") if file.name != "__init__.py"}
+
+
+def test_the_floors_are_those_of_the_contract():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    [block] = [content for kind, _, content in FENCE.findall(text) if kind == "text"]
+    shown = [re.split(r"  +", line)[0] for line in block.splitlines()]
+    [contract] = [
+        each
+        for each in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+        if each["name"] == "rooms and floors"
+    ]
+    assert shown == contract["layers"]
 
 
 def test_every_room_says_in_two_sentences_what_lives_there():
