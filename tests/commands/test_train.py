@@ -231,3 +231,13 @@ def test_an_earlier_run_is_a_checkpoint(toy):
     _, first = only(Path("outputs/first"))
     _, second = only(Path("outputs/second"))
     assert second["metrics"] == first["metrics"]
+
+
+def test_wrong_words_take_no_folder_away_that_has_something_in_it(tmp_path, capsys):
+    file = tmp_path / "keep" / "earlier" / "result.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    assert main(["batch_size=0", f"hydra.run.dir={tmp_path / 'keep'}"]) == 1
+    assert main(["batch_size=0", f"hydra.run.dir={tmp_path / 'new'}"]) == 1
+    assert file.is_file() and not (tmp_path / "new").exists()
+    assert "batch_size=0" in capsys.readouterr().err

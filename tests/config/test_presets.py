@@ -7,8 +7,10 @@ import pytest
 
 from xlearn.commands.check import main as check
 from xlearn.commands.show import show_group, show_option
-from xlearn.config.compose import choices, complete, composed, register
+from xlearn.commands.train import main as train
+from xlearn.config.compose import choices, complete, composed, register, waiting
 from xlearn.config.folders import conf_folder, options, read_yaml
+from xlearn.table.collect import collect
 
 CONF = conf_folder()
 PRESETS = {name: read_yaml(file) for name, file in options("trainable", [CONF]).items()}
@@ -75,6 +77,7 @@ def test_values_and_presets_are_chosen_on_the_command_line(words, phase, expecte
     [
         ("trainable=head_only", "trainable: a preset is chosen for a phase"),
         ("+trainable@transfer.phases.probe.trainable=slow_backbone", "trainable: a preset is chosen for a phase"),
+        ("trainable@transfer.phases.foo.trainable=head_only", "trainable: a preset is chosen for a phase"),
         ("trainable@transfer.phases.probe.trainable=head_onl", "there is no such option. Did you mean 'head_only'"),
         (
             "transfer.phases.probe.trainable.had=1",
@@ -85,6 +88,19 @@ def test_values_and_presets_are_chosen_on_the_command_line(words, phase, expecte
 def test_wrong_words_are_answered(word, told, capsys):
     assert check(["transfer=lp_ft", word]) == 1
     assert told in capsys.readouterr().err
+
+
+def test_an_unfinished_run_has_the_choices_of_a_finished_one(tmp_path):
+    assert train(["transfer=lp_ft", "optimizer.lr=1e9", "budget=quick", f"hydra.run.dir={tmp_path / 'run'}"]) == 1
+    [record] = collect([tmp_path])
+    assert record.result is None and record.choices["transfer"] == "lp_ft"
+    assert not [group for group in record.choices if "trainable" in group]
+
+
+def test_a_preset_waits_for_the_single_runs_of_a_sweep():
+    word = "trainable@transfer.phases.adapt.trainable=head_only"
+    assert waiting(["-m", "transfer=dann,mmd", word])[-1] == "trainable@transfer.phases.adapt.trainable=choice(head_only)"
+    assert waiting(["-m", "seed=0,1", word])[-1] == word
 
 
 def test_show_says_how_a_preset_is_chosen_and_what_is_behind_one():

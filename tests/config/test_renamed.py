@@ -1,14 +1,17 @@
 """Names of earlier versions: each has a present one, and a sentence that says it."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 from xlearn.commands.train import main
 from xlearn.config.component import component, resolve
+from xlearn.config.folders import conf_folder
 from xlearn.config.renamed import KEYS, METHODS, addresses, old_methods, renamed, renamed_key, upgraded
 from xlearn.config.schema import PhaseConfig
+from xlearn.objectives.adaptation.mcd import Mcd
 from xlearn.runtime.errors import Problem
 
 # Every address that `conf/` had before the rooms.
@@ -62,6 +65,17 @@ def test_an_old_import_in_a_module_of_the_user_s_own(line, told, tmp_path, monke
     assert told in str(problem.value)
 
 
+def test_no_address_of_today_counts_as_an_old_one():
+    texts = [file.read_text(encoding="utf-8") for file in conf_folder().rglob("*.yaml")]
+    present = {target for text in texts for target in re.findall(r"_target_: (xlearn[\w.]+)", text)}
+    assert len(present) == 172 and not [address for address in present if renamed(address)]
+    assert upgraded({"_target_": "xlearn.objectives.self_supervision.simclr.SimClr"})["_target_"].count("self_supervision") == 1
+    assert renamed("xlearn.objectives.self_supervision.SelfSupervised") is not None  # the old module of that name
+    assert renamed("xlearn.metrics.measure.foo") is None and renamed("xlearn.metrics.score") == "xlearn.metrics.measure.score"
+    with pytest.raises(Problem, match="has no 'Simclr' to call. Did you mean 'SimClr'"):
+        resolve("xlearn.objectives.self_supervision.simclr.Simclr", "objective")
+
+
 def test_other_mistakes_are_told_as_before():
     with pytest.raises(Problem, match="there is no module 'xlearn.nothing'"):
         resolve("xlearn.nothing.Nothing", "objective")
@@ -101,6 +115,10 @@ def test_a_method_that_nobody_calls_any_more_is_told():
         def told(self): ...
         def log(self): ...
 
+    class Below(Mcd):
+        def turns(self): ...
+
+    assert old_methods(Below) == old_methods(Own) and old_methods(Mcd) == []
     assert old_methods(Own) == ["its method turns() is called extra_updates() now (docs/migration.md)."]
     assert old_methods(Both) == [] and set(METHODS) == {"told", "turns"}
 

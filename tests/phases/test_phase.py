@@ -7,6 +7,7 @@ import pytest
 import torch
 from toys.phases import phase
 
+from xlearn.config.component import component
 from xlearn.data.episodes import Kind
 from xlearn.objectives.supervised.focal import Focal
 from xlearn.phases.phase import Phase
@@ -59,3 +60,22 @@ def test_the_user_s_own_code_counts(tmp_path, monkeypatch):
         sys.modules.pop("own_loss_for_a_key", None)
         found.append(phase(objectives=(partial(importlib.import_module("own_loss_for_a_key").loss),)).document)
     assert found[0] != found[1]
+
+
+def test_two_functions_of_one_name_and_an_argument_called_code(tmp_path, monkeypatch):
+    """Made by one factory they have one qualified name: the address in the configuration tells them apart."""
+    file = tmp_path / "own_losses_for_a_key.py"
+    file.write_text(
+        "def _made(factor):\n    def loss(network, batches, *, code: str = 'a'):\n        return factor\n    return loss\n"
+        "double, zero = _made(2), _made(0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def document(name):
+        made = component({"_target_": f"own_losses_for_a_key.{name}", "code": "b"}, "objective")
+        return phase(objectives=(made,)).document["objectives"][0]
+
+    assert document("double") != document("zero") and document("zero") == document("zero")
+    before = document("zero")
+    file.write_text(file.read_text() + "# another code\n")
+    assert document("zero")["code"] != before["code"] and document("zero")["arguments"] == {"code": "b"}

@@ -87,6 +87,10 @@ def test_a_search_goes_on_where_it_stopped(words, capsys):
     assert len(results()) == 3
     assert found["rule"] == "validation"
     assert "trial 3 of 3" in capsys.readouterr().out
+    for folder in found["trials"][0]["folders"]:
+        (Path(folder) / "result.json").unlink()
+    assert main([*line, "--trials", "3"]) == 1
+    assert "of trial 1 is gone. Repeat its run, or delete the search's files there." in capsys.readouterr().err
 
 
 @pytest.mark.slow

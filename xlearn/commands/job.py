@@ -55,7 +55,7 @@ def failures(folder: Path, words: bool) -> Iterator[None]:
         raise
     except Exception as error:
         write_text(folder / ERROR, traceback.format_exc())
-        told = f"unexpected {type(error).__name__}: {error}. The traceback is in {shown(folder)}/{ERROR}."
+        told = f"unexpected {type(error).__name__}: {str(error).rstrip('.')}. The traceback is in {shown(folder)}/{ERROR}."
         raise Unexpected(told) from error
 
 

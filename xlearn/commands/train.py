@@ -83,7 +83,7 @@ def job(config: DictConfig) -> None:
         if multirun:
             raise JobFailed(str(problem)) from problem
         _failed.append(str(problem))
-        if isinstance(problem, Problems) and not any(file.is_file() for file in folder.iterdir()):
+        if isinstance(problem, Problems) and {each.name for each in folder.iterdir()} <= {".hydra"}:
             shutil.rmtree(folder)
     else:
         metric = result["config"]["metric"]

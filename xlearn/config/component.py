@@ -51,7 +51,9 @@ def component(node: Any, where: str, positional: int | None = None) -> partial[A
         )
     if problems:
         raise Problems(problems)
-    return partial(target, **arguments)
+    made = partial(target, **arguments)
+    vars(made)["address"] = node["_target_"]  # for the keys of phases
+    return made
 
 
 def split_arguments(node: dict[str, Any], options: type) -> tuple[dict[str, Any], dict[str, Any]]:

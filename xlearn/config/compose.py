@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from xlearn.config.arguments import searchpath
 from xlearn.config.folders import conf_folder, groups, options, read_yaml
-from xlearn.config.schema import LISTS, PRESETS, SAME, TrainConfig, identity
+from xlearn.config.schema import LISTS, SAME, TrainConfig, identity, own_choices
 from xlearn.config.sentences import sentences
 from xlearn.data.options import TaskOptions
 from xlearn.runtime.errors import Problem, Problems
@@ -106,11 +106,8 @@ def complete(config: DictConfig) -> dict[str, Any]:
 
 
 def choices(hydra_config: Any) -> dict[str, str]:
-    """The option chosen in each group of ours, from Hydra's own part of a configuration. Lists of options are left out, and
-    presets, which follow from the option that names them.
-    """
-    chosen = {str(group): str(option) for group, option in hydra_config.runtime.choices.items()}
-    return {group: option for group, option in chosen.items() if not group.startswith(("hydra/", f"{PRESETS}@"))}
+    """The option chosen in each group of ours, from Hydra's own part of a configuration. Lists of options are left out."""
+    return own_choices(hydra_config.runtime.choices)
 
 
 def check_choices(chosen: Mapping[str, str]) -> None:
@@ -148,7 +145,7 @@ def waiting(words: Sequence[str]) -> list[str]:
         with suppress(HydraException):  # a flag; or a mistake, which Hydra tells
             each = parser.parse_override(word)
             if not each.is_sweep_override() and not each.is_delete():
-                keys[word] = each.key_or_group
+                keys[word] = each.package or each.key_or_group  # of a preset the phase that it is for
             elif "." not in each.key_or_group:
                 swept.append(f"{each.key_or_group.replace('/', '.')}.")
 

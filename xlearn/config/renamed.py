@@ -4,8 +4,10 @@ One table. A configuration with an old key or address is answered by a sentence 
 are read with it, and `docs/migration.md` is made from it (`scripts/pages.py`).
 """
 
+import inspect
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 # Keys of a phase (`transfer.phases.NAME.KEY`).
@@ -82,6 +84,16 @@ _NAMES = {
     "xlearn.computation.Computation": "xlearn.phases.training.PhaseTraining",
     "xlearn.learner.Former": "xlearn.learners.learner.SourceNetwork",
     "xlearn.watch.Watch": "xlearn.phases.monitor.Monitor",
+    "xlearn.apart.need_apart": "xlearn.data.leakage.need_disjoint",
+    "xlearn.few_shot.told": "xlearn.phases.few_shot.summary",
+    "xlearn.learners.compared": "xlearn.learners.comparisons.baseline",
+    "xlearn.learners.single_tasks": "xlearn.learners.comparisons.each_task",
+    "xlearn.learners.singles": "xlearn.learners.comparisons.each_modality",
+    "xlearn.learners.transferring": "xlearn.learners.comparisons.own",
+    "xlearn.objectives.collapse.Monitor": "xlearn.objectives.self_supervision.collapse.CollapseMonitor",
+    "xlearn.phase.turns": "xlearn.phases.phase.extra_updates",
+    "xlearn.train.execute": "xlearn.commands.job.execute",
+    "xlearn.train.finished": "xlearn.commands.job.finished",
 }
 
 # Methods that an objective or a base learner may have.
@@ -103,13 +115,21 @@ def addresses() -> dict[str, str]:
 def renamed(address: str) -> str | None:
     """The present address of what an earlier version had at `address` (a module, or a name in it); None if it did not move.
 
-    For addresses that lead nowhere now: some old modules have the names of new rooms (`xlearn.phases`).
+    Some old modules have the names of new rooms (`xlearn.phases`): what leads into a module of today did not move.
     """
     parts = address.split(".")
     for count in range(len(parts), 1, -1):
+        if _is_module(parts[: count + 1]):
+            return None
         if (new := addresses().get(".".join(parts[:count]))) is not None:
             return ".".join([new, *parts[count:]])
     return None
+
+
+def _is_module(parts: list[str]) -> bool:
+    """Whether a module of today has this address; below a room, not the room itself."""
+    path = Path(__file__).parents[1].joinpath(*parts[1:])
+    return len(parts) > 2 and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())
 
 
 def sentence(error: ImportError) -> str | None:
@@ -128,8 +148,14 @@ def renamed_key(key: str) -> str | None:
 
 
 def old_methods(target: Any) -> list[str]:
-    """A sentence for every method of an objective or base learner that has another name now."""
-    found = {old: new for old, new in METHODS.items() if hasattr(target, old) and not hasattr(target, new)}
+    """A sentence for every method of an objective or base learner that has another name now, unless its class has both."""
+    classes = inspect.getmro(target) if inspect.isclass(target) else ()
+
+    def place(name: str) -> int:
+        """How far above the class itself a method is defined."""
+        return next((number for number, each in enumerate(classes) if name in vars(each)), len(classes))
+
+    found = {old: new for old, new in METHODS.items() if place(old) < place(new)}
     return [f"its method {old}() is called {new}() now (docs/migration.md)." for old, new in found.items()]
 
 

@@ -148,6 +148,15 @@ LISTS = ("source", "augment", "robustness")
 # The group of presets for the phases of a transfer: chosen by `trainable@transfer.phases.NAME.trainable=OPTION`.
 PRESETS = "trainable"
 
+
+def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
+    """The choices of Hydra's that are a run's own: without Hydra's groups, and without presets, which follow from the option
+    that names them.
+    """
+    named = {str(group): str(option) for group, option in chosen.items()}
+    return {group: option for group, option in named.items() if not group.startswith(("hydra/", f"{PRESETS}@"))}
+
+
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.
 SAME = "same"
 

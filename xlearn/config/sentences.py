@@ -66,9 +66,9 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         if "not in struct" in first or "not in '" in first or "not found" in first:
             return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
         return f"{key}: {first}."
-    if re.match(rf"(Could not override '{PRESETS}'|Multiple values for {PRESETS}@)", text):
+    if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):
         return (
-            f"{PRESETS}: a preset is chosen for a phase, in the place of the one that it has: "
+            f"{PRESETS}: a preset is chosen for a phase of the transfer, in the place of the one that it has: "
             f"{PRESETS}@transfer.phases.NAME.trainable=OPTION without a plus (`xlearn show {PRESETS}`). A phase that has none "
             "takes it with a plus."
         )

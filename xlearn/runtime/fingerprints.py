@@ -63,8 +63,9 @@ def _path(path: Path) -> list[tuple[str, int, int]]:
 def described(value: Any) -> Any:
     """A value as plain containers, for a key: a component by its address, its arguments and the user's own code behind it."""
     if isinstance(value, partial):
-        address = f"{value.func.__module__}.{value.func.__qualname__}"
-        return {"_target_": address, "code": own_code(value), **described(value.keywords)}
+        # As it was configured: two functions that one function made have the same name.
+        address = vars(value).get("address") or f"{value.func.__module__}.{value.func.__qualname__}"
+        return {"_target_": address, "code": own_code(value), "arguments": described(value.keywords)}
     if isinstance(value, dict):
         return {str(name): described(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

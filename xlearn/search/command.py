@@ -180,8 +180,18 @@ def _tell(study: Any, file: Path) -> int:
 
 
 def _results(trial: Any) -> list[dict[str, Any]]:
-    found = [read_result(Path(folder)) for folder in trial.user_attrs["folders"]]
-    return [each for each in found if each is not None]
+    found = []
+    for folder in trial.user_attrs["folders"]:
+        try:
+            result = read_result(Path(folder))
+        except ValueError as error:
+            raise Problem(
+                f"{folder}/result.json cannot be read ({error}). Delete it and the search's files, and repeat."
+            ) from error
+        if result is None:
+            raise Problem(f"{folder} of trial {trial.number + 1} is gone. Repeat its run, or delete the search's files there.")
+        found.append(result)
+    return found
 
 
 def _scores(trial: Any, rule: str) -> float | None:
