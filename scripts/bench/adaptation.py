@@ -49,13 +49,13 @@ def adapting(network, found, module: str, name: str):
     """Steps of `fit` with the method as a penalty, in milliseconds."""
     import torch
 
-    from xlearn.balance.equal import equal
+    from xlearn.balance._equal import equal
     from xlearn.objectives import PhaseContext
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.fit import Update, fit
     from xlearn.phases.phase import counted, extra_updates
     from xlearn.runtime.machine import machine
-    from xlearn.schedules.constant import constant
+    from xlearn.schedules._constant import constant
     from xlearn.trainable import Rate
 
     context = PhaseContext(network, frozenset(), counted(found), steps=10_000, tasks=found)

@@ -110,7 +110,7 @@ class Case:
 
 
 def main() -> None:
-    from xlearn.balance.equal import equal
+    from xlearn.balance._equal import equal
     from xlearn.runtime.machine import machine
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -23,7 +23,7 @@ def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
     from xlearn.data.options import TaskOptions
     from xlearn.data.splits import split
     from xlearn.data.task import Examples, LabelSpace
-    from xlearn.data.tasks.mnist5k import mnist5k
+    from xlearn.data.tasks._mnist5k import mnist5k
     from xlearn.networks.evaluate import logits
     from xlearn.runtime.machine import machine
 
@@ -88,12 +88,12 @@ def fit_loop(network, train, place) -> float:
     """Seconds per step of `fit`, with the objects a run gives it."""
     import torch
 
-    from xlearn.balance.equal import equal
+    from xlearn.balance._equal import equal
     from xlearn.data.batches import Batches
     from xlearn.objectives import PhaseContext
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.fit import Update, fit
-    from xlearn.schedules.constant import constant
+    from xlearn.schedules._constant import constant
     from xlearn.trainable import Rate
 
     objective = CrossEntropy(PhaseContext(network, frozenset(), {"digits": torch.bincount(train.labels)}))

@@ -174,9 +174,9 @@ def views(side: int, channels: int, rounds: int, count: int = 64) -> None:
     import torch
     from torchvision import transforms
 
-    from xlearn.data.augment.brightness import brightness
-    from xlearn.data.augment.resized_crop import resized_crop
-    from xlearn.data.augment.rotate import rotate
+    from xlearn.data.augment._brightness import brightness
+    from xlearn.data.augment._resized_crop import resized_crop
+    from xlearn.data.augment._rotate import rotate
     from xlearn.data.task import Batch, LabelSpace
 
     images = torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8)

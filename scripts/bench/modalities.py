@@ -61,14 +61,14 @@ def seconds(modality: str) -> dict[str, float]:
     """Seconds per step of `fit` and of the bare loop."""
     import torch
 
-    from xlearn.balance.equal import equal
+    from xlearn.balance._equal import equal
     from xlearn.data.batches import Batches
     from xlearn.data.columns import Ragged, Sequences
     from xlearn.objectives import PhaseContext
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
     from xlearn.phases.fit import Update, fit
     from xlearn.runtime.machine import machine
-    from xlearn.schedules.constant import constant
+    from xlearn.schedules._constant import constant
     from xlearn.trainable import Rate
 
     place = machine("cpu", "fp32", 1, multirun=False)
@@ -128,7 +128,7 @@ def front_end() -> str:
 
     from xlearn.data.columns import Ragged
     from xlearn.data.modalities.log_mel import log_mel
-    from xlearn.data.tasks.fsdd import fsdd
+    from xlearn.data.tasks._fsdd import fsdd
     from xlearn.runtime.errors import Problem
 
     torch.set_num_threads(1)

@@ -8,11 +8,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from xlearn.data.augment.crop import crop
-from xlearn.data.augment.flip import flip
+from xlearn.data.augment._crop import crop
+from xlearn.data.augment._flip import flip
 from xlearn.data.batches import Batches
 from xlearn.data.task import Examples, LabelSpace
-from xlearn.data.tasks.mnist5k import mnist5k
+from xlearn.data.tasks._mnist5k import mnist5k
 from xlearn.encoders.pixels import Pixels
 
 BATCH, ROUNDS = 64, 7

@@ -54,11 +54,11 @@ def stepping(network, examples, objective, batch, only=None):
     """Steps of `fit` in milliseconds, that train the parameters whose names begin with one of `only` (None: all)."""
     import torch
 
-    from xlearn.balance.equal import equal
+    from xlearn.balance._equal import equal
     from xlearn.data.batches import Batches
     from xlearn.phases.fit import Update, fit
     from xlearn.runtime.machine import machine
-    from xlearn.schedules.constant import constant
+    from xlearn.schedules._constant import constant
     from xlearn.trainable import Rate
 
     place = machine("cpu", "fp32", 1, multirun=False)

@@ -8,7 +8,7 @@ from toys.networks import image_network
 from toys.phases import phase, solve
 from toys.tasks import blobs_task
 
-from xlearn.averaging.interpolate import interpolate
+from xlearn.averaging._interpolate import interpolate
 from xlearn.networks.network import tensors
 from xlearn.phases import feasible
 from xlearn.runtime.errors import Problem

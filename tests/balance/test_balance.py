@@ -6,9 +6,9 @@ import pytest
 import torch
 from toys.balances import context, gradient, numbers, quadratic, scaled
 
+from xlearn.balance._equal import equal
 from xlearn.balance.auxiliary import Auxiliary
 from xlearn.balance.dwa import DynamicWeightAverage
-from xlearn.balance.equal import equal
 from xlearn.balance.famo import Famo
 from xlearn.balance.gls import GeometricMean
 from xlearn.balance.random import Random

@@ -5,7 +5,7 @@ from toys.networks import image_network
 from toys.tasks import random_images
 
 from xlearn.balance import Backward
-from xlearn.balance.equal import equal
+from xlearn.balance._equal import equal
 
 
 def test_the_balance_is_the_gradient_of_the_sum():

@@ -11,7 +11,7 @@ from toys.phases import CPU
 from toys.tasks import SPEC, random_images
 
 from xlearn.balance import Backward
-from xlearn.balance.equal import equal
+from xlearn.balance._equal import equal
 from xlearn.balance.famo import Famo
 from xlearn.balance.gradients import Gradients
 from xlearn.balance.gradnorm import GradNorm

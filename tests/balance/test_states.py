@@ -7,7 +7,7 @@ import torch
 from toys.balances import BY_LOSSES, NETWORK, context, gradient, numbers, quadratic, scaled
 
 from xlearn.balance import Backward
-from xlearn.balance.equal import equal
+from xlearn.balance._equal import equal
 from xlearn.runtime.errors import Problem
 
 

@@ -9,7 +9,7 @@ from xlearn.runtime.errors import Problem, Problems
 
 
 def test_a_component_is_the_partial_of_its_call():
-    made = component({"_target_": "xlearn.schedules.cosine.cosine", "warmup": 0.5}, "schedule")
+    made = component({"_target_": "xlearn.schedules.cosine", "warmup": 0.5}, "schedule")
     assert isinstance(made, partial)
     assert made.keywords == {"warmup": 0.5}
     assert made(0, 10) == pytest.approx(0.2)
@@ -26,11 +26,11 @@ def test_a_component_is_the_partial_of_its_call():
         ({"_target_": "plain"}, r"no dotted path|no module"),
         ({"lr": 1}, r"is no component"),
         ("adam", r"'adam' is no component"),
-        ({"_target_": "xlearn.sharing.layers.layers"}, r"optimizer\.first is missing"),
-        ({"_target_": "xlearn.sharing.layers.layers", "first": 1.5}, r"optimizer\.first=1\.5 is no int"),
-        ({"_target_": "xlearn.encoders.cnn.Cnn", "widths": [1, "a"], "dense": 2}, r"widths=\[1, 'a'\] is no list\[int\]"),
+        ({"_target_": "xlearn.sharing.layers"}, r"optimizer\.first is missing"),
+        ({"_target_": "xlearn.sharing.layers", "first": 1.5}, r"optimizer\.first=1\.5 is no int"),
+        ({"_target_": "xlearn.encoders.Cnn", "widths": [1, "a"], "dense": 2}, r"widths=\[1, 'a'\] is no list\[int\]"),
         (
-            {"_target_": "xlearn.objectives.supervised.cross_entropy.CrossEntropy", "class_weights": "equal"},
+            {"_target_": "xlearn.objectives.CrossEntropy", "class_weights": "equal"},
             r"class_weights='equal' is no none or balanced",
         ),
     ],
@@ -42,15 +42,15 @@ def test_what_does_not_fit_is_told(node, sentence):
 
 def test_all_problems_of_a_node_come_at_once():
     with pytest.raises(Problems) as caught:
-        component({"_target_": "xlearn.encoders.cnn.Cnn", "widths": 3, "dens": 2}, "encoder.image")
+        component({"_target_": "xlearn.encoders.Cnn", "widths": 3, "dens": 2}, "encoder.image")
     assert len(caught.value.problems) == 3  # unknown, missing, wrong type
 
 
 def test_an_int_is_a_float_and_null_needs_to_be_allowed():
     component({"_target_": "torch.optim.SGD", "lr": 1}, "optimizer")
-    component({"_target_": "xlearn.fusion.mean.Mean", "width": None}, "fusion")
+    component({"_target_": "xlearn.fusion.Mean", "width": None}, "fusion")
     with pytest.raises(Problem, match="is no int"):
-        component({"_target_": "xlearn.sharing.layers.layers", "first": None}, "sharing")
+        component({"_target_": "xlearn.sharing.layers", "first": None}, "sharing")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_target_without_a_signature_is_told():
 
 def test_widths_of_the_mean():
     def mean(width):
-        return component({"_target_": "xlearn.fusion.mean.Mean", "width": width}, "fusion")({"image": 5})
+        return component({"_target_": "xlearn.fusion.Mean", "width": width}, "fusion")({"image": 5})
 
     assert (mean(None).width, mean(1).width, mean(7).width) == (5, 1, 7)
     assert not mean(None).project and mean(7).project["image"].out_features == 7

@@ -106,4 +106,4 @@ def test_a_preset_waits_for_the_single_runs_of_a_sweep():
 def test_show_says_how_a_preset_is_chosen_and_what_is_behind_one():
     assert "trainable@transfer.phases.NAME.trainable=head_only" in show_group("trainable", [CONF])
     shown = show_option("transfer", "mcd", [CONF])
-    assert "third_of_the_rate.yaml" in shown and "xlearn.trainable.head_and_backbone.head_and_backbone" in shown
+    assert "third_of_the_rate.yaml" in shown and "xlearn.trainable.head_and_backbone" in shown

@@ -6,14 +6,14 @@ from torch import nn
 from torchvision.transforms.v2 import functional as transforms
 
 from xlearn.data.task import Examples, ImageSpec, LabelSpace
-from xlearn.data.tasks.optdigits import optdigits
+from xlearn.data.tasks._optdigits import optdigits
 from xlearn.encoders import digit_net as encoders
 from xlearn.encoders.digit_net import CLASSES, DigitNet, published
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, load
-from xlearn.pretrain import digit_net as pretrain
+from xlearn.pretrain import _digit_net as pretrain
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
 from xlearn.trunks.mlp import MlpTrunk

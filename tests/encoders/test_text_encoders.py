@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from xlearn.data.augment.token_dropout import token_dropout
+from xlearn.data.augment._token_dropout import token_dropout
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch, ImageSpec, LabelSpace, TextSpec
 from xlearn.encoders.lstm import Lstm

@@ -11,17 +11,17 @@ from toys.tasks import random_images
 
 from xlearn.learners.carry import carry, choose
 from xlearn.networks.network import encoder_blocks, tensors
-from xlearn.pretrain.checkpoint import checkpoint
+from xlearn.pretrain._checkpoint import checkpoint
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_tensors
+from xlearn.sharing._encoder import encoder
+from xlearn.sharing._layers import layers
+from xlearn.sharing._none import none
 from xlearn.sharing.all import share_all
-from xlearn.sharing.encoder import encoder
-from xlearn.sharing.layers import layers
 from xlearn.sharing.names import by_name
-from xlearn.sharing.none import none
-from xlearn.trainable.gradual import gradual
-from xlearn.trainable.head_and_backbone import head_and_backbone
-from xlearn.trainable.layer_decay import layer_decay
+from xlearn.trainable._gradual import gradual
+from xlearn.trainable._head_and_backbone import head_and_backbone
+from xlearn.trainable._layer_decay import layer_decay
 
 
 def pair(classes=3):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys.runs import needs_digits, sign_runs
 
-from xlearn.data.tasks.sinusoid import sinusoid
+from xlearn.data.tasks._sinusoid import sinusoid
 from xlearn.phases import few_shot
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors

@@ -8,7 +8,7 @@ import torch
 from toys.phases import CPU, phase, solve
 from toys.tasks import SPEC, random_images
 
-from xlearn.data.augment.modality_dropout import modality_dropout
+from xlearn.data.augment._modality_dropout import modality_dropout
 from xlearn.data.columns import Ragged, subset
 from xlearn.data.task import LabelSpace
 from xlearn.encoders.mlp import Mlp
@@ -17,8 +17,8 @@ from xlearn.networks.evaluate import logits, tokens
 from xlearn.networks.network import Network, Tokens
 from xlearn.phases import encoder_cache, training
 from xlearn.phases.encoder_cache import encode
-from xlearn.robustness.noise import noise
-from xlearn.trainable.head_and_backbone import head_and_backbone
+from xlearn.robustness._noise import noise
+from xlearn.trainable._head_and_backbone import head_and_backbone
 
 SPACE = LabelSpace("toy", ("a", "b"))
 

@@ -16,7 +16,7 @@ from xlearn.networks.network import tensors
 from xlearn.objectives import ExtraUpdate
 from xlearn.phases.feasible import check
 from xlearn.runtime.errors import Interrupted, Problem
-from xlearn.trainable.frozen import frozen
+from xlearn.trainable._frozen import frozen
 
 RATE = 0.05
 

@@ -18,7 +18,7 @@ from xlearn.networks.network import load, tensors
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases.fit import Update, fit
-from xlearn.schedules.cosine import cosine
+from xlearn.schedules._cosine import cosine
 from xlearn.trainable import Rate
 
 

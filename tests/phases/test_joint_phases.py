@@ -9,8 +9,8 @@ from toys.phases import phase, solve, stopped_at
 from toys.sharings import SHARINGS
 from toys.tasks import blobs, prepared, shifted_tasks
 
+from xlearn.balance._equal import equal
 from xlearn.balance.dwa import DynamicWeightAverage
-from xlearn.balance.equal import equal
 from xlearn.balance.famo import Famo
 from xlearn.balance.gradnorm import GradNorm
 from xlearn.networks.network import tensors
@@ -20,8 +20,8 @@ from xlearn.phases.phase import rates
 from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.errors import Interrupted
 from xlearn.sharing.together import join
-from xlearn.trainable.frozen import frozen
-from xlearn.trainable.head_and_backbone import head_and_backbone
+from xlearn.trainable._frozen import frozen
+from xlearn.trainable._head_and_backbone import head_and_backbone
 
 
 def roles():

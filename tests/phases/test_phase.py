@@ -11,8 +11,8 @@ from xlearn.config.component import component
 from xlearn.data.episodes import Kind
 from xlearn.objectives.supervised.focal import Focal
 from xlearn.phases.phase import Phase
-from xlearn.schedules.cosine import cosine
-from xlearn.trainable.frozen import frozen
+from xlearn.schedules._cosine import cosine
+from xlearn.trainable._frozen import frozen
 
 OTHERS = {
     "position": 1, "reads": "source", "modalities": ("image",), "trainable": partial(frozen, patterns=["head.*"]),

@@ -15,7 +15,7 @@ from toys.tasks import blobs_task
 from xlearn.networks.network import tensors
 from xlearn.runtime.cache import Cache, weights_digest
 from xlearn.runtime.errors import Interrupted
-from xlearn.trainable.head_and_backbone import head_and_backbone
+from xlearn.trainable._head_and_backbone import head_and_backbone
 
 
 def test_a_phase_is_computed_once(tmp_path):

@@ -15,7 +15,7 @@ from xlearn.encoders.mlp import Mlp
 from xlearn.networks.network import tensors
 from xlearn.phases.feasible import check
 from xlearn.runtime.errors import Problem
-from xlearn.trainable.head_and_backbone import head_and_backbone
+from xlearn.trainable._head_and_backbone import head_and_backbone
 
 
 def test_a_loss_that_is_not_finite_names_phase_and_step(tmp_path):

@@ -11,8 +11,8 @@ from toys.runs import only
 from xlearn.commands.train import main
 from xlearn.data.columns import Ragged
 from xlearn.data.task import Examples, LabelSpace
-from xlearn.robustness.missing import missing
-from xlearn.robustness.noise import noise
+from xlearn.robustness._missing import missing
+from xlearn.robustness._noise import noise
 from xlearn.runtime.errors import Problem
 
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from xlearn.schedules.constant import constant
-from xlearn.schedules.cosine import cosine
-from xlearn.schedules.warmup import warmup
+from xlearn.schedules._constant import constant
+from xlearn.schedules._cosine import cosine
+from xlearn.schedules._warmup import warmup
 
 
 @settings(deadline=None)

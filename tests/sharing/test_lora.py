@@ -17,7 +17,7 @@ from xlearn.runtime.storage import read_tensors
 from xlearn.sharing.adapter import Adapter
 from xlearn.sharing.lora import Lora, LowRank, _adapted
 from xlearn.sharing.together import Parts, alone
-from xlearn.trainable.only import only
+from xlearn.trainable._only import only
 
 
 def added(kind: type[nn.Module], encoder: str, **options) -> tuple[Network, Task]:

@@ -19,7 +19,7 @@ VALUES = {"scratch": [[0.5, 0.4, 0.3], [0.6, 0.45, 0.2]], "lp_ft": [[0.7, 0.6, 0
 def curved(transfer: str, seed: int, shots: int = 5, values: list[float] | None = None) -> dict:
     values = values or VALUES[transfer][seed]
     made = document(transfer, shots, seed, values[0], 0.5)
-    made["config"]["robustness"] = {"missing": {"_target_": "xlearn.robustness.missing.missing"}}
+    made["config"]["robustness"] = {"missing": {"_target_": "xlearn.robustness.missing"}}
     made["robustness"] = {"missing": {"modality": "image", "levels": LEVELS, "accuracy": values}}
     return made
 
@@ -110,7 +110,7 @@ def test_a_real_run(toy: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_unit_of_the_levels_is_what_the_runs_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = curved("lp_ft", 0)
-    made["config"]["robustness"] = {"noise": {"_target_": "xlearn.robustness.noise.noise"}}
+    made["config"]["robustness"] = {"noise": {"_target_": "xlearn.robustness.noise"}}
     made["robustness"] = {"noise": {"modality": "image", "levels": LEVELS, "accuracy": VALUES["lp_ft"][0]}}
     write(tmp_path / "a", made)
     assert command.main([str(tmp_path), "--curve", "noise"]) == 0

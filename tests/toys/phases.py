@@ -15,7 +15,7 @@ from torch import Tensor
 
 from toys.networks import image_network
 from toys.tasks import blobs_task, shifted_tasks
-from xlearn.balance.equal import equal
+from xlearn.balance._equal import equal
 from xlearn.data.batches import Batches
 from xlearn.data.task import Examples, Task
 from xlearn.networks.network import Network, tensors
@@ -29,7 +29,7 @@ from xlearn.phases.solve import solve as solve_phase
 from xlearn.runtime import interrupt
 from xlearn.runtime.cache import Cache, Entry, weights_digest
 from xlearn.runtime.machine import Machine
-from xlearn.schedules.constant import constant
+from xlearn.schedules._constant import constant
 from xlearn.trainable import Rate
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)

@@ -10,7 +10,7 @@ import pytest
 
 from xlearn.commands.job import execute
 from xlearn.config.compose import choices, complete, composed, register
-from xlearn.data.tasks import fsdd
+from xlearn.data.tasks import _fsdd as fsdd
 from xlearn.runtime.storage import data_folders
 
 TOY = ["source=blobs", "target=dim", "encoder/image=mlp", "encoder.image.widths=[16,8]", "threads=1", "budget=quick"]

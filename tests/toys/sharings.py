@@ -11,15 +11,15 @@ from torch.nn import functional
 from toys.modalities import ENCODERS, MODALITIES, network_for, random_task
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
+from xlearn.sharing._hard import hard
+from xlearn.sharing._layers import layers
+from xlearn.sharing._none import none
 from xlearn.sharing.adapter import Adapter
 from xlearn.sharing.all import share_all
 from xlearn.sharing.cross_stitch import CrossStitch
-from xlearn.sharing.hard import hard
-from xlearn.sharing.layers import layers
 from xlearn.sharing.lora import Lora
 from xlearn.sharing.mmoe import Mmoe
 from xlearn.sharing.mtan import Mtan
-from xlearn.sharing.none import none
 from xlearn.sharing.ple import Ple
 from xlearn.sharing.progressive import Progressive
 from xlearn.sharing.soft import Soft

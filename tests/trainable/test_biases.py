@@ -13,7 +13,7 @@ from xlearn.networks.network import Network
 from xlearn.phases import feasible
 from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
-from xlearn.trainable.biases import biases
+from xlearn.trainable._biases import biases
 
 
 def test_biases():

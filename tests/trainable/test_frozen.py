@@ -8,7 +8,7 @@ from toys.tasks import random_images
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
-from xlearn.trainable.frozen import frozen
+from xlearn.trainable._frozen import frozen
 
 
 def names(network: Network, patterns: list[str]) -> set[str]:

@@ -11,9 +11,9 @@ from toys.tasks import blobs_task
 
 from xlearn.commands.check import main as check
 from xlearn.networks.network import tensors
-from xlearn.trainable.biases import biases
-from xlearn.trainable.only import only
-from xlearn.trainable.surgical import surgical
+from xlearn.trainable._biases import biases
+from xlearn.trainable._only import only
+from xlearn.trainable._surgical import surgical
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from toys.networks import below_head, normalised_network
 from toys.tasks import blobs_task
 
 from xlearn.runtime.errors import Problem
-from xlearn.trainable.norms import norms
+from xlearn.trainable._norms import norms
 
 
 class OwnNorm(nn.Module):

@@ -5,7 +5,7 @@ from toys.networks import below_head, image_network
 from toys.tasks import random_images
 
 from xlearn.runtime.errors import Problem
-from xlearn.trainable.only import only
+from xlearn.trainable._only import only
 
 
 def test_only_what_matches_trains():

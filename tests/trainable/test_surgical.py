@@ -5,7 +5,7 @@ from toys.networks import below_head, image_network
 from toys.tasks import random_images
 
 from xlearn.runtime.errors import Problem
-from xlearn.trainable.surgical import surgical
+from xlearn.trainable._surgical import surgical
 
 
 def test_one_block():

@@ -10,6 +10,7 @@ more.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import lazy_loader as lazy
 import torch
 from torch import Tensor, nn
 
@@ -70,3 +71,26 @@ def weighted(found: Mapping[str, Tensor], weights: Iterable[Tensor], others: Ten
 
 def _sum(losses: Sequence[Tensor]) -> Tensor:
     return losses[0] if len(losses) == 1 else torch.stack([*losses]).sum()
+
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_equal": ["equal"],
+        "aligned": ["Aligned"],
+        "auxiliary": ["Auxiliary"],
+        "cagrad": ["CAGrad"],
+        "dwa": ["DynamicWeightAverage"],
+        "famo": ["Famo"],
+        "gls": ["GeometricMean"],
+        "gradient_similarity": ["GradientSimilarity"],
+        "gradnorm": ["GradNorm"],
+        "imtl_g": ["IMTLG"],
+        "mgda": ["MGDA"],
+        "nash": ["Nash"],
+        "pcgrad": ["PCGrad"],
+        "random": ["Random"],
+        "uncertainty": ["Uncertainty"],
+        "upgrad": ["UPGrad"],
+    },
+)

@@ -12,6 +12,7 @@ normalisation than the running ones has them under this name.
 from dataclasses import replace
 from typing import Any
 
+import lazy_loader as lazy
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -61,3 +62,14 @@ def embedded(network: Network, support: Batch, query: Batch, tasks: int, statist
 def rebuilt(batch: Batch, given: dict[str, dict[str, Any]]) -> Batch:
     """The batch of one task, from what `stacked` took of it."""
     return replace(batch, inputs=given["inputs"], present=dict(given["present"]), labels=torch.empty(0), memo=None, taught={})
+
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "attention": ["Attention"],
+        "gradient_descent": ["GradientDescent"],
+        "linear_probe": ["LinearProbe"],
+        "nearest_centroid": ["NearestCentroid"],
+    },
+)

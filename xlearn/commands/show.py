@@ -6,8 +6,8 @@ from pathlib import Path
 
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
+from xlearn.runtime.addresses import definition, module_file
 from xlearn.runtime.errors import Problem, nearest
-from xlearn.runtime.fingerprints import module_file
 
 # `source` and `target` are made of the tasks.
 TASK_GROUPS = ("source", "target")
@@ -78,8 +78,8 @@ def first_comment(file: Path) -> str:
 
 
 def docstring(target: str) -> str:
-    """The docstring of `package.module.name`, indented; from the source text, so that nothing is imported."""
-    module, _, name = target.rpartition(".")
+    """The docstring of what has an address, indented; from the source text, so that nothing is imported."""
+    module, name = definition(target)
     file = module_file(module)
     if file is None:
         return f"    (see the documentation of {module.split('.')[0]})"

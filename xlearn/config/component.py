@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from xlearn.config.renamed import renamed, sentence
+from xlearn.runtime.addresses import exports
 from xlearn.runtime.errors import Problem, Problems, nearest
 
 
@@ -68,13 +69,12 @@ def split_arguments(node: dict[str, Any], options: type) -> tuple[dict[str, Any]
 def resolve(path: str, where: str) -> Callable[..., Any]:
     """The object at a dotted path."""
     module_name, _, name = path.rpartition(".")
-    new = renamed(path)
-    moved = f"{where}._target_={path}: it is {new} now (docs/migration.md)."
+    if (new := renamed(path)) is not None:
+        raise Problem(f"{where}._target_={path}: it is {new} now (docs/migration.md).")
     try:
         module = importlib.import_module(module_name)
+        found = getattr(module, name, None)
     except ImportError as error:
-        if new is not None:
-            raise Problem(moved) from error
         if (told := sentence(error)) is not None:
             raise Problem(f"{where}._target_={path}: {module_name} imports names of an earlier version. {told}") from error
         if not isinstance(error, ModuleNotFoundError):
@@ -84,11 +84,10 @@ def resolve(path: str, where: str) -> Callable[..., Any]:
         ) from error
     except ValueError as error:
         raise Problem(f"{where}._target_={path} is no dotted path such as package.module.name.") from error
-    found = getattr(module, name, None)
-    if not callable(found) and new is not None:
-        raise Problem(moved)
     if not callable(found):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        public = exports(module_name) or [
+            key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
+        ]
         raise Problem(f"{where}._target_={path}: {module_name} has no {name!r} to call. {nearest(name, public)}")
     return found
 

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from xlearn.runtime.addresses import exports, public
+
 # Keys of a phase (`transfer.phases.NAME.KEY`).
 KEYS = {"leaves": "merge"}
 
@@ -115,6 +117,18 @@ def addresses() -> dict[str, str]:
 def renamed(address: str) -> str | None:
     """The present address of what an earlier version had at `address` (a module, or a name in it); None if it did not move.
 
+    A component has one address, its public one: the module that it stands in is no part of it.
+    """
+    package, _, name = address.rpartition(".")
+    if name in exports(package):
+        return None
+    moved = _moved(address)
+    return public(moved or address) or moved
+
+
+def _moved(address: str) -> str | None:
+    """The same without public addresses.
+
     Some old modules have the names of new rooms (`xlearn.phases`): what leads into a module of today did not move.
     """
     parts = address.split(".")
@@ -137,8 +151,12 @@ def sentence(error: ImportError) -> str | None:
     module = error.name or ""
     name = re.match(r"cannot import name '(\w+)'", str(error))
     old = f"{module}.{name.group(1)}" if name else module
-    moved = {old: new} if (new := renamed(old)) else {}
+    moved = {old: new} if (new := renamed(old) if name else _moved(old)) else {}
     moved |= {} if name else {each: new for each, new in _NAMES.items() if each.rpartition(".")[0] == module}
+    # Modules of functions are private now: their public name is all that is imported.
+    within, _, last = (moved.get(module) or module).rpartition(".")
+    if not name and last in exports(within):
+        moved = {f"{module}.{last}": f"{within}.{last}"}
     return f"{'; '.join(f'{each} is {new} now' for each, new in moved.items())} (docs/migration.md)." if moved else None
 
 

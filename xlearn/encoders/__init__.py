@@ -1,1 +1,26 @@
 """Encoders: one modality to tokens. Built as `encoder(spec)`; `width` is the size of a token."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "audio_cnn": ["AudioCnn"],
+        "cnn": ["Cnn"],
+        "conv4": ["Conv4"],
+        "digit_net": ["DigitNet"],
+        "efficientnet_features": ["EfficientNetFeatures"],
+        "efficientnet_lite0": ["EfficientNetLite0"],
+        "hf": ["HuggingFaceText"],
+        "hf_audio": ["HuggingFaceAudio"],
+        "lstm": ["Lstm"],
+        "minilm": ["MiniLm"],
+        "mlp": ["Mlp"],
+        "speech_embedding": ["SpeechEmbedding"],
+        "tabular_mlp": ["TabularMlp"],
+        "text_cnn": ["TextCnn"],
+        "torchvision_classifier": ["TorchvisionClassifier"],
+        "transformer": ["Transformer"],
+        "use_multilingual": ["UseMultilingual"],
+    },
+)

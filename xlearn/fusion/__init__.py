@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import lazy_loader as lazy
+
 from xlearn.runtime.errors import Problem, nearest
 
 
@@ -11,3 +13,24 @@ def chosen(key: str, name: str | None, modalities: Iterable[str]) -> str:
     if name is not None and name not in known:
         raise Problem(f"fusion.{key}={name}: no such modality here. {nearest(name, known)} null is {known[0]}.")
     return known[0] if name is None else name
+
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "attention": ["Attention"],
+        "bilinear": ["Bilinear"],
+        "bottleneck": ["Bottleneck"],
+        "concat": ["Concat"],
+        "cross_attention": ["CrossAttention"],
+        "film": ["Film"],
+        "gated": ["Gated"],
+        "late": ["Late"],
+        "low_rank": ["LowRank"],
+        "mean": ["Mean"],
+        "mlp": ["Mlp"],
+        "sum": ["Sum"],
+        "tensor": ["TensorProduct"],
+        "tile": ["Tile"],
+    },
+)

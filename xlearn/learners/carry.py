@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xlearn.networks.network import Network, load
 from xlearn.runtime.errors import Problem
-from xlearn.sharing.none import none
+from xlearn.sharing._none import none
 
 
 @dataclass(frozen=True)

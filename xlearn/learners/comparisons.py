@@ -14,8 +14,8 @@ from xlearn.networks.network import Network, load, tensors
 from xlearn.phases.phase import Roles, lessons, needs_pairs, rates, reading
 from xlearn.plan.components import Components
 from xlearn.runtime.errors import Problem
+from xlearn.sharing._none import none
 from xlearn.sharing.all import share_all
-from xlearn.sharing.none import none
 
 
 def own(components: Components, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.data.augment.span_masking import span_masking
-from xlearn.data.augment.token_dropout import UNKNOWN, token_dropout
+from xlearn.data.augment._span_masking import span_masking
+from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
 from xlearn.data.task import Spec, TextSpec
 from xlearn.learners.carry import Carried, carry
 from xlearn.networks.network import Network, load, tensors

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import lazy_loader as lazy
 from torch import Tensor, nn
 
 from xlearn.data.episodes import Kind
@@ -77,3 +78,62 @@ class ExtraUpdate(nn.Module):
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         return self.loss(network, batches)
+
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "adaptation.adda": ["Adda"],
+        "adaptation.afn": ["Afn"],
+        "adaptation.cdan": ["Cdan"],
+        "adaptation.coral": ["Coral"],
+        "adaptation.dann": ["Dann"],
+        "adaptation.deepjdot": ["DeepJdot"],
+        "adaptation.jan": ["Jan"],
+        "adaptation.mcc": ["Mcc"],
+        "adaptation.mcd": ["Mcd"],
+        "adaptation.mdd": ["Mdd"],
+        "adaptation.mmd": ["Mmd"],
+        "distillation.attention": ["Attention"],
+        "distillation.co_tuning": ["CoTuning"],
+        "distillation.crd": ["Crd"],
+        "distillation.dist": ["Dist"],
+        "distillation.dkd": ["Dkd"],
+        "distillation.fitnets": ["FitNets"],
+        "distillation.kd": ["Kd"],
+        "distillation.rkd": ["Rkd"],
+        "generalization.domain_mixup": ["DomainMixup"],
+        "generalization.groupdro": ["GroupDro"],
+        "generalization.irm": ["Irm"],
+        "generalization.vrex": ["Vrex"],
+        "meta.query_loss": ["QueryLoss"],
+        "meta.reptile": ["Reptile"],
+        "multimodal.clip": ["Clip"],
+        "multimodal.siglip": ["SigLip"],
+        "regularization.bss": ["Bss"],
+        "regularization.delta": ["Delta"],
+        "regularization.l1": ["l1"],
+        "regularization.l2": ["l2"],
+        "regularization.l2_sp": ["L2SP"],
+        "self_supervision.autoencoder": ["Autoencoder"],
+        "self_supervision.barlow_twins": ["BarlowTwins"],
+        "self_supervision.byol": ["Byol"],
+        "self_supervision.denoising": ["Denoising"],
+        "self_supervision.mae": ["Mae"],
+        "self_supervision.moco": ["MoCo"],
+        "self_supervision.rotation": ["Rotation"],
+        "self_supervision.simclr": ["SimClr"],
+        "self_supervision.supcon": ["SupCon"],
+        "self_supervision.vicreg": ["VicReg"],
+        "self_training.entropy_min": ["EntropyMin"],
+        "self_training.fixmatch": ["FixMatch"],
+        "self_training.mean_teacher": ["MeanTeacher"],
+        "self_training.pseudo_label": ["PseudoLabel"],
+        "self_training.shot": ["Shot"],
+        "supervised.cross_entropy": ["CrossEntropy"],
+        "supervised.deferred": ["Deferred"],
+        "supervised.each_modality": ["EachModality"],
+        "supervised.focal": ["Focal"],
+        "supervised.logit_adjustment": ["LogitAdjustment"],
+    },
+)

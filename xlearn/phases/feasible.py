@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from xlearn.data.augment.mixup import mixup
+from xlearn.data.augment._mixup import mixup
 from xlearn.data.task import Task
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network

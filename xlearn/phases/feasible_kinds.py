@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from xlearn.base_learners import NUMBERS
-from xlearn.data.augment.mixup import mixup
+from xlearn.data.augment._mixup import mixup
 from xlearn.data.episodes import Kind, need_enough, predicts_numbers
 from xlearn.data.task import Task
 from xlearn.networks.network import Network

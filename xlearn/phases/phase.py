@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xlearn.balance import Backward
-from xlearn.balance.equal import equal
+from xlearn.balance._equal import equal
 from xlearn.data.episodes import Kind
 from xlearn.data.task import Task
 from xlearn.data.unlabeled import HIDDEN, UNLABELED, hidden, inputs

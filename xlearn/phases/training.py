@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from xlearn.balance.equal import equal
-from xlearn.data.augment.mixup import mixup
-from xlearn.data.augment.modality_dropout import modality_dropout
+from xlearn.balance._equal import equal
+from xlearn.data.augment._mixup import mixup
+from xlearn.data.augment._modality_dropout import modality_dropout
 from xlearn.data.batches import Batches
 from xlearn.data.episodes import Episodes
 from xlearn.data.task import Examples, Task

@@ -124,7 +124,7 @@ def _check_chain(components: Components, found: Collector) -> None:
         components.joins or joint["statistics"] == "shared",
         "joint.statistics=task is for tasks that are learned together. Use transfer=joint, or joint.statistics=shared.",
     )
-    balanced = components.config["balance"].get("_target_") != "xlearn.balance.equal.equal"
+    balanced = components.config["balance"].get("_target_") != "xlearn.balance.equal"
     several = len(components.sources) > 1 or any(phase.reads == "both" for phase in components.transfer)
     found.need(
         several or not balanced,

@@ -1,1 +1,11 @@
 """Where weights come from without training. Called as `start(network)`, gives `{name: tensor}` to load into it."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_checkpoint": ["checkpoint"],
+        "_digit_net": ["digit_net"],
+    },
+)

@@ -9,8 +9,9 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_text
 
 RESULT = "result.json"
-# 1 (a file that does not say): names of components and keys as before the rooms. 2: the present ones.
-FORMAT = 2
+# 1 (a file that does not say): names of components and keys as before the rooms. 2: components by their modules in the rooms.
+# 3: components by their public names, keys that are null left out of the digest.
+FORMAT = 3
 
 
 class LaterFormat(Problem):
@@ -36,8 +37,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     if not isinstance(result, dict):
         raise ValueError("it holds no mapping")
     written = result.get("format", 1)
-    if written != FORMAT and written != 1:
+    if written not in range(1, FORMAT + 1):
         raise LaterFormat(f"{file} has format {written}, and this version of xlearn reads 1 to {FORMAT}. Update xlearn.")
-    if written == 1 and "config" in result:
+    if written < FORMAT and "config" in result:
         result = {**result, "config": upgraded(result["config"])}
     return {**result, "format": written}

@@ -23,7 +23,7 @@ from xlearn.results.cost import cost, together
 from xlearn.results.forgetting import forgetting
 from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, majority
 from xlearn.results.retrieval import retrieval
-from xlearn.robustness.noise import UNKNOWN, noise, unit
+from xlearn.robustness._noise import UNKNOWN, noise, unit
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import code_digest, derive
 from xlearn.runtime.machine import Machine

@@ -5,10 +5,10 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from xlearn.runtime.addresses import module_file
 from xlearn.runtime.hashing import MEASURING, code_digest, digest
 
 
@@ -26,17 +26,6 @@ def stamp(config: dict[str, Any]) -> str:
             if name != "_target_" and Path(value).expanduser().exists():
                 found += _path(Path(value).expanduser())
     return digest(found)
-
-
-def module_file(module: str) -> Path | None:
-    """The file of a module. `find_spec` of a dotted name would import the packages above it, so they are walked here."""
-    top, *below = module.split(".")
-    spec = find_spec(top) if top else None
-    if spec is None or not spec.origin:
-        return None
-    path = Path(spec.origin).parent.joinpath(*below)
-    found = [path.with_suffix(".py"), path / "__init__.py"] if below else [Path(spec.origin)]
-    return next((file for file in found if file.is_file()), None)
 
 
 def _own(target: str) -> bool:

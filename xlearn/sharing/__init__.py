@@ -18,3 +18,25 @@ It may have:
 * `ties`, where tasks have no parameter in common but a penalty draws them together;
 * `frozen(network, role)`, the parameters that are read without a gradient.
 """
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_encoder": ["encoder"],
+        "_hard": ["hard"],
+        "_layers": ["layers"],
+        "_none": ["none"],
+        "adapter": ["Adapter"],
+        "all": ["share_all"],
+        "cross_stitch": ["CrossStitch"],
+        "lora": ["Lora"],
+        "mmoe": ["Mmoe"],
+        "mtan": ["Mtan"],
+        "names": ["by_name"],
+        "ple": ["Ple"],
+        "progressive": ["Progressive"],
+        "soft": ["Soft"],
+    },
+)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
 from xlearn.runtime.errors import Problem
+from xlearn.sharing._none import none
 from xlearn.sharing.blocks import outputs
-from xlearn.sharing.none import none
 from xlearn.sharing.private import Private, batch_norms, unshared
 
 

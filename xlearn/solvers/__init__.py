@@ -4,3 +4,16 @@ whether it can be; called with the machine it changes the network in place, and 
 `tasks` are those that the phase reads, by role: sources, `target` where it has labels, `unlabeled`. Encoders that bring weights
 have encoded the examples before, unless the solver says `moves_encoders = True`.
 """
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "adabn": ["AdaBN"],
+        "bbse": ["Bbse"],
+        "coral_features": ["CoralFeatures"],
+        "subspace_alignment": ["SubspaceAlignment"],
+        "tca": ["Tca"],
+    },
+)

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from xlearn.data.augment.noise import noise
-from xlearn.data.augment.spec_augment import spec_augment
-from xlearn.data.augment.time_shift import time_shift
+from xlearn.data.augment._noise import noise
+from xlearn.data.augment._spec_augment import spec_augment
+from xlearn.data.augment._time_shift import time_shift
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch, LabelSpace
 from xlearn.runtime.errors import Problem

@@ -10,11 +10,11 @@ from torch.nn import functional
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
-from xlearn.data.augment.crop import crop
-from xlearn.data.augment.cutout import cutout
-from xlearn.data.augment.flip import flip
-from xlearn.data.augment.mixup import mixup
-from xlearn.data.augment.rotate import rotate
+from xlearn.data.augment._crop import crop
+from xlearn.data.augment._cutout import cutout
+from xlearn.data.augment._flip import flip
+from xlearn.data.augment._mixup import mixup
+from xlearn.data.augment._rotate import rotate
 from xlearn.data.task import Batch, LabelSpace
 from xlearn.runtime.errors import Problem
 

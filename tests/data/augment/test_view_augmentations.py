@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torchvision.transforms.v2 import functional as transforms
 
-from xlearn.data.augment.brightness import brightness
-from xlearn.data.augment.resized_crop import _boxes, resized, resized_crop
-from xlearn.data.augment.span_masking import span_masking
+from xlearn.data.augment._brightness import brightness
+from xlearn.data.augment._resized_crop import _boxes, resized, resized_crop
+from xlearn.data.augment._span_masking import span_masking
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch, LabelSpace
 from xlearn.runtime.errors import Problem

@@ -6,9 +6,10 @@ import soundfile
 import torch
 from toys.runs import needs_digits
 
-from xlearn.data.tasks import OPEN, TEST, fsdd, sound
-from xlearn.data.tasks.audio_folder import audio_folder
-from xlearn.data.tasks.japanese_vowels import japanese_vowels
+from xlearn.data.tasks import OPEN, TEST, sound
+from xlearn.data.tasks import _fsdd as fsdd
+from xlearn.data.tasks._audio_folder import audio_folder
+from xlearn.data.tasks._japanese_vowels import japanese_vowels
 from xlearn.data.tasks.sound import Reading, read_sounds
 from xlearn.runtime.errors import Problem
 

@@ -11,7 +11,7 @@ from PIL import Image
 from toys.tasks import pixels
 
 from xlearn.data.tasks import OPEN, TEST, hub
-from xlearn.data.tasks.hf_images import hf_images
+from xlearn.data.tasks._hf_images import hf_images
 from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")

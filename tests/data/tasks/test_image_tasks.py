@@ -9,7 +9,7 @@ from PIL import Image
 from toys.tasks import pixels
 
 from xlearn.data.tasks import OPEN, TEST, VAL, decoding
-from xlearn.data.tasks.image_folder import image_folder
+from xlearn.data.tasks._image_folder import image_folder
 from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -15,8 +15,8 @@ from xlearn.commands.check import composed
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
-from xlearn.data.tasks import omniglot as module
-from xlearn.data.tasks.omniglot import ALPHABETS, omniglot
+from xlearn.data.tasks import _omniglot as module
+from xlearn.data.tasks._omniglot import ALPHABETS, omniglot
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import data_folders
 

@@ -9,7 +9,7 @@ from toys.files import write_picture, write_sound, write_table
 from toys.tasks import pixels
 
 from xlearn.data.tasks import OPEN, TEST, VAL
-from xlearn.data.tasks.own_table import own_table
+from xlearn.data.tasks._own_table import own_table
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -6,7 +6,7 @@ import pytest
 from toys.files import write_picture, write_sound, write_table
 
 from xlearn.data.tasks import hub
-from xlearn.data.tasks.own_table import own_table
+from xlearn.data.tasks._own_table import own_table
 from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")

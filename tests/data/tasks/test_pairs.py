@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlearn.data.augment.modality_dropout import modality_dropout
+from xlearn.data.augment._modality_dropout import modality_dropout
 from xlearn.data.columns import Ragged
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, formats, prepare
 from xlearn.data.task import Batch, LabelSpace
-from xlearn.data.tasks import Raw, spoken_digits
-from xlearn.data.tasks import emoji as emoji_module
-from xlearn.data.tasks.emoji import emoji
+from xlearn.data.tasks import Raw
+from xlearn.data.tasks import _emoji as emoji_module
+from xlearn.data.tasks import _spoken_digits as spoken_digits
+from xlearn.data.tasks._emoji import emoji
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import sha256
 

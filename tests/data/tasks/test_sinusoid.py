@@ -11,7 +11,7 @@ from scipy.stats import kstest
 
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, raw
-from xlearn.data.tasks.sinusoid import sinusoid
+from xlearn.data.tasks._sinusoid import sinusoid
 from xlearn.runtime.errors import Problem
 
 

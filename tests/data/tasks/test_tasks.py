@@ -15,8 +15,8 @@ from xlearn.data.prepare import TaskSource, formats, prepare, raw, tiny
 from xlearn.data.splits import split
 from xlearn.data.task import ImageSpec, LabelSpace
 from xlearn.data.tasks import TEST, Raw
-from xlearn.data.tasks.mnist5k import mnist5k
-from xlearn.data.tasks.optdigits import optdigits
+from xlearn.data.tasks._mnist5k import mnist5k
+from xlearn.data.tasks._optdigits import optdigits
 from xlearn.encoders.mlp import Mlp
 from xlearn.runtime.errors import Problem
 

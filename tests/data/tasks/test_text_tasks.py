@@ -13,7 +13,10 @@ from xlearn.data.leakage import need_disjoint
 from xlearn.data.modalities import text
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, formats, prepare
-from xlearn.data.tasks import bbc_news, reviews_zh, sentiment, sms_spam
+from xlearn.data.tasks import _bbc_news as bbc_news
+from xlearn.data.tasks import _reviews_zh as reviews_zh
+from xlearn.data.tasks import _sentiment as sentiment
+from xlearn.data.tasks import _sms_spam as sms_spam
 from xlearn.data.tasks.duplicates import spelled, without_duplicates
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import sha256

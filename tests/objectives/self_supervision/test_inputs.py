@@ -9,7 +9,7 @@ from toys.runs import Runs
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, formats, prepare
 from xlearn.data.task import Task
-from xlearn.data.tasks.optdigits import optdigits
+from xlearn.data.tasks._optdigits import optdigits
 from xlearn.data.unlabeled import HIDDEN, inputs
 from xlearn.encoders.mlp import Mlp
 from xlearn.objectives.self_supervision.collapse import CollapseMonitor, described

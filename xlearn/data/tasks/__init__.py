@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import lazy_loader as lazy
 from torch import Tensor
 
 from xlearn.data.columns import Ragged
@@ -38,3 +39,27 @@ class Raw:
     columns: tuple[str, ...] = ()
     origin: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
     values: Tensor | None = None
+
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "_audio_folder": ["audio_folder"],
+        "_bbc_news": ["bbc_news"],
+        "_emoji": ["emoji"],
+        "_fsdd": ["fsdd"],
+        "_hf_images": ["hf_images"],
+        "_image_folder": ["image_folder"],
+        "_japanese_vowels": ["japanese_vowels"],
+        "_mnist5k": ["mnist5k"],
+        "_omniglot": ["omniglot"],
+        "_optdigits": ["optdigits"],
+        "_own_table": ["own_table"],
+        "_reviews_zh": ["reviews_zh"],
+        "_sentiment": ["sentiment"],
+        "_sinusoid": ["sinusoid"],
+        "_sms_spam": ["sms_spam"],
+        "_spoken_digits": ["spoken_digits"],
+        "torchvision_images": ["cifar10", "cifar100", "fashion_mnist"],
+    },
+)

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from xlearn.data.augment import pictures
-from xlearn.data.augment.crop import crop
-from xlearn.data.augment.cutout import cutout
-from xlearn.data.augment.noise import noise
-from xlearn.data.augment.rotate import rotate
-from xlearn.data.augment.span_masking import span_masking
-from xlearn.data.augment.spec_augment import spec_augment
-from xlearn.data.augment.time_shift import time_shift
-from xlearn.data.augment.token_dropout import UNKNOWN, token_dropout
+from xlearn.data.augment._crop import crop
+from xlearn.data.augment._cutout import cutout
+from xlearn.data.augment._noise import noise
+from xlearn.data.augment._rotate import rotate
+from xlearn.data.augment._span_masking import span_masking
+from xlearn.data.augment._spec_augment import spec_augment
+from xlearn.data.augment._time_shift import time_shift
+from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
 from xlearn.data.columns import Inputs, Sequences
 from xlearn.data.task import Batch, Spec, Task, TextSpec
 from xlearn.data.unlabeled import UNLABELED

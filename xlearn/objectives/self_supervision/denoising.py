@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from xlearn.data.augment.noise import noise as noisy_sound
+from xlearn.data.augment._noise import noise as noisy_sound
 from xlearn.data.columns import Inputs, Sequences
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network

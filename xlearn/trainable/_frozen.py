@@ -2,7 +2,7 @@
 
 from xlearn.networks.network import Network
 from xlearn.trainable import Rate
-from xlearn.trainable.only import matching
+from xlearn.trainable._only import matching
 
 
 def frozen(network: Network, *, patterns: list[str]) -> dict[str, Rate]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from xlearn.data.augment.token_dropout import UNKNOWN
+from xlearn.data.augment._token_dropout import UNKNOWN
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem

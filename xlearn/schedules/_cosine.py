@@ -2,7 +2,7 @@
 
 import math
 
-from xlearn.schedules.warmup import warmup_factor
+from xlearn.schedules._warmup import warmup_factor
 
 
 def cosine(step: int, steps: int, *, warmup: float = 0.0, floor: float = 0.0) -> float:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from xlearn.data.columns import Ragged
 from xlearn.data.tasks import Raw, RawColumn
-from xlearn.data.tasks.fsdd import fsdd
-from xlearn.data.tasks.mnist5k import mnist5k
-from xlearn.data.tasks.optdigits import optdigits
+from xlearn.data.tasks._fsdd import fsdd
+from xlearn.data.tasks._mnist5k import mnist5k
+from xlearn.data.tasks._optdigits import optdigits
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import derive
 

@@ -1,0 +1,76 @@
+"""Where the code behind a dotted path stands: found from files and tables of public names, so that nothing is imported."""
+
+import ast
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def module_file(module: str) -> Path | None:
+    """The file of a module, or of a package its `__init__.py`; None where there is none.
+
+    `find_spec` of a dotted name would import the packages above it, so they are walked here.
+    """
+    top, *below = module.split(".")
+    if top == PACKAGE.name:
+        start = PACKAGE
+    elif (spec := find_spec(top) if top else None) is None:
+        return None
+    elif not below and spec.origin and spec.origin.endswith(".py"):
+        return Path(spec.origin)
+    elif spec.submodule_search_locations:  # a namespace package has no file
+        start = Path(next(iter(spec.submodule_search_locations)))
+    else:
+        return None
+    path = start.joinpath(*below)
+    found = [path.with_suffix(".py"), path / "__init__.py"] if below else [path / "__init__.py"]
+    return next((file for file in found if file.is_file()), None)
+
+
+def exports(module: str) -> dict[str, str]:
+    """The public names of a package that are loaded when they are asked for: name to the module where it stands.
+
+    Read from the call of `lazy_loader.attach` in its `__init__.py`.
+    """
+    file = module_file(module)
+    if file is None or file.name != "__init__.py":
+        return {}
+    return _exports(file, module, file.stat().st_mtime_ns)
+
+
+@cache
+def _exports(file: Path, module: str, changed: int) -> dict[str, str]:
+    return exported(ast.parse(file.read_text(encoding="utf-8")), module)
+
+
+def exported(tree: ast.Module, module: str) -> dict[str, str]:
+    """The same, of the syntax tree of the package `module`."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(call := node.value, ast.Call):
+            for given in call.keywords:
+                if given.arg == "submod_attrs" and ast.unparse(call.func).endswith(".attach"):
+                    table: dict[str, list[str]] = ast.literal_eval(given.value)
+                    return {name: f"{module}.{inside}" for inside, names in table.items() for name in names}
+    return {}
+
+
+def definition(address: str) -> tuple[str, str]:
+    """(the module, the name in it) of what has an address: `xlearn.encoders.Cnn` is `Cnn` in `xlearn.encoders.cnn`."""
+    module, _, name = address.rpartition(".")
+    return exports(module).get(name, module), name
+
+
+def public(address: str) -> str | None:
+    """The public address of one of xlearn's components that is named by its module; None for everything else.
+
+    `xlearn.encoders.cnn.Cnn` is `xlearn.encoders.Cnn`, and `xlearn.schedules.cosine.cosine`, whose file is `_cosine.py`, is
+    `xlearn.schedules.cosine`.
+    """
+    module, _, name = address.rpartition(".")
+    within, _, last = module.rpartition(".")
+    modules = (module, f"{within}._{last}")
+    parts = module.split(".")
+    packages = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)] if parts[0] == PACKAGE.name else []
+    return next((f"{each}.{name}" for each in packages if exports(each).get(name) in modules), None)
