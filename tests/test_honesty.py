@@ -53,7 +53,7 @@ def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
     from xlearn.runtime import fingerprints
 
     main(toy)
-    monkeypatch.setattr(fingerprints, "code_digest", lambda *beside: "another")
+    monkeypatch.setattr(fingerprints, "code_digest", lambda *modules: "another")
     assert main(toy) == 0
     told = capsys.readouterr()
     assert "is of other code or other files; it is computed again" in told.err

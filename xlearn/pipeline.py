@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xlearn.data.formats import formats
 from xlearn.data.leakage import USED, lends, need_disjoint, used_rows
-from xlearn.data.prepare import formats, prepare, tiny
+from xlearn.data.prepare import prepare, tiny
 from xlearn.learners import comparisons
 from xlearn.networks.network import tensors
 from xlearn.phases.few_shot import need_metric, target_episodes

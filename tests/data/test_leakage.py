@@ -95,7 +95,7 @@ def test_an_encoder_of_another_modality_is_named(toy, tmp_path, capsys):
     folder = tmp_path / "wrong" / "encoder" / "text"
     folder.mkdir(parents=True)
     (folder / "sound.yaml").write_text(
-        "# For sounds\n_target_: xlearn.encoders.audio_cnn.AudioCnn\nchannels: [4]\ndense: 4\n", encoding="utf-8"
+        "# For sounds\n_target_: xlearn.encoders.AudioCnn\nchannels: [4]\ndense: 4\n", encoding="utf-8"
     )
     words = ["--config-dir", str(tmp_path / "wrong"), *toy, "target=words", "source=none", "transfer=scratch"]
     told = refused([*words, "encoder/text=sound"], capsys)
@@ -106,8 +106,8 @@ def test_an_encoder_of_another_modality_is_named(toy, tmp_path, capsys):
 def test_a_tokeniser_with_another_unknown_token_is_told(words, toy, monkeypatch, capsys):
     from dataclasses import replace
 
+    from xlearn.data.formats import formats
     from xlearn.data.modalities import text
-    from xlearn.data.prepare import formats
 
     fit = text.fit
     other = partial(lambda pools, options: replace(made := fit(pools, options), spec=replace(made.spec, unknown=100)))

@@ -10,10 +10,11 @@ from toys.phases import phase, solve, stopped_at
 from toys.tasks import blobs, numbers, pair_batch, pairs, words
 
 from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.modalities import tabular
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, formats, prepare, raw
+from xlearn.data.prepare import TaskSource, prepare, raw
 from xlearn.data.tasks import Raw
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp

@@ -40,7 +40,7 @@ CORAL = ["transfer=coral"]
             "phase adapt adapts to unlabelled examples of the target, and dim has none: all are labelled. Set target.shots=0",
         ),
         (
-            [*CORAL, "transfer.adds={_target_: xlearn.sharing.lora.Lora, rank: 2}"],
+            [*CORAL, "transfer.adds={_target_: xlearn.sharing.Lora, rank: 2}"],
             {},
             "adds gives the target's network parts of its own, and a phase reads sources too",
         ),

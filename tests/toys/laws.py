@@ -14,6 +14,7 @@ from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.collapse import COLLAPSED
+from xlearn.runtime.addresses import public
 from xlearn.runtime.errors import Problem
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -153,7 +154,7 @@ def file_says_the_defaults(name: str, made: type, phase: str = "pretrain") -> No
     folder = CONF / "pretrain"
     given = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))["phases"][phase]["objective"]
     options = {key: each.default for key, each in signature(made).parameters.items() if key != "context"}
-    assert given == {"_target_": f"{made.__module__}.{made.__qualname__}", **options}
+    assert given == {"_target_": public(f"{made.__module__}.{made.__qualname__}"), **options}
 
 
 def refuses(made: type, option: str, value: float, labels: bool = False) -> None:

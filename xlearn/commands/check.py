@@ -112,7 +112,8 @@ def _small(config: dict[str, Any]) -> dict[str, Any]:
 
 def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
     """Load and split every task; what goes wrong, in sentences."""
-    from xlearn.data.prepare import formats, prepare, raw
+    from xlearn.data.formats import formats
+    from xlearn.data.prepare import prepare, raw
     from xlearn.data.splits import split
     from xlearn.plan.build import encoders
 

@@ -1,10 +1,9 @@
-"""From loaders to tasks: load once per process, one format per modality for all tasks of a run, split, remap labels."""
+"""From loaders to tasks: load once per process, bring every modality into its format, split, remap labels."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,16 +11,14 @@ from torch import Tensor
 
 from xlearn.data.columns import Column, Ragged
 from xlearn.data.episodes import VALUE
-from xlearn.data.modalities import Format, Pool, audio, image, tabular, text
+from xlearn.data.modalities import Format, Pool
 from xlearn.data.options import TaskOptions
 from xlearn.data.splits import chosen_groups, split
 from xlearn.data.task import Examples, LabelSpace, Sealed, Spec, Task
 from xlearn.data.tasks import Raw
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import digest
-
-# What `fit` of each modality makes of the raw data; an encoder may ask for another form (see `xlearn.data.modalities`).
-FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,8 @@ class TaskSource:
     options: TaskOptions
 
 
-# A sweep's jobs run in one process: the raw data, the formats and what they made of the data are kept for the next job.
+# A sweep's jobs run in one process: the raw data and what was made of them are kept for the next job.
 _loaded: dict[str, tuple[Raw, str]] = {}
-_formats: dict[str, Format] = {}
 _adapted: dict[tuple[str, str, Spec], tuple[Column, dict[str, Any]]] = {}
 
 
@@ -97,53 +93,6 @@ def modalities(source: TaskSource) -> list[str]:
     return sorted(set(wanted))
 
 
-def formats(
-    sources: Sequence[TaskSource],
-    options: Mapping[str, Any],
-    encoders: Mapping[str, partial[Any]],
-    seed: int,
-    unread: Sequence[str] = (),
-) -> dict[str, Format]:
-    """The form that each modality has in all tasks of a run. `options[modality]` are the settings of the configuration.
-
-    What is learned from data for it (a vocabulary, means) is learned from training rows, whatever number of labels a
-    run is given, but for the tasks that are `unread` (by `where`). Raises `Problem` for a modality without an encoder, and for
-    data that no common form fits.
-    """
-    found = {}
-    pools: dict[str, list[Pool]] = {}
-    for source in sources:
-        data, fingerprint = raw(source)
-        train = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
-        for name in modalities(source):
-            if name not in encoders:
-                others = [each for each in modalities(source) if each in encoders]
-                instead = f", or {source.where}.modalities=[{','.join(others)}]" if others else ""
-                raise Problem(
-                    f"{source.where}: {source.name} has the modality {name!r}, and no encoder reads it. Choose one "
-                    f"(encoder/{name}=...; `xlearn show encoder/{name}`){instead}."
-                )
-            there = data.present.get(name)
-            rows = train if there is None else train[there[train]]
-            rows = rows[:0] if source.where in unread else rows
-            pools.setdefault(name, []).append(Pool(source.name, data, fingerprint, rows))
-    for name, given in pools.items():
-        encoder = encoders[name]
-        if (own := getattr(encoder.func, "format", None)) is not None:
-            fit, arguments = own, encoder.keywords
-        elif name in FITS:
-            fit, arguments = FITS[name], {}
-        else:
-            raise Problem(f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`.")
-        chosen = options.get(name) or {}
-        learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
-        key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
-        if key not in _formats:
-            _formats[key] = fit(given, chosen, **arguments)
-        found[name] = _formats[key]
-    return found
-
-
 def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     """Load, adapt and split one task. The same arguments give the same rows, whatever the method."""
     data, fingerprint = raw(source)
@@ -162,7 +111,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     for label, positions in enumerate(groups.values()):
         relabel[torch.tensor(positions)] = label
     space = LabelSpace(source.options.head or data.space, tuple(groups))
-    form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}], 16)
+    making = code_digest(__name__, *(type(given[name]).__module__ for name in specs))
+    form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}, making], 16)
     present = {name: data.present[name] for name in specs if name in data.present}
     labels = relabel[data.labels]
     role = source.where.removeprefix("source.")

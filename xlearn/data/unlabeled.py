@@ -1,5 +1,6 @@
 """The target's examples without their labels: the role that adaptation reads beside the tasks with labels."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,11 @@ from xlearn.runtime.hashing import digest
 UNLABELED = "unlabeled"
 # In the place of their labels: an objective that used one would fail, not cheat.
 HIDDEN = -1
+
+
+def sources(roles: Iterable[str]) -> list[str]:
+    """The roles of the sources among all that a phase reads."""
+    return [role for role in roles if role not in ("target", UNLABELED)]
 
 
 def hidden(task: Task) -> Task:

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from xlearn.data.columns import Column
 from xlearn.data.task import Examples, Task
-from xlearn.data.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import seen
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives.parts.domains import sources
 from xlearn.phases.phase import Setting
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.names import HIGHER_IS_BETTER

@@ -11,7 +11,8 @@ from xlearn.data.task import Examples
 from xlearn.networks.evaluate import tokens
 from xlearn.networks.network import Network, tensors
 from xlearn.runtime.cache import recent, weights_digest
-from xlearn.runtime.hashing import code_digest, digest
+from xlearn.runtime.code import behind, code_digest
+from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import cache_root, read_tensors, write_tensors
 
@@ -43,15 +44,15 @@ def encode(network: Network, examples: Examples, modalities: Iterable[str], mach
 
 def _whole(network: Network, whole: Examples, name: str, machine: Machine) -> Column:
     encoder = network.encoder[name]
-    # `document` is what the encoder was built from, the user's own code included; weights and xlearn's code are the rest.
+    document = network.document.get("encoder", {}).get(name)  # what the encoder was built from, but for its weights
     key = digest(
         [
             whole.data,
             name,
-            network.document.get("encoder", {}).get(name),
+            document,
             weights_digest(tensors(encoder)),
             machine.signature(),
-            code_digest(),
+            code_digest(tokens.__module__, *behind(document)),
         ],
         20,
     )

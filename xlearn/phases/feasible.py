@@ -5,12 +5,11 @@ from functools import partial
 
 from torch import nn
 
-from xlearn.data.augment._mixup import mixup
+from xlearn.data.augment import holds
 from xlearn.data.task import Task
-from xlearn.data.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
-from xlearn.objectives.parts.domains import sources
 from xlearn.objectives.parts.views import viewed
 from xlearn.phases.feasible_kinds import check_episodes, check_labels, check_pairs
 from xlearn.phases.phase import (
@@ -120,7 +119,7 @@ def _check_adaptation(phase: Phase, network: Network, read: Mapping[str, Task], 
                 f"{target.name} has {', '.join(target.labels.classes[:12])}. Without labels the classes have to be the same: "
                 f"choose others (source.{role}.classes=[...], groups), or give labels (target.shots=5), transfer=finetune."
             )
-    if any(getattr(each, "func", each) is mixup for each in phase.augment):
+    if any(holds("mixes_labels", each) for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and some examples have none. Leave it out.")
     held = sum(len(read[role].val) for role in sources(read)) > 1
     if phase.keep in ("source_val", "importance_weighted", "dev") and not held:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from xlearn.base_learners import NUMBERS
-from xlearn.data.augment._mixup import mixup
+from xlearn.data.augment import holds
 from xlearn.data.episodes import Kind, need_enough, predicts_numbers
 from xlearn.data.task import Task
 from xlearn.networks.network import Network
-from xlearn.objectives.parts.views import need_change
+from xlearn.objectives.parts.weak_strong import need_change
 from xlearn.phases.few_shot import Validation
 from xlearn.phases.phase import Phase, learns_from_labels, rates, trains_heads
 from xlearn.runtime.errors import Problem
@@ -71,7 +71,7 @@ def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
     if len({predicts_numbers(task) for task in read.values()}) > 1:
         raise Problem(f"phase {phase.name}: some sources predict numbers, and others classes. Choose sources of one sort.")
     need_learner(phase.base_learner, any(predicts_numbers(task) for task in read.values()))
-    if any(getattr(each, "func", each) is mixup for each in phase.augment):
+    if any(holds("mixes_labels", each) for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, and episodes number their classes anew. Leave it out.")
     for task in read.values():  # whichever classes the seed will hold out
         need_ways(phase.kind, task)

@@ -17,7 +17,8 @@ from xlearn.phases.phase import Phase, Roles, Setting, judges, reading
 from xlearn.phases.teacher_outputs import Teaching
 from xlearn.phases.training import PhaseTraining, need_finite
 from xlearn.runtime.cache import Entry, weights_digest
-from xlearn.runtime.hashing import code_digest, digest
+from xlearn.runtime.code import behind, code_digest
+from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import place
 
 # They compute closed forms, plans of transport, and scores of selection.
@@ -44,7 +45,7 @@ def solve(
     alone = dict.fromkeys(("balance", "tasks", "temperature", "common")) if len(read) < 2 else {}
     # Every look of a phase that adapts is kept for whichever rule selects.
     alone |= {"keep": None} if phase.adapts else {}
-    document = {
+    document: dict[str, Any] = {
         "phase": {**phase.document, **alone},
         "network": network.document,
         "incoming": incoming,
@@ -55,9 +56,10 @@ def solve(
         "metric": setting.metric,
         "evaluations": setting.evaluations,
         "machine": setting.machine.signature(),
-        "code": code_digest(),
         "packages": {name: metadata.version(name) for name in SOLVING} if phase.adapts else None,
     }
+    # Of the engine, from here on, and of what the document names.
+    document["code"] = code_digest(__name__, *behind(document))
     key = digest(document, 20)
     with setting.cache.locked(key):
         again = setting.recomputed is not None and key not in setting.recomputed

@@ -10,14 +10,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.balance._equal import equal
-from xlearn.data.augment._mixup import mixup
-from xlearn.data.augment._modality_dropout import modality_dropout
+from xlearn.data.augment import holds
 from xlearn.data.batches import Batches
 from xlearn.data.episodes import Episodes
 from xlearn.data.task import Examples, Task
 from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, load, tensors
+from xlearn.networks.statistics import estimated
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import viewed
 from xlearn.phases.checkpoints_by_rule import Candidates, splits
@@ -48,7 +48,6 @@ from xlearn.runtime import interrupt
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import place
-from xlearn.solvers.adabn import estimated
 
 
 class PhaseTraining:
@@ -86,7 +85,7 @@ class PhaseTraining:
             read = with_lessons(read, teachings, lessons(phase), setting.machine)
         # A teacher that runs has encoders of its own; what modules give is only there where they run.
         inside = running or looks_inside(phase) or changes_inputs(phase)
-        if not inside and all(getattr(each, "func", each) is modality_dropout for each in augment):
+        if not inside and all(holds("keeps_inputs", each) for each in augment):
             read = self._encoded(read, trained)
         valid = self._encoded(valid, trained)
         if held is not None:
@@ -136,7 +135,7 @@ class PhaseTraining:
 
     def _whole_batches(self, read: Mapping[str, Examples], seed: int, taught: bool) -> Batches:
         phase = self.phase
-        mixes = any(getattr(each, "func", each) is mixup for each in phase.augment)  # mixed labels are of one task
+        mixes = any(holds("mixes_labels", each) for each in phase.augment)  # mixed labels are of one task
         return Batches(
             read,
             batch_size=phase.batch_size,

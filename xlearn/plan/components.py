@@ -14,7 +14,6 @@ from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network
 from xlearn.phases.phase import Phase
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.fingerprints import own_code
 from xlearn.runtime.hashing import derive
 from xlearn.sharing.together import Parts, join
 
@@ -139,7 +138,7 @@ class Components:
         else:
             network.sharing = Parts([sharing(network, tasks)])
         named = {role: [sorted(task.inputs), task.labels.key] for role, task in tasks.items()}
-        shared = [node, own_code(sharing), statistics, named]
+        shared = [node, statistics, named]
         network.document = {**network.document, "sharing": shared}
 
     def _document(self, specs: Mapping[str, Spec], role: str, alone: bool) -> dict[str, Any]:
@@ -147,14 +146,12 @@ class Components:
         encoders = {}
         for name in specs:
             nodes = self.config["teacher"] if role == "source" and name in self.teacher else self.config["encoder"]
-            given = {key: value for key, value in nodes[name].items() if key != "weights"}
-            encoders[name] = {"config": given, "code": own_code(self.encoders_of(role)[name])}
+            encoders[name] = {key: value for key, value in nodes[name].items() if key != "weights"}
         return {
             "encoder": encoders,
-            "fusion": "alone" if alone else self.config["fusion"],
+            "fusion": {"_target_": "xlearn.fusion.Concat"} if alone else self.config["fusion"],
             "trunk": self.config["trunk"],
             "specs": {name: asdict(spec) for name, spec in specs.items()},
-            "code": [own_code(self.trunk), *([] if alone else [own_code(self.fusion)])],
         }
 
 

@@ -25,7 +25,8 @@ from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, major
 from xlearn.results.retrieval import retrieval
 from xlearn.robustness._noise import UNKNOWN, noise, unit
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.hashing import code_digest, derive
+from xlearn.runtime.fingerprints import code_of
+from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import write_tensors, write_text
 
@@ -127,7 +128,7 @@ def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any
         },
         "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
         "machine": {**machine.signature(), "platform": platform.platform()},
-        "code": code_digest(),
+        "code": code_of(config),
     }
 
 

@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def module_file(module: str) -> Path | None:
     top, *below = module.split(".")
     if top == PACKAGE.name:
         start = PACKAGE
-    elif (spec := find_spec(top) if top else None) is None:
+    elif (spec := _spec(top)) is None:
         return None
     elif not below and spec.origin and spec.origin.endswith(".py"):
         return Path(spec.origin)
@@ -27,6 +28,13 @@ def module_file(module: str) -> Path | None:
     path = start.joinpath(*below)
     found = [path.with_suffix(".py"), path / "__init__.py"] if below else [path / "__init__.py"]
     return next((file for file in found if file.is_file()), None)
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return find_spec(top)
+    except ValueError:  # no name, or a module that was made without a file (`__main__`)
+        return None
 
 
 def exports(module: str) -> dict[str, str]:
@@ -42,17 +50,17 @@ def exports(module: str) -> dict[str, str]:
 
 @cache
 def _exports(file: Path, module: str, changed: int) -> dict[str, str]:
-    return exported(ast.parse(file.read_text(encoding="utf-8")), module)
+    return {name: f"{module}.{inside}" for name, inside in table(ast.parse(file.read_text(encoding="utf-8"))).items()}
 
 
-def exported(tree: ast.Module, module: str) -> dict[str, str]:
-    """The same, of the syntax tree of the package `module`."""
+def table(tree: ast.Module) -> dict[str, str]:
+    """The same of a syntax tree, modules relative to the package."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(call := node.value, ast.Call):
             for given in call.keywords:
                 if given.arg == "submod_attrs" and ast.unparse(call.func).endswith(".attach"):
-                    table: dict[str, list[str]] = ast.literal_eval(given.value)
-                    return {name: f"{module}.{inside}" for inside, names in table.items() for name in names}
+                    written: dict[str, list[str]] = ast.literal_eval(given.value)
+                    return {name: inside for inside, names in written.items() for name in names}
     return {}
 
 

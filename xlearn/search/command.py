@@ -11,7 +11,8 @@ from typing import Any
 from xlearn.config.arguments import config_dir
 from xlearn.results.files import read_result
 from xlearn.runtime.errors import Interrupted, Problem
-from xlearn.runtime.hashing import code_digest, digest
+from xlearn.runtime.fingerprints import code_of
+from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import write_text
 from xlearn.search.scores import ORACLE, check_rule, metrics_by, rule_of, score
 from xlearn.search.space import Space, space
@@ -70,7 +71,7 @@ def _main(given: argparse.Namespace) -> int:
     from filelock import FileLock, Timeout
 
     from xlearn.commands.job import shown
-    from xlearn.config.compose import composed, register
+    from xlearn.config.compose import composed, plain, register
 
     folders = [config_dir("--config-dir", folder) for folder in given.config_dir]
     if given.trials < 1:
@@ -81,12 +82,14 @@ def _main(given: argparse.Namespace) -> int:
     searched = space(given.words)
     register(folders)
     # What is wrong with the words that are fixed is told before anything runs.
-    where = Path(composed([*searched.fixed, *searched.repeated[0]], folders).hydra.run.dir).parent / "search"
+    words = [*searched.fixed, *searched.repeated[0]]
+    where = Path(composed(words, folders).hydra.run.dir).parent / "search"
     values = {name: asdict(each) for name, each in searched.searched.items()}
     # Scores of other code, or of other methods of one name, are no part of the same search.
-    key = digest(
-        [searched.fixed, values, searched.repeated, given.rule, [str(each.resolve()) for each in folders], code_digest()]
-    )
+    tried = [plain(composed([*words, *chosen], folders)) for chosen in searched.options()]
+    code = {code_of({name: node for name, node in each.items() if name != "hydra"}) for each in tried}
+    named = [str(each.resolve()) for each in folders]
+    key = digest([searched.fixed, values, searched.repeated, given.rule, named, sorted(code)])
     where.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(where / f"{key}.lock", timeout=0):

@@ -41,6 +41,11 @@ class Space:
     searched: Mapping[str, Choices | Interval]
     repeated: tuple[tuple[str, ...], ...]
 
+    def options(self) -> list[list[str]]:
+        """The overrides of every option that is tried, one at a time: `[[transfer=dann], [transfer=mcd]]`, or `[[]]`."""
+        groups = {key: each.values for key, each in self.searched.items() if isinstance(each, Choices) and "." not in key}
+        return [[f"{key}={value}"] for key, values in groups.items() for value in values] or [[]]
+
     def suggest(self, trial: Any) -> list[str]:
         """The overrides of a trial, but for those of the repetitions."""
         return [*self.fixed, *(f"{key}={each.suggest(trial, key)}" for key, each in self.searched.items())]

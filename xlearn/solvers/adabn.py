@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import nn
-
-from xlearn.data.task import Examples, Task
+from xlearn.data.task import Task
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
+from xlearn.networks.statistics import estimated, normalisations
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
-
-BATCH = 256
 
 
 class AdaBN:
@@ -39,30 +35,3 @@ class AdaBN:
 
     def __call__(self, machine: Machine) -> dict[str, Any]:
         return {"normalisations": estimated(self.network, self.examples, machine)}
-
-
-def estimated(network: Network, examples: Examples, machine: Machine) -> int:
-    """Set the statistics of every batch normalisation to those of the examples, as `AdaBN` has them; how many there are."""
-    found = normalisations(network)
-    network.eval()
-    momenta = [module.momentum for module in found]
-    for module in found:
-        module.reset_running_stats()
-        module.momentum = None  # the mean over all batches, each counting the same
-        module.train()
-    with torch.no_grad():
-        for positions in torch.arange(len(examples)).chunk(max(1, -(-len(examples) // BATCH))) if found else ():
-            network.features(examples.take(positions).to(machine.device))
-    for module, momentum in zip(found, momenta, strict=True):
-        module.momentum = momentum
-        module.eval()
-    return len(found)
-
-
-def normalisations(network: Network) -> list[nn.modules.batchnorm._BatchNorm]:
-    """Every batch normalisation that keeps statistics."""
-    return [
-        module
-        for module in network.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    ]

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from xlearn.data.task import Task
-from xlearn.data.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.networks.evaluate import features
 from xlearn.networks.network import Network
-from xlearn.objectives.parts.domains import sources
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
 

@@ -13,9 +13,10 @@ import torch
 
 from xlearn.data.augment._modality_dropout import modality_dropout
 from xlearn.data.columns import Ragged
+from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, formats, prepare
+from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.task import Batch, LabelSpace
 from xlearn.data.tasks import Raw
 from xlearn.data.tasks import _emoji as emoji_module

@@ -9,9 +9,10 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as transforms
 from toys.tasks import image_format
 
+from xlearn.data.formats import formats
 from xlearn.data.modalities.image import adapt
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, formats, prepare, raw, tiny
+from xlearn.data.prepare import TaskSource, prepare, raw, tiny
 from xlearn.data.splits import split
 from xlearn.data.task import ImageSpec, LabelSpace
 from xlearn.data.tasks import TEST, Raw

@@ -10,7 +10,7 @@ from toys.tasks import random_images
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch, TextSpec
 from xlearn.data.unlabeled import UNLABELED
-from xlearn.objectives.parts import views
+from xlearn.objectives.parts import weak_strong as views
 from xlearn.objectives.self_training.fixmatch import FixMatch
 from xlearn.objectives.self_training.mean_teacher import MeanTeacher
 from xlearn.runtime.errors import Problem

@@ -6,8 +6,9 @@ import pytest
 import torch
 from toys.runs import Runs
 
+from xlearn.data.formats import formats
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, formats, prepare
+from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.task import Task
 from xlearn.data.tasks._optdigits import optdigits
 from xlearn.data.unlabeled import HIDDEN, inputs

@@ -6,11 +6,12 @@ import numpy
 import torch
 from torch.nn import functional
 
-from xlearn.data.augment import pictures
+from xlearn.data.augment import declares, pictures
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
 
 
+@declares("mixes_labels")
 def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     """`l x_i + (1 - l) x_j`, the same for one-hot labels, `l ~ Beta(alpha, alpha)` per example (Zhang et al., ICLR 2018).
 

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
-from xlearn.data.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.networks.network import Network
 from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import held
 from xlearn.objectives.distillation.teaching import need_teacher, taught_features
-from xlearn.objectives.parts.domains import need_domains, sources
+from xlearn.objectives.parts.domains import need_domains
 from xlearn.runtime.errors import Problem
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from xlearn.data.task import Batch
-from xlearn.data.unlabeled import UNLABELED
+from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
@@ -35,11 +34,6 @@ def domains(network: Network, batches: Mapping[str, Batch]) -> Domains:
     source = torch.cat([network.features(batches[role]) for role in roles]).float()
     labels = torch.cat([batches[role].labels for role in roles])
     return Domains(source, labels, network.features(batches[UNLABELED]).float())
-
-
-def sources(batches: Mapping[str, Any]) -> list[str]:
-    """The roles of the sources."""
-    return [role for role in batches if role not in ("target", UNLABELED)]
 
 
 def classify(network: Network, batches: Mapping[str, Batch], features: Tensor) -> Tensor:

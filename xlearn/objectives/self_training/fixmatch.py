@@ -10,7 +10,7 @@ from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
-from xlearn.objectives.parts.views import need_views, strong, weak
+from xlearn.objectives.parts.weak_strong import need_views, strong, weak
 from xlearn.objectives.self_training.pseudo_label import need_threshold, on_confident
 from xlearn.objectives.self_training.pseudo_labels import confident
 
@@ -21,7 +21,7 @@ class FixMatch:
 
     Labels carry no gradient; the weak pass runs in training mode as the strong one, as in the authors' code: with dropout, and
     batch statistics move. Both are passes of their own, over one view each. The views are those of
-    `xlearn.objectives.parts.views` in the place of flips and RandAugment; the labelled examples are augmented as the
+    `xlearn.objectives.parts.weak_strong` in the place of flips and RandAugment; the labelled examples are augmented as the
     phase says.
 
     Raises `Problem` for a weight below 0, a threshold outside [0, 1], in a phase that reads no unlabelled target, and for texts

@@ -12,7 +12,7 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.parts.evaluating import evaluating
 from xlearn.objectives.parts.moving_average import MovingAverage
-from xlearn.objectives.parts.views import need_views, strong, weak
+from xlearn.objectives.parts.weak_strong import need_views, strong, weak
 from xlearn.runtime.errors import Problem
 
 

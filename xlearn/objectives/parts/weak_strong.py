@@ -1,0 +1,120 @@
+"""Weak and strong views of a batch, for objectives that compare what a network makes of both."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from xlearn.data.augment import pictures
+from xlearn.data.augment._crop import crop
+from xlearn.data.augment._cutout import cutout
+from xlearn.data.augment._noise import noise
+from xlearn.data.augment._rotate import rotate
+from xlearn.data.augment._span_masking import span_masking
+from xlearn.data.augment._spec_augment import spec_augment
+from xlearn.data.augment._time_shift import time_shift
+from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
+from xlearn.data.columns import Sequences
+from xlearn.data.task import Batch, Spec, Task, TextSpec
+from xlearn.data.unlabeled import UNLABELED
+from xlearn.objectives import PhaseContext
+from xlearn.objectives.parts.views import KEPT, Augment, dropped, generator_of_views, thinned, thins
+from xlearn.runtime.errors import Problem
+
+# What makes tokens unknown.
+HIDING = (token_dropout, span_masking)
+
+
+def weak(batch: Batch) -> Batch:
+    """The examples, hardly changed: images cropped by at most an eighth of a side, sounds shifted by at most 5 % of their
+    length, all else as it is. Nothing that was computed of the batch before is taken over.
+
+    Nothing is mirrored: of digits and letters that would be other classes. Drawn from torch's global generator.
+    """
+    generator = generator_of_views()
+    for view in (_cropped, _shifted):
+        batch = view(batch, generator)
+    return replace(batch, memo={})
+
+
+def strong(batch: Batch) -> Batch:
+    """The examples, changed as far as their classes stay. Drawn from torch's global generator, as is `weak`.
+
+    Images: as `weak`, then rotated by up to 30 degrees, and a square of a third of the side blackened. Texts: every token
+    unknown with probability 0.2. Sounds: shifted by up to 10 %, noise of 10 to 30 dB, and of frames bands and stretches of time
+    hidden. Columns of numbers, and what frozen networks made of the inputs (tokens, vectors, features): every number kept with
+    probability 0.8 and divided by 0.8, otherwise 0; missing values stay missing.
+    """
+    generator = generator_of_views()
+    if batch.features is not None:
+        return replace(batch, features=dropped(batch.features, generator), memo={})
+    for view in (_cropped, _turned, _unknown, _disturbed, thinned):
+        batch = view(batch, generator)
+    return replace(batch, memo={})
+
+
+def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
+    """Raises `Problem` where views of the task's examples cannot be made, or change nothing of one of its modalities."""
+    _need_unknown(
+        task.inputs.get("text"), any(getattr(each, "func", each) in HIDING for each in views), f"phase {phase}: views"
+    )
+    lengths = task.train.lengths()
+    index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
+    batch = task.train.take(index[:2])
+    for name in sorted(batch.inputs):
+        given = batch.only(name)
+        if all(each(given, torch.Generator().manual_seed(0)) is given for each in views) and not thins(given, name):
+            raise Problem(
+                f"phase {phase}: no view changes the {name} of {task.name}, so that there is nothing to learn from "
+                f"two of them. "
+                "Choose views=standard, or add one (`xlearn show augment`)."
+            )
+
+
+def need_views(context: PhaseContext, name: str) -> None:
+    """Raises `Problem` where a strong view of the target's texts could not be made: nothing is known as the unknown token."""
+    _need_unknown(context.tasks[UNLABELED].inputs.get("text"), "text" in context.network.encoder, name)
+
+
+def _need_unknown(text: Spec | None, hides: bool, name: str) -> None:
+    if hides and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
+        raise Problem(
+            f"{name} makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned here (this one: "
+            f"{text.unknown}). Choose another encoder/text, e.g. transformer, or a method without views, e.g. pseudo_label."
+        )
+
+
+def _cropped(batch: Batch, generator: torch.Generator) -> Batch:
+    if (images := pictures(batch)) is None:
+        return batch
+    return crop(batch, generator, padding=max(1, min(images.shape[-2:]) // 8))
+
+
+def _turned(batch: Batch, generator: torch.Generator) -> Batch:
+    if (images := pictures(batch)) is None:
+        return batch
+    return cutout(rotate(batch, generator, degrees=30), generator, size=max(1, min(images.shape[-2:]) // 3))
+
+
+def _unknown(batch: Batch, generator: torch.Generator) -> Batch:
+    return token_dropout(batch, generator, share=1 - KEPT)
+
+
+def _sound(batch: Batch) -> Sequences | None:
+    """Waves or frames; None where there are none, or tokens in their place."""
+    given = batch.inputs.get("audio")
+    return given if isinstance(given, Sequences) and "audio" not in batch.encoded else None
+
+
+def _shifted(batch: Batch, generator: torch.Generator) -> Batch:
+    return batch if _sound(batch) is None else time_shift(batch, generator, share=0.05)
+
+
+def _disturbed(batch: Batch, generator: torch.Generator) -> Batch:
+    if (sound := _sound(batch)) is None:
+        return batch
+    batch = noise(time_shift(batch, generator, share=0.1), generator, low=10.0, high=30.0)
+    if sound.values.ndim != 3:
+        return batch
+    width = min(8, sound.values.shape[2] // 5)
+    return spec_augment(batch, generator, band_masks=2, band_width=width, time_masks=2, time_width=8, time_share=0.25)
