@@ -69,6 +69,14 @@ def test_an_option_named_like_its_target_has_the_defaults_of_python(target):
                 assert same(value, signature[name].default), f"{file.relative_to(CONF)}: {name}"
 
 
+@pytest.mark.parametrize("target", [target for target in FOUND if homes(target)])
+def test_such_an_option_writes_all_of_them_out(target):
+    """Overrides and the page of options know what stands in the files."""
+    settable = {name for name, each in parameters(target).items() if each.default is not inspect.Parameter.empty}
+    for file, _, given in homes(target):
+        assert settable <= set(given), file.relative_to(CONF)
+
+
 def test_nearly_all_targets_have_such_an_option():
     """The others are parts of several methods, each with values of its own, as the base learners are."""
     assert len(FOUND) == 172 and sum(bool(homes(target)) for target in FOUND) >= 160

@@ -1,6 +1,7 @@
 """Names of earlier versions: each has a present one, and a sentence that says it."""
 
 import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from xlearn.commands.train import main
 from xlearn.config.component import component, resolve
 from xlearn.config.folders import conf_folder
-from xlearn.config.renamed import KEYS, METHODS, addresses, old_methods, renamed, renamed_key, upgraded
+from xlearn.config.renamed import KEYS, METHODS, WRITTEN_OUT, addresses, old_methods, renamed, renamed_key, upgraded
 from xlearn.config.schema import PhaseConfig
 from xlearn.objectives.adaptation.mcd import Mcd
 from xlearn.runtime.errors import Problem
@@ -123,6 +124,15 @@ def test_a_method_that_nobody_calls_any_more_is_told():
     assert old_methods(Below) == old_methods(Own) and old_methods(Mcd) == []
     assert old_methods(Own) == ["its method turns() is called extra_updates() now (docs/migration.md)."]
     assert old_methods(Both) == [] and set(METHODS) == {"told", "turns"}
+
+
+def test_arguments_that_are_written_out_now():
+    for target, arguments in WRITTEN_OUT.items():
+        node = {"_target_": target, "other": 1}
+        assert upgraded({"a": [node]}) == {"a": [{**node, **arguments}]}
+        signature = inspect.signature(resolve(target, "a")).parameters
+        assert {name: signature[name].default for name in arguments} == arguments
+    assert upgraded({"_target_": "xlearn.objectives.CrossEntropy", "roles": ["target"]})["roles"] == ["target"]
 
 
 def test_a_configuration_in_the_present_names():

@@ -98,6 +98,14 @@ _NAMES = {
     "xlearn.train.finished": "xlearn.commands.job.finished",
 }
 
+# Arguments that earlier configurations left to Python's default, and that are written out now.
+WRITTEN_OUT: dict[str, dict[str, Any]] = {
+    "xlearn.objectives.CrossEntropy": {"roles": None},
+    "xlearn.objectives.Clip": {"highest": 100.0, "rate": 1.0},
+    "xlearn.objectives.SigLip": {"highest": 100.0, "rate": 1.0},
+    "xlearn.sharing.Lora": {"largest": 1.0},
+}
+
 # Methods that an objective or a base learner may have.
 METHODS = {"told": "log", "turns": "extra_updates"}
 
@@ -178,7 +186,9 @@ def old_methods(target: Any) -> list[str]:
 
 
 def upgraded(node: Any, within_phases: bool = False) -> Any:
-    """A configuration of an earlier version in the present names: addresses of components, and keys of phases."""
+    """A configuration of an earlier version in the present names: addresses of components, keys of phases, and arguments
+    that are written out now.
+    """
     if isinstance(node, list):
         return [upgraded(each) for each in node]
     if not isinstance(node, dict):
@@ -191,4 +201,7 @@ def upgraded(node: Any, within_phases: bool = False) -> Any:
             found[key] = {name: upgraded(phase, within_phases=True) for name, phase in value.items()}
         else:
             found[KEYS.get(key, key) if within_phases else key] = upgraded(value)
-    return found
+    return {
+        **found,
+        **{key: value for key, value in WRITTEN_OUT.get(found.get("_target_", ""), {}).items() if key not in found},
+    }

@@ -136,10 +136,19 @@ _BESIDE = {"choices", "hydra", *(each.name for each in fields(TrainConfig) if no
 
 
 def identity(config: Mapping[str, Any], plain: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
-    """What makes a run the run it is: its configuration without the keys that do not determine its numbers. `plain` is applied
-    to each value (of a configuration of Hydra's, whose values are no plain containers).
+    """What makes a run the run it is: its configuration without the keys that do not determine its numbers, and without those
+    that are null or empty: a key of tomorrow, which is null by default, makes no other run of today's. `plain` is applied to
+    each value (of a configuration of Hydra's, whose values are no plain containers).
     """
-    return {str(name): plain(config[name]) for name in config if str(name) not in _BESIDE}
+    return _given({str(name): plain(config[name]) for name in config if str(name) not in _BESIDE})
+
+
+def _given(node: Any) -> Any:
+    """A node without the keys that nothing is given for. In a component's node null is an argument as any other."""
+    if not isinstance(node, dict) or "_target_" in node:
+        return node
+    found = {name: _given(value) for name, value in node.items()}
+    return {name: value for name, value in found.items() if value is not None and value != {}}
 
 
 # Groups of which several options can be chosen, or none.
