@@ -1,6 +1,7 @@
 """Results of earlier versions: read in the present names, in tables, in searches and as checkpoints.
 
-`format_1/` was left by the version before the rooms (commit 2d16970): `xlearn train` with the words of `WORDS`.
+`format_1/` was left by the version before the rooms (commit 2d16970), `format_2/` by the one before public names (4eccace):
+`xlearn train` with the words of `WORDS`.
 """
 
 import json
@@ -21,11 +22,13 @@ from xlearn.table.command import main as table
 from xlearn.table.versions import key, newest
 
 BEFORE = Path(__file__).parent / "format_1"
+SECOND = Path(__file__).parent / "format_2"
 SMALL = ["budget=quick", "threads=1", "encoder.image.widths=[2,4]", "image.size=8"]
 WORDS = {
     "wise_ft": [*SMALL, "transfer=wise_ft"],
     "dann": [*SMALL, "transfer=dann", "target.shots=0"],
     "failed": [*SMALL, "transfer=wise_ft", "optimizer.lr=1e9"],
+    "gradual": [*SMALL, "transfer=gradual", "augment=[crop]", "sharing=layers", "sharing.first=1"],
 }
 
 
@@ -38,17 +41,19 @@ def content(words):
 
 @pytest.mark.parametrize("name", WORDS)
 def test_a_run_of_an_earlier_version_is_the_run_that_is_composed_now(name):
-    [record] = collect([BEFORE / name])
+    [record] = collect([SECOND / name if name == "gradual" else BEFORE / name])
     assert identity(record.config) == identity(content(WORDS[name]))
     assert (record.result is None) == (name == "failed") == (record.failure is not None)
 
 
 def test_a_table_reads_a_folder_of_both(tmp_path, capsys):
     shutil.copytree(BEFORE, tmp_path / "outputs")
+    shutil.copytree(SECOND, tmp_path / "outputs", dirs_exist_ok=True)
     assert table([str(tmp_path / "outputs"), "--where", "optimizer.lr=0.001"]) == 0
     printed = capsys.readouterr().out
-    before = {name: read_result(BEFORE / name)["metrics"]["accuracy"] for name in ("wise_ft", "dann")}
-    assert all(f"**{value:.3f}**" in printed for value in before.values()) and "earlier version" not in printed
+    names = ("wise_ft", "dann", "gradual")
+    before = {name: read_result(tmp_path / "outputs" / name)["metrics"]["accuracy"] for name in names}
+    assert all(f"{value:.3f}" in printed for value in before.values()) and "earlier version" not in printed
     # The same run again, in another folder as its digest is another.
     again = {**read_result(BEFORE / "wise_ft"), "code": "another"}
     again["metrics"]["accuracy"] = 0.987
