@@ -36,6 +36,16 @@ def test_adding_a_method(working_directory):
     assert (written, ran) == (5, 6)
 
 
+def test_the_page_on_python(working_directory):
+    """Block after block in one process, as the cells of a notebook."""
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = [content for kind, _, content in FENCE.findall(text) if kind == "python"]
+    found: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), found)
+    assert len(blocks) == 11 and len(found["runs"]) == 4
+
+
 def test_generated_pages_are_up_to_date():
     """The tree of the code, and the names of earlier versions."""
     command = [sys.executable, str(ROOT / "scripts" / "pages.py"), "--check"]
@@ -83,6 +93,7 @@ def test_every_room_says_in_two_sentences_what_lives_there():
         "docs/results.md",
         "docs/architecture.md",
         "docs/migration.md",
+        "docs/python.md",
     ],
 )
 def test_links_lead_somewhere(page):

@@ -10,16 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlearn.data.formats import formats
-from xlearn.data.leakage import USED, lends, need_disjoint, used_rows
-from xlearn.data.prepare import prepare, tiny
+from xlearn.data.leakage import USED, used_rows
+from xlearn.data.prepare import tiny
 from xlearn.learners import comparisons
 from xlearn.networks.network import tensors
-from xlearn.phases.few_shot import need_metric, target_episodes
-from xlearn.phases.phase import Roles, Setting
+from xlearn.phases.phase import Setting
 from xlearn.plan.components import Components
+from xlearn.plan.tasks import prepared
 from xlearn.results.episodic_outcome import check_target, episodic_outcome, fewest
 from xlearn.results.files import write_result
+from xlearn.results.network import WEIGHTS, final
 from xlearn.results.target import Learned, check_robustness, outcome
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Interrupted
@@ -27,7 +27,6 @@ from xlearn.runtime.fingerprints import stamp
 from xlearn.runtime.interrupt import asked
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import write_tensors, write_text
-from xlearn.sharing import together
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy", "scikit-learn", "pot", "mlxtend", "datasets")
 
@@ -48,40 +47,14 @@ class Run:
         began = time.monotonic()
         components, config = self.components, self.components.config
         stamped = stamp(config)  # before the files are read: what changes meanwhile is noticed the next time
-        # No vocabulary and no mean comes from classes that are measured on, if there are others.
-        unread = ("target",) if components.episodic and components.sources else ()
-        given = formats([*components.sources, components.target], config, components.encoders, config["seed"], unread)
-        target = prepare(components.target, given, config["seed"])
-        if components.episodic:
-            need_metric(config["metric"], target)
-            target = target_episodes(target)
-        sources = {each.name: prepare(each, given, config["seed"]) for each in components.sources}
-        # A source that no phase reads may still have had a part in the vocabulary.
-        if not components.reads_source:
-            sources = {name: task for name, task in sources.items() if lends(task)}
-        need_disjoint(sources.values(), target, hidden=components.adapts or len(target.train) == 0)
-        for name, task in sources.items() if components.joins else ():
-            # Every task is measured: the others must not have learned from its test rows either.
-            others = [each for other, each in sources.items() if other != name]
-            need_disjoint([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
-        sources = sources if components.reads_source else {}
-        forms = None
-        if components.teacher:
-            # A teacher with encoders of its own may read the same examples in another form.
-            others = formats([*components.sources, components.target], config, components.encoders_of("source"), config["seed"])
-            forms = {
-                "source": {
-                    each.name: prepare(each, others, config["seed"]) for each in components.sources if each.name in sources
-                },
-                "target": {"target": prepare(components.target, others, config["seed"])},
-            }
+        roles, forms = prepared(components)
         if self.small:
             few = partial(tiny, per_class=fewest(components))
-            target, sources = few(target), {name: few(task) for name, task in sources.items()}
+            roles = {role: {name: few(task) for name, task in tasks.items()} for role, tasks in roles.items()}
             forms = forms and {role: {name: tiny(task) for name, task in tasks.items()} for role, tasks in forms.items()}
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
-        roles: Roles = {"source": sources, "target": {"target": target}}
+        target = roles["target"]["target"]
         own = comparisons.own(components, roles, forms)
         own.check()
         baseline = comparisons.baseline(components, roles)
@@ -112,10 +85,8 @@ class Run:
         measured = episodic_outcome if components.episodic else outcome
         found = measured(learned, phases, roles, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
-        # Of tasks learned together the target's network, by itself where it can be.
-        final = own.network if own.network.sharing is None else together.alone(own.network, "target", target.labels.key)
-        write_tensors(self.folder / "weights.safetensors", tensors(final))
-        write_tensors(self.folder / USED, used_rows([target, *sources.values()]))
+        write_tensors(self.folder / WEIGHTS, tensors(final(own)))
+        write_tensors(self.folder / USED, used_rows([target, *roles["source"].values()]))
         result = write_result(self.folder, result)
         if (number := asked()) is not None:
             raise Interrupted("stopped after a finished run", number)

@@ -46,6 +46,10 @@ def test_each_method_is_measured_on_tasks_of_other_classes(run, pretrain, moment
     predictions = read_tensors(folder / "predictions.safetensors")
     hits = (predictions["logits"].argmax(2) == predictions["labels"]).double().mean(1)
     assert result["metrics"]["accuracy"] == pytest.approx(float(hits.mean())) == pytest.approx(found["curve"]["accuracy"][-1])
+    right = predictions["correct.run"]
+    assert right.shape == (12, 9) and float(right.double().mean()) == pytest.approx(result["metrics"]["accuracy"])
+    compared = result["baseline"]["metrics"]["accuracy"]
+    assert float(predictions["correct.baseline"].double().mean()) == pytest.approx(compared)
     assert found["interval"] == pytest.approx(1.96 * float(hits.std()) / 12**0.5)
     assert result["majority"]["accuracy"] == pytest.approx(1 / 3)
     assert predictions["rows"].shape == (12, 9)

@@ -66,12 +66,11 @@ def test_runs_without_the_curve_are_told(results: Path, capsys: pytest.CaptureFi
 def test_json_and_pictures(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(results), "--curve", "missing", "--out", str(tmp_path / "c.json")]) == 0
     found = json.loads((tmp_path / "c.json").read_text())
-    assert (found["metric"], found["levels"], [*found["rows"]]) == ("accuracy", LEVELS, ["scratch", "lp_ft"])
-    row = found["rows"]["lp_ft"]
+    assert (found["metric"], found["columns"], found["rows"]) == ("accuracy", ["0", "0.5", "1"], ["scratch", "lp_ft"])
+    [cell] = [each for each in found["cells"] if (each["row"], each["column"]) == ("lp_ft", "0.5")]
     low, high = stats.t.interval(0.95, 1, loc=0.675, scale=stats.sem([0.6, 0.75]))
-    assert (row["mean"][1], row["low"][1], row["high"][1], row["n"]) == (
-        pytest.approx(0.675), pytest.approx(low), pytest.approx(high), [2, 2, 2],
-    )  # fmt: skip
+    assert cell["mean"] == pytest.approx(0.675) and cell["half_width"] == pytest.approx((high - low) / 2)
+    assert [value for _, value in cell["values"]] == [0.6, 0.75]
     starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
     for number in range(14):  # bars instead of bands
         values = [0.5 + number / 40, 0.4, 0.3]

@@ -132,7 +132,7 @@ def test_run_sweeps_first_writes_every_format_and_keeps_the_status(
     captured = capsys.readouterr()
     assert "a job's line" in captured.err and "a job's line" not in captured.out
     assert (work / "outputs" / "small" / "table.md").read_text() == captured.out
-    assert {file.suffix for file in (work / "outputs" / "small").glob("table.*")} == {".md", ".tex", ".csv", ".html"}
+    assert {file.suffix for file in (work / "outputs" / "small").glob("table.*")} == {".md", ".tex", ".csv", ".html", ".json"}
     status = 1
     assert command.main(words) == 1
     assert "| finetune" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
@@ -26,19 +27,23 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         refuse_flags(arguments, "show")
-        folders = [conf_folder(), *config_dirs(arguments)]
-        words = split(arguments)[1]
-        for word in words:
-            group, _, option = word.partition("=")
-            if not group:
-                raise Problem(f"show {word!r}: name a group, as in `xlearn show transfer` or `xlearn show transfer=lp_ft`.")
-            print(show_option(group, option, folders) if option else show_group(group, folders))
-        if not words:
-            print(show_all(folders))
+        print(shown(split(arguments)[1], config_dirs(arguments)))
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def shown(words: Sequence[str], config_dirs: list[Path]) -> str:
+    """What `xlearn show` prints of these words: every group without any."""
+    folders = [conf_folder(), *config_dirs]
+    parts = [] if words else [show_all(folders)]
+    for word in words:
+        group, _, option = word.partition("=")
+        if not group:
+            raise Problem(f"show {word!r}: name a group, as in `xlearn show transfer` or `xlearn show transfer=lp_ft`.")
+        parts.append(show_option(group, option, folders) if option else show_group(group, folders))
+    return "\n".join(parts)
 
 
 def show_all(folders: list[Path]) -> str:

@@ -64,7 +64,11 @@ def episodic_outcome(
     before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, made)
     classes, metric = drawn.space.classes, config["metric"]
     rows = torch.stack([drawn.rows(number) for number in range(count)])
-    write_tensors(folder / "predictions.safetensors", {"logits": found.logits[-1], "labels": found.labels, "rows": rows})
+    given = {"logits": found.logits[-1], "labels": found.labels, "rows": rows}
+    if not predicts_numbers(target):
+        right = {"run": found, "baseline": before}
+        given |= {f"correct.{name}": each.logits[-1].argmax(-1) == each.labels for name, each in right.items()}
+    write_tensors(folder / "predictions.safetensors", given)
     measured, compared = metrics(found, classes), metrics(before, classes)
     return {
         **described(learned, roles, machine),

@@ -71,7 +71,6 @@ def outcome(
     metrics = measure(found, test.labels, classes)
     compared = measure(compared_with(learned.baseline, test), test.labels, classes)
     alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
-    write_tensors(folder / "predictions.safetensors", {"logits": found, "labels": test.labels, "rows": test.rows})
     used = (*components.transfer, *(components.pretrain if components.carries or components.teaches else ()))
     result: dict[str, Any] = {
         **described(learned, roles, machine),
@@ -98,6 +97,12 @@ def outcome(
                 "selection": sorted({phase.keep for phase in each.every_phase()}),
             }  # fmt: skip
         result["gap_closed"] = gap_closed(metrics, result["bounds"])
+    # Which rows each network gets right, for comparisons row by row.
+    others = {"baseline": learned.baseline, **{f"bounds.{name}": each for name, each in learned.bounds.items()}}
+    right = {"run": found, **{name: compared_with(each, test) for name, each in others.items()}}
+    correct = {f"correct.{name}": each.argmax(1) == test.labels for name, each in right.items()}
+    given = {"logits": found, "labels": test.labels, "rows": test.rows, **correct}
+    write_tensors(folder / "predictions.safetensors", given)
     if own.selection:
         result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)
     if learned.components.joins:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,8 +17,11 @@ def asked() -> int | None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Note the first SIGINT or SIGTERM; a second one acts at once."""
+    """Note the first SIGINT or SIGTERM; a second one acts at once. Only the main thread gets signals: another notes nothing."""
     global _asked
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _asked = None
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

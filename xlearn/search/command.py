@@ -129,7 +129,7 @@ def _counted(study: Any) -> int:
 
 def _try(study: Any, searched: Space, wanted: str | None, folders: list[Path], name: str) -> None:
     """One trial: a run for each repetition. One that cannot be is told, and ends the search only where none could before."""
-    from xlearn.search.trial import run
+    from xlearn.commands.single import run
 
     trial = study.ask()
     overrides = searched.suggest(trial)

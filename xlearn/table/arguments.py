@@ -5,18 +5,19 @@ from pathlib import Path
 
 from xlearn.runtime.errors import Problem, nearest
 
-FORMATS = ("markdown", "latex", "csv", "html")
-ENDINGS = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html"}
-CURVE_ENDINGS = {".json": "json", ".png": "picture", ".svg": "picture", ".pdf": "picture"}
+FORMATS = ("markdown", "latex", "csv", "html", "json")
+ENDINGS = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html", ".json": "json"}
+CURVE_ENDINGS = {".png": "picture", ".svg": "picture", ".pdf": "picture"}
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Folders of runs, or the name of a table with changes to its sweep."""
+    """Folders of runs, the name of a table with changes to its sweep, or the file of a table that was written."""
 
     folders: list[Path]
     name: str | None
     overrides: list[str]
+    file: Path | None = None
 
 
 def sources(words: list[str], tables: dict[str, Path]) -> Sources:
@@ -24,6 +25,8 @@ def sources(words: list[str], tables: dict[str, Path]) -> Sources:
     folders: list[Path] = []
     names: list[str] = []
     overrides: list[str] = []
+    if len(words) == 1 and (file := Path(words[0]).expanduser()).suffix == ".json" and file.is_file():
+        return Sources([], None, [], file)
     for word in words:
         if word in tables:
             names.append(word)

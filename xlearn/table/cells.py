@@ -93,9 +93,10 @@ class Table:
     """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines.
 
     `codes`: the digests of the code that computed the results, with their numbers of results. `axis`: the columns are
-    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing. `grouped`: bold is
-    the best of a group of rows, whose labels but for the last key are the same. `together`: the
-    parameters of a run are those of all its tasks, not only those that a prediction for the target reads.
+    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing. `groups`: by row the
+    group in which it may be the best (the label without its last key). `together`: the
+    parameters of a run are those of all its tasks, not only those that a prediction for the target reads. `higher`: by column
+    whether more is better. `versions`: by package those that computed the results. `command`: what made the table.
     """
 
     row_keys: tuple[str, ...]
@@ -115,7 +116,15 @@ class Table:
     codes: Mapping[str, int] = field(default_factory=dict)
     axis: Axis | None = None
     together: bool = False
-    grouped: bool = False
+    higher: Mapping[str, bool] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether bold is the best of a group of rows."""
+        return len({*self.groups.values()}) > 1
 
     @property
     def tasks(self) -> bool:

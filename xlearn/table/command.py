@@ -1,6 +1,7 @@
 """`xlearn table`: which runs, by which keys, in which format. Nothing heavy is imported before there are results."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EXPLAINED = """FOLDER: every run below it is read. A NAME comes before a folder of the same name (./NAME is the folder).
 NAME: a table of conf/table, e.g. digits: its sweep is known, so what is missing is shown. KEY=VALUE changes the sweep.
 KEY: a choice (transfer, sharing, encoder/image) or a path of the configuration (target.shots, seed, optimizer.lr).
+FILE.json: a table that was written as data (--out FILE.json, or table.json beside the results), shown anew.
 METRIC: accuracy, nll, ... or a path to any number of the results (per_class.cat.f1, retrieval.image->text.recall@10,
 delta_m, tasks.target.nll, cost.parameters).
 --columns tasks: those that runs with transfer=joint learn in one network, each beside itself learned alone, and delta_m.
@@ -37,7 +39,7 @@ delta_m, tasks.target.nll, cost.parameters).
 def main(arguments: list[str]) -> int:
     """Print the table. Returns 0, 1 after a problem, or the status of the sweep (`--run`) if it failed."""
     try:
-        return _main(_parser().parse_intermixed_args(arguments))
+        return _main(_parser().parse_intermixed_args(arguments), made_by(arguments))
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
     except OSError as error:
@@ -53,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("words", nargs="*", metavar="FOLDER | NAME | KEY=VALUE", help="what to show")
+    parser.add_argument("words", nargs="*", metavar="FOLDER | NAME | FILE.json | KEY=VALUE", help="what to show")
     option = parser.add_argument
     option("--rows", metavar="KEY[,KEY]", help="what the rows are (default: transfer)")
     option("--columns", metavar="KEY[,KEY]", help="what the columns are (default: target.shots), or tasks")
@@ -73,7 +75,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _main(given: argparse.Namespace) -> int:
+def made_by(arguments: Sequence[str]) -> str:
+    """The command as it was typed, but for where the table went and how it was shown."""
+    kept, skip = [], False
+    for word in arguments:
+        if not skip and word.partition("=")[0] not in ("--out", "--format"):
+            kept.append(word)
+        skip = not skip and word in ("--out", "--format")
+    return shlex.join(["xlearn", "table", *kept])
+
+
+def _main(given: argparse.Namespace, command: str) -> int:
     given.config_dir = [config_dir("--config-dir", folder) for folder in given.config_dir]
     tables = options("table", [conf_folder(), *given.config_dir])
     words = sources(given.words, tables)
@@ -81,8 +93,10 @@ def _main(given: argparse.Namespace) -> int:
     given.format = given.format or form(given.out, given.curve)
     if given.curve and given.bounds:
         raise Problem("--bounds: a curve has no such rows, they are not measured on spoiled inputs. Leave it out.")
+    if words.file is not None:
+        return _written(given, words.file)
     if words.name is not None:
-        return _named(given, words, tables[words.name])
+        return _named(given, words, tables[words.name], command)
     if given.run:
         raise Problem("--run needs the name of a table, whose sweep it computes. " + nearest("", tables))
 
@@ -102,7 +116,20 @@ def _main(given: argparse.Namespace) -> int:
         table = _curve(given, kept, rows, columns, given.curve)
     else:
         table = tabulate(kept, rows, columns, given.metric, given.against, added=chosen(given.bounds))
-    give(table, given.format, given.out)
+    give(replace(table, command=command), given.format, given.out)
+    return 0
+
+
+def _written(given: argparse.Namespace, file: Path) -> int:
+    """A table that was written as data, shown anew."""
+    from xlearn.table.data import read_table
+    from xlearn.table.output import give
+
+    asked = {"--rows": given.rows, "--columns": given.columns, "--metric": given.metric, "--against": given.against}
+    asked |= {"--bounds": given.bounds, "--curve": given.curve, "--where": given.where, "--run": given.run}
+    if wrong := [name for name, value in asked.items() if value]:
+        raise Problem(f"{wrong[0]}: {file} is a finished table without its runs. Name a folder, or a table of conf/table.")
+    give(read_table(file), given.format, given.out)
     return 0
 
 
@@ -121,7 +148,7 @@ def _curve(
     return curve(records, shown, name, given.metric, against, in_order=definition is not None)
 
 
-def _named(given: argparse.Namespace, words: Sources, file: Path) -> int:
+def _named(given: argparse.Namespace, words: Sources, file: Path, command: str) -> int:
     from xlearn.table.bounds import chosen
     from xlearn.table.definition import read_definition
     from xlearn.table.keys import keep
@@ -154,18 +181,22 @@ def _named(given: argparse.Namespace, words: Sources, file: Path) -> int:
     kept, notes = keep(records, given.where), tuple(_others(records, others, folder))
     if given.curve and not given.run:
         table = _curve(given, kept, rows, columns, given.curve, definition)
-        give(replace(table, notes=(*table.notes, *notes)), given.format, given.out)
+        give(replace(table, notes=(*table.notes, *notes), command=command), given.format, given.out)
         return status
     # A row that only the file's own rows have is no row of others.
     against = given.against or (definition.against if not given.rows else None)
     table = tabulate(kept, rows, columns, given.metric or definition.metric, against, in_order=True, added=bounds)
     own = not given.rows and not given.columns
-    table = replace(table, notes=(*table.notes, *notes), published=definition.published() if own else ())
+    published = definition.published() if own else ()
+    table = replace(table, notes=(*table.notes, *notes), published=published, command=command)
     if given.run:
-        curves = {each.column_keys[0]: each for each in _curves(given, kept, rows, columns, definition)}
+        found = _curves(given, kept, rows, columns, definition)
+        curves = {each.column_keys[0]: replace(each, command=command) for each in found}
         keep_beside(folder, table, curves.values())
         if given.curve:
-            table = curves.get(given.curve) or _curve(given, kept, rows, columns, given.curve, definition)
+            table = curves.get(given.curve) or replace(
+                _curve(given, kept, rows, columns, given.curve, definition), command=command
+            )
     give(table, given.format, given.out)
     return status
 

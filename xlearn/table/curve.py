@@ -1,6 +1,5 @@
-"""A metric against how much of the test inputs is spoiled: the `robustness` of many runs as a table, and as numbers."""
+"""A metric against how much of the test inputs is spoiled: the `robustness` of many runs as a table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,9 +9,10 @@ from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.table.cells import TASKS, Axis, Table
 from xlearn.table.collect import Record
+from xlearn.table.judge import judged
 from xlearn.table.keys import differing, labels, shown
 from xlearn.table.measures import Measure, Reading
-from xlearn.table.tabulate import best, cell, class_paired, common, ordered, row_against, tested
+from xlearn.table.tabulate import cell, class_paired, common, ordered, row_against
 from xlearn.table.versions import newest
 
 
@@ -66,28 +66,13 @@ def curve(
     lacking = sum(record.result is not None and name not in (record.result.get("robustness") or {}) for record in records)
     notes = (f"{lacking} finished run(s) have no curve {name}; they do not count here.",) if lacking else ()
     notes = (*older, *notes, *class_paired(records))
-    return Table(
+    table = Table(
         row_keys=tuple(rows), column_keys=(name,), rows=row_names, columns=columns,
-        cells=best(tested(cells, chosen, higher), higher), metric=what.name, higher_is_better=what.higher,
+        cells=cells, higher=higher, metric=what.name, higher_is_better=what.higher,
         against=chosen, differing=differing(records, without=(*rows, *REPLICATES)), notes=notes, axis=_axis(records, name),
         **common(records),
     )  # fmt: skip
-
-
-def as_json(table: Table) -> str:
-    """`{metric, levels, rows: {row: {mean, low, high, n}}}`, lists by level; null where there is no value or interval."""
-    rows = {}
-    for row in table.rows:
-        cells = [table.cells[row, column] for column in table.columns]
-        ends = [(each.mean, each.half_width) for each in cells]
-        rows[row] = {
-            "mean": [mean for mean, _ in ends],
-            "low": [None if mean is None or half is None else mean - half for mean, half in ends],
-            "high": [None if mean is None or half is None else mean + half for mean, half in ends],
-            "n": [each.n for each in cells],
-        }
-    levels = [float(each) for each in table.columns]
-    return json.dumps({"metric": table.metric, "levels": levels, "rows": rows}, indent=1) + "\n"
+    return judged(table)
 
 
 def _measure(having: Sequence[Mapping[str, Any]], name: str, metric: str | None) -> Measure:

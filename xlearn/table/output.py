@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xlearn.runtime.storage import write_text
 from xlearn.table.cells import Table
-from xlearn.table.curve import as_json
+from xlearn.table.data import as_json
 from xlearn.table.render import FORMATS, SUFFIXES, markdown
 
 
@@ -18,7 +18,7 @@ def give(table: Table, form: str, out: Path | None) -> None:
         draw(table, out.expanduser())
         print(out)
         return
-    text = as_json(table) if form == "json" else FORMATS[form](table)
+    text = FORMATS[form](table)
     if out is not None:
         write_text(out.expanduser(), text)
         print(out)

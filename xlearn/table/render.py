@@ -6,13 +6,23 @@ from typing import Any
 
 from xlearn.table.cells import DELTA, Cell, Table
 from xlearn.table.costs import HEADS, costs
+from xlearn.table.data import as_json
 from xlearn.table.wording import heading, sentences, words
 
 PUBLISHED = "Published numbers, each under its own protocol; not tested against"
 
 
 def markdown(table: Table) -> str:
-    """A pipe table; bold is the best mean of a column."""
+    """A pipe table, and below it what a reader must know."""
+    parts = [pipes(table)]
+    if table.published:
+        parts.append(f"{PUBLISHED}:\n\n{_pipes(*_published(table))}")
+    parts.append("\n".join(f"- {sentence}" for sentence in sentences(table)))
+    return "\n\n".join(parts) + "\n"
+
+
+def pipes(table: Table) -> str:
+    """The pipe table alone; bold is the best mean of a column."""
 
     def cell(row: str, column: str) -> str:
         found, best = words(table, row, column), table.cells[row, column].best
@@ -21,11 +31,7 @@ def markdown(table: Table) -> str:
 
     found = costs(table)
     body = [[row, *(cell(row, column) for column in table.columns), *found.get(row, ())] for row in table.rows]
-    parts = [_pipes(_head(table), body)]
-    if table.published:
-        parts.append(f"{PUBLISHED}:\n\n{_pipes(*_published(table))}")
-    parts.append("\n".join(f"- {sentence}" for sentence in sentences(table)))
-    return "\n\n".join(parts) + "\n"
+    return _pipes(_head(table), body)
 
 
 def _head(table: Table) -> list[str]:
@@ -178,5 +184,5 @@ def _code(sentence: str) -> str:
     return "".join(f"<code>{part}</code>" if position % 2 else part for position, part in enumerate(parts))
 
 
-FORMATS: dict[str, Callable[[Table], str]] = {"markdown": markdown, "latex": latex, "csv": csv, "html": web}
-SUFFIXES = {"markdown": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}
+FORMATS: dict[str, Callable[[Table], str]] = {"markdown": markdown, "latex": latex, "csv": csv, "html": web, "json": as_json}
+SUFFIXES = {"markdown": ".md", "latex": ".tex", "csv": ".csv", "html": ".html", "json": ".json"}

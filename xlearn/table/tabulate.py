@@ -2,20 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from xlearn.config.schema import REPLICATES
 from xlearn.runtime.errors import Problem, nearest
-from xlearn.table.bounds import TARGET_ONLY, bounds, default, gap_closed
+from xlearn.table.bounds import bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost
+from xlearn.table.judge import judged
 from xlearn.table.keys import differing, labels, repeats, replicate, value
 from xlearn.table.measures import Measure, Reading, measure, reading
 from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
 from xlearn.table.spread import Spread
-from xlearn.table.statistics import holm, mean, paired
+from xlearn.table.statistics import mean
 from xlearn.table.tasks import by_task
 from xlearn.table.versions import newest
 
@@ -63,14 +63,15 @@ def tabulate(
     # What tasks are compared with first is each alone, whatever rows there are.
     chosen = None if spread.columns and against is None else row_against(row_names, against)
     higher = {column: spread.measured(column).higher for column in column_names}
-    return Table(
+    table = Table(
         row_keys=tuple(rows), column_keys=tuple(columns), rows=row_names, columns=column_names,
-        cells=best(tested(cells, chosen, higher), higher, group_of), grouped=len(by_group) > 1,
+        cells=cells, groups=group_of, higher=higher,
         metric=what.name, higher_is_better=what.higher, against=chosen,
         differing=differing(records, without=(*rows, *columns, *REPLICATES)),
         notes=(*older, *brought.notes, *spread.notes, *_lacking(spread, what, columns), *class_paired(records)),
         together=spread.together, **common(spread.records),
     )  # fmt: skip
+    return judged(table)
 
 
 def _spread(records: Sequence[Record], rows: Sequence[str], columns: Sequence[str], metric: str | None) -> Spread:
@@ -93,7 +94,17 @@ def common(records: Sequence[Record]) -> dict[str, Any]:
         "replicates": tuple((key, ordered({str(each) for each in values})) for key, values in seen.items() if values),
         "failures": tuple((str(each.folder), each.failure.splitlines()[-1]) for each in records if each.failure),
         "codes": Counter(str(result.get("code", "unknown")) for result in done),
+        "versions": versions(done),
     }
+
+
+def versions(results: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """By package the versions that computed the results."""
+    found: dict[str, set[str]] = {}
+    for result in results:
+        for name, version in (result.get("versions") or {}).items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: tuple(sorted(each)) for name, each in sorted(found.items())}
 
 
 def _lacking(spread: Spread, what: Measure, columns: Sequence[str]) -> list[str]:
@@ -197,23 +208,6 @@ def _refuse(first: Record, second: Record, where: str) -> None:
     raise Problem(f"Two results for the same (row, column, seed), {where}: {first.folder} and {second.folder}. {reason}")
 
 
-def tested(
-    cells: Mapping[tuple[str, str], Cell], against: str | None, higher: Mapping[str, bool]
-) -> dict[tuple[str, str], Cell]:
-    """Every cell with its paired test over the shared replicates, corrected over all tests. `higher`: by column, whether
-    more is better.
-    """
-    found = {}
-    for (row, column), each in cells.items():
-        others = each.before if against is None else cells[against, column].values
-        shared = [replicate for replicate in each.values if replicate in others] if row != against else []
-        mine, theirs = [each.values[place] for place in shared], [others[place] for place in shared]
-        better = bool(shared) and (mean(mine) > mean(theirs)) == higher[column]
-        found[row, column] = replace(each, p=paired(mine, theirs), better=better)
-    corrected = holm([each.p for each in found.values()])
-    return {place: replace(each, p_holm=p) for (place, each), p in zip(found.items(), corrected, strict=True)}
-
-
 def groups(records: Sequence[Record], rows: Sequence[str]) -> dict[str, str]:
     """By row what it stands beside: where the runs have several targets, and the rows but for their last key have one each, the
     label of these keys; else nothing.
@@ -225,25 +219,3 @@ def groups(records: Sequence[Record], rows: Sequence[str]) -> dict[str, str]:
         targets.setdefault(group, set()).add(str(record.choices.get("target")))
     several = len(set().union(*targets.values())) > 1 and all(len(each) == 1 for each in targets.values())
     return {name: group if several else "" for name, group in zip(names, before, strict=True)}
-
-
-def best(
-    cells: Mapping[tuple[str, str], Cell], higher: Mapping[str, bool], group_of: Mapping[str, str] | None = None
-) -> dict[tuple[str, str], Cell]:
-    """The cells, with the best mean of each column of `higher` marked, and of each group of rows. A target that has all labels
-    does not compete.
-    """
-
-    def competing(row: str, each: Cell) -> bool:
-        return each.mean is not None and each.mean == each.mean and not (each.bound and row.endswith(TARGET_ONLY))
-
-    grouped = group_of or {}
-    means: dict[tuple[str, str], list[float]] = {}
-    for (row, column), each in cells.items():
-        if competing(row, each) and each.mean is not None:
-            means.setdefault((grouped.get(row, ""), column), []).append(each.mean)
-    highest = {place: max(found) if higher[place[1]] else min(found) for place, found in means.items()}
-    return {
-        (row, column): replace(each, best=competing(row, each) and each.mean == highest.get((grouped.get(row, ""), column)))
-        for (row, column), each in cells.items()
-    }

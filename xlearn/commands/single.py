@@ -1,4 +1,4 @@
-"""A trial: an ordinary run in its ordinary folder."""
+"""One run by the words of its command, in its ordinary folder, from Python."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,18 @@ from xlearn.results.files import RESULT
 from xlearn.runtime.storage import write_text
 
 
+def content_of(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
+    """(the composed configuration with its `choices`, the folder of its run). Call `register` before."""
+    config = composed(overrides, folders)
+    with sentences(folders):
+        return {**complete(config), "choices": choices(config.hydra)}, Path(config.hydra.run.dir).absolute()
+
+
 def run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
     """The result of a run in its ordinary folder, and that folder; not computed again where it is done. One that fails leaves
     `error.txt` there, and raises `Problem` whatever it was.
     """
-    config = composed(overrides, folders)
-    with sentences(folders):
-        content = {**complete(config), "choices": choices(config.hydra)}
-    folder = Path(config.hydra.run.dir).absolute()
+    content, folder = content_of(overrides, folders)
     with failures(folder, words=True):
         if not (folder / RESULT).is_file():
             # For tables, which read a run that did not finish by what Hydra leaves.

@@ -1,0 +1,98 @@
+"""Parts of a run by hand: a task, a network trained and measured outside of a run."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from toys.runs import tasks_in
+
+import xlearn
+from xlearn.encoders import Mlp
+from xlearn.fusion import Concat
+from xlearn.networks.network import tensors
+from xlearn.objectives import Focal
+from xlearn.runtime.errors import Problem
+
+
+@pytest.fixture
+def task(tmp_path):
+    folder = tasks_in(tmp_path / "own", blobs="# Bright squares\n_target_: toys.tasks.blobs\n")[1]
+    return xlearn.load_task("blobs", seed=3, config_dirs=folder, shots=8, val=0.25)
+
+
+def small(task):
+    torch.manual_seed(0)
+    encoder = Mlp(task.inputs["image"], widths=[16])
+    heads = {task.labels.key: nn.Linear(encoder.width, len(task.labels.classes))}
+    return xlearn.Network({"image": encoder}, Concat({"image": encoder.width}), heads)
+
+
+def test_a_task_is_that_of_the_run(task, toy):
+    overrides, folder = [word for word in toy if "=" in word], toy[1]
+    own = ["target=blobs", "source=none", "transfer=scratch", "seed=3", "target.shots=8", "target.val=0.25"]
+    content = xlearn.run(*overrides, *own, config_dirs=folder).content
+    assert content["data"]["target"]["fingerprint"] == task.fingerprint and isinstance(task, xlearn.Task)
+
+
+def test_options_are_written_in_the_grammar_of_overrides(tmp_path):
+    folder = tasks_in(tmp_path / "own", blobs="# Bright squares\n_target_: toys.tasks.blobs\n")[1]
+    classes = list(xlearn.load_task("blobs", config_dirs=folder).labels.classes)[:2]
+    found = xlearn.load_task("blobs", "image.size=6", config_dirs=[Path(folder)], classes=classes, shots=None)
+    assert list(found.labels.classes) == classes and found.inputs["image"].height == 6
+
+
+def test_a_network_trained_by_hand(task):
+    network, again = small(task), small(task)
+    losses = xlearn.fit(network, task, steps=40, batch_size=8, seed=1)
+    assert len(losses) == 40 and losses[0].keys() == {"target"} and losses[-1]["target"] < 0.9 * losses[0]["target"]
+    assert xlearn.fit(again, {"target": task}, steps=40, batch_size=8, seed=1) == losses
+    slow = partial(torch.optim.SGD, lr=0.1)
+    other = xlearn.fit(small(task), task, steps=2, objective=partial(Focal, gamma=2.0), optimizer=slow)
+    assert other[0]["target"] != losses[0]["target"]
+
+    def mine(network, batches):
+        return {"mine": network(batches["target"]).square().mean()}
+
+    assert xlearn.fit(small(task), task, steps=1, objective=mine)[0].keys() == {"mine"}
+
+
+def test_frozen_parameters_stay(task):
+    network = small(task)
+    network.encoder.requires_grad_(False)
+    before = tensors(network)
+    xlearn.fit(network, task, steps=3)
+    after = tensors(network)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        name for name in before if "head" in name
+    }
+    network.requires_grad_(False)
+    with pytest.raises(Problem, match="no parameter of the network asks for a gradient"):
+        xlearn.fit(network, task, steps=1)
+
+
+def test_metrics_of_splits_and_the_test_split_once(task):
+    first, second = small(task), small(task)
+    xlearn.fit(second, task, steps=40, batch_size=8)
+    assert xlearn.evaluate(second, task)["accuracy"] > xlearn.evaluate(first, task)["accuracy"]
+    assert xlearn.evaluate(second, task, split="train")["accuracy"] > 0.9
+    found = xlearn.evaluate([first, second], task, split="test")
+    assert len(found) == 2 and found[1]["accuracy"] > found[0]["accuracy"]
+    with pytest.raises(Problem, match="the test split of blobs was opened before"):
+        xlearn.evaluate(first, task, split="test")
+    with pytest.raises(Problem, match="split='valid': choose among train, val, test"):
+        xlearn.evaluate(first, task, split="valid")
+
+
+def test_what_cannot_be_trained_or_measured_is_told(task, tmp_path):
+    folder = tasks_in(tmp_path / "own", blobs="# Bright squares\n_target_: toys.tasks.blobs\n")[1]
+    unlabelled = xlearn.load_task("blobs", config_dirs=folder, shots=0)
+    with pytest.raises(Problem, match=r"blobs has no labelled training example \(target\). Raise its shots"):
+        xlearn.fit(small(task), unlabelled, steps=1)
+    with pytest.raises(Problem, match="no example in its train split"):
+        xlearn.evaluate(small(task), unlabelled, split="train")
+    network = small(task)
+    network.head = nn.ModuleDict({"others": nn.Linear(16, 3)})
+    with pytest.raises(Problem, match="the network has others"):
+        xlearn.fit(network, task, steps=1)

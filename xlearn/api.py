@@ -1,0 +1,194 @@
+"""xlearn from Python: runs and their results, and the parts of a run by hand."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xlearn.runtime.errors import Problem
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+    from xlearn.data.task import Task
+    from xlearn.networks.network import Network
+
+Folders = Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found, in `folder`. `content` is its `result.json`, whose configuration is in the present names."""
+
+    folder: Path
+    content: dict[str, Any] = field(repr=False)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Of the target's test split: `accuracy`, `macro_f1`, ..., `per_class`, `confusion_matrix`."""
+        return self.content["metrics"]
+
+    @property
+    def gain(self) -> dict[str, float]:
+        """By metric, what the transfer adds to the same target without it; above 0 is better, whatever the metric."""
+        return self.content["gain"]
+
+    @property
+    def bounds(self) -> dict[str, dict[str, Any]]:
+        """The metrics of what bounds the run (`baseline`, and where labels are hidden `source_only` and `target_only`)."""
+        others = {name: each["metrics"] for name, each in self.content.get("bounds", {}).items()}
+        return {"baseline": self.content["baseline"]["metrics"], **others}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.content["config"]
+
+    def network(self) -> "Network":
+        """The trained network, on the CPU and in evaluation mode.
+
+        It is built from the configuration and may read the run's data again. Raises `Problem` where the weights are missing, or
+        are of another network than the configuration gives now.
+        """
+        from xlearn.results.network import rebuilt
+
+        return rebuilt(self.content, self.folder)
+
+    def __str__(self) -> str:
+        """The summary that `xlearn train` prints."""
+        from xlearn.commands.summary import summary
+
+        return summary(self.content, self.folder)
+
+
+def run(*overrides: str, config_dirs: Folders = ()) -> Result:
+    """`xlearn train` with these words, e.g. `run("source=mnist5k", "target.shots=5")`, in the folder of the command.
+
+    A finished run is read, not repeated. Raises `Problem` with the sentence that the command would print.
+    """
+    from xlearn.commands.single import run as run_words
+    from xlearn.config.compose import register
+
+    folders = _folders(config_dirs)
+    register(folders)
+    content, folder = run_words(_words(overrides), folders)
+    return Result(folder, content)
+
+
+def read(folder: str | Path) -> Result:
+    """The result in a run's folder. Raises `Problem` where there is none."""
+    from xlearn.results.files import RESULT, read_result
+
+    place = Path(folder).expanduser()
+    try:
+        content = read_result(place)
+    except ValueError as error:
+        raise Problem(f"{place / RESULT} cannot be read ({error}). Repeat the run.") from error
+    if content is None:
+        below = sorted(place.rglob(RESULT))[:3] if place.is_dir() else []
+        fix = f"There is {', '.join(str(each.parent) for each in below)}." if below else "Name the folder of a finished run."
+        raise Problem(f"{place} holds no {RESULT}. {fix}")
+    return Result(place.absolute(), content)
+
+
+def records(*folders: str | Path) -> "pandas.DataFrame":
+    """A row for each run in and below the folders, finished or not (`failure` says why not).
+
+    Columns: `folder`; `seed`; the choice in every group; every other key in which the runs differ; `metrics.*`, `baseline.*`,
+    `gain.*` and `bounds.NAME.*` by metric, `gap_closed.*` where there are bounds; `seconds`; `failure`.
+    """
+    from xlearn.table.frame import frame
+
+    if not folders:
+        raise Problem("records: name a folder, e.g. records('outputs').")
+    return frame([Path(each).expanduser() for each in folders])
+
+
+def show(*words: str, config_dirs: Folders = ()) -> None:
+    """Print what can be chosen, as `xlearn show`: every group, one (`show("transfer")`), an option (`show("transfer=kd")`)."""
+    from xlearn.commands.show import shown
+
+    print(shown(words, _folders(config_dirs)))
+
+
+def load_task(name: str, *overrides: str, seed: int = 0, config_dirs: Folders = (), **options: Any) -> "Task":
+    """The task of a run with `target=name` and this seed: read, in the form that the run's encoders read, and split.
+
+    `options` are those of the task (`shots=5`, `classes=["0", "1"]`; `xlearn show target=NAME` lists them); `overrides` are
+    words for the rest, e.g. `"image.size=16"` or `"encoder/text=minilm"`. What a form is learned from (sizes, a vocabulary) is
+    this task alone: in a run it is the sources too. Raises `Problem` as the command would.
+    """
+    from xlearn.commands.single import content_of
+    from xlearn.config.compose import register
+    from xlearn.data.formats import formats
+    from xlearn.data.prepare import prepare
+    from xlearn.plan.build import build
+
+    folders = _folders(config_dirs)
+    register(folders)
+    given = [f"target.{key}={_written(value)}" for key, value in options.items()]
+    content, _ = content_of([f"target={name}", f"seed={seed}", *given, *_words(overrides)], folders)
+    components = build(content)
+    forms = formats([components.target], content, components.encoders, seed)
+    return prepare(components.target, forms, seed)
+
+
+def fit(
+    network: "Network",
+    task: "Task | Mapping[str, Task]",
+    *,
+    steps: int,
+    objective: Callable[..., Any] | None = None,
+    optimizer: Callable[..., "torch.optim.Optimizer"] | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[dict[str, float]]:
+    """Train every parameter of a network that asks for a gradient, in place, by the loop of all phases.
+
+    Returns the losses of each step by name.
+
+    `task`: one, or several by role (`{"source": ..., "target": ...}`), each in every step. `objective`: an objective of
+    `xlearn.objectives`, or a partial of one; cross-entropy without. `optimizer`: called with groups of parameters;
+    `partial(torch.optim.Adam, lr=1e-3)` without. Nothing is selected: the last weights stay. `xlearn.phases.fit.fit` gives
+    a record after each step, to stop or to save.
+    """
+    from xlearn.phases.by_hand import trained
+
+    tasks = dict(task) if isinstance(task, Mapping) else {"target": task}
+    return trained(network, tasks, steps, objective, optimizer, batch_size, seed, device)
+
+
+def evaluate(
+    network: "Network | Sequence[Network]", task: "Task", *, split: str = "val", device: str = "auto"
+) -> "dict[str, Any] | list[dict[str, Any]]":
+    """The metrics of a network on a split of the task (`train`, `val` or `test`), as in `Result.metrics`; of several, a list.
+
+    The test split opens once: give all networks that are to be compared in one call, after everything was chosen by `val`.
+    Raises `Problem` for an empty split, and where the test split was opened before.
+    """
+    from torch import nn
+
+    from xlearn.phases.by_hand import measured
+
+    if isinstance(network, nn.Module):
+        return measured([network], task, split, device)[0]
+    return measured([*network], task, split, device)
+
+
+def _folders(named: Folders) -> list[Path]:
+    from xlearn.config.arguments import config_dir
+
+    return [config_dir("config_dirs", str(each)) for each in ([named] if isinstance(named, str | Path) else named)]
+
+
+def _words(overrides: Sequence[str]) -> list[str]:
+    if wrong := [word for word in overrides if not isinstance(word, str) or "=" not in word]:
+        raise Problem(f"{wrong[0]!r} is no override such as 'target.shots=5'.")
+    return [*overrides]
+
+
+def _written(value: Any) -> str:
+    """A value in the grammar of overrides."""
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,50 @@
+"""The tasks of a run by role: read, brought into one format, split, and kept apart from what is measured on."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from xlearn.data.formats import formats
+from xlearn.data.leakage import lends, need_disjoint
+from xlearn.data.prepare import prepare
+from xlearn.phases.few_shot import need_metric, target_episodes
+from xlearn.phases.phase import Roles
+from xlearn.plan.components import Components
+
+
+class Prepared(NamedTuple):
+    """`forms`: the same tasks in the form that the sources' networks read, where it is another."""
+
+    roles: Roles
+    forms: Roles | None
+
+
+def prepared(components: Components) -> Prepared:
+    """All tasks that the run reads. Raises `Problem` where something that is measured on would be learned from."""
+    config = components.config
+    seed, every = config["seed"], [*components.sources, components.target]
+    # No vocabulary and no mean comes from classes that are measured on, if there are others.
+    unread = ("target",) if components.episodic and components.sources else ()
+    given = formats(every, config, components.encoders, seed, unread)
+    target = prepare(components.target, given, seed)
+    if components.episodic:
+        need_metric(config["metric"], target)
+        target = target_episodes(target)
+    sources = {each.name: prepare(each, given, seed) for each in components.sources}
+    # A source that no phase reads may still have had a part in the vocabulary.
+    if not components.reads_source:
+        sources = {name: task for name, task in sources.items() if lends(task)}
+    need_disjoint(sources.values(), target, hidden=components.adapts or len(target.train) == 0)
+    for name, task in sources.items() if components.joins else ():
+        # Every task is measured: the others must not have learned from its test rows either.
+        others = [each for other, each in sources.items() if other != name]
+        need_disjoint([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
+    sources = sources if components.reads_source else {}
+    forms: Roles | None = None
+    if components.teacher:
+        # A teacher with encoders of its own may read the same examples in another form.
+        others = formats(every, config, components.encoders_of("source"), seed)
+        forms = {
+            "source": {each.name: prepare(each, others, seed) for each in components.sources if each.name in sources},
+            "target": {"target": prepare(components.target, others, seed)},
+        }
+    return Prepared({"source": sources, "target": {"target": target}}, forms)
