@@ -54,7 +54,11 @@ def main() -> int:
                 result = json.loads((run / "result.json").read_text(encoding="utf-8"))
                 tensors = {each: load_file(run / f"{each}.safetensors") for each in ("weights", "predictions")}
                 values = {
-                    each: sorted((str(value.dtype), tuple(value.shape), value.numpy().tobytes()) for value in given.values())
+                    each: sorted(
+                        (str(value.dtype), tuple(value.shape), value.numpy().tobytes())
+                        for name, value in given.items()
+                        if not name.startswith("correct.")  # an older commit does not write which rows are right
+                    )
                     for each, given in tensors.items()
                 }
                 found.append({**values, "metrics": result["metrics"], "baseline": result["baseline"]["metrics"]})

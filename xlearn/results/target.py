@@ -25,7 +25,8 @@ from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, major
 from xlearn.results.retrieval import retrieval
 from xlearn.robustness._noise import UNKNOWN, noise, unit
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.fingerprints import code_of
+from xlearn.runtime.code import code_digest
+from xlearn.runtime.fingerprints import RUN, code_of
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import write_tensors, write_text
@@ -133,7 +134,8 @@ def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any
         },
         "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
         "machine": {**machine.signature(), "platform": platform.platform()},
-        "code": code_of(config),
+        "code": code_digest(*RUN),  # of the engine: the same for all runs of a version
+        "code_with_components": code_of(config),
     }
 
 

@@ -43,4 +43,5 @@ def _written(record: Record) -> tuple[int, float]:
 def _version(record: Record) -> tuple[object, ...]:
     """What tells versions of xlearn apart: the format of the result, the number of the version, and its code."""
     result = record.result or {}
-    return result.get("format"), (result.get("versions") or {}).get("xlearn"), result.get("code")
+    code = (result.get("code"), result.get("code_with_components"))
+    return result.get("format"), (result.get("versions") or {}).get("xlearn"), code
