@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pandas
 import pytest
@@ -150,7 +151,25 @@ def test_records_are_a_frame(toy):
     assert dann["metrics.accuracy"] == content["metrics"]["accuracy"] and dann["target.shots"] == 0
     assert dann["bounds.target_only.nll"] == content["bounds"]["target_only"]["metrics"]["nll"]
     assert dann["gap_closed.accuracy"] == content["gap_closed"]["accuracy"]
+    assert xlearn.records(["outputs"]).equals(found)
     assert list(found.columns[:3]) == ["folder", "seed", "source"] and "batch_size" not in found
+
+
+def test_a_run_of_two_versions_counts_once(toy, capsys):
+    """As in a table: the newer result."""
+    overrides, folder = words(toy)
+    result = xlearn.run(*overrides, config_dirs=folder)
+    older = Path("outputs/older")
+    older.mkdir()
+    content = {**result.content, "format": 2, "metrics": {**result.metrics, "accuracy": 0.0}}
+    (older / "result.json").write_text(json.dumps(content), encoding="utf-8")
+    assert xlearn.records("outputs")["metrics.accuracy"].tolist() == [result.metrics["accuracy"]]
+    assert "1 result(s) of an earlier version are left out" in capsys.readouterr().err
+
+
+def test_an_override_may_take_a_key_out(toy):
+    overrides, folder = words(toy)
+    assert "label_smoothing" not in xlearn.run(*overrides, "~objective.label_smoothing", config_dirs=folder).config["objective"]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def read(folder: str | Path) -> Result:
     return Result(place.absolute(), content)
 
 
-def records(*folders: str | Path) -> "pandas.DataFrame":
+def records(*folders: "str | Path | Sequence[str | Path]") -> "pandas.DataFrame":
     """A row for each run in and below the folders, finished or not (`failure` says why not).
 
     Columns: `folder`; `seed`; the choice in every group; every other key in which the runs differ; `metrics.*`, `baseline.*`,
@@ -100,9 +100,10 @@ def records(*folders: str | Path) -> "pandas.DataFrame":
     """
     from xlearn.table.frame import frame
 
-    if not folders:
+    named = [each for given in folders for each in ([given] if isinstance(given, str | Path) else given)]
+    if not named:
         raise Problem("records: name a folder, e.g. records('outputs').")
-    return frame([Path(each).expanduser() for each in folders])
+    return frame([Path(each).expanduser() for each in named])
 
 
 def show(*words: str, config_dirs: Folders = ()) -> None:
@@ -127,11 +128,13 @@ def load_task(name: str, *overrides: str, seed: int = 0, config_dirs: Folders = 
 
     folders = _folders(config_dirs)
     register(folders)
+    if again := [word for word in overrides if str(word).partition("=")[0] in ("target", "seed")]:
+        raise Problem(f"load_task: {again[0]}: the name and the seed of the task are given already.")
     given = [f"target.{key}={_written(value)}" for key, value in options.items()]
-    content, _ = content_of([f"target={name}", f"seed={seed}", *given, *_words(overrides)], folders)
+    content, _ = content_of([f"target={name}", f"seed={_written(seed)}", *given, *_words(overrides)], folders)
     components = build(content)
-    forms = formats([components.target], content, components.encoders, seed)
-    return prepare(components.target, forms, seed)
+    forms = formats([components.target], content, components.encoders, content["seed"])
+    return prepare(components.target, forms, content["seed"])
 
 
 def fit(
@@ -149,10 +152,13 @@ def fit(
 
     Returns the losses of each step by name.
 
-    `task`: one, or several by role (`{"source": ..., "target": ...}`), each in every step. `objective`: an objective of
-    `xlearn.objectives`, or a partial of one; cross-entropy without. `optimizer`: called with groups of parameters;
-    `partial(torch.optim.Adam, lr=1e-3)` without. Nothing is selected: the last weights stay. `xlearn.phases.fit.fit` gives
-    a record after each step, to stop or to save.
+    `task`: one, or several by role (`{"source": ..., "target": ...}`), each in every step. `objective`: a function
+    `(network, batches by role) -> {name: loss}`, a class of `xlearn.objectives` that learns from labels, or a partial of them;
+    cross-entropy without. `optimizer`: called with groups of parameters; `partial(torch.optim.Adam, lr=1e-3)` without. Nothing
+    is selected: the last weights stay. `xlearn.phases.fit.fit` gives a record after each step, to stop or to save.
+
+    Raises `Problem` for an objective that needs more than labelled examples (views, unlabelled examples, teachers, pairs,
+    episodes): these are phases of a run, e.g. `run("transfer=dann")`.
     """
     from xlearn.phases.by_hand import trained
 
@@ -184,11 +190,16 @@ def _folders(named: Folders) -> list[Path]:
 
 
 def _words(overrides: Sequence[str]) -> list[str]:
-    if wrong := [word for word in overrides if not isinstance(word, str) or "=" not in word]:
+    if wrong := [word for word in overrides if not isinstance(word, str) or not ("=" in word or word.startswith("~"))]:
         raise Problem(f"{wrong[0]!r} is no override such as 'target.shots=5'.")
     return [*overrides]
 
 
 def _written(value: Any) -> str:
-    """A value in the grammar of overrides."""
+    """A value in the grammar of overrides, whose keys of mappings stand without quotes."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_written(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    value = value.item() if hasattr(value, "item") else value  # a number of numpy's or torch's
     return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,8 +1,10 @@
 """Parts of a run by hand: a task, a network trained and measured outside of a run."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ import xlearn
 from xlearn.encoders import Mlp
 from xlearn.fusion import Concat
 from xlearn.networks.network import tensors
-from xlearn.objectives import Focal
+from xlearn.objectives import Clip, Dann, Focal, Kd, SimClr, l2
 from xlearn.runtime.errors import Problem
 
 
@@ -41,6 +43,12 @@ def test_options_are_written_in_the_grammar_of_overrides(tmp_path):
     classes = list(xlearn.load_task("blobs", config_dirs=folder).labels.classes)[:2]
     found = xlearn.load_task("blobs", "image.size=6", config_dirs=[Path(folder)], classes=classes, shots=None)
     assert list(found.labels.classes) == classes and found.inputs["image"].height == 6
+    groups = {"low": [classes[0]], "others": [classes[1]]}
+    assert list(xlearn.load_task("blobs", config_dirs=folder, groups=groups).labels.classes) == ["low", "others"]
+    number = numpy.int64(4)
+    assert xlearn.load_task("blobs", config_dirs=folder, shots=number, seed=number).notes["split"]["seed"] == 4
+    with pytest.raises(Problem, match="load_task: target=others: the name and the seed of the task are given already"):
+        xlearn.load_task("blobs", "target=others", config_dirs=folder)
 
 
 def test_a_network_trained_by_hand(task):
@@ -72,6 +80,37 @@ def test_frozen_parameters_stay(task):
         xlearn.fit(network, task, steps=1)
 
 
+@pytest.mark.parametrize(
+    ("objective", "told"),
+    [
+        (SimClr, "fit: SimClr needs two views of every example, which a run gives it"),
+        (Dann, "fit: Dann needs unlabelled examples"),
+        (partial(Kd, temperature=2.0), "fit: Kd needs a teacher"),
+        (Clip, "fit: Clip needs pairs of modalities"),
+        (l2, "fit: l2: .*strength.* Give a partial"),
+        (nn.CrossEntropyLoss(), "fit: objective=CrossEntropyLoss: give a function"),
+    ],
+)
+def test_what_labelled_examples_alone_do_not_give_is_refused(task, objective, told):
+    with pytest.raises(Problem, match=told):
+        xlearn.fit(small(task), task, steps=1, objective=objective)
+
+
+def test_a_mistake_leaves_the_test_split_closed(task):
+    torch.manual_seed(0)
+    spec = replace(task.inputs["image"], height=9)
+    encoder = Mlp(spec, widths=[16])
+    wrong = xlearn.Network(
+        {"image": encoder}, Concat({"image": 16}), {task.labels.key: nn.Linear(16, len(task.labels.classes))}
+    )
+    with pytest.raises(Problem, match="cannot read the examples of blobs .* The test split stays closed"):
+        xlearn.evaluate(wrong, task, split="test")
+    with pytest.raises(Problem, match="evaluate: give a network"):
+        xlearn.evaluate([], task, split="test")
+    assert xlearn.evaluate(small(task), task, split="test")["accuracy"] >= 0
+    assert "tensor" not in repr(task)
+
+
 def test_metrics_of_splits_and_the_test_split_once(task):
     first, second = small(task), small(task)
     xlearn.fit(second, task, steps=40, batch_size=8)
@@ -92,6 +131,12 @@ def test_what_cannot_be_trained_or_measured_is_told(task, tmp_path):
         xlearn.fit(small(task), unlabelled, steps=1)
     with pytest.raises(Problem, match="no example in its train split"):
         xlearn.evaluate(small(task), unlabelled, split="train")
+    with pytest.raises(Problem, match="fit: steps=0: give 1 or more"):
+        xlearn.fit(small(task), task, steps=0)
+    with pytest.raises(Problem, match=r"the optimizer is made by fit. Give a partial"):
+        xlearn.fit(small(task), task, steps=1, optimizer=torch.optim.SGD(small(task).parameters(), lr=0.1))
+    with pytest.raises(Problem, match=r"fit: Linear is no xlearn.Network"):
+        xlearn.fit(nn.Linear(2, 2), task, steps=1)
     network = small(task)
     network.head = nn.ModuleDict({"others": nn.Linear(16, 3)})
     with pytest.raises(Problem, match="the network has others"):

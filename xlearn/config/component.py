@@ -69,6 +69,11 @@ def split_arguments(node: dict[str, Any], options: type) -> tuple[dict[str, Any]
 def resolve(path: str, where: str) -> Callable[..., Any]:
     """The object at a dotted path."""
     module_name, _, name = path.rpartition(".")
+    if module_name == "__main__":
+        raise Problem(
+            f"{where}._target_={path}: nobody can tell whether what a script or notebook defines itself has changed since "
+            f"the last run. Put {name} into a module of its own, and name that (mymodule.{name})."
+        )
     if (new := renamed(path)) is not None:
         raise Problem(f"{where}._target_={path}: it is {new} now (docs/migration.md).")
     try:

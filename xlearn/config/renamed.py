@@ -12,6 +12,9 @@ from typing import Any
 
 from xlearn.runtime.addresses import exports, public
 
+# Another old name makes no other number.
+DETERMINES_NUMBERS = False
+
 # Keys of a phase (`transfer.phases.NAME.KEY`).
 KEYS = {"leaves": "merge"}
 

@@ -140,17 +140,17 @@ class Examples:
     brought into; `whole` are all of them.
     """
 
-    inputs: dict[str, Column]
-    labels: Tensor
-    rows: Tensor
+    inputs: dict[str, Column] = field(repr=False)
+    labels: Tensor = field(repr=False)
+    rows: Tensor = field(repr=False)
     space: LabelSpace
-    features: Tensor | None = None
-    present: dict[str, Tensor] = field(default_factory=dict)
+    features: Tensor | None = field(default=None, repr=False)
+    present: dict[str, Tensor] = field(default_factory=dict, repr=False)
     data: str = ""
     encoded: frozenset[str] = frozenset()
-    whole: "Examples | None" = None
+    whole: "Examples | None" = field(default=None, repr=False)
     task: str = "target"
-    taught: dict[str, Tensor] = field(default_factory=dict)
+    taught: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -198,7 +198,7 @@ class Sealed:
     """The test split. It opens once; a second look is a mistake in the protocol and raises."""
 
     name: str
-    examples: Examples
+    examples: Examples = field(repr=False)
     opened: bool = False
 
     def __len__(self) -> int:
@@ -230,8 +230,8 @@ class Task:
     data: str
     fingerprint: str
     notes: dict[str, Any] = field(default_factory=dict)
-    origin: dict[str, Tensor] = field(default_factory=dict)
-    training: Tensor = field(default_factory=lambda: torch.arange(0))
+    origin: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    training: Tensor = field(default_factory=lambda: torch.arange(0), repr=False)
 
     def only(self, *modalities: str) -> "Task":
         """The same task, rows included, without the other modalities."""

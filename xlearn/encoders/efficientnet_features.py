@@ -13,6 +13,7 @@ from xlearn.data.modalities.image import adapt
 from xlearn.data.task import ImageSpec, VectorSpec
 from xlearn.encoders.efficientnet_lite0 import EfficientNetLite0
 from xlearn.encoders.vector import Vector
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import kept
@@ -31,7 +32,7 @@ class Pictures:
         return VectorSpec(EfficientNetLite0.width, f"efficientnet_lite0 at {self.size}")
 
     def __call__(self, pool: Pool) -> tuple[Tensor, dict[str, Any]]:
-        key = f"efficientnet-{digest([pool.fingerprint, self.size], 16)}"
+        key = f"efficientnet-{digest([code_digest(__name__), pool.fingerprint, self.size], 16)}"
         return kept(key, lambda: {"features": self._features(pool)}, computed=True)["features"], {}
 
     @torch.inference_mode()

@@ -15,6 +15,7 @@ from xlearn.data.modalities.audio import wave_format
 from xlearn.data.task import AudioSpec
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import Archive, kept
 
@@ -47,7 +48,7 @@ class LogMel:
     def __call__(self, pool: Pool) -> tuple[Ragged, dict[str, Any]]:
         waves, notes = self.waves(pool)
         assert isinstance(waves, Ragged)
-        content = digest([WEIGHTS.sha256, WINDOWS, pool.fingerprint, repr(self.spec)], 16)
+        content = digest([code_digest(__name__), WEIGHTS.sha256, WINDOWS, pool.fingerprint, repr(self.spec)], 16)
 
         def make() -> dict[str, Tensor]:
             frames = log_mel(waves, published("melspectrogram"))

@@ -15,6 +15,7 @@ from xlearn.data.modalities import Pool
 from xlearn.data.task import VectorSpec
 from xlearn.encoders.vector import Vector
 from xlearn.networks.network import Tokens
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import Archive, kept
@@ -44,7 +45,7 @@ class Sentences:
                 f"{pool.name}: {len(empty)} of its texts are empty or white space, the first in row {empty[0]} (counted from "
                 "0), and have no features. Remove them, or give a loader that says `present` is False there."
             )
-        key = f"{self.spec.of}-{digest([pool.fingerprint, WEIGHTS.sha256, 'text'], 16)}"
+        key = f"{self.spec.of}-{digest([code_digest(__name__), pool.fingerprint, WEIGHTS.sha256], 16)}"
         return kept(key, lambda: {"features": features(texts, there, pool.name)}, computed=True)["features"], {}
 
 

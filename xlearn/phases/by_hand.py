@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from inspect import isclass
+from inspect import isclass, signature
 from typing import Any
 
 import torch
 
 from xlearn.balance._equal import equal
 from xlearn.data.batches import Batches
-from xlearn.data.task import Examples, Task
+from xlearn.data.task import Examples, Sealed, Task
 from xlearn.metrics.measure import measure
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
@@ -17,7 +17,7 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases.fit import Update, fit
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.machine import machine
+from xlearn.runtime.machine import Machine, machine
 from xlearn.trainable import Rate
 
 SPLITS = ("train", "val", "test")
@@ -34,6 +34,10 @@ def trained(
     device: str,
 ) -> list[dict[str, float]]:
     """The losses of each step by name. See `xlearn.fit`."""
+    for name, value in (("steps", steps), ("batch_size", batch_size)):
+        if not isinstance(value, int) or value < 1:
+            raise Problem(f"fit: {name}={value!r}: give 1 or more.")
+    _need_network(network, "fit")
     place = machine(device, "fp32", None, multirun=False)
     rates = {name: Rate() for name, value in network.named_parameters() if value.requires_grad}
     if not rates:
@@ -41,29 +45,86 @@ def trained(
     for role, task in tasks.items():
         if not len(task.train):
             raise Problem(f"fit: {task.name} has no labelled training example ({role}). Raise its shots.")
-        if task.labels.key not in network.head:
-            heads = ", ".join(network.head)
-            raise Problem(f"fit: {task.name} is predicted by the head {task.labels.key!r}, and the network has {heads}.")
+        _need_head(network, task, "fit")
+    if isinstance(optimizer, torch.optim.Optimizer):
+        raise Problem("fit: the optimizer is made by fit. Give a partial, e.g. partial(torch.optim.SGD, lr=0.1).")
     counts = {role: task.class_counts() for role, task in tasks.items()}
     context = PhaseContext(network, frozenset(), counts, steps=steps, tasks=dict(tasks))
     chosen: Callable[..., Any] = CrossEntropy if objective is None else objective
-    made = chosen(context) if isclass(getattr(chosen, "func", chosen)) else chosen
+    made = _made(chosen, context, network)
     update = Update([made], rates, optimizer or partial(torch.optim.Adam, lr=1e-3), lambda step, steps: 1.0, equal)
     batches = Batches({role: task.train for role, task in tasks.items()}, batch_size=batch_size, seed=seed, device=place.device)
     records = fit(network, [update], batches, steps=steps, seed=seed, machine=place)
     return [{name: float(loss) for name, loss in record.losses.items()} for record in records]
 
 
+# What an objective says of itself that labelled examples alone do not give, and what it means.
+NEEDS = {
+    "views": "two views of every example", "unlabeled": "unlabelled examples", "lessons": "a teacher",
+    "runs_teacher": "a teacher", "pairs": "pairs of modalities",
+}  # fmt: skip
+
+
+def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -> Callable[..., Any]:
+    """The objective, ready to be called. Raises `Problem` for one that needs more than there is, and for missing arguments."""
+    bare = getattr(chosen, "func", chosen)
+    name = getattr(bare, "__name__", type(bare).__name__)
+    if isinstance(bare, torch.nn.Module):
+        raise Problem(f"fit: objective={name}: give a function of (network, batches by role), or a class of xlearn.objectives.")
+    if needed := [told for flag, told in NEEDS.items() if getattr(bare, flag, False)]:
+        raise Problem(f"fit: {name} needs {needed[0]}, which a run gives it: use xlearn.run (xlearn.show() lists the options).")
+    given = (context,) if isclass(bare) else (network, {})
+    try:
+        signature(chosen).bind(*given)
+    except TypeError as error:
+        raise Problem(f"fit: {name}: {error}. Give a partial with its arguments, e.g. partial({name}, ...).") from error
+    return chosen(context) if isclass(bare) else chosen
+
+
+def _need_network(network: Any, who: str) -> None:
+    if not isinstance(network, Network):
+        raise Problem(f"{who}: {type(network).__name__} is no xlearn.Network (encoders, a fusion and heads). Build one of it.")
+
+
+def _need_head(network: Network, task: Task, who: str) -> None:
+    """Raise where the network cannot predict the task: it lacks the head, or an encoder."""
+    if task.labels.key not in network.head:
+        heads = ", ".join(network.head)
+        raise Problem(f"{who}: {task.name} is predicted by the head {task.labels.key!r}, and the network has {heads}.")
+    if not {*task.inputs} & {*network.encoder}:
+        there = ", ".join(network.encoder)
+        raise Problem(f"{who}: {task.name} has {', '.join(sorted(task.inputs))}, and the network has encoders for {there}.")
+
+
 def measured(networks: Sequence[Network], task: Task, split: str, device: str) -> list[dict[str, Any]]:
     """The metrics of each network on one split. See `xlearn.evaluate`."""
     if split not in SPLITS:
         raise Problem(f"evaluate: split={split!r}: choose among {', '.join(SPLITS)}.")
-    place = machine(device, "fp32", None, multirun=False)
-    examples = _opened(task) if split == "test" else task.train if split == "train" else task.val
-    if not len(examples):
+    if not networks:
+        raise Problem("evaluate: give a network, or several.")
+    if not len(examples := {"train": task.train, "val": task.val, "test": task.test}[split]):
         raise Problem(f"evaluate: {task.name} has no example in its {split} split. Raise its {split}, or choose another split.")
+    place = machine(device, "fp32", None, multirun=False)
+    for network in networks:
+        _need_network(network, "evaluate")
+        _need_head(network, task, "evaluate")
+        if split == "test":  # it opens once: that a network cannot read the examples is found out by others
+            _try(network, task, place)
+    opened = _opened(task) if isinstance(examples, Sealed) else examples
     classes = task.labels.classes
-    return [measure(logits(network, examples, place), examples.labels, classes) for network in networks]
+    return [measure(logits(network, opened, place), opened.labels, classes) for network in networks]
+
+
+def _try(network: Network, task: Task, place: Machine) -> None:
+    others = next((each for each in (task.train, task.val, task.unlabeled) if len(each)), None)
+    if others is None:
+        return
+    try:
+        logits(network, others.subset(torch.arange(1)), place)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise Problem(
+            f"evaluate: a network cannot read the examples of {task.name} ({error}). The test split stays closed."
+        ) from error
 
 
 def _opened(task: Task) -> Examples:

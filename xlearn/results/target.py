@@ -24,8 +24,8 @@ from xlearn.results.forgetting import forgetting
 from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, majority
 from xlearn.results.retrieval import retrieval
 from xlearn.robustness._noise import UNKNOWN, noise, unit
-from xlearn.runtime.errors import Problem
 from xlearn.runtime.code import code_digest
+from xlearn.runtime.errors import Problem
 from xlearn.runtime.fingerprints import RUN, code_of
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine

@@ -10,24 +10,30 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def module_file(module: str) -> Path | None:
-    """The file of a module, or of a package its `__init__.py`; None where there is none.
+    """The file of a module, or of a package its `__init__.py`; None where there is none."""
+    _, *below = module.split(".")
+    for place in module_places(module.partition(".")[0]):
+        path = place.joinpath(*below)
+        found = [path.with_suffix(".py"), path / "__init__.py"] if below else [path / "__init__.py"]
+        for file in [place] if place.suffix == ".py" and not below else found if place.suffix != ".py" else ():
+            if file.is_file():
+                return file
+    return None
 
-    `find_spec` of a dotted name would import the packages above it, so they are walked here.
+
+def module_places(top: str) -> list[Path]:
+    """The folders of a package (several where it has no `__init__.py`), or the file of a module that is none.
+
+    `find_spec` of a dotted name would import the packages above it, so only the top is asked for.
     """
-    top, *below = module.split(".")
     if top == PACKAGE.name:
-        start = PACKAGE
-    elif (spec := _spec(top)) is None:
-        return None
-    elif not below and spec.origin and spec.origin.endswith(".py"):
-        return Path(spec.origin)
-    elif spec.submodule_search_locations:  # a namespace package has no file
-        start = Path(next(iter(spec.submodule_search_locations)))
-    else:
-        return None
-    path = start.joinpath(*below)
-    found = [path.with_suffix(".py"), path / "__init__.py"] if below else [path / "__init__.py"]
-    return next((file for file in found if file.is_file()), None)
+        return [PACKAGE]
+    spec = _spec(top) if top else None
+    if spec is None:
+        return []
+    if spec.submodule_search_locations:
+        return [Path(each) for each in spec.submodule_search_locations]
+    return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
 
 
 def _spec(top: str) -> ModuleSpec | None:

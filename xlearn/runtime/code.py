@@ -4,18 +4,20 @@ What a file says (docstrings, comments, the texts of messages) and how it is lai
 of public names: a lazily loaded name leads to the module where it stands, not to all that its package offers.
 """
 
-import ast
 import hashlib
 import json
+import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xlearn.runtime.addresses import PACKAGE, definition, module_file, table
+from xlearn.runtime.addresses import PACKAGE, definition, module_file, module_places
+from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import cache_root, write_text
+from xlearn.runtime.syntax import Source, analysed
 
 # torch is in the machine's signature, by its version.
 BY_VERSION = ("torch",)
@@ -50,7 +52,7 @@ class Module(NamedTuple):
 
 
 def closure(*modules: str) -> dict[str, Module]:
-    """Every module that counts."""
+    """Every module that counts. Raises `Problem` for a file of the user's own that changed after it was imported."""
     tops = {module.partition(".")[0] for module in modules} - {*BY_VERSION}
     found: dict[str, Module] = {}
     waiting = [part for module in modules for part in _with_packages(module)]
@@ -74,13 +76,22 @@ def _with_packages(module: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-@cache
+# By package whether it is xlearn or the user's own: neither Python's nor installed. One that is not there may come yet.
+_owned = {PACKAGE.name: True}  # wherever it is installed
+
+
 def _is_own(top: str) -> bool:
-    """Whether a package is xlearn or the user's own: neither Python's nor installed."""
-    if top == PACKAGE.name:  # wherever it is installed
+    if top not in _owned and (places := module_places(top)):
+        _owned[top] = not any(_is_installed(place) for place in places)
+    return _owned.get(top, False)
+
+
+def _is_installed(place: Path) -> bool:
+    """Whether a file or folder is Python's own, or lies where an installer put it."""
+    if {"site-packages", "dist-packages"} & {*place.parts, *place.resolve().parts}:
         return True
-    file = module_file(top)
-    return file is not None and not any(file.resolve().is_relative_to(folder) for folder in INSTALLED)
+    folder = place.parent
+    return any(place.resolve().is_relative_to(each) for each in INSTALLED) or any(folder.glob("*.dist-info"))
 
 
 @cache
@@ -88,17 +99,28 @@ def _own_module(name: str) -> Module | None:
     return _module(name)
 
 
+# Of the user's own modules, once they are imported: what their files held then.
+_imported: dict[str, str] = {}
+
+
 def _module(name: str) -> Module | None:
     """What is known of a module from its file; None where it has none (a name in a module, or compiled code)."""
     if (file := module_file(name)) is None:
         return None
-    read = _read(file)
+    read, content = _read(file)
+    if name in sys.modules and file.suffix == ".py" and _imported.setdefault(name, content) != content:
+        raise Problem(
+            f"{file} changed after this process imported it, and would run as it was before. Start again "
+            "(in a notebook: restart the kernel)."
+        )
+    if not read["determines"]:
+        return None
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     imports = {part for each in _imported_modules(read, package) for part in _with_packages(each)}
     return Module(read["code"], tuple(sorted(imports)))
 
 
-def _imported_modules(read: dict[str, Any], package: str) -> Iterator[str]:
+def _imported_modules(read: Source, package: str) -> Iterator[str]:
     """The modules that a file in `package` imports; of a package with public names, those where the names stand."""
     for level, base, names in read["imports"]:
         if level:
@@ -106,29 +128,47 @@ def _imported_modules(read: dict[str, Any], package: str) -> Iterator[str]:
             base = ".".join([*above, *([base] if base else [])])
         modules = [base] if not names else [_public(base).get(name, f"{base}.{name}") for name in names]
         yield from (base, *modules)
-        for whole in modules:  # `import xlearn.objectives`, then `xlearn.objectives.Dann`
-            yield from (module for name, module in _public(whole).items() if name in read["attributes"])
+        for whole in modules:
+            yield from _taken(whole, read["attributes"])
+
+
+def _taken(package: str, attributes: Sequence[str]) -> Iterator[str]:
+    """After `import package`: the modules behind `package.name` and `package.part.name`, for all names behind a dot."""
+    if not _is_followed(package) or (file := module_file(package)) is None or file.name != "__init__.py":
+        return
+    public = _public(package)
+    for name in attributes:
+        if name in public:
+            yield public[name]
+        elif module_file(f"{package}.{name}") is not None:
+            yield f"{package}.{name}"
+            yield from _taken(f"{package}.{name}", attributes)
+
+
+def _is_followed(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top not in BY_VERSION and _is_own(top)
 
 
 def _public(package: str) -> dict[str, str]:
     """As `exports`, from what is remembered of the package's file."""
-    top = package.partition(".")[0]
-    if top in BY_VERSION or not _is_own(top) or (file := module_file(package)) is None or file.name != "__init__.py":
+    if not _is_followed(package) or (file := module_file(package)) is None or file.name != "__init__.py":
         return {}
-    return {name: f"{package}.{inside}" for name, inside in _read(file)["public"].items()}
+    return {name: f"{package}.{inside}" for name, inside in _read(file)[0]["public"].items()}
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """What a file imports and offers, and the digest of its code; remembered by its content."""
+def _read(file: Path) -> tuple[Source, str]:
+    """(what a file is found to be, the digest of its content), remembered by its content."""
     content = file.read_bytes()
-    key = hashlib.blake2b(content, digest_size=16).hexdigest()
+    ours = file.is_relative_to(PACKAGE)
+    key = f"{hashlib.blake2b(content, digest_size=16).hexdigest()}{'' if ours else '-own'}"
     store = _store()
     read = store.pop(key, None)
     if read is None:
-        read = _analysed(content)
+        read = analysed(content, ours)
         _new.append(key)
     store[key] = read  # the one read last stands last
-    return read
+    return read, key
 
 
 # Keys that are not in the file of the store yet.
@@ -148,10 +188,15 @@ def _store() -> dict[str, Any]:
     return _stored(_store_file())
 
 
-def _store_file() -> Path:
+@cache
+def _store_file_name() -> str:
     """By the code that reads: what another version of it understood of a file is no use."""
-    own = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=8).hexdigest()
-    return cache_root() / "code" / f"{own}.json"
+    read = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("syntax.py", "addresses.py"))
+    return f"{hashlib.blake2b(read, digest_size=8).hexdigest()}.json"
+
+
+def _store_file() -> Path:
+    return cache_root() / "code" / _store_file_name()
 
 
 def _keep() -> None:
@@ -165,78 +210,3 @@ def _keep() -> None:
             write_text(_store_file(), json.dumps(store))
         except OSError:  # it only saves time
             return
-
-
-def _analysed(content: bytes) -> dict[str, Any]:
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # whoever imports it will be told
-        return {"code": hashlib.blake2b(content, digest_size=16).hexdigest(), "imports": [], "attributes": [], "public": {}}
-    imports = list(_imported(tree))
-    attributes = sorted({node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)})
-    dumped = hashlib.blake2b(digest_size=16)
-    for part in _dumped(tree):
-        dumped.update(part.encode("utf-8", "surrogatepass") + b"\0")
-    return {"code": dumped.hexdigest(), "imports": imports, "attributes": attributes, "public": table(tree)}
-
-
-def _imported(node: ast.AST) -> Iterator[tuple[int, str, list[str]]]:
-    """(leading dots, module, names taken from it or none) of every import."""
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        for each in node.orelse:
-            yield from _imported(each)
-        return
-    if isinstance(node, ast.Import):
-        yield from ((0, each.name, []) for each in node.names)
-    if isinstance(node, ast.ImportFrom):
-        yield node.level, node.module or "", [each.name for each in node.names]
-    for child in ast.iter_child_nodes(node):
-        yield from _imported(child)
-
-
-def _dumped(node: Any, said: bool = False) -> Iterator[str]:
-    """The syntax tree as text, the same in every version of Python. `said`: inside a message, whose texts are left out."""
-    if isinstance(node, list):
-        yield "["
-        for each in node:
-            if not _is_text(each) and not _is_table(each):
-                yield from _dumped(each, said)
-        yield "]"
-    elif isinstance(node, ast.AST):
-        if said and (isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))):
-            return
-        said = said or isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _is_message(node))
-        if isinstance(node, ast.Call) and not said and _name(node) == "need":  # the collector's: what must hold, the message
-            yield from _dumped([node.func, *node.args[:1]])
-            yield from _dumped([*node.args[1:], *node.keywords], said=True)
-            return
-        yield type(node).__name__
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if value is not None and value != [] and name not in ("ctx", "kind", "type_ignores"):
-                yield name
-                yield from _dumped(value, said)
-    else:
-        yield repr(node)
-
-
-def _is_text(node: Any) -> bool:
-    """Whether a statement is a docstring, of whatever it stands under."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _is_table(node: Any) -> bool:
-    """Whether a statement sets names of Python's own (`__all__`, `__version__`, the table of public names)."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    names = [part for each in targets for part in (each.elts if isinstance(each, ast.Tuple) else [each])]
-    return bool(names) and all(isinstance(each, ast.Name) and each.id.startswith("__") for each in names)
-
-
-def _is_message(call: ast.Call) -> bool:
-    """Whether a call makes an error, or tells a warning."""
-    name = _name(call)
-    return name == "warn" or name.endswith(("Problem", "Problems", "Error"))
-
-
-def _name(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")

@@ -1,5 +1,6 @@
 """Runs as a pandas frame, a row for each."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pandas
 from xlearn.config.schema import identity
 from xlearn.runtime.errors import Problem
 from xlearn.table.collect import Record, collect
+from xlearn.table.versions import newest
 
 # What one looks for first.
 FIRST = ("source", "target", "transfer")
@@ -19,6 +21,9 @@ def frame(folders: Sequence[Path]) -> pandas.DataFrame:
     found = collect(folders)
     if not found:
         raise Problem(f"{', '.join(map(str, folders))}: there is no run. Name a folder of runs, e.g. outputs.")
+    found, notes = newest(found)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     leaves = [dict(_leaves(identity(record.config))) for record in found]
     keys = dict.fromkeys(key for each in leaves for key in each)
     differing = [key for key in keys if len({repr(each.get(key)) for each in leaves}) > 1]

@@ -12,6 +12,7 @@ from xlearn.data.modalities import Pool
 from xlearn.data.modalities.log_mel import VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
 from xlearn.data.options import AudioOptions
 from xlearn.data.task import AudioSpec
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import kept
@@ -33,7 +34,7 @@ class LogMel:
             frames = log_mel(waves, rate, options.bands, options.window, options.hop)
             return {"values": frames.values, "offsets": frames.offsets}
 
-        found = kept(digest(["log-mel", VERSION, pool.fingerprint, asdict(self.spec)], 16), make, computed=True)
+        found = kept(digest(["log-mel", code_digest(__name__), pool.fingerprint, asdict(self.spec)], 16), make, computed=True)
         return Ragged(found["values"], found["offsets"]), _notes(pool, rate, options.seconds)
 
 
@@ -141,7 +142,7 @@ def _waves(pool: Pool, rate: int, seconds: float | None) -> tuple[Ragged, dict[s
     if seconds is not None:
         waves = shortened(waves, max(round(seconds * own), 1))
     if own != rate:
-        key = digest(["resampled", VERSION, pool.fingerprint, own, rate, seconds], 16)
+        key = digest(["resampled", code_digest(__name__), pool.fingerprint, own, rate, seconds], 16)
 
         def make() -> dict[str, Tensor]:
             made = resampled(waves, own, rate)

@@ -11,6 +11,7 @@ from torch import Tensor
 from xlearn.data.columns import Ragged, offsets
 from xlearn.data.modalities import Pool
 from xlearn.data.task import TextSpec
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import kept
@@ -66,7 +67,7 @@ def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Rag
         found, notes = encode(texts_of(pool), tokenizer, spec.length, task=pool.name, present=pool.raw.present.get("text"))
         return {"numbers": found.values, "offsets": found.offsets, "truncated": torch.tensor(notes.get("truncated", 0))}
 
-    key = digest(["text", pool.fingerprint, asdict(spec), version("tokenizers")], 16)
+    key = digest(["text", code_digest(__name__), pool.fingerprint, asdict(spec), version("tokenizers")], 16)
     columns = kept(key, make)
     truncated = int(columns["truncated"])
     notes = {"truncated": truncated, "longest": spec.length} if truncated else {}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from xlearn.data.tasks import Raw
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.storage import Archive, kept
 
@@ -60,7 +61,8 @@ def emoji(*, labels: Literal["category", "subcategory"] = "category", language: 
     characters = [_characters(item) for item in items]
     classes = sorted({item[labels] for item in items})
     position = {name: number for number, name in enumerate(classes)}
-    pictures = kept(f"emoji_{FONT.version}_{CATEGORIES.version}_{size}", lambda: {"image": _draw(characters, size)})
+    key = f"emoji_{FONT.version}_{CATEGORIES.version}_{code_digest(__name__)}_{size}"
+    pictures = kept(key, lambda: {"image": _draw(characters, size)})
     return Raw(
         {"image": pictures["image"], "text": _names(characters, language)},
         torch.tensor([position[item[labels]] for item in items]),

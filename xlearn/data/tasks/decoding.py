@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.data.tasks import OPEN, TEST, VAL, Raw
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import kept
@@ -46,7 +47,8 @@ def decode(
     origin of the examples, whatever their size; `columns_read` is what else tells which pictures and labels these are.
     """
     how.check()
-    key = hashlib.blake2b(repr(("images 2", stamp, columns_read, classes, how)).encode(), digest_size=16).hexdigest()
+    content = repr(("images", code_digest(__name__), stamp, columns_read, classes, how))
+    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     columns = kept(key, lambda: _decode(splits, how))
     official = columns["official"] if len(splits) > 1 else None
     notes = {"bad_images": int(columns["bad"])} if how.skip_bad else {}

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from xlearn.data.columns import Ragged, offsets
 from xlearn.data.tasks import OPEN, Raw
 from xlearn.data.tasks.decoding import SPLITS
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import kept
@@ -66,7 +67,7 @@ def read_sounds(sounds: Sequence[Sound], how: Reading, stamp: str) -> Sounds:
     the damaged, empty and silent ones, unless `how.skip_bad`. A file that merely ends too early is read as far as it goes.
     """
     how.check()
-    key = hashlib.blake2b(repr(("sounds 1", stamp, len(sounds), how)).encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(repr(("sounds", code_digest(__name__), stamp, len(sounds), how)).encode(), digest_size=16).hexdigest()
     found = kept(key, lambda: _read(sounds, how))
     resampled, cut, bad = (int(found[name]) for name in ("resampled", "cut", "bad_count"))
     notes: dict[str, Any] = {"resampled": resampled, "from_rates": found["from_rates"].tolist()} if resampled else {}
