@@ -1,4 +1,4 @@
-"""The pages of `docs/` that are made from the code: the tree in `architecture.md`, and `migration.md`.
+"""The pages of `docs/` that are made from the code: the tree in `architecture.md`, `migration.md` and `options.md`.
 
 python scripts/pages.py            # write them
 python scripts/pages.py --check    # say which are out of date, and end with 1 if any is
@@ -104,8 +104,74 @@ def migration() -> str:
     )
 
 
+TITLES = {
+    "source": "Tasks, as sources and targets", "encoder": "Encoders", "fusion": "Fusion of modalities", "trunk": "Trunks",
+    "sharing": "Sharing of parameters", "pretrain": "Pretraining", "transfer": "Transfer", "objective": "Objectives",
+    "regularizer": "Regularizers", "balance": "Balancing of tasks", "optimizer": "Optimizers", "schedule": "Learning rates",
+    "augment": "Augmentations", "views": "Views", "robustness": "Robustness curves", "budget": "Budgets",
+    "trainable": "Presets of what a phase trains", "table": "Tables of the documentation",
+}  # fmt: skip
+
+
+def options_page() -> str:
+    """Every key and every option, from the comments of the YAML files and of the schema."""
+    sys.path.insert(0, str(ROOT))
+    from xlearn.commands.keys import keys
+    from xlearn.commands.show import first_comment
+    from xlearn.config.folders import conf_folder, groups, options, read_yaml
+
+    lines = [
+        "# Options",
+        "",
+        "After this page you know every key of the configuration and every option of its groups. `xlearn show KEY` and",
+        "`xlearn show GROUP=OPTION` print the same with the documentation of the option.",
+        "",
+        "## Keys",
+        "",
+        "`NAME` stands for the name of a source or of a phase (`transfer.phases.finetune.keep`).",
+        "",
+        "| key | default | meaning |",
+        "|---|---|---|",
+    ]
+    for key in keys():
+        lines.append(f"| {', '.join(f'`{path}`' for path in key.paths)} | {_cell(key.default)} | {_text(key.meaning)} |")
+    for group in sorted(groups([conf_folder()]), key=lambda name: [*TITLES].index(_top(name))):
+        word = {"task": "source=`, `target"}.get(group, group)
+        lines += ["", f"## {TITLES[_top(group)]}: `{word}=`" + (f" ({group.partition('/')[2]})" if "/" in group else ""), ""]
+        lines += ["| option | what it is | arguments |", "|---|---|---|"]
+        for name, file in options(group, [conf_folder()]).items():
+            lines.append(f"| `{name}` | {_text(first_comment(file))} | {_arguments(read_yaml(file))} |")
+    return "\n".join([*lines, ""])
+
+
+def _top(group: str) -> str:
+    return {"task": "source"}.get(group, group.partition("/")[0])
+
+
+def _text(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _cell(text: str) -> str:
+    return f"`{_text(text)}`" if text else ""
+
+
+def _arguments(node: dict) -> str:
+    """The arguments of an option that is one component, or of a mapping that holds one."""
+    if "_target_" not in node and len(node) == 1 and isinstance(inner := next(iter(node.values())), dict):
+        node = inner
+    if "_target_" not in node:
+        return ""
+    given = {name: value for name, value in node.items() if name != "_target_" and not isinstance(value, dict)}
+    shown = {None: "null", True: "true", False: "false"}
+    return ", ".join(
+        f"`{name}: {_text(shown.get(value, str(value)) if not isinstance(value, list) else str(value))}`"
+        for name, value in given.items()
+    )
+
+
 def main() -> int:
-    pages = {"architecture.md": architecture(), "migration.md": migration()}
+    pages = {"architecture.md": architecture(), "migration.md": migration(), "options.md": options_page()}
     old = [name for name, text in pages.items() if not _same(ROOT / "docs" / name, text)]
     if "--check" in sys.argv[1:]:
         for name in old:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from xlearn.commands.keys import Key, keys, named, task_keys
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
 from xlearn.runtime.addresses import definition, module_file
@@ -13,11 +14,17 @@ from xlearn.runtime.errors import Problem, nearest
 # `source` and `target` are made of the tasks.
 TASK_GROUPS = ("source", "target")
 PRESET = "trainable"
+BASELINE = "baseline"
+BASELINE_SAID = """transfer@baseline
+    default: scratch
+    what the gain compares with: an option of transfer (`xlearn show transfer`), with the same labels, split, seed and budget.
+    A target without labels (target.shots=0) is compared with the source's network applied unchanged."""
 
 
 HELP = """xlearn show                  every group with its options
 xlearn show transfer         one group
-xlearn show transfer=lp_ft   one option: its YAML and the documentation behind it"""
+xlearn show transfer=lp_ft   one option: its YAML and its documentation
+xlearn show image.size       one key: its default and its meaning; a last name is enough (xlearn show keep)"""
 
 
 def main(arguments: list[str]) -> int:
@@ -42,8 +49,31 @@ def shown(words: Sequence[str], config_dirs: list[Path]) -> str:
         group, _, option = word.partition("=")
         if not group:
             raise Problem(f"show {word!r}: name a group, as in `xlearn show transfer` or `xlearn show transfer=lp_ft`.")
-        parts.append(show_option(group, option, folders) if option else show_group(group, folders))
+        parts.append(show_option(group, option, folders) if option else show_word(word, folders))
     return "\n".join(parts)
+
+
+def show_word(word: str, folders: list[Path]) -> str:
+    """A group, a key, or both where they have one name."""
+    found = named(word)
+    if word == BASELINE:
+        return BASELINE_SAID
+    if not _is_group(word, folders):
+        if not found:
+            known = {*_all_groups(folders), BASELINE, *(path for key in keys() for path in key.paths)}
+            names = {path.rpartition(".")[2] for path in known}
+            raise Problem(f"{word}: there is no such group and no such key. {nearest(word, {*known, *names})}")
+        return show_keys(found)
+    return show_group(word, folders)
+
+
+def show_keys(found: Sequence[Key]) -> str:
+    """Each key with its default and its meaning."""
+    parts = []
+    for key in found:
+        default = f"    default: {key.default}\n" if key.default else ""
+        parts.append(f"{', '.join(key.paths)}\n{default}    {key.meaning}")
+    return "\n\n".join(parts)
 
 
 def show_all(folders: list[Path]) -> str:
@@ -70,7 +100,9 @@ def show_option(group: str, option: str, folders: list[Path]) -> str:
     for target in dict.fromkeys(target for file in files for target in _targets(read_yaml(file))):
         parts.append(f"{target}\n{docstring(target)}")
     if group in ("task", *TASK_GROUPS):
-        parts.append(f"options of every task\n{docstring('xlearn.data.options.TaskOptions')}")
+        prefix = f"source.{option}" if group == "source" else "target"
+        own = [key._replace(paths=(f"{prefix}.{key.paths[0].rpartition('.')[2]}",)) for key in task_keys()]
+        parts.append(f"options of every task\n{docstring('xlearn.data.options.TaskOptions')}\n\n{show_keys(own)}")
     return "\n\n".join(parts)
 
 
@@ -115,10 +147,17 @@ def _all_groups(folders: list[Path]) -> list[str]:
     return [group for group in groups(folders) if group != "task"] + list(TASK_GROUPS)
 
 
+def _folder(group: str) -> str:
+    return "task" if group in TASK_GROUPS else group.replace("teacher/", "encoder/", 1)
+
+
+def _is_group(word: str, folders: list[Path]) -> bool:
+    return bool(options(_folder(word), folders))
+
+
 def _options(group: str, folders: list[Path]) -> dict[str, Path]:
     # `teacher/image` has the options of `encoder/image`.
-    files = "task" if group in TASK_GROUPS else group.replace("teacher/", "encoder/", 1)
-    found = options(files, folders)
+    found = options(_folder(group), folders)
     if not found:
         raise Problem(f"{group}: there is no such group. {nearest(group, _all_groups(folders))}")
     return found

@@ -13,61 +13,59 @@ from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, Phas
 
 @dataclass
 class PhaseConfig:
-    """One phase. Null means: as at the top of the configuration, or as in its budget."""
+    """One phase. Null: the value at the top of the configuration, or that of the budget."""
 
-    # source | target | both | unlabeled (of the target) | everything | inputs (of both, without any label); null: source in
-    # pretrain, target in transfer
+    # The tasks that the phase reads: source | target | both | unlabeled (the target's inputs) | everything | inputs (of both,
+    # without labels). Null: source in pretrain, target in transfer.
     reads: str | None = None
-    modalities: list[str] | None = None  # of what it reads; null: all
-    trainable: Any = None  # null: everything
-    taught_by: str | None = None  # source (one network of all sources) | sources (one of each) | an earlier phase
-    begins: str | None = None  # start: from the weights that the chain began with; null: where the last phase ended
-    objective: Any = None
-    penalties: dict[str, Any] = field(default_factory=dict)
-    optimizer: Any = None
-    schedule: Any = None
-    augment: bool = True
-    base_learner: Any = None  # what learns a task of few examples; null: the phase reads no such tasks
-    episodes: PhaseEpisodes = field(default_factory=PhaseEpisodes)  # where its tasks are others than those of `episodes`
-    solver: Any = None  # computes the weights that the phase leaves in closed form, in the place of the loop
+    modalities: list[str] | None = None  # the modalities that the phase reads; null: all
+    trainable: Any = None  # the parameters that are trained, with multipliers of the learning rate; null: all
+    taught_by: str | None = None  # the teachers: source (one network of all sources) | sources (one each) | an earlier phase
+    begins: str | None = None  # start: from the weights that the chain began with; null: from the last phase's weights
+    objective: Any = None  # the loss; null: as at the top
+    penalties: dict[str, Any] = field(default_factory=dict)  # further losses that are added, by name
+    optimizer: Any = None  # null: as at the top
+    schedule: Any = None  # the learning rate's schedule; null: as at the top
+    augment: bool = True  # whether batches are augmented
+    base_learner: Any = None  # the learner of an episode; null: the phase reads no episodes
+    episodes: PhaseEpisodes = field(default_factory=PhaseEpisodes)  # where training episodes differ from `episodes`
+    solver: Any = None  # computes the weights in closed form instead of the training loop; null: the loop
     merge: Any = None  # the weights that the phase returns, from (initial, trained); null: trained
-    batch_size: int | None = None
-    epochs: float | None = None
-    steps: int | None = None
-    patience: int | None = None
-    stop_below: float | None = None
-    keep: str | None = None
+    batch_size: int | None = None  # examples per task and step; null: as at the top
+    epochs: float | None = None  # passes over the largest task; null: as in the budget
+    steps: int | None = None  # optimizer steps, instead of epochs; null: as in the budget
+    patience: int | None = None  # validations without a better score, after which the phase ends; null: as in the budget
+    stop_below: float | None = None  # the phase ends when its objective falls below this value; null: as in the budget
+    keep: str | None = None  # which weights are kept (as budget.transfer.keep); null: as in the budget
 
 
 @dataclass
 class ChainConfig:
-    """`pretrain` and `transfer`: a chain of phases, and what it starts from."""
+    """`pretrain` and `transfer`: a chain of phases, and its initial weights."""
 
-    start: Any = None  # pretrain: a component that brings weights
-    carry: bool = True  # transfer: whether anything is copied from the source
+    start: Any = None  # pretrain: a component that loads the initial weights
+    carry: bool = True  # transfer: whether parameters are copied from the source's network
     adds: Any = None  # transfer: a structure that is added to the target's network (low-rank parts, adapters)
-    joins: bool = False  # transfer: whether the target's network has the sources' encoders and heads too
-    episodes: bool = False  # transfer: whether the target is many tasks of few examples, drawn from its classes
-    base_learner: Any = None  # transfer: what learns each of them; null: as in pretraining
-    phases: dict[str, PhaseConfig] = field(default_factory=dict)
+    joins: bool = False  # transfer: whether source and target are learned together, in one network
+    episodes: bool = False  # transfer: whether the target is measured on episodes drawn from its classes
+    base_learner: Any = None  # transfer: the learner of each episode; null: that of pretraining
+    phases: dict[str, PhaseConfig] = field(default_factory=dict)  # the phases by name, in their order
 
 
 @dataclass
 class StageBudget:
-    """How long the phases of a chain last, and which weights they keep: last | best_source | best_target | best_mean |
-    best_each.
+    """How long the phases of a chain last, and which weights they keep.
 
-    Phases that read unlabelled examples keep by a rule of `xlearn.selection` instead: last | source_val | importance_weighted |
-    dev | entropy | infomax | snd | mixval | oracle.
-    By the validation split: of the sources (their mean), of the target, of all tasks that the phase reads (their mean), or
-    of each task for itself. `patience` counts looks at the validation split (there are `evaluations` of them in a phase)
-    without a better score.
+    A phase that adapts to unlabelled examples keeps by a rule of `xlearn.selection`, another one by a validation split.
     """
 
-    epochs: float | None = None
-    steps: int | None = None
-    patience: int | None = None
-    stop_below: float | None = None
+    epochs: float | None = None  # passes over the largest task of the phase
+    steps: int | None = None  # optimizer steps, instead of epochs
+    patience: int | None = None  # validations without a better score, after which the phase ends; null: never
+    stop_below: float | None = None  # the phase ends when its objective falls below this value; null: never
+    # Which weights are kept: last | by the validation split best_source (mean over the sources), best_target, best_mean (mean
+    # over all tasks of the phase), best_each (each task its own). Phases that adapt without labels: last | source_val |
+    # importance_weighted | dev | entropy | infomax | snd | mixval | oracle (needs target labels).
     keep: str = "last"
 
 

@@ -5,82 +5,76 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """Which classes, which splits and how many labels.
+    """The options of every task: which classes, which splits, how many labels.
 
-    `classes`: a subset, by name or position. `test`: the share of all examples kept for the test, unless the data come
-    with a test split. `val`: the share of the remaining examples, unless they come with one; when `shots` is given, at
-    most `shots` per class, because who has few labels has few to select with. `shots`: labelled training examples per
-    class, or `fraction`: that share of them; the rest becomes unlabeled. `shots: 0` is for a target that is adapted to without
-    labels: its validation split stays as it is, and only `keep: oracle` may look at it. `imbalance`: a long tail; of the n
-    labelled training examples that class i of K (from 0, in the order of the task) would have, `n * imbalance^(i / (K - 1))`
-    are left, rounded, at least one, so that the last class has that share of what the first has if all had the same (Cao et
-    al., NeurIPS 2019); the rest becomes unlabeled, validation and test stay as they are. `folds` and `fold`: k-fold
-    cross-validation over all examples, fold `fold` (from 0) is the test split. `modalities`: those to read, of the ones
-    the data have; null: all. `groups`: new classes made of the data's own, name to list, instead of `classes`; splits,
-    `shots` and `imbalance` go by the data's own classes, so that tasks made of the same data keep the same rows apart.
-    `head`: a name for the label space; tasks of the same classes share a head only if it is the same.
+    Without `folds`, the test split is the share `test` of all examples and the validation split the share `val` of the rest,
+    unless the data have such splits. With `shots` the validation split has at most `shots` examples per class: a user with few
+    labels has few to select with. `shots=0` leaves the validation split complete, for `keep=oracle` only. `imbalance` leaves
+    `n * imbalance^(i / (K - 1))` labels to class i of K (from 0, in the order of the task), rounded, at least one, where n is
+    the number that the class would have (Cao et al., NeurIPS 2019); validation and test splits stay balanced. With `groups`,
+    splits, shots and imbalance follow the data's own classes, so that tasks made of the same data keep the same splits.
     """
 
-    classes: list[str | int] | None = None
-    groups: dict[str, list[str | int]] | None = None
-    shots: int | None = None
-    fraction: float | None = None
-    imbalance: float | None = None
-    val: float = 0.1
-    test: float = 0.2
-    folds: int | None = None
-    fold: int = 0
-    modalities: list[str] | None = None
-    head: str | None = None
+    classes: list[str | int] | None = None  # a subset of the classes, by name or position; null: all
+    groups: dict[str, list[str | int]] | None = None  # new classes made of the data's own: name to list
+    shots: int | None = None  # labelled training examples per class, the others are unlabelled; 0: none; null: all are labelled
+    fraction: float | None = None  # the share of the training examples that is labelled, instead of shots
+    imbalance: float | None = None  # a long tail: labels of the last class as a share of those of the first
+    val: float = 0.1  # the share of the training examples that validates; with shots, at most shots examples per class
+    test: float = 0.2  # the share of all examples in the test split, unless the data have a test split
+    folds: int | None = None  # k-fold cross-validation: the number of folds
+    fold: int = 0  # with folds: which fold is the test split, from 0
+    modalities: list[str] | None = None  # the modalities to read; null: all that the data have
+    head: str | None = None  # a name for the label space: tasks of the same classes share a head where it is the same
 
 
 @dataclass
 class ImageOptions:
     """Null: the largest among source and target."""
 
-    size: int | None = None
-    channels: int | None = None
+    size: int | None = None  # height and width in pixels; null: the largest among source and target
+    channels: int | None = None  # 1 (grey) or 3 (colour); null: the larger among source and target
 
 
 @dataclass
 class TextOptions:
     """`tokenizer`: bpe | characters; `vocabulary`: at most so many tokens; `length`: longer texts are truncated."""
 
-    tokenizer: str = "bpe"
-    vocabulary: int = 4000
-    length: int = 128
-    lowercase: bool = True
+    tokenizer: str = "bpe"  # bpe (learned on the training texts; Chinese by characters) | characters
+    vocabulary: int = 4000  # the largest number of tokens
+    length: int = 128  # tokens; longer texts are truncated, and counted
+    lowercase: bool = True  # before tokenising
 
 
 @dataclass
 class AudioOptions:
     """`rate` in Hz (null: the lowest among the tasks); `window`, `hop` and `seconds` (null: the whole length) in seconds."""
 
-    rate: int | None = None
-    bands: int = 40
-    window: float = 0.025
-    hop: float = 0.010
-    seconds: float | None = None
+    rate: int | None = None  # samples per second (Hz); null: the lowest among source and target
+    bands: int = 40  # mel bands of the log-mel frames
+    window: float = 0.025  # seconds per frame
+    hop: float = 0.010  # seconds between frames
+    seconds: float | None = None  # longer sounds are cut to this length; null: not cut
 
 
 @dataclass
 class EpisodeOptions:
     """N-way K-shot tasks with Q queries. `held_out`: the share of a source's classes whose tasks validate."""
 
-    ways: int = 5
-    shots: int | None = None  # null: as target.shots
-    queries: int = 5
-    tasks: int = 4
-    test: int = 600
-    val: int = 100
-    held_out: float = 0.2
+    ways: int = 5  # N: classes per episode
+    shots: int | None = None  # K: support examples per class; null: as target.shots
+    queries: int = 5  # query examples per class
+    tasks: int = 4  # episodes per training step
+    test: int = 600  # episodes that a result is measured on
+    val: int = 100  # episodes per validation
+    held_out: float = 0.2  # the share of a source's classes that only validation episodes use
 
 
 @dataclass
 class PhaseEpisodes:
     """What a phase may have otherwise: it may train on other tasks than it is measured on. Null: as in `episodes`."""
 
-    ways: int | None = None
-    shots: int | None = None
-    queries: int | None = None
-    tasks: int | None = None
+    ways: int | None = None  # N: classes per training episode; null: as episodes.ways
+    shots: int | None = None  # K: support examples per class; null: as episodes.shots
+    queries: int | None = None  # query examples per class; null: as episodes.queries
+    tasks: int | None = None  # episodes per training step; null: as episodes.tasks
