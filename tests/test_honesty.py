@@ -56,7 +56,7 @@ def test_changed_files_and_code_are_noticed(toy, capsys, monkeypatch):
     monkeypatch.setattr(fingerprints, "code_digest", lambda *modules: "another")
     assert main(toy) == 0
     told = capsys.readouterr()
-    assert "is of other code or other files; it is computed again" in told.err
+    assert "was computed with other code or data files; it is computed again" in told.err
     assert "already done" not in told.out
 
 

@@ -69,7 +69,7 @@ def test_sigint_and_sigterm_save_and_leave_in_order(toy, tmp_path, number):
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "stopped in phase pretrain at step" in told
-    assert "the same command goes on from there" in told
+    assert "the same command resumes from there" in told
     assert "Traceback" not in told
     assert list(tmp_path.rglob("resume.pt"))
     assert not list(tmp_path.rglob("result.json"))

@@ -1,4 +1,4 @@
-"""xlearn from Python: runs and their results, and the parts of a run by hand."""
+"""xlearn from Python: runs and their results, and the steps of a run as functions."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,24 +20,24 @@ Folders = Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found, in `folder`. `content` is its `result.json`, whose configuration is in the present names."""
+    """A finished run. `content`: the `result.json` in `folder`; names of earlier versions are replaced by present ones."""
 
     folder: Path
     content: dict[str, Any] = field(repr=False)
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Of the target's test split: `accuracy`, `macro_f1`, ..., `per_class`, `confusion_matrix`."""
+        """Metrics on the target's test split: `accuracy`, `macro_f1`, ..., `per_class`, `confusion_matrix`."""
         return self.content["metrics"]
 
     @property
     def gain(self) -> dict[str, float]:
-        """By metric, what the transfer adds to the same target without it; above 0 is better, whatever the metric."""
+        """By metric, result minus baseline, with the sign that makes a positive gain an improvement."""
         return self.content["gain"]
 
     @property
     def bounds(self) -> dict[str, dict[str, Any]]:
-        """The metrics of what bounds the run (`baseline`, and where labels are hidden `source_only` and `target_only`)."""
+        """The metrics of the references: `baseline`, and if labels are hidden `source_only` and `target_only`."""
         others = {name: each["metrics"] for name, each in self.content.get("bounds", {}).items()}
         return {"baseline": self.content["baseline"]["metrics"], **others}
 
@@ -48,8 +48,8 @@ class Result:
     def network(self) -> "Network":
         """The trained network, on the CPU and in evaluation mode.
 
-        It is built from the configuration and may read the run's data again. Raises `Problem` where the weights are missing, or
-        are of another network than the configuration gives now.
+        It is built from the configuration and may read the run's data again. Raises `Problem` if the weights are missing, or
+        do not fit the network that the configuration builds now.
         """
         from xlearn.results.network import rebuilt
 
@@ -63,9 +63,9 @@ class Result:
 
 
 def run(*overrides: str, config_dirs: Folders = ()) -> Result:
-    """`xlearn train` with these words, e.g. `run("source=mnist5k", "target.shots=5")`, in the folder of the command.
+    """`xlearn train` with these overrides, e.g. `run("source=mnist5k", "target.shots=5")`, in the folder of the command.
 
-    A finished run is read, not repeated. Raises `Problem` with the sentence that the command would print.
+    A finished run is read, not repeated. Raises `Problem` with the message that the command would print.
     """
     from xlearn.commands.single import run as run_words
     from xlearn.config.compose import register
@@ -77,7 +77,7 @@ def run(*overrides: str, config_dirs: Folders = ()) -> Result:
 
 
 def read(folder: str | Path) -> Result:
-    """The result in a run's folder. Raises `Problem` where there is none."""
+    """The result in a run's folder. Raises `Problem` if there is none."""
     from xlearn.results.files import RESULT, read_result
 
     place = Path(folder).expanduser()
@@ -96,7 +96,7 @@ def records(*folders: "str | Path | Sequence[str | Path]") -> "pandas.DataFrame"
     """A row for each run in and below the folders, finished or not (`failure` says why not).
 
     Columns: `folder`; `seed`; the choice in every group; every other key in which the runs differ; `metrics.*`, `baseline.*`,
-    `gain.*` and `bounds.NAME.*` by metric, `gap_closed.*` where there are bounds; `seconds`; `failure`.
+    `gain.*` and `bounds.NAME.*` by metric, `gap_closed.*` if there are bounds; `seconds`; `failure`.
     """
     from xlearn.table.frame import frame
 
@@ -114,11 +114,11 @@ def show(*words: str, config_dirs: Folders = ()) -> None:
 
 
 def load_task(name: str, *overrides: str, seed: int = 0, config_dirs: Folders = (), **options: Any) -> "Task":
-    """The task of a run with `target=name` and this seed: read, in the form that the run's encoders read, and split.
+    """The task of a run with `target=name` and this seed: loaded, preprocessed for the run's encoders, and split.
 
-    `options` are those of the task (`shots=5`, `classes=["0", "1"]`; `xlearn show target=NAME` lists them); `overrides` are
-    words for the rest, e.g. `"image.size=16"` or `"encoder/text=minilm"`. What a form is learned from (sizes, a vocabulary) is
-    this task alone: in a run it is the sources too. Raises `Problem` as the command would.
+    `options` are those of the task (`shots=5`, `classes=["0", "1"]`; `xlearn show target=NAME` lists them); `overrides` set
+    other keys, e.g. `"image.size=16"` or `"encoder/text=minilm"`. Image size and vocabulary come from this task only; in a run
+    from its sources too. Raises `Problem` as the command would.
     """
     from xlearn.commands.single import content_of
     from xlearn.config.compose import register
@@ -129,7 +129,7 @@ def load_task(name: str, *overrides: str, seed: int = 0, config_dirs: Folders = 
     folders = _folders(config_dirs)
     register(folders)
     if again := [word for word in overrides if str(word).partition("=")[0] in ("target", "seed")]:
-        raise Problem(f"load_task: {again[0]}: the name and the seed of the task are given already.")
+        raise Problem(f"load_task: {again[0]}: pass the name and the seed as arguments, not as overrides.")
     given = [f"target.{key}={_written(value)}" for key, value in options.items()]
     content, _ = content_of([f"target={name}", f"seed={_written(seed)}", *given, *_words(overrides)], folders)
     components = build(content)
@@ -148,14 +148,15 @@ def fit(
     seed: int = 0,
     device: str = "auto",
 ) -> list[dict[str, float]]:
-    """Train every parameter of a network that asks for a gradient, in place, by the loop of all phases.
+    """Train every parameter of a network that requires a gradient, in place, with the training loop of the phases.
 
     Returns the losses of each step by name.
 
     `task`: one, or several by role (`{"source": ..., "target": ...}`), each in every step. `objective`: a function
-    `(network, batches by role) -> {name: loss}`, a class of `xlearn.objectives` that learns from labels, or a partial of them;
-    cross-entropy without. `optimizer`: called with groups of parameters; `partial(torch.optim.Adam, lr=1e-3)` without. Nothing
-    is selected: the last weights stay. `xlearn.phases.fit.fit` gives a record after each step, to stop or to save.
+    `(network, batches by role) -> {name: loss}`, a supervised class of `xlearn.objectives`, or a partial of either; the
+    default is cross-entropy. `optimizer`: called with groups of parameters; the default is
+    `partial(torch.optim.Adam, lr=1e-3)`. The final weights are kept, nothing is selected. `xlearn.phases.fit.fit` yields a
+    record after each step, to stop or to save.
 
     Raises `Problem` for an objective that needs more than labelled examples (views, unlabelled examples, teachers, pairs,
     episodes): these are phases of a run, e.g. `run("transfer=dann")`.
@@ -169,10 +170,10 @@ def fit(
 def evaluate(
     network: "Network | Sequence[Network]", task: "Task", *, split: str = "val", device: str = "auto"
 ) -> "dict[str, Any] | list[dict[str, Any]]":
-    """The metrics of a network on a split of the task (`train`, `val` or `test`), as in `Result.metrics`; of several, a list.
+    """The metrics of a network on a split of the task (`train`, `val`, `test`), as in `Result.metrics`; for several a list.
 
-    The test split opens once: give all networks that are to be compared in one call, after everything was chosen by `val`.
-    Raises `Problem` for an empty split, and where the test split was opened before.
+    The test split opens once: choose everything on `val`, then pass all networks to compare in one call.
+    Raises `Problem` for an empty split, and if the test split was opened before.
     """
     from torch import nn
 
@@ -196,7 +197,7 @@ def _words(overrides: Sequence[str]) -> list[str]:
 
 
 def _written(value: Any) -> str:
-    """A value in the grammar of overrides, whose keys of mappings stand without quotes."""
+    """A value in the grammar of overrides, which has no quotes around the keys of mappings."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {_written(each)}' for key, each in value.items())}}}"
     if isinstance(value, list | tuple):

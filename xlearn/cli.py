@@ -1,4 +1,4 @@
-"""The command line: sub-commands, dispatched before anything heavy is imported."""
+"""The command line: selects the sub-command before anything heavy is imported."""
 
 import os
 import sys
@@ -11,11 +11,11 @@ HELP = """xlearn: transfer across tasks, domains and modalities, with honest num
   xlearn check [key=value ...]      try everything on two tiny batches and list all problems
   xlearn table FOLDER...            the results below the folders as a table (xlearn table --help)
   xlearn table NAME [--run]         a table of conf/table, e.g. digits; --run computes what is missing
-  xlearn search key=a,b ...         values chosen by a rule of selection, never by the test split (xlearn search --help)
+  xlearn search key=a,b ...         choose values by a selection rule, never by the test split (xlearn search --help)
   xlearn show [group | group=option]    what can be chosen
 
 `xlearn train --help` shows the configuration, `--cfg job` prints it composed, `--info` explains it,
-`--config-dir FOLDER` adds tasks, methods and tables of your own.
+`--config-dir FOLDER` adds your own tasks, methods and tables.
 Completion: eval "$(xlearn train -sc install=bash)"  (or zsh, fish)
 """
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     try:
         sys.exit(_run(command, rest))
-    except BrokenPipeError:  # the reader went away, as in `xlearn show | head`
+    except BrokenPipeError:  # stdout was closed, as in `xlearn show | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
@@ -72,10 +72,10 @@ def _completion_query(words: Sequence[str]) -> bool:
 
 
 def complete(words: list[str]) -> int:
-    """Answer the shell: our sub-commands for the first word, Hydra's overrides after `train` and `check`.
+    """Shell completion: sub-commands for the first word, Hydra's overrides after `train` and `check`.
 
-    Hydra's shell functions call `xlearn -sc query=SHELL` with the typed line in COMP_LINE; it knows no sub-commands,
-    so `train` is taken out of the line (and the cursor moved) before it is asked.
+    Hydra's shell functions call `xlearn -sc query=SHELL` with the typed line in COMP_LINE; Hydra knows no
+    sub-commands, so `train` is removed from the line, and the cursor moved, before Hydra is called.
     """
     line = os.environ.get("COMP_LINE", "")
     typed = line.split(" ")

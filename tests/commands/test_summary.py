@@ -28,13 +28,14 @@ def test_a_target_without_labels_is_compared_with_the_source_s_network() -> None
         ["accuracy", "0.6000", "0.5000", "+0.1000"],
     ]
     assert len({len(line) for line in lines[1:7]}) == 1  # columns stand below each other
-    assert "  accuracy: source only 0.5000, target only with all labels 0.9000; 25 % of the gap closed" in lines
+    bounds = "lower (source only) 0.5000, upper (target only, all labels) 0.9000; 25 % of the gap closed"
+    assert f"  bounds of accuracy: {bounds}" in lines
     rules = "last 0.6000, entropy 0.5500, oracle (needs target labels) 0.6250"
-    assert f"  accuracy by rule of selection: {rules}" in lines
+    assert f"  test accuracy by selection rule: {rules}" in lines
     given["gain"]["accuracy"], given["config"]["target"]["shots"] = -0.1, 5
     lines = summary(given, Path("out")).splitlines()
     assert ", 5 labels per class," in lines[0]
-    assert any(line.startswith("  negative transfer: the source's network as it is") for line in lines)
+    assert any(line.startswith("  negative transfer: the unchanged source network") for line in lines)
 
 
 def test_bounds_and_retrieval() -> None:
@@ -47,7 +48,7 @@ def test_bounds_and_retrieval() -> None:
     given = finished(alone=alone, majority={"accuracy": 0.2}, retrieval={"image->text": found}, robustness=curve)
     said = summary(given, Path("out"))
     for line in (
-        "  alone: image 0.4000, text 0.6500 (accuracy); together -0.0500 over text",
+        "  accuracy of single modalities: image 0.4000, text 0.6500; all together -0.0500 over text",
         "  majority class: 0.2000 (accuracy)",
         "  retrieval image->text: recall@1 0.1000, recall@5 0.2000, recall@10 0.3000, chance@10 0.0200 (380 items)",
         "  missing image, accuracy by level: 0: 0.6000, 1: 0.3000",
@@ -66,11 +67,11 @@ def test_tasks_learned_together_and_what_the_network_costs() -> None:
     given = finished(tasks=tasks, delta_m={"accuracy": 0.0118}, cost={"parameters": 112_300, "flops": 4.6e6})
     given["baseline"]["cost"] = {"parameters": 56_000, "flops": 2.3e6}
     lines = summary(given, Path("out")).splitlines()
-    start = lines.index("  accuracy           together   single     gain")
+    start = lines.index("  accuracy              joint   single     gain")
     assert lines[start + 1 : start + 4] == [
         "  mnist5k              0.9000   0.9100  -0.0100",
         "  optdigits (target)   0.6000   0.5800  +0.0200",
-        "  delta_m: +1.2 % (accuracy, mean over 2 tasks against learning each alone)",
+        "  delta_m: +1.2 % (mean relative change of accuracy over 2 tasks, joint against single-task networks)",
     ]
     cost = "  cost: 112k parameters, 4.6 MFLOPs per example"
     assert f"{cost} (scratch: 56k parameters, 2.3 MFLOPs)" in lines
@@ -96,7 +97,7 @@ def test_notes_are_told_in_words() -> None:
     ).splitlines()
     assert lines[-2] == (
         "  target: text: 37 truncated to 128 tokens; audio: 12 resampled from 8000 Hz to 16000 Hz; "
-        "pairing class-paired: at random; 3,000 neutral left out; 2 unreadable image(s) left out (skip_bad); own note 7"
+        "pairing class-paired: at random; 3,000 neutral example(s) left out; 2 unreadable image(s) left out (skip_bad); own note 7"
     )
     assert not any("source.a" in line for line in lines)
 

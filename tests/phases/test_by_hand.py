@@ -47,7 +47,7 @@ def test_options_are_written_in_the_grammar_of_overrides(tmp_path):
     assert list(xlearn.load_task("blobs", config_dirs=folder, groups=groups).labels.classes) == ["low", "others"]
     number = numpy.int64(4)
     assert xlearn.load_task("blobs", config_dirs=folder, shots=number, seed=number).notes["split"]["seed"] == 4
-    with pytest.raises(Problem, match="load_task: target=others: the name and the seed of the task are given already"):
+    with pytest.raises(Problem, match="load_task: target=others: pass the name and the seed as arguments, not as overrides"):
         xlearn.load_task("blobs", "target=others", config_dirs=folder)
 
 
@@ -76,7 +76,7 @@ def test_frozen_parameters_stay(task):
         name for name in before if "head" in name
     }
     network.requires_grad_(False)
-    with pytest.raises(Problem, match="no parameter of the network asks for a gradient"):
+    with pytest.raises(Problem, match="no parameter of the network requires a gradient"):
         xlearn.fit(network, task, steps=1)
 
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_trained_or_measured_is_told(task, tmp_path):
         xlearn.evaluate(small(task), unlabelled, split="train")
     with pytest.raises(Problem, match="fit: steps=0: give 1 or more"):
         xlearn.fit(small(task), task, steps=0)
-    with pytest.raises(Problem, match=r"the optimizer is made by fit. Give a partial"):
+    with pytest.raises(Problem, match=r"fit builds the optimizer itself. Give a partial"):
         xlearn.fit(small(task), task, steps=1, optimizer=torch.optim.SGD(small(task).parameters(), lr=0.1))
     with pytest.raises(Problem, match=r"fit: Linear is no xlearn.Network"):
         xlearn.fit(nn.Linear(2, 2), task, steps=1)

@@ -1,4 +1,4 @@
-"""One file for each command of `xlearn`, and what they say on the screen.
+"""One file for each command of `xlearn`, and the texts that they print.
 
 A command composes a configuration, hands it to `xlearn.plan` and `xlearn.pipeline`, and prints.
 """

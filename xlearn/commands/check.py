@@ -1,4 +1,4 @@
-"""`xlearn check`: everything on two tiny batches, and all problems at once."""
+"""`xlearn check`: try a run on two tiny batches, and list all problems at once."""
 
 import copy
 import sys
@@ -17,12 +17,12 @@ from xlearn.runtime.errors import Interrupted, Problem, Problems
 
 STEPS = 2
 HELP = """xlearn check [key=value ...]         try a run on two tiny batches, and list all problems
-xlearn check --config-dir FOLDER ... with tasks and methods of your own
-The words are those of `xlearn train`; nothing is written to outputs/."""
+xlearn check --config-dir FOLDER ... with your own tasks and methods
+Takes the overrides of `xlearn train`; writes nothing to outputs/."""
 
 
 def main(arguments: list[str]) -> int:
-    """Compose, build and run in small, in a folder that goes away. Returns 0, or 1 after telling every problem."""
+    """Compose, build and run two steps per phase in a temporary folder. Returns 0, or 1 after printing every problem."""
     if asks_help(arguments):
         print(HELP)
         return 0
@@ -41,14 +41,14 @@ def main(arguments: list[str]) -> int:
         for each in problems:
             print(f"  - {each}", file=sys.stderr)
         return 1
-    print("everything works: configuration, data, networks, carrying over, every phase, the baseline and the metrics")
+    print("everything works: configuration, data, networks, copying of weights, every phase, the baseline and the metrics")
     return 0
 
 
 def composed(overrides: list[str], folders: list[Path]) -> tuple[list[str], dict[str, Any], Path]:
     """(problems, composed configuration, the run's folder).
 
-    An override that cannot be applied is told and left out, to find the others.
+    An override that fails is reported and dropped, so that further problems are found.
     """
     register(folders)
     problems: list[str] = []
@@ -57,14 +57,14 @@ def composed(overrides: list[str], folders: list[Path]) -> tuple[list[str], dict
             return problems, *_compose(overrides, folders)
         except Problem as problem:
             guilty = _guilty(overrides, folders)
-            if not guilty:  # each works alone, together they do not
+            if not guilty:  # every override works by itself, their combination does not
                 return [*problems, *_told(problem)], *_compose([], folders)
             problems += [sentence for told in guilty.values() for sentence in told]
             overrides = [each for each in overrides if each not in guilty]
 
 
 def _guilty(overrides: list[str], folders: list[Path]) -> dict[str, list[str]]:
-    """The overrides that fail beside the choices of groups they may need, each with its sentences."""
+    """The overrides that fail, each with its sentences. Each is tried together with those that succeeded before it."""
     guilty: dict[str, list[str]] = {}
     good: list[str] = []
     # Choices of groups come first: `augment.crop.padding=4` needs `augment=crop`.
@@ -84,7 +84,7 @@ def _compose(overrides: list[str], folders: list[Path]) -> tuple[dict[str, Any],
 
 
 def _tried(config: dict[str, Any]) -> list[str]:
-    """Build everything and run it small; what goes wrong, in sentences."""
+    """Build everything and run two steps per phase; returns the problems as sentences."""
     from xlearn.plan.build import build, tasks
     from xlearn.runtime.cache import Cache
     from xlearn.runtime.machine import machine
@@ -96,7 +96,7 @@ def _tried(config: dict[str, Any]) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             print(title(execute(_small(config), Path(folder), False, cache=Cache(Path(folder)), small=True)))
 
-    # What is configured is built as it is: in small, the budget would be another one.
+    # Build the unchanged configuration first: `_small` replaces the budget and would hide its problems.
     problems = [*_problems(lambda: build(config)), *_problems(place), *_data(tasks(config), config)]
     return problems or _problems(run)
 
@@ -111,7 +111,7 @@ def _small(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
-    """Load and split every task; what goes wrong, in sentences."""
+    """Load and split every task; returns the problems as sentences."""
     from xlearn.data.formats import formats
     from xlearn.data.prepare import prepare, raw
     from xlearn.data.splits import split
@@ -123,7 +123,7 @@ def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
         found = found or _problems(lambda source=source: split(raw(source)[0], source.options, config["seed"], source.where))
         problems += found
         loaded += [] if found else [source]
-    # Sizes that are refused elsewhere must not hide what else is wrong.
+    # `build` reports an invalid size; null here, so that further problems are found.
     size, channels = (config["image"][key] for key in ("size", "channels"))
     image = {"size": size if size is None or size >= 1 else None, "channels": channels if channels in (1, 3) else None}
 
@@ -132,13 +132,13 @@ def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
         for source in loaded:
             prepare(source, given, config["seed"])
 
-    # Wrong components are told by whoever builds them.
+    # `build` reports encoders that cannot be built.
     built = len(encoders(config)) == len(config["encoder"])
     return [*problems, *(_problems(prepared) if loaded and built else [])]
 
 
 def _unwritable(folder: Path) -> list[str]:
-    """A sentence where `xlearn train` could not write its folder, or nothing."""
+    """A sentence if `xlearn train` could not write its folder, else an empty list."""
     folder = folder.absolute()
     there = next(each for each in (folder, *folder.parents) if each.exists())
     try:
@@ -146,7 +146,7 @@ def _unwritable(folder: Path) -> list[str]:
             return []
     except OSError as error:
         reason = error.strerror or str(error)
-        return [f"hydra.run.dir={folder}: {there} cannot be written ({reason}). Set hydra.run.dir to a folder that can."]
+        return [f"hydra.run.dir={folder}: {there} cannot be written ({reason}). Set hydra.run.dir to a writable folder."]
 
 
 def _problems(step: Callable[[], Any]) -> list[str]:
@@ -154,7 +154,7 @@ def _problems(step: Callable[[], Any]) -> list[str]:
         step()
     except Problem as problem:
         return _told(problem)
-    except Exception as error:  # told like the others: the point of a check is that nothing surprises later
+    except Exception as error:  # reported like a `Problem`: a check lists every failure
         return [f"unexpected {type(error).__name__}: {error}"]
     return []
 

@@ -1,4 +1,4 @@
-"""The life of a job: its configuration in its folder, finished before or computed now, or failed with a reason."""
+"""One run in its folder: read the finished result, or compute it, or write `error.txt`."""
 
 import sys
 import traceback
@@ -21,18 +21,18 @@ ERROR = "error.txt"
 
 
 class Taken(Problem):
-    """The folder holds the result of another run: nothing may be written there."""
+    """The folder holds the result of another run; it is not overwritten."""
 
 
 class Unexpected(Problem):
-    """Something that no sentence was written for; the traceback is in a file."""
+    """An exception other than `Problem`; its traceback is in `error.txt`."""
 
 
 def run(
     content: dict[str, Any], folder: Path, multirun: bool, recomputed: set[str] | None = None
 ) -> tuple[dict[str, Any], bool]:
-    """(the result, whether it was there before). `content`: the composed configuration with its `choices`; `recomputed`: as in
-    `xlearn.pipeline.Run`.
+    """(the result, whether it was finished before). `content`: the composed configuration with its `choices`; `recomputed`: as
+    in `xlearn.pipeline.Run`.
     """
     earlier = finished(folder, content)
     if earlier is not None and not content["force"]:
@@ -42,10 +42,10 @@ def run(
 
 @contextmanager
 def failures(folder: Path, words: bool) -> Iterator[None]:
-    """Within, a failure is written to the folder's `error.txt` and goes on as a `Problem`, whatever it was.
+    """Writes any exception of the block to the folder's `error.txt`, and raises it as a `Problem`.
 
-    `words`: whether wrong words of a command, with which nothing was begun, are written too. Nothing is written into the
-    folder of another run.
+    `words`: whether to write errors in the command's overrides too (`Problems`, raised before the run starts). Nothing is
+    written into the folder of another run (`Taken`).
     """
     try:
         yield
@@ -64,9 +64,9 @@ def is_written(problem: Problem, words: bool) -> bool:
 
 
 def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
-    """The result in this folder, or None if there is none, or one of other code or other files.
+    """The result in this folder; None if there is none, or if it was computed with other code or data files.
 
-    `result.json` is written last, so that it is whole if it is there. Raises `Taken` for another configuration's.
+    `result.json` is written last, so an existing one is complete. Raises `Taken` for the result of another configuration.
     """
     try:
         result = read_result(folder)
@@ -79,7 +79,7 @@ def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     if digest(identity(result.get("config") or {})) != digest(identity(config)):
         raise Taken(f"{shown(folder)} holds the result of another configuration. Choose another folder, or delete it.")
     if result["stamp"] != stamp(config):
-        print(f"note: {shown(folder)} is of other code or other files; it is computed again.", file=sys.stderr)
+        print(f"note: {shown(folder)} was computed with other code or data files; it is computed again.", file=sys.stderr)
         return None
     return result
 
@@ -88,7 +88,7 @@ def execute(
     content: dict[str, Any], folder: Path, multirun: bool, recomputed: set[str] | None = None, cache: "Cache | None" = None,
     small: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Build everything, then run it. An earlier result stays until there is a new one; then an `error.txt` goes."""
+    """Build everything, then run it. The new result replaces an earlier one and deletes `error.txt`."""
     from xlearn.pipeline import Run
     from xlearn.plan.build import build
     from xlearn.runtime.cache import Cache
@@ -104,5 +104,5 @@ def execute(
 
 
 def shown(folder: Path) -> Path:
-    """The folder as a person would type it."""
+    """The folder, relative to the working directory if it lies below it."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,4 +1,4 @@
-"""One run by the words of its command, in its ordinary folder, from Python."""
+"""One run from Python, by the overrides of its command, in the folder of that command."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +22,13 @@ def content_of(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str,
 
 
 def run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
-    """The result of a run in its ordinary folder, and that folder; not computed again where it is done. One that fails leaves
-    `error.txt` there, and raises `Problem` whatever it was.
+    """(the result of a run, its folder, which is that of the command). A finished run is read, not repeated. Any failure writes
+    `error.txt` to the folder and raises `Problem`.
     """
     content, folder = content_of(overrides, folders)
     with failures(folder, words=True):
         if not (folder / RESULT).is_file():
-            # For tables, which read a run that did not finish by what Hydra leaves.
+            # Tables read the configuration of an unfinished run from `.hydra`.
             own = {name: value for name, value in content.items() if name != "choices"}
             chosen = {"hydra": {"runtime": {"choices": content["choices"]}}}
             write_text(folder / ".hydra" / "config.yaml", yaml.safe_dump(own, sort_keys=False))

@@ -8,10 +8,10 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error", "mse")
 
-BOUNDS = {"source_only": "source only", "target_only": "target only with all labels"}
-# What a task's notes hold for other readers than people, and what is said together with another note.
+BOUNDS = {"source_only": "lower (source only)", "target_only": "upper (target only, all labels)"}
+# Notes of a task that the summary does not print: they are for programs, or part of the text of another note.
 UNTOLD = ("name", "data", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
-# How the notes of the tasks and modalities that come with xlearn are told; others are told as they are.
+# Texts for the notes of xlearn's own tasks and modalities. Any other note is printed as its name and value.
 TOLD = {
     "bad_images": "{} unreadable image(s) left out (skip_bad)",
     "bad_sounds": "{} unreadable sound(s) left out (skip_bad)",
@@ -22,12 +22,12 @@ TOLD = {
     "missing_values": "{} missing value(s)",
     "duplicates_removed": "{} duplicate(s) left out",
     "contradictions_removed": "{} with contradicting labels left out",
-    "neutral_left_out": "{} neutral left out",
+    "neutral_left_out": "{} neutral example(s) left out",
 }
 
 
 def title(result: dict[str, Any]) -> str:
-    """Source -> target, how, with how many labels, which seed; on one line."""
+    """One line: source -> target, transfer, sharing, number of labels, seed, fold."""
     config, choices = result["config"], result["choices"]
     target = config["target"]
     labels = (
@@ -43,7 +43,7 @@ def title(result: dict[str, Any]) -> str:
     if target.get("imbalance") is not None:
         labels += f", imbalance {target['imbalance']:g}"
     source = " + ".join(config["source"]) or "no source"
-    arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"{choices.get('target')} alone"
+    arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"no source -> {choices.get('target')}"
     if any(phase.get("taught_by") in ("source", "sources") for phase in config["transfer"].get("phases", {}).values()):
         arrow = f"{source} -> {choices.get('target')}"
     if config["transfer"].get("joins"):
@@ -54,8 +54,8 @@ def title(result: dict[str, Any]) -> str:
 
 
 def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
-    """Metrics beside the baseline's with the gain, each task beside itself alone, what bounds them, the cost, seconds per
-    phase, notes, and where the files are.
+    """The printed result of a run: metrics with baseline and gain, then lines for episodes, tasks, forgetting, bounds and cost,
+    seconds per phase, notes of the data, and the path of `result.json`. `again`: the run was finished before.
     """
     unlabelled = result["baseline"].get("name") == "source_only"
     against = "source only" if unlabelled else "scratch"
@@ -64,7 +64,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
-        better = "the source's network as it is" if unlabelled else "training from scratch"
+        better = "the unchanged source network" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
     told = (
         *_episodes(result),
@@ -94,7 +94,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
 
 
 def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The phases as if they were one, cached if all are."""
+    """The phases as one entry `name` with their total seconds; cached if all are."""
     if not phases:
         return []
     cached = all(each.get("cached") for each in phases)
@@ -102,81 +102,81 @@ def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _single_phases(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each task alone; the target alone may be the baseline, which is told already."""
+    """The phases of the single-task networks, without those of the baseline, which are printed already."""
     told = result["baseline"]["phases"]
     each = (task["single"]["phases"] for task in _of(result).values())
     return [phase for phases in each if phases != told for phase in phases]
 
 
 def _of(result: dict[str, Any]) -> dict[str, Any]:
-    """The tasks by role, where the run learned several in one network."""
+    """The tasks by role of a joint run (several tasks in one network); else empty."""
     return result.get("tasks") or {}
 
 
 def _tasks(result: dict[str, Any]) -> list[str]:
-    """The main metric of each task learned with the others and alone, and the mean relative change."""
+    """The main metric of each task in the joint and in its single-task network, and `delta_m`."""
     metric, tasks = result["config"]["metric"], _of(result)
     if not tasks:
         return []
     names = {role: each["name"] if role == each["name"] else f"{each['name']} ({role})" for role, each in tasks.items()}
     words = metric.replace("_", " ")
     width = max(18, *(len(each) for each in (*names.values(), words)))
-    lines = [f"{words:<{width}}{'together':>9}{'single':>9}{'gain':>9}"]
+    lines = [f"{words:<{width}}{'joint':>9}{'single':>9}{'gain':>9}"]
     for role, each in tasks.items():
         value, single, gain = each["metrics"][metric], each["single"]["metrics"][metric], each["gain"][metric]
         lines.append(f"{names[role]:<{width}}{value:>9.4f}{single:>9.4f}{gain:>+9.4f}")
     delta = (result.get("delta_m") or {}).get(metric)
     if delta is not None:
-        against = f"{words}, mean over {len(tasks)} tasks against learning each alone"
+        against = f"mean relative change of {words} over {len(tasks)} tasks, joint against single-task networks"
         lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
     return lines
 
 
 def _episodes(result: dict[str, Any]) -> list[str]:
-    """How sure the mean over tasks of few examples is, and the metric after each inner step."""
+    """Few-shot evaluation: the interval of the mean over the episodes, and the metric after each inner step."""
     if not (found := result.get("episodes")):
         return []
     metric, curve = found["metric"], found["curve"][found["metric"]]
-    told = f"+- {found['interval']:.4f} (95 % interval of the mean over {found['count']} tasks)"
+    told = f"+- {found['interval']:.4f} (95 % confidence interval of the mean over {found['count']} episodes)"
     lines = [f"{metric} {result['metrics'][metric]:.4f} {told}"]
     if found.get("statistics") == "batch":
-        lines.append("batch normalisation sees the queries of a task together (transductive; otherwise: statistics=support)")
+        lines.append("transductive: batch normalisation uses all queries of an episode (statistics=support does not)")
     steps = ", ".join(f"{step}: {each:.3f}" for step, each in enumerate(curve))
-    return [*lines, f"{metric} by inner step: {steps}"] if len(curve) > 1 else lines
+    return [*lines, f"{metric} after inner step {steps}"] if len(curve) > 1 else lines
 
 
 def _adaptation(result: dict[str, Any]) -> list[str]:
-    """What bounds a run that adapts, the share of the gap that it closes, and what each rule of selection would have kept."""
+    """The bounds, the share of the gap between them that the run closes, and the test metric under each selection rule."""
     metric, lines = result["config"]["metric"], []
     words = metric.replace("_", " ")
     if bounds := {name: each["metrics"][metric] for name, each in (result.get("bounds") or {}).items()}:
         listed = ", ".join(f"{BOUNDS.get(name, name)} {value:.4f}" for name, value in bounds.items())
         closed = (result.get("gap_closed") or {}).get(metric)
-        lines.append(f"{words}: {listed}{'' if closed is None else f'; {100 * closed:.0f} % of the gap closed'}")
+        lines.append(f"bounds of {words}: {listed}{'' if closed is None else f'; {100 * closed:.0f} % of the gap closed'}")
     if rules := result.get("selections"):
         listed = ", ".join(
             f"{rule}{' (needs target labels)' * (rule == 'oracle')} {each['metrics'][metric]:.4f}"
             for rule, each in rules.items()
         )
-        lines.append(f"{words} by rule of selection: {listed}")
+        lines.append(f"test {words} by selection rule: {listed}")
     return lines
 
 
 def _forgetting(result: dict[str, Any]) -> list[str]:
-    """What each source's main metric was before the transfer, and is after it."""
+    """The main test metric on each source before and after the transfer."""
     metric, lines = result["config"]["metric"], []
     for role, each in (result.get("forgetting") or {}).items():
         if "not_measured" in each:
-            lines.append(f"source {role} after the transfer: not measured. {each['not_measured']}")
+            lines.append(f"forgetting of source {role}: not measured. {each['not_measured']}")
             continue
         before, after = each["before"][metric], each["after"][metric]
-        told = f"{metric.replace('_', ' ')} {before:.4f} before the transfer, {after:.4f} after it ({after - before:+.4f})"
-        lines.append(f"source {role}: {told}")
+        told = f"test {metric.replace('_', ' ')} {before:.3f} -> {after:.3f} ({after - before:+.3f})"
+        lines.append(f"forgetting of source {role}: {told}")
     return lines
 
 
 def _cost(result: dict[str, Any]) -> list[str]:
-    """What a prediction costs, and the baseline's if that is another network."""
+    """The cost of a prediction, and the baseline's if it differs."""
     cost, other = result.get("cost"), result["baseline"].get("cost")
     if not cost:
         return []
@@ -195,7 +195,7 @@ def _alone(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bounds(result: dict[str, Any]) -> list[str]:
-    """The main metric of each modality alone, how far the run is above the best of them, and the majority's."""
+    """The main metric of each single-modality network, the run's margin over the best of them, and the majority class."""
     metric, lines = result["config"]["metric"], []
     words = metric.replace("_", " ")
     if alone := {name: each["metrics"][metric] for name, each in _alone(result).items()}:
@@ -203,7 +203,7 @@ def _bounds(result: dict[str, Any]) -> list[str]:
         best = max(alone, key=lambda name: sign * alone[name])
         listed = ", ".join(f"{name} {value:.4f}" for name, value in alone.items())
         above = sign * (result["metrics"][metric] - alone[best])
-        lines.append(f"alone: {listed} ({words}); together {above:+.4f} over {best}")
+        lines.append(f"{words} of single modalities: {listed}; all together {above:+.4f} over {best}")
     if result.get("majority"):
         lines.append(f"majority class: {result['majority'][metric]:.4f} ({words})")
     return lines
@@ -228,7 +228,7 @@ def _robustness(result: dict[str, Any]) -> list[str]:
 
 
 def _told(notes: dict[str, Any]) -> list[str]:
-    """A few words for each note that is not empty; those of a modality begin with its name."""
+    """A text for each note that is not empty; the notes of a modality begin with its name."""
     found = []
     for name, content in notes.items():
         if name in UNTOLD or content is False or not content:

@@ -1,4 +1,4 @@
-"""`xlearn train`: Hydra composes, a job runs. torch is imported only when something has to be trained."""
+"""`xlearn train`: Hydra composes the configuration, a job runs it. torch is imported only if something has to be trained."""
 
 import os
 import shutil
@@ -20,10 +20,10 @@ from xlearn.runtime.errors import Interrupted, Problem, Problems
 
 
 class JobFailed(Exception):
-    """A job's problem was told and written to its `error.txt`; the exit status has to say so too."""
+    """A job of a sweep failed. Its problem is printed and in its `error.txt`; the exit status becomes 1."""
 
 
-# The problem of a single run. In a sweep, whose jobs may run in other processes, the exception says it instead.
+# The problem of a single run. A sweep raises `JobFailed` instead, because its jobs may run in other processes.
 _failed: list[str] = []
 # The keys of phases that this command computed again under `force`.
 _recomputed: set[str] = set()
@@ -31,11 +31,11 @@ _recomputed: set[str] = set()
 
 def main(arguments: list[str]) -> int:
     """Compose and run. Returns the exit status: 0, 1 after a problem, 128 + signal after an interruption."""
-    # Hydra would print tracebacks of its own; with this it raises, and the sentences are ours.
+    # With this Hydra raises its errors instead of printing tracebacks, and `sentences` turns them into a `Problem`.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _failed.clear()
     _recomputed.clear()
-    # The name in Hydra's help; in shell completion it is the command that the shell completes.
+    # The program's name in Hydra's help; shell completion needs the name of the completed command.
     sys.argv = [
         "xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train",
         *waiting(flags_first(arguments)),
@@ -49,16 +49,16 @@ def main(arguments: list[str]) -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     except JobFailed:
-        print("error: not every job of the sweep succeeded; see error.txt in the folders of the others.", file=sys.stderr)
+        print("error: not every job of the sweep succeeded; see error.txt in the folders of the failed ones.", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
-        print(f"{interrupted}; the same command goes on from there.", file=sys.stderr)
+        print(f"{interrupted}; the same command resumes from there.", file=sys.stderr)
         return 128 + interrupted.signal
-    except BrokenPipeError:  # the reader of our output went away; the command line sees to it
+    except BrokenPipeError:  # stdout was closed, as by `head`: `xlearn.cli` handles it
         raise
     except OSError as error:
         told = f"{error.filename or 'output'}: {error.strerror or error}"
-        print(f"error: {told}. Start in a folder that can be written, or set hydra.run.dir (hydra.sweep.dir).", file=sys.stderr)
+        print(f"error: {told}. Start in a writable folder, or set hydra.run.dir (hydra.sweep.dir).", file=sys.stderr)
         return 1
     return 1 if _failed else 0
 
@@ -69,7 +69,7 @@ def job(config: DictConfig) -> None:
     multirun = hydra_config.mode == RunMode.MULTIRUN
     folder = Path(hydra_config.runtime.output_dir)
     try:
-        # Wrong words: a sweep keeps the place of the job; a slip of the hand needs none.
+        # Errors in the overrides are written to `error.txt` in a sweep only; a single run prints them and removes its folder.
         with failures(folder, words=multirun):
             chosen = choices(hydra_config)
             check_choices(chosen)
