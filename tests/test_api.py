@@ -120,7 +120,7 @@ def test_weights_that_do_not_fit_are_told(toy):
     content = json.loads(file.read_text(encoding="utf-8"))
     content["config"]["encoder"]["image"]["widths"] = [5, 8]
     file.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(Problem, match=r"another network .* \(they differ in encoder.image.*force=true"):
+    with pytest.raises(Problem, match=r"does not fit the network .* \(they differ in encoder.image.*force=true"):
         xlearn.read(result.folder).network()
     (result.folder / "weights.safetensors").unlink()
     with pytest.raises(Problem, match=r"weights.safetensors is missing. Repeat the run with force=true"):

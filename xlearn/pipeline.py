@@ -1,4 +1,4 @@
-"""One run: source phases, carrying over, target phases, the baseline, and one look at the test split."""
+"""One run: source phases, copying of weights, target phases, the baseline, and one evaluation on the test split."""
 
 import json
 import platform
@@ -33,7 +33,7 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy",
 
 @dataclass
 class Run:
-    """A run in its folder. `small`: two examples per class and two steps per phase, to see whether everything works."""
+    """A run and its folder. `small`: a smoke test with two examples per class and two steps per phase."""
 
     components: Components
     machine: Machine
@@ -43,10 +43,10 @@ class Run:
     small: bool = False
 
     def __call__(self) -> dict[str, Any]:
-        """Do it, write everything into the folder, `result.json` last, and return its content."""
+        """Execute the run, write all files into its folder (`result.json` last), and return the content of `result.json`."""
         began = time.monotonic()
         components, config = self.components, self.components.config
-        stamped = stamp(config)  # before the files are read: what changes meanwhile is noticed the next time
+        stamped = stamp(config)  # before reading the files, so that a change during the run is detected later
         roles, forms = prepared(components)
         if self.small:
             few = partial(tiny, per_class=fewest(components))
@@ -113,7 +113,7 @@ class Run:
 
 @lru_cache
 def versions() -> dict[str, str]:
-    """Of xlearn, Python and what takes part in the numbers."""
+    """The versions of xlearn, Python and the packages that affect the numbers."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("xlearn", *PACKAGES)}}
 
 

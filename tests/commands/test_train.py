@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_written(toy, capsys):
     ("words", "sentence"),
     [
         (["source=none"], "pretrain=supervised trains on a source, but there is none"),
-        (["pretrain=none"], "nothing was learned before"),
+        (["pretrain=none"], "there are no learned weights"),
         (["transfer=source_only", "sharing=encoder"], "sharing=encoder does not copy head."),
         (["transfer=source_only", "source.blobs.classes=[0,1]"], "sharing=all does not copy head."),
         (["target.classes=[c0,c9]"], "target.classes: 'c9' is no class"),

@@ -225,7 +225,7 @@ def test_the_order_of_the_sources_says_nothing(tasks):
 @pytest.mark.slow
 def test_more_that_is_refused(tasks, capsys):
     joint = [*tasks, "transfer=joint"]
-    assert "carries nothing over" in refused([*joint, "pretrain=checkpoint", "pretrain.start.path=x"], capsys)
+    assert "copies none" in refused([*joint, "pretrain=checkpoint", "pretrain.start.path=x"], capsys)
     assert "is for tasks that are learned together" in refused([*joint, "sharing=lora", "transfer.carry=true"], capsys)
     assert "no phase reads a source" in refused([*joint, "transfer.phases.joint.reads=target"], capsys)
     assert "joint.statistics=task is for tasks" in refused([*tasks, "joint.statistics=task"], capsys)

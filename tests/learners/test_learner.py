@@ -203,7 +203,7 @@ def test_joint_learning_begins_with_the_encoders_own_weights(toy, capsys):
 
 def test_a_teacher_whose_head_nobody_trained_is_refused(toy, capsys):
     words = [*toy, "source=blobs", *READY, "transfer=kd", "pretrain=none"]
-    assert "nothing teaches it before" in refused(words, capsys)
+    assert "no phase trains the teacher" in refused(words, capsys)
 
 
 CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=clip"]
@@ -214,27 +214,30 @@ CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=
     [
         (["source=none", "transfer=kd"], "there is none"),
         (["source=none", "pretrain=none", "transfer=joint"], "there is none"),
-        (["source=blobs", "pretrain=clip"], "blobs has the modality image only; alignment needs pairs"),
-        ([*CLIP, "fusion=concat"], "keeps the modalities of pairs apart"),
-        ([*CLIP, *SMALL, "budget.pretrain.patience=2"], "judge by a head, and the phase trains none"),
-        ([*CLIP, *SMALL, "pretrain.phases.align.batch_size=1"], "needs two pairs"),
+        (["source=blobs", "pretrain=clip"], "blobs has only the modality image, but alignment needs pairs"),
+        ([*CLIP, "fusion=concat"], "puts the modalities of pairs in separate features"),
+        ([*CLIP, *SMALL, "budget.pretrain.patience=2"], "but the phase trains no head"),
+        ([*CLIP, *SMALL, "pretrain.phases.align.batch_size=1"], "needs at least 2 pairs"),
         ([*CLIP, *SMALL, "pretrain.phases.align.objective.temperature=0"], "temperature=0"),
-        (["source=blobs", "transfer=kd", "source.blobs.head=x"], "teacher and student tell other classes apart, as blobs"),
-        (["transfer=knowledge_fusion", "transfer.carry=true"], "carry: true copies from one"),
+        (
+            ["source=blobs", "transfer=kd", "source.blobs.head=x"],
+            "teacher and student do not both have a head for the classes of blobs",
+        ),
+        (["transfer=knowledge_fusion", "transfer.carry=true"], "carry: true copies from a single network"),
         (["transfer=kd", "transfer.phases.distill.taught_by=sorce"], "taught_by=sorce"),
         (["pretrain.phases.pretrain.taught_by=source"], "only phases of the transfer have teachers"),
         (["teacher/image=cnn"], "has no teacher"),
-        (["teacher/image=cnn", "transfer=kd", "transfer.carry=true"], "carries weights over"),
+        (["teacher/image=cnn", "transfer=kd", "transfer.carry=true"], "copies weights"),
         (["transfer.phases.finetune.begins=now"], "begins=now"),
         (["transfer=kd", "transfer.phases.distill.objective.weight=2"], "weight=2"),
         (["transfer=kd", "transfer.phases.distill.taught_by=null"], "needs a teacher"),
-        (["source=numbers", "transfer=kd", *SMALL], "Give both a modality in common"),
+        (["source=numbers", "transfer=kd", *SMALL], "Choose tasks with a common modality"),
         (
             ["source=numbers", "transfer=kd", "transfer.phases.distill.reads=target", *SMALL],
-            "teacher reads tabular, which",
+            "teacher reads tabular, but",
         ),
-        (["source=blobs", "target=numbers", "source.blobs.head=x"], "nothing to copy under this sharing"),
-        (["augment=token_dropout"], "augment=token_dropout changes nothing here: the phases read image"),
+        (["source=blobs", "target=numbers", "source.blobs.head=x"], "this sharing copies nothing"),
+        (["augment=token_dropout"], "augment=token_dropout has no effect: the phases read image"),
     ],
 )
 def test_what_cannot_work_is_told_before_any_training(toy, capsys, words, told):

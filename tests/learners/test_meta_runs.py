@@ -102,7 +102,7 @@ def test_what_a_run_is_compared_with_does_not_depend_on_the_runs_before(run, mon
 @pytest.mark.slow
 def test_what_cannot_be_is_told(run):
     for words, told in (
-        (("pretrain=supervised", "transfer=episodes"), "has no base learner"),
+        (("pretrain=supervised", "transfer=episodes"), "has none. Use pretrain=maml"),
         (("pretrain=maml", "transfer=episodes", "episodes.ways=20"), "episodes.ways=20: .* has 12 classes"),
         (("pretrain=maml", "transfer=episodes", "metric=mse"), "metric=mse: others predicts classes"),
         (("pretrain=maml", "transfer=episodes", "episodes.shots=11"), "episodes.shots=11 and episodes.queries=3: class"),
@@ -110,7 +110,7 @@ def test_what_cannot_be_is_told(run):
         (("pretrain=reptile", "transfer=episodes", "pretrain.phases.meta.episodes.shots=1"), "minibatch=2: give 1 to 1"),
         (
             ("pretrain=maml", "transfer=episodes", "pretrain.phases.meta.episodes.ways=4"),
-            "a head that was learned for 4 classes",
+            "a head for 4 classes",
         ),
         (
             ("pretrain=protonet", "transfer=episodes", "pretrain.phases.meta.reads=target"),
@@ -122,7 +122,7 @@ def test_what_cannot_be_is_told(run):
             ("pretrain=protonet", "transfer=episodes", "target.folds=5", "target.fold=3"),
             "(?s)target.folds=5: all.*target.fold=3",
         ),
-        (("pretrain=protonet", "transfer=episodes", "episodes.ways=1"), "episodes.ways=1: of signs classes are told apart"),
+        (("pretrain=protonet", "transfer=episodes", "episodes.ways=1"), "episodes.ways=1: signs needs at least 2 classes"),
         (("pretrain=protonet", "transfer=episodes", "target=signs"), "All examples of a target of episodes are measured"),
     ):
         with pytest.raises(Exception, match=told):
@@ -150,11 +150,11 @@ def test_sine_waves_are_learned_from_few_points(run):
 def test_sine_waves_are_refused_where_classes_are_meant(run):
     with pytest.raises(Problem, match="metric=accuracy: sinusoid predicts numbers. Set metric=mse"):
         run(*SINES, "pretrain=maml", "transfer=episodes", "metric=accuracy")
-    with pytest.raises(Problem, match="episodes.ways=2: of sinusoid functions are learned one by one. Set episodes.ways=1"):
+    with pytest.raises(Problem, match="episodes.ways=2: sinusoid needs one function per episode. Set episodes.ways=1"):
         run(*SINES, "pretrain=maml", "transfer=episodes", "episodes.ways=2")
     with pytest.raises(Problem, match="made of the same data"):  # the same functions, at other points
         run(*SINES, "pretrain=maml", "transfer=episodes", "target.seed=0", "target.points=20")
-    with pytest.raises(Problem, match="predicts numbers, of many functions"):
+    with pytest.raises(Problem, match="predicts the values of many functions"):
         run(*SINES, "pretrain=supervised", "transfer=episodes_finetune")
 
 

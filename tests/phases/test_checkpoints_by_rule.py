@@ -170,7 +170,7 @@ def test_without_a_source_s_validation_split_its_rules_are_left_out(tmp_path, ki
 def test_and_refused(kind, rule):
     made, roles = kinds()[kind]
     network = image_network(roles["target"]["target"].unlabeled)
-    with pytest.raises(Problem, match=f"keep={rule} scores a validation split of the source, and the phase reads none"):
+    with pytest.raises(Problem, match=f"keep={rule} needs a validation split of the source, but the phase reads none"):
         check(made(keep=rule), network, roles)
     check(made(keep="snd"), network, roles)
 

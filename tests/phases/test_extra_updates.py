@@ -171,7 +171,7 @@ def test_a_turn_moves_only_what_its_phase_trains(tmp_path):
 def test_a_turn_that_could_move_nothing_is_refused():
     network = image_network(shifted_tasks()["target"]["target"].unlabeled)
     which = game([], trainable=partial(frozen, patterns=["encoder.*"]))
-    with pytest.raises(Problem, match="an update of its step moves nothing of what it trains"):
+    with pytest.raises(Problem, match="an update of its step changes no parameter it trains"):
         check(which, network, shifted_tasks())
 
 

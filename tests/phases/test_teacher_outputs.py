@@ -199,10 +199,10 @@ def test_how_a_teacher_was_selected_is_told(toy):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["transfer.phases.finetune.taught_by=source"], "no objective or penalty of it asks a teacher"),
-        (["transfer=kd", "joint.tasks=equal"], "joint.tasks=equal: who is taught"),
+        (["transfer.phases.finetune.taught_by=source"], "none of its objectives and penalties uses a teacher"),
+        (["transfer=kd", "joint.tasks=equal"], "joint.tasks=equal: distillation"),
         (["transfer=kd", "objective=focal"], "objective=focal would change the teacher and the baseline"),
-        (["source.blobs.head=x", "transfer=kd"], "teacher and student tell other classes apart"),
+        (["source.blobs.head=x", "transfer=kd"], "teacher and student do not both have a head"),
     ],
 )
 def test_what_has_no_effect_is_refused(toy, capsys, words, told):

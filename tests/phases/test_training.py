@@ -108,7 +108,7 @@ def test_batches_of_one_and_batch_normalisation():
     network.encoder["image"].blocks[0].append(torch.nn.BatchNorm1d(16))
     roles = {"source": {}, "target": {"target": given}}
     check(phase(), network, roles)
-    with pytest.raises(Problem, match="batches of one example of the target, and batch normalisation needs two"):
+    with pytest.raises(Problem, match="the target has batches of one example, but batch normalisation needs two"):
         check(phase(batch_size=1), network, roles)
     with pytest.raises(Problem, match="reads the source, and there is none"):
         check(phase(reads="source"), network, roles)

@@ -49,7 +49,7 @@ def test_text_and_sound_with_one_label_per_class(method, tmp_path, capsys):
         (["transfer=wise_ft", "transfer.phases.finetune.merge.alpha=1.5"], "merge.alpha=1.5"),
         (["transfer=bss", "batch_size=1"], "Bss needs batches of 2 examples"),
         (["transfer=lora", "transfer.adds.rank=100"], "rank=100: encoder.image.blocks.0.0 has rank 16 at most"),
-        (["transfer=co_tuning", "source=none", "pretrain=none"], "nothing teaches it before"),
+        (["transfer=co_tuning", "source=none", "pretrain=none"], "no phase trains the teacher"),
     ],
 )
 def test_wrong_words_are_refused(words, told, toy, capsys):

@@ -1,4 +1,4 @@
-"""Weights that travel from the source's network to the target's: chosen strictly, and reported."""
+"""Copying of weights from the source's network to the target's: strict selection, and a report."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,15 @@ from xlearn.sharing._none import none
 
 @dataclass(frozen=True)
 class Carried:
-    """Parameters and buffers by what became of them, each with its shape."""
+    """The tensors of both networks with their shapes: `copied`, `fresh` (the target keeps its initial value) and `unused`
+    (of the source)."""
 
     copied: dict[str, tuple[int, ...]]
     fresh: dict[str, tuple[int, ...]]
     unused: dict[str, tuple[int, ...]]
 
     def report(self) -> dict[str, Any]:
-        """For `transfer.json`: names with shapes, and how many numbers that is."""
+        """The content of `transfer.json`: names with shapes, and counts of numbers."""
         parts = {"copied": self.copied, "fresh": self.fresh, "unused": self.unused}
         counts = {name: sum(torch.Size(shape).numel() for shape in part.values()) for name, part in parts.items()}
         listed = {name: {key: list(shape) for key, shape in part.items()} for name, part in parts.items()}
@@ -35,29 +36,30 @@ def choose(
     names: str,
     empty: bool = False,
 ) -> Carried:
-    """What of `source` travels to `target` under `sharing`. `names` says "source -> target" in messages.
+    """Select the tensors of `source` that are copied to `target` under `sharing`. `names`: "source -> target", for messages.
 
-    Raises `Problem` where a common name has two shapes, and where nothing travels though the sharing copies, unless it
-    may be `empty` (knowledge that travels by predictions needs no parameter in common): then what does not fit stays.
+    `empty`: nothing has to be copied (distillation needs no common parameters), and tensors of different shapes are left out.
+
+    Raises: `Problem`, unless `empty`, if a common name has two shapes, or if nothing is copied though the sharing copies.
     """
     own = target.state_dict()
     common = [name for name in own if name in source]
     chosen = sharing(common, target)
     clashes = [name for name in chosen if source[name].shape != own[name].shape]
     if clashes and empty:
-        # Not needed, then: but nothing is copied by halves, a bias without its weight.
+        # Leave out whole modules, so that no bias is copied without its weight.
         apart = {_top(name) for name in clashes}
         chosen, clashes = [name for name in chosen if _top(name) not in apart], []
     if clashes:
         listed = ", ".join(f"{name} {tuple(source[name].shape)} and {tuple(own[name].shape)}" for name in clashes[:5])
         raise Problem(
-            f"{names}: parameters of one name have two shapes: {listed}. Give both the same encoder and "
-            "sizes (fusion=mean with a fusion.width brings all modalities to one width), or copy less (sharing=encoder)."
+            f"{names}: parameters with the same name have different shapes: {listed}. Use the same encoder and "
+            "sizes for both (fusion=mean with a fusion.width maps all modalities to one width), or copy less (sharing=encoder)."
         )
     if not chosen and not empty and getattr(sharing, "func", sharing) is not none:
         raise Problem(
-            f"{names}: nothing to copy under this sharing. The source has {_tops(source)}, the target {_tops(own)}. "
-            "Use sharing=all, a source of the same modality, a trunk that both share (trunk=mlp), or transfer=scratch."
+            f"{names}: this sharing copies nothing. The source has {_tops(source)}, the target {_tops(own)}. "
+            "Use sharing=all, a source of the same modality, a shared trunk (trunk=mlp), or transfer=scratch."
         )
     travels = set(chosen)
     return Carried(
@@ -68,7 +70,7 @@ def choose(
 
 
 def carry(source: Mapping[str, Tensor], target: Network, carried: Carried) -> None:
-    """Copy what was chosen into `target`."""
+    """Copy the selected tensors into `target`."""
     load(target, {name: source[name] for name in carried.copied})
 
 

@@ -1,4 +1,4 @@
-"""The learners of a run: its own, the baseline, the bounds, each modality alone and each task alone."""
+"""The learners of a run: its own, the baseline, the bounds, and the learners of a single modality or task."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,16 +19,17 @@ from xlearn.sharing.all import share_all
 
 
 def own(components: Components, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:
-    """The run's own learner. What will travel is chosen here, before any training, from the names: what cannot work is
-    refused now. `forms`: the tasks in the form that the sources' networks read, if it is another. `alone`: for a target of
-    a single modality, joined by nothing.
+    """The run's own learner. The tensors to copy are selected here, before any training, so that errors appear early.
+
+    `forms`: the tasks as the teacher's encoders read them, if they read another form. `alone`: the target has a single
+    modality, and the network no fusion.
     """
     sources, target = roles["source"], roles["target"]["target"]
     specs, spaces = dict(target.inputs), {target.labels.key: target.labels}
     for task in sources.values() if components.joins else ():
         specs |= task.inputs
         spaces |= {task.labels.key: task.labels}
-    # Where nothing is carried, joint learning and students are what may begin with the encoders' own weights.
+    # If no weights are copied, only joint learning and students start from pretrained encoders.
     brings = (components.joins or components.teaches) and not components.carries
     learner = components.base_learner() if components.base_learner is not None else None
     if learner is not None:
@@ -48,12 +49,12 @@ def own(components: Components, roles: Roles, forms: Roles | None = None, alone:
         if dead := [name for name, _ in network.named_parameters() if name not in trained and not name.startswith(brought)]:
             raise Problem(
                 f"transfer={components.config['choices'].get('transfer')}: carry=false copies nothing, and no phase trains "
-                f"{dead[0]}: it would stay random. Set transfer.carry=true."
+                f"{dead[0]}, so it would stay random. Set transfer.carry=true."
             )
         return student
     names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
     source = {name: value for name, value in tensors(source_networks[0].network).items() if name in learned}
-    # Knowledge that travels by predictions needs no weights in common.
+    # Distillation needs no common weights.
     carried = choose(source, network, components.sharing, names, empty=any(lessons(phase) for phase in components.transfer))
     found = Learner(network, components.transfer, roles, source_networks, carried)
     trains = getattr(learner, "trains", lambda _: False)
@@ -63,7 +64,7 @@ def own(components: Components, roles: Roles, forms: Roles | None = None, alone:
 
 
 def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple[tuple[SourceNetwork, ...], set[str]]:
-    """The sources' networks, one of all or one of each, and which names of the last one will have been learned."""
+    """The sources' networks (one for all sources, or one per source), and the names of the last one's learned tensors."""
     each = (
         [{name: task} for name, task in roles["source"].items()]
         if components.network_per_source and roles["source"]
@@ -78,14 +79,14 @@ def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple
         random = [name for name, _ in network.named_parameters() if name not in learned]
         if components.teaches and random:
             raise Problem(
-                f"transfer={components.config['choices'].get('transfer')}: the teacher's {random[0]} would be random: nothing "
-                "trains it before it teaches. Use pretrain=supervised, or pretrain=probe for encoders with weights."
+                f"transfer={components.config['choices'].get('transfer')}: the teacher's {random[0]} would be random, because "
+                "no phase trains it. Use pretrain=supervised, or pretrain=probe for pretrained encoders."
             )
     return tuple(source_networks), learned
 
 
 def _unusable_tests(components: Components, sources: Mapping[str, Task]) -> dict[str, str]:
-    """By source why its test split says nothing of a network that began with weights from elsewhere: they may come from it."""
+    """Per source, why its test split cannot be used: the checkpoint that the network starts from may have learned from it."""
     found: dict[str, str] = {}
     path = None if components.start is None else components.start.keywords.get("path")
     for role, task in sources.items():
@@ -97,7 +98,7 @@ def _unusable_tests(components: Components, sources: Mapping[str, Task]) -> dict
 
 
 def scratch(components: Components, roles: Roles, alone: bool = False) -> Learner:
-    """The baseline's learner: the target alone, from random weights."""
+    """The baseline's learner: trained from scratch on the target only."""
     target = roles["target"]["target"]
     if components.baseline_learner is not None:
         learner = components.baseline_learner()
@@ -109,13 +110,13 @@ def scratch(components: Components, roles: Roles, alone: bool = False) -> Learne
 
 
 def baseline(components: Components, roles: Roles) -> Learner:
-    """What a run is compared with: the target from scratch, or, where it has no labels, the source's network as it is."""
+    """The learner a run is compared with: the target from scratch, or, for a target without labels, *source only*."""
     labelled = components.episodic or len(roles["target"]["target"].train)
     return scratch(components, roles) if labelled else source_only(components, roles)
 
 
 def source_only(components: Components, roles: Roles) -> Learner:
-    """The source's network as it is, applied to the target. Raises `Problem` where it does not know the target's classes."""
+    """The source's network applied unchanged to the target. Raises `Problem` if its head has other classes than the target."""
     transfer = {"carry": True, "joins": False, "adds": None, "phases": {}, "episodes": False}
     choices = {**components.config["choices"], "transfer": "source_only", "sharing": "all"}
     bare = replace(
@@ -126,9 +127,11 @@ def source_only(components: Components, roles: Roles) -> Learner:
 
 
 def bounds(components: Components, roles: Roles, compared: Learner) -> dict[str, Learner]:
-    """For a run that adapts, or has a target without labels: `source_only` (where the source knows the classes), and
-    `target_only`, the target from scratch with the labels of all its training examples, hidden ones too, and the baseline's
-    budget. `compared`: the run's baseline, which is the source's network too where the target has no labels.
+    """The bounds of a run that adapts or whose target has no labels; empty for other runs.
+
+    `source_only`: the source's network applied unchanged, if it has the target's classes. `target_only`: the target from
+    scratch on the labels of all training examples (hidden ones too), with the baseline's budget. `compared`: the run's
+    baseline, which is `source_only` for a target without labels.
     """
     target = roles["target"]["target"]
     if not (components.adapts or len(target.train) == 0) or components.joins or components.episodic:
@@ -144,17 +147,17 @@ def bounds(components: Components, roles: Roles, compared: Learner) -> dict[str,
 
 
 def each_task(components: Components, roles: Roles) -> dict[str, Learner]:
-    """For tasks that are learned together a learner for each source alone; the target's is the baseline."""
+    """Single-task learners, one per source, for tasks that are learned together; the target's is the baseline."""
     sources = roles["source"] if components.joins else {}
-    # Its own source too: what selects by sources (keep=best_source) selects by itself.
+    # The task is also its own source, so that keep=best_source selects by its validation split.
     return {role: scratch(components, {"source": {role: task}, "target": {"target": task}}) for role, task in sources.items()}
 
 
 def each_modality(components: Components, roles: Roles) -> dict[str, Learner]:
-    """For a target of several modalities a learner for each of them alone: is the whole more than its best part?
+    """Unimodal learners, one per modality of a multimodal target; empty for a target of one modality.
 
-    Each goes through the run's own phases, with the sources that have the modality. Where the phases need pairs, no
-    source has the modality, or what is shared of several modalities is not there in one, it is learned from scratch.
+    Each runs the phases of the run with the sources that have the modality. It is trained from scratch if the phases need
+    pairs of modalities, if no source has the modality, or if the sharing needs several modalities.
     """
     target = roles["target"]["target"]
     if len(target.inputs) == 1 or components.episodic:
@@ -175,7 +178,7 @@ def each_modality(components: Components, roles: Roles) -> dict[str, Learner]:
         )
         made = _transferring_if_possible(components, only) if carries else None
         made = made or scratch(components, only, alone=True)
-        if _possible(made):  # what selects (keep=best_source) may not be there for one modality
+        if _possible(made):  # keep=best_source may have no source with this modality
             found[name] = made
     return found
 
@@ -183,7 +186,7 @@ def each_modality(components: Components, roles: Roles) -> dict[str, Learner]:
 def _transferring_if_possible(components: Components, roles: Roles) -> Learner | None:
     try:
         made = own(components, roles, alone=True)
-    except Problem:  # the run itself can do it, or it would have been refused before
+    except Problem:  # the multimodal run was checked before: only the unimodal one is impossible
         return None
     return made if _possible(made) else None
 
@@ -197,17 +200,17 @@ def _possible(made: Learner) -> bool:
 
 
 def _teacher(components: Components, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
-    """The source's network with the weights it starts from, and which names of it will have been learned.
+    """The source's network with its initial weights, and the names of the tensors that will be learned.
 
-    Only what was learned may travel; random weights are fresh wherever they come from.
+    Only learned tensors may be copied; random weights of the source have no value for the target.
     """
     target = roles["target"]["target"]
     tasks = list(roles["source"].values())
-    # Where the target's inputs are read, what reads them is learned too.
+    # If a phase reads the target's inputs, the encoders of its modalities are learned too.
     tasks += [target] if not tasks or any(phase.reads == "inputs" for phase in components.pretrain) else []
     specs: dict[str, Spec] = {name: spec for task in tasks for name, spec in task.inputs.items()}
     if components.pretrain and components.start is None:
-        # What no phase reads is not learned: it would be random, and a teacher would read it all the same.
+        # Leave out modalities that no phase reads: their encoders would stay random, and a teacher would use them.
         read = {name for phase in components.pretrain for task in reading(phase, roles).values() for name in task.inputs}
         brought = frozenset() if components.teaches else components.pretrained_of("source")
         specs = {name: spec for name, spec in specs.items() if name in read | brought}
@@ -223,27 +226,27 @@ def _teacher(components: Components, roles: Roles, alone: bool) -> tuple[Network
         learned |= given.keys()
     for phase in components.pretrain:
         trained = rates(phase, teacher)
-        # The statistics of a normalisation are learned with its parameters.
+        # The running statistics of a normalisation layer are learned with its parameters.
         modules = {name.rpartition(".")[0] for name in trained}
         learned |= trained.keys() | {name for name, _ in teacher.named_buffers() if name.rpartition(".")[0] in modules}
     return teacher, learned
 
 
 def _need_trained(components: Components, found: Learner, names: str, tasks: list[Task], moved: set[str]) -> None:
-    """Raise where something would stay random: neither copied nor trained, nor `moved` for every task of few examples."""
+    """Raise `Problem` for a parameter that would stay random: neither copied, nor trained, nor `moved` in each episode."""
     assert found.carried is not None
     trained = found.trained() | moved
     fresh = found.carried.fresh
-    # Step sizes that were not learned begin at the rate.
+    # Step sizes (`rates.`) that were not learned have a useful initial value: the base learner's rate.
     named = [name for name, _ in found.network.named_parameters() if not name.startswith("rates.")]
     dead = [name for name in named if name in fresh and name not in trained]
-    # `sharing=none` may be asked for to see what random features do, but then something has to be trained.
+    # `sharing=none` is allowed, to measure random features, if a phase trains the network.
     if dead and (components.sharing.func is not none or not components.transfer):
         choices = components.config["choices"]
         listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in tasks)
         raise Problem(
             f"sharing={choices.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, and "
-            f"transfer={choices.get('transfer')} does not train it: it would stay random (classes: {listed}). Use a "
+            f"transfer={choices.get('transfer')} does not train it, so it would stay random (classes: {listed}). Use a "
             "sharing that copies it (a head is only copied between tasks of the same classes), or a transfer that "
             "trains it, e.g. finetune."
         )

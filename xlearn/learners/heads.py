@@ -1,4 +1,4 @@
-"""The heads that a network needs: one for each label space, those of few-shot tasks among them."""
+"""The heads that a network needs: one per label space, including the label spaces of episodes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from xlearn.plan.components import Components
 
 
 def episode_spaces(learner: Any, kind: Kind | None, task: Task) -> dict[str, LabelSpace]:
-    """The label space of the head that learns tasks of few examples; none for a base learner that reads no head."""
+    """The label space of the head that learns episodes; empty for a base learner without a head."""
     if kind is None or not learner.reads_head:
         return {}
     space = episode_space(kind.ways, predicts_numbers(task))
@@ -16,8 +16,8 @@ def episode_spaces(learner: Any, kind: Kind | None, task: Task) -> dict[str, Lab
 
 
 def source_spaces(components: Components, tasks: list[Task]) -> tuple[dict[str, LabelSpace], Any]:
-    """The label spaces of the source's heads, and the base learner that it learns for, if any: a phase that reads episodes has
-    a head of their own, or none.
+    """The label spaces of the heads of the source's network, and its base learner, if any. A phase that reads episodes uses a
+    separate head, or none.
     """
     whole = not components.pretrain or any(phase.base_learner is None for phase in components.pretrain)
     spaces, learner = {task.labels.key: task.labels for task in tasks} if whole else {}, None

@@ -1,4 +1,4 @@
-"""A learner: the networks of a run, the phases each goes through, and what travels between them."""
+"""A learner: networks, the phases that train them, and the weights copied between them."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,11 @@ from xlearn.runtime.errors import Problem
 
 @dataclass
 class SourceNetwork:
-    """A network of the sources, which goes through its phases before the learner's own.
+    """A network trained on the sources, before the learner's own network.
 
-    `roles`: what it learns from; `forms`: all tasks, in the form that it reads; `pretrained` as in `Setting`; `learned`: the
-    names of what will have been learned; `test_unusable`: per source, why its test split
-    cannot be used (the weights it began with may come from it).
+    `roles`: the tasks it learns from; `forms`: all tasks as its encoders read them; `pretrained` as in `Setting`; `learned`:
+    the names of its learned tensors; `test_unusable`: per source, why its test split cannot be used (it may have been
+    trained on).
     """
 
     network: Network
@@ -45,21 +45,21 @@ class SourceNetwork:
 
 @dataclass
 class Learner:
-    """`network` goes through `phases`, after the `source_networks` went through theirs; `carried` says what travels from the
-    only source network. Teachers of a phase are the source networks or an earlier phase."""
+    """`phases` train `network`, after the `source_networks` are trained. `carried`: the tensors copied from the only source
+    network. The teachers of a phase are the source networks or an earlier phase."""
 
     network: Network
     phases: tuple[Phase, ...]
     roles: Roles
     source_networks: tuple[SourceNetwork, ...] = ()
     carried: Carried | None = None
-    # Per task, the weights of its own best step, where each task keeps its own.
+    # Per task, the weights of its best step, for keep=best_each.
     kept_by_task: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    # By rule the look that it selects, where the last phase adapts.
+    # Per selection rule, the evaluation it selects, if the last phase adapts.
     selection: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Refuse, before any training, what a phase could not do."""
+        """Raise `Problem`, before any training, for a phase that cannot run."""
         for source in self.source_networks:
             for phase in source.phases:
                 check(phase, source.network, source.roles)
@@ -68,12 +68,12 @@ class Learner:
             check(phase, self.network, self.roles, copied, self._teachings(phase, {}))
 
     def forms(self) -> dict[str, Spec]:
-        """What the network's encoders, and the teacher's, read: by modality."""
+        """The input spec of each modality."""
         tasks = (*self.roles["source"].values(), *self.roles["target"].values())
         return {name: spec for task in tasks for name, spec in task.inputs.items()}
 
     def check_augmentations(self) -> None:
-        """Refuse an augmentation that changes nothing of what any phase reads, or cannot know the unknown token."""
+        """Raise `Problem` for an augmentation that changes no input of any phase, or that has no unknown token to insert."""
         changes: dict[Any, bool] = {}
         seen: set[str] = set()
         before = [(phase, source.roles) for source in self.source_networks for phase in source.phases]
@@ -83,9 +83,8 @@ class Learner:
                 drops = [each.func for each in phase.augment if each.func in (token_dropout, span_masking)]
                 if drops and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
                     raise Problem(
-                        f"augment={drops[0].__name__} makes tokens unknown, which is number {UNKNOWN} only in "
-                        f"tokenisers learned "
-                        "here. Leave it out, or choose another encoder/text."
+                        f"augment={drops[0].__name__} replaces tokens with the unknown token {UNKNOWN}, which only tokenisers "
+                        "trained by xlearn have. Leave it out, or choose another encoder/text."
                     )
                 batch = task.train.take(torch.arange(min(2, len(task.train))))
                 seen |= task.inputs.keys()
@@ -95,12 +94,12 @@ class Learner:
         for function, changed in changes.items():
             if not changed:
                 raise Problem(
-                    f"augment={function.__name__} changes nothing here: the phases read {' and '.join(sorted(seen))}. Leave it "
+                    f"augment={function.__name__} has no effect: the phases read {' and '.join(sorted(seen))}. Leave it "
                     "out, or choose another (`xlearn show augment`)."
                 )
 
     def learn(self, setting: Setting) -> list[dict[str, Any]]:
-        """Solve all phases, in place; what each reported, without its records."""
+        """Run all phases in place, and return the report of each, without its records."""
         done, copied = [], frozenset()
         for source in self.source_networks:
             theirs = replace(setting, pretrained=source.pretrained)
@@ -130,17 +129,17 @@ class Learner:
         return done
 
     def _teachings(self, phase: Phase, ended: Mapping[str, Network]) -> list[Teaching]:
-        """Who teaches a phase of the learner's own: what the sources' networks became, or an earlier phase."""
+        """The teachers of a phase: the trained source networks, or the network after an earlier phase."""
         if phase.taught_by is None:
             return []
         if phase.taught_by in ("source", "sources"):
             return [source.teaching() for source in self.source_networks]
-        # Before any training: it will be this network.
+        # Before training, `ended` is empty: this network stands in.
         return [Teaching(ended.get(phase.taught_by, self.network), self.roles)]
 
     @contextmanager
     def keeping(self, task: str) -> Iterator[None]:
-        """Within, the network has the weights that the task keeps for itself, if it does."""
+        """Within this context the network has the task's own kept weights (`keep=best_each`), if any."""
         if task not in self.kept_by_task:
             yield
             return
@@ -152,11 +151,11 @@ class Learner:
             load(self.network, before)
 
     def every_phase(self) -> list[Phase]:
-        """Its own, and those of its source networks."""
+        """All phases: those of the source networks, then its own."""
         return [*(phase for source in self.source_networks for phase in source.phases), *self.phases]
 
     def count(self) -> int:
-        """How many numbers some phase trains, those before the carrying among them."""
+        """The number of trained values, including those of the source's phases if their weights are copied."""
         own = dict(self.network.named_parameters())
         counted = [own[name].numel() for name in self.trained()]
         for source in self.source_networks if self.carried is not None else ():
@@ -165,11 +164,11 @@ class Learner:
         return sum(counted)
 
     def trained(self) -> set[str]:
-        """The names of the network's parameters that some phase trains."""
+        """The names of the network's parameters that at least one phase trains."""
         return {name for phase in self.phases for name in rates(phase, self.network)}
 
     def moved(self) -> set[str]:
-        """The modalities whose encoders any phase trains, those before the carrying among them."""
+        """The modalities whose encoders a phase trains, including the source's phases if their weights are copied."""
         before = {name for source in self.source_networks if self.carried is not None for name in _trained(source)}
         return self.network.moving(self.trained() | before)
 

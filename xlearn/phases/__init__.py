@@ -1,4 +1,4 @@
-"""One phase of training: what it reads, minimises and trains, the loop `fit`, selection, and the cache that it goes through.
+"""Phases of training: the definition of a phase, its checks, the loop `fit`, the selection of weights, and the cache.
 
 A phase is a pure function of its incoming weights, its data and its seed.
 """

@@ -1,4 +1,4 @@
-"""A network trained and measured outside of a run, by the same loop and the same metrics."""
+"""Train and evaluate a network outside of a run, with the same loop and the same metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -33,7 +33,7 @@ def trained(
     seed: int,
     device: str,
 ) -> list[dict[str, float]]:
-    """The losses of each step by name. See `xlearn.fit`."""
+    """Train `network` and return the losses of each step, by name. See `xlearn.fit`."""
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if not isinstance(value, int) or value < 1:
             raise Problem(f"fit: {name}={value!r}: give 1 or more.")
@@ -41,13 +41,13 @@ def trained(
     place = machine(device, "fp32", None, multirun=False)
     rates = {name: Rate() for name, value in network.named_parameters() if value.requires_grad}
     if not rates:
-        raise Problem("fit: no parameter of the network asks for a gradient. Unfreeze what is to be trained.")
+        raise Problem("fit: no parameter of the network requires a gradient. Unfreeze the parameters to train.")
     for role, task in tasks.items():
         if not len(task.train):
             raise Problem(f"fit: {task.name} has no labelled training example ({role}). Raise its shots.")
         _need_head(network, task, "fit")
     if isinstance(optimizer, torch.optim.Optimizer):
-        raise Problem("fit: the optimizer is made by fit. Give a partial, e.g. partial(torch.optim.SGD, lr=0.1).")
+        raise Problem("fit: fit builds the optimizer itself. Give a partial, e.g. partial(torch.optim.SGD, lr=0.1).")
     counts = {role: task.class_counts() for role, task in tasks.items()}
     context = PhaseContext(network, frozenset(), counts, steps=steps, tasks=dict(tasks))
     chosen: Callable[..., Any] = CrossEntropy if objective is None else objective
@@ -58,7 +58,7 @@ def trained(
     return [{name: float(loss) for name, loss in record.losses.items()} for record in records]
 
 
-# What an objective says of itself that labelled examples alone do not give, and what it means.
+# Attributes of objectives that need more than labelled examples, and the words for messages.
 NEEDS = {
     "views": "two views of every example", "unlabeled": "unlabelled examples", "lessons": "a teacher",
     "runs_teacher": "a teacher", "pairs": "pairs of modalities",
@@ -66,7 +66,9 @@ NEEDS = {
 
 
 def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -> Callable[..., Any]:
-    """The objective, ready to be called. Raises `Problem` for one that needs more than there is, and for missing arguments."""
+    """The objective, ready to be called. Raises `Problem` for one that needs more than labelled examples, and for missing
+    arguments.
+    """
     bare = getattr(chosen, "func", chosen)
     name = getattr(bare, "__name__", type(bare).__name__)
     if isinstance(bare, torch.nn.Module):
@@ -108,7 +110,7 @@ def measured(networks: Sequence[Network], task: Task, split: str, device: str) -
     for network in networks:
         _need_network(network, "evaluate")
         _need_head(network, task, "evaluate")
-        if split == "test":  # it opens once: that a network cannot read the examples is found out by others
+        if split == "test":  # the test split opens once, so try the network on other examples first
             _try(network, task, place)
     opened = _opened(task) if isinstance(examples, Sealed) else examples
     classes = task.labels.classes
@@ -130,7 +132,7 @@ def _try(network: Network, task: Task, place: Machine) -> None:
 def _opened(task: Task) -> Examples:
     if task.test.opened:
         raise Problem(
-            f"evaluate: the test split of {task.name} was opened before, and what is chosen by it is no longer measured by it. "
-            "Choose by split='val', and give all networks that are to be compared in one call."
+            f"evaluate: the test split of {task.name} was opened before. A second evaluation would select on test data. "
+            "Select with split='val', and give all networks to compare in one call."
         )
     return task.test.open()

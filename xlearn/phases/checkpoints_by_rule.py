@@ -1,4 +1,4 @@
-"""Checkpoints of a phase that adapts: the weights at every look, and their score by every rule of selection."""
+"""Checkpoints of an adaptation phase: the weights at each evaluation, and their score under each selection rule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,18 +20,19 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.selection import RULES, Seen, scores
 from xlearn.selection.mixval import LAMBDA, pairs
 
-# At most so many training examples of a domain are looked at.
+# Candidates are scored on at most this many training examples per domain.
 SAMPLE = 500
 
 
 def look(step: int) -> str:
-    """What the weights of a look at this step are called among those that are kept beside the phase's own."""
+    """The cache name of the weights evaluated at this step."""
     return f"@{step}"
 
 
 def splits(tasks: Mapping[str, Task], held: Examples, seed: int) -> dict[str, Examples]:
-    """What candidates are judged by: `training <source>` and `val <source>` of each source that has a validation split,
-    `unlabeled` training examples of the target (a sample, the same at every look), and its validation split, `held`.
+    """The examples that candidates are scored on: `training <source>` and `val <source>` of each source with a validation
+    split, `unlabeled` training examples of the target (the same sample at each evaluation), and `held`, the target's
+    validation split.
     """
     found = {}
     for role in sources(tasks):
@@ -51,7 +52,9 @@ def _sample(examples: Examples, seed: int) -> Examples:
 
 @dataclass
 class Candidates:
-    """`looks` is plain and can be saved: of each look its step and scores, and its weights while some rule selects it."""
+    """The candidates of an adaptation phase. `looks` has, per evaluation, the step, the scores, and the weights while at
+    least one rule selects them; it holds plain containers and tensors, so it can be saved.
+    """
 
     network: Network
     examples: Mapping[str, Examples]
@@ -61,19 +64,19 @@ class Candidates:
         self.looks: list[dict[str, Any]] = []
 
     def look(self, step: int) -> dict[str, float]:
-        """Score the network as it is by every rule that can be computed here, and keep its weights."""
+        """Score the current weights by every rule that can be computed, and keep them if a rule selects them."""
         metric = self.setting.metric
         sign = 1 if HIGHER_IS_BETTER[metric] else -1
         found = scores(self._seen(), lambda logits, labels: sign * score(metric, logits, labels))
         self.looks.append({"step": step, "scores": found, "weights": tensors(self.network)})
-        # What no rule selects now it never will: a later look is better, or as good and later.
+        # Weights that no rule selects now are never selected later: a better or equal score exists. Free them.
         selected = {each["step"] for each in self.chosen().values()}
         for each in self.looks:
             each["weights"] = each["weights"] if each["step"] in selected else {}
         return {rule: value for rule, value in found.items() if isfinite(value)}
 
     def chosen(self) -> dict[str, dict[str, Any]]:
-        """By rule the step of its best look, the first of equals, and the score there; `last` has none."""
+        """Per rule, the step with the best score (the first of equal ones) and that score; `last` has no score."""
         found: dict[str, dict[str, Any]] = {"last": {"step": self.looks[-1]["step"], "score": None}}
         for rule in RULES:
             if rule in self.looks[0]["scores"]:
@@ -83,7 +86,7 @@ class Candidates:
         return found
 
     def chosen_weights(self) -> dict[str, dict[str, Tensor]]:
-        """The weights of every look that some rule selects, by its address beside the phase's own."""
+        """The weights that at least one rule selects, by their cache name."""
         return {look(each["step"]): each["weights"] for each in self.looks if each["weights"]}
 
     def _seen(self) -> Seen:
@@ -107,8 +110,8 @@ class Candidates:
         )  # fmt: skip
 
     def _mixed(self, features: Tensor, logits: Tensor) -> dict[str, Tensor] | None:
-        """What the network says of mixed examples of the target: of mixed inputs where they are images or vectors, and of mixed
-        features where they are sequences, which have no sum.
+        """The logits of mixed target examples, for mixval. Images and vectors are mixed as inputs; sequences, which cannot be
+        added, as features.
         """
         generator = torch.Generator().manual_seed(derive(self.setting.seed, "mixval"))
         found: dict[str, Tensor] = {}

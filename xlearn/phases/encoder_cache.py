@@ -16,20 +16,20 @@ from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import cache_root, read_tensors, write_tensors
 
-# Fewer examples than this share of the data set are encoded by themselves: who asks for 5 of 50,000 need not wait.
+# Below this share of the data set, only the requested examples are encoded: 5 of 50,000 need no full pass.
 SHARE = 0.1
-# What took longer than this many seconds is kept on the disk as well.
+# Outputs that took longer than this many seconds are also kept on disk.
 WORTH_KEEPING = 2.0
-# Data sets held in memory for the next job of a sweep.
+# Number of data sets whose outputs stay in memory for the next run of a sweep.
 HELD = 16
 _held: dict[str, Column] = {}
 
 
 def encode(network: Network, examples: Examples, modalities: Iterable[str], machine: Machine) -> Examples:
-    """The examples with tokens in the place of the inputs of `modalities`, whose encoders must not be trained.
+    """Replace the inputs of `modalities` by the outputs (tokens) of their encoders, which must not be trained.
 
-    All of the data set is encoded, in batches that do not depend on the split, so that the numbers are the same bits
-    whichever run asked first.
+    The whole data set is encoded, in batches that do not depend on the split. So the outputs are bit-identical whichever run
+    computes them first.
     """
     for name in modalities:
         if name not in examples.inputs or name in examples.encoded or examples.features is not None:
@@ -44,7 +44,7 @@ def encode(network: Network, examples: Examples, modalities: Iterable[str], mach
 
 def _whole(network: Network, whole: Examples, name: str, machine: Machine) -> Column:
     encoder = network.encoder[name]
-    document = network.document.get("encoder", {}).get(name)  # what the encoder was built from, but for its weights
+    document = network.document.get("encoder", {}).get(name)  # the encoder's configuration without its weights
     key = digest(
         [
             whole.data,

@@ -1,4 +1,4 @@
-"""Few-shot evaluation: many tasks of few examples, each learned from the same weights."""
+"""Few-shot evaluation: many episodes, each learned from the same weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,22 +19,23 @@ from xlearn.runtime.machine import Machine, place
 from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.runtime.randomness import random_state, set_random_state
 
-# So many tasks at a time.
+# Number of episodes per forward pass.
 TOGETHER = 10
-# Two-sided 95 % of the normal distribution: there are hundreds of tasks.
+# Two-sided 95 % quantile of the normal distribution: there are hundreds of episodes.
 NORMAL = 1.96
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """`logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries]` (numbers: `[episodes, queries,
-    1]`)."""
+    """Predictions of the queries: `logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries]`
+    (regression: `[episodes, queries, 1]`). A moment is a number of inner steps.
+    """
 
     logits: Tensor
     labels: Tensor
 
 
-# What baselines predicted, for the next run of a sweep.
+# Number of cached predictions of baselines, for the next run of a sweep.
 HELD = 128
 _held: dict[str, Predicted] = {}
 
@@ -42,15 +43,15 @@ _held: dict[str, Predicted] = {}
 def predicted(
     network: Network, learner: Any, episodes: Episodes, count: int, machine: Machine, every: bool = True
 ) -> Predicted:
-    """What the learner makes of the first `count` episodes, at `every` moment of its descent or at its end. Nothing of the
-    network changes, and nothing is drawn from torch's global generator.
+    """Learn and predict the first `count` episodes, after `every` inner step or only after the last. The network and torch's
+    global random state do not change.
     """
     place(network, machine)
     modes, state = [(module, module.training) for module in network.modules()], random_state()
     network.eval()
     logits, labels = [], []
     try:
-        # cuDNN has no gradients of recurrent layers that evaluate.
+        # cuDNN has no gradients of recurrent layers in evaluation mode.
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=False):
             for first in range(0, count, TOGETHER):
                 numbers = range(first, min(first + TOGETHER, count))
@@ -67,15 +68,15 @@ def predicted(
 
 
 def once(network: Network, learner: Any, episodes: Episodes, count: int, machine: Machine, described: Any) -> Predicted:
-    """`predicted` at the end, taken over where the same network had the same episodes before: baselines are measured by every
-    run of a sweep. `described` says what the learner and the episodes are.
+    """`predicted` after the last inner step, cached by network and episodes: every run of a sweep measures the same baseline.
+    `described`: the learner and the episodes, for the cache key.
     """
     key = digest([weights_digest(tensors(network)), network.document, described, count, machine.signature()], 20)
     return recent(_held, key, lambda: predicted(network, learner, episodes, count, machine, every=False), HELD)
 
 
 def scores(found: Predicted, metric: str, moment: int = -1) -> Tensor:
-    """`float64 [episodes]`: the metric of each task."""
+    """The metric of each episode, `float64 [episodes]`."""
     logits = found.logits[moment]
     if metric == "mse":
         return (logits - found.labels).double().square().mean((1, 2))
@@ -86,19 +87,21 @@ def scores(found: Predicted, metric: str, moment: int = -1) -> Tensor:
 
 
 def metrics(found: Predicted, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Over the queries of all tasks, which have equally many each: so means over tasks too. `mse` where they are numbers."""
+    """The metrics over the queries of all episodes (`mse` for regression). Episodes have equally many queries, so these are
+    also means over episodes.
+    """
     if found.labels.is_floating_point():
         return {"mse": float(scores(found, "mse").mean())}
     return measure(found.logits[-1].flatten(0, 1), found.labels.flatten(), classes)
 
 
 def interval(values: Tensor) -> float:
-    """Half of the 95 % interval of the mean over tasks, `1.96 s / sqrt(n)`."""
+    """Half-width of the 95 % interval of the mean over episodes, `1.96 s / sqrt(n)`."""
     return float(NORMAL * values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 
 def summary(found: Predicted, metric: str) -> dict[str, Any]:
-    """For the result: the metric's mean over tasks and half of its interval, at the end and after every inner step."""
+    """For `result.json`: the metric's mean over episodes and the half-width of its interval, after each inner step."""
     moments = [scores(found, metric, moment) for moment in range(len(found.logits))]
     curve = {"step": [*range(len(moments))], metric: [float(each.mean()) for each in moments]}
     curve["interval"] = [interval(each) for each in moments]
@@ -106,8 +109,8 @@ def summary(found: Predicted, metric: str) -> dict[str, Any]:
 
 
 def target_episodes(task: Task) -> Task:
-    """The task with all its examples in the place of its test split: its classes are measured on, by tasks that each learn from
-    a few examples and predict others. Nothing else may learn from any of them: all other splits are empty.
+    """The task with all its examples in the test split, from which the episodes are drawn. All other splits are empty, so that
+    nothing else can learn from its classes.
     """
     parts = (task.train, task.val, task.unlabeled, task.test.examples)
     whole = task.unlabeled.whole or task.unlabeled
@@ -118,15 +121,15 @@ def target_episodes(task: Task) -> Task:
 
 
 def need_metric(metric: str, task: Task) -> None:
-    """Raises `Problem` where the run's metric is of classes, and the task predicts numbers, or the other way round."""
+    """Raise `Problem` if the run's metric is for classes but the task predicts numbers, or the reverse."""
     if (metric == "mse") != predicts_numbers(task):
         fits = "mse" if predicts_numbers(task) else next(iter(HIGHER_IS_BETTER))
         raise Problem(f"metric={metric}: {task.name} predicts {'numbers' if fits == 'mse' else 'classes'}. Set metric={fits}.")
 
 
 class Validation:
-    """Episodes whose classes, or examples, a phase does not learn from; what it does learn from are `train`, by role.
-    `judged_by` says which: classes held out | examples held out; None: there are too few of either.
+    """Validation episodes of held-out classes, or held-out examples; `train` are the other examples, by role.
+    `judged_by`: "classes held out" or "examples held out"; None if there are too few of either.
     """
 
     def __init__(self, phase: Phase, tasks: Mapping[str, Task], seed: int) -> None:
@@ -136,7 +139,7 @@ class Validation:
         held = {role: each.val for role, each in found.items()}
         kinds = {"classes held out" if each.classes else "examples held out" for each in found.values()}
         kind = replace(phase.kind, queries=max(phase.kind.queries, 1))
-        # Where the validation split is too small for such tasks, a phase is not looked at.
+        # Roles with a validation split too small for one episode are left out.
         self.held = {role: each for role, each in held.items() if _enough(each, kind)}
         self.judged_by = " and ".join(sorted(kinds)) if self.held else None
         self.kind, self.seed = kind, seed

@@ -1,4 +1,4 @@
-"""The only training loop."""
+"""The training loop; every phase is trained by it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -22,10 +22,10 @@ Objective = Callable[[Network, Mapping[str, Batch]], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Update:
-    """One parameter update of a step: what it minimises, which parameters it moves, and how.
+    """One parameter update of a training step: objectives, trained parameters, optimizer, schedule and balance.
 
-    `rates` names the network's parameters; an objective or a balance that is a module has its own parameters trained too,
-    at its attribute `rate` times the learning rate (1 without one). A step may consist of several updates in turn.
+    `rates`: the trained parameters of the network, by name. The parameters of an objective or a balance that is a module are
+    trained too, at its attribute `rate` times the learning rate (default 1). A step may consist of several updates in turn.
     """
 
     objectives: Sequence[Objective]
@@ -36,14 +36,14 @@ class Update:
 
     @property
     def parts(self) -> list[Any]:
-        """What may have parameters and state of its own."""
+        """The objectives and the balance, which may have parameters and state."""
         return [*self.objectives, self.balance]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a step leaves: its number (from 1), its losses (detached scalars on the device), what the balance gave each task,
-    and how to save here."""
+    """The record of a step: its number (from 1), its losses (detached scalars on the device), the balance's weight of each
+    task, and a function that returns the state to save."""
 
     step: int
     losses: dict[str, Tensor]
@@ -53,7 +53,7 @@ class Record:
 
 @dataclass
 class _Running:
-    """An update while its phase runs: the optimizer, and the groups of parameters that have not started yet."""
+    """An update during training: its optimizer, and the parameter groups that start later."""
 
     update: Update
     optimizer: torch.optim.Optimizer
@@ -72,11 +72,12 @@ def fit(
     machine: Machine,
     state: dict[str, Any] | None = None,
 ) -> Iterator[Record]:
-    """Train `network` in place for `steps` steps, yielding after each. It neither logs, evaluates nor saves.
+    """Train `network` in place for `steps` steps, and yield a `Record` after each. It does not log, evaluate or save.
 
-    The caller may evaluate between steps, stop by not asking for more, and save `record.state()`: plain containers and
-    tensors. Given back as `state`, the remaining steps come out bit-identical. Raises ValueError for two losses of one
-    name.
+    Between steps the caller may evaluate, stop iterating, or save `record.state()` (plain containers and tensors). Passed as
+    `state`, it resumes training, and the remaining steps are bit-identical.
+
+    Raises: `ValueError` for two losses with the same name.
     """
     place(network, machine)
     torch.manual_seed(seed)
@@ -124,15 +125,15 @@ def _losses(
 ) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for batch in given.values():
-        if batch.memo is not None:  # of the network before its last step
+        if batch.memo is not None:  # memoised before the last update, so outdated
             batch.memo.clear()
     labelled = {role: batch for role, batch in given.items() if role != UNLABELED}
     for objective in objectives:
-        # What has no labels is seen by those only who say that they need none.
+        # Only objectives with the attribute `unlabeled` read unlabelled examples.
         seen = given if getattr(getattr(objective, "func", objective), "unlabeled", False) else labelled
         for name, loss in objective(network, seen).items():
             if name in found or name in before:
-                raise ValueError(f"two losses are called {name!r}; every objective needs names of its own")
+                raise ValueError(f"two losses are called {name!r}; the names of losses must be unique")
             found[name] = loss
     return found
 
@@ -145,9 +146,9 @@ def _autocast(machine: Machine) -> Callable[[], Any]:
 
 
 def _begin(update: Update, network: Network, steps: int, machine: Machine) -> _Running:
-    """Build the optimizer over what trains from the start; later groups wait for their step."""
+    """Build the optimizer over the groups that train from the start; later groups wait for their step."""
     grouped: dict[Rate, list[nn.Parameter]] = {}
-    # Temperatures, weights of losses and the like are no weights of a network: they are not decayed.
+    # Parameters of objectives and balances (temperatures, loss weights) have no weight decay.
     own: list[dict[str, Any]] = [
         {"params": parameters, "multiplier": getattr(objective, "rate", 1.0), "weight_decay": 0.0}
         for objective in update.parts
@@ -175,7 +176,7 @@ def _starts(running: _Running, step: int) -> bool:
 
 
 def _join(running: _Running, step: int) -> None:
-    """Hand the groups whose time has come to the optimizer."""
+    """Add the groups that start at this step to the optimizer."""
     while _starts(running, step):
         _, group = running.waiting.pop(0)
         running.optimizer.add_param_group(dict(group))
@@ -184,7 +185,7 @@ def _join(running: _Running, step: int) -> None:
 
 
 def _let_train(network: Network, running: _Running, step: int) -> None:
-    """Only this update's parameters ask for gradients."""
+    """Require gradients for the parameters of this update only."""
     _join(running, step)
     network.requires_grad_(False)
     for parameter in running.parameters:
@@ -193,7 +194,9 @@ def _let_train(network: Network, running: _Running, step: int) -> None:
 
 
 def _set_modes(network: Network) -> None:
-    """Training mode, but a module whose every parameter is frozen evaluates: its batch statistics stay as they are."""
+    """Set training mode, and evaluation mode for modules with only frozen parameters, so that their running statistics do not
+    change.
+    """
     network.train()
     for module in network.modules():
         parameters = list(module.parameters())
@@ -206,7 +209,7 @@ def _modules(running: Sequence[_Running]) -> list[nn.Module]:
 
 
 def _trained(running: _Running) -> list[nn.Parameter]:
-    """What the losses reach: the parameters of the network and of the objectives; those of the balance are its own."""
+    """The parameters that the losses differentiate: those of the network and the objectives, without those of the balance."""
     balance = running.update.balance
     own = {id(each) for each in balance.parameters()} if isinstance(balance, nn.Module) else set()
     return [each for each in running.parameters if id(each) not in own]
@@ -227,7 +230,7 @@ def _restore(network: Network, running: Sequence[_Running], scaler: Any, state: 
     step = state["step"]
     network.load_state_dict(state["network"])
     for each, saved in zip(running, state["optimizers"], strict=True):
-        # A group that started at step s was handed over before step s + 1 was counted.
+        # A group that starts at step s is added before step s + 1 is counted.
         _join(each, step - 1)
         each.optimizer.load_state_dict(saved)
         _lay_out_like_parameters(each.optimizer)
@@ -239,7 +242,7 @@ def _restore(network: Network, running: Sequence[_Running], scaler: Any, state: 
 
 
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
-    """Fused optimizers walk through memory: their state has to have the parameter's own layout."""
+    """Give the optimizer's state the memory layout of its parameters, as fused optimizers require."""
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim > 0:

@@ -1,4 +1,4 @@
-"""The monitor of a phase: losses, validation scores, the weights of tasks, and the best weights so far."""
+"""The monitor of a phase: losses, validation scores, task weights of the balance, and the best network weights so far."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,10 +20,11 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
 class Monitor:
-    """Looks at a phase `evaluations` times: reads the losses, evaluates, reports, and keeps the best.
+    """Evaluates a phase `evaluations` times: reads the losses, computes validation scores, reports, and keeps the best weights.
 
-    `judges`: the roles whose scores decide. `valid`: what gives the score on validation data, by role. `candidates`: where a
-    phase adapts, every look is one, and is scored by every rule. Its state is saved and resumed.
+    `judges`: the roles whose validation scores select the weights. `valid`: functions that return the validation score, by
+    role. `candidates`: for a phase that adapts, the evaluated weights with their score under each selection rule. The
+    monitor's state can be saved and resumed.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class Monitor:
         self.pending: dict[str, list[Tensor]] = {}
         self.weights: dict[str, list[Tensor]] = {}
         self.records: list[dict[str, Any]] = []
-        # By judge, or all together: the best score so far, its step and its weights.
+        # Per judging role, or for their mean ("all"): the best score so far, its step and its weights.
         self.best: dict[str, dict[str, Any]] = {}
         self.stale = 0
 
     def note(self, record: Record) -> None:
-        """Keep what a step leaves, on the device, until the next look."""
+        """Store the losses and task weights of a step, on the device, until the next evaluation."""
         for kept, given in ((self.pending, record.losses), (self.weights, record.weights)):
             for name, value in given.items():
                 kept.setdefault(name, []).append(value)
@@ -58,7 +59,7 @@ class Monitor:
         return step % self.every == 0 or step == self.steps
 
     def look(self, step: int, batches: Batches | Episodes, bar: tqdm) -> bool:
-        """Read the losses, evaluate, report, keep the best; True when the phase ends here."""
+        """Evaluate: read the losses, score, report, and keep the best weights. Returns True if the phase ends at this step."""
         losses = self._mean_losses(step)
         metric = self.setting.metric
         scores: dict[str, Any] = {f"{role}_val_{metric}": each() for role, each in self.valid.items()}
@@ -79,7 +80,7 @@ class Monitor:
         return phase.patience is not None and self.stale >= phase.patience
 
     def _balance(self, step: int, batches: Batches | Episodes) -> dict[str, Any]:
-        """What each task was given since the last look (mean), and the cosines of their gradients on the next batches."""
+        """The mean weight of each task since the last evaluation, and the cosines of task gradients on the next batches."""
         found: dict[str, Any] = {}
         if len(self.tasks) < 2 or self.candidates is not None or not trains_heads(self.phase):
             return found
@@ -87,10 +88,10 @@ class Monitor:
             found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}
             self.weights = {}
         if self.phase.tasks == "all":
-            # Evaluating: no statistic moves, nothing random is drawn.
+            # Evaluation mode: running statistics do not change, and no random numbers are drawn.
             self.network.eval()
             given = batches(step, self.network)
-            # cuDNN has no gradients of recurrent layers that evaluate.
+            # cuDNN has no gradients of recurrent layers in evaluation mode.
             with torch.backends.cudnn.flags(enabled=False):
                 losses = {name: loss for each in self.update.objectives for name, loss in each(self.network, given).items()}
                 found["cosines"] = cosines(losses, [*self.tasks], [*self.network.parameters()])
@@ -108,7 +109,7 @@ class Monitor:
         self.stale = 0 if better else self.stale + 1
 
     def kept(self, done: int) -> tuple[dict[str, Tensor], Any]:
-        """The weights that the phase leaves (the target's, if each task keeps its own), and their step, or steps by task."""
+        """The weights that the phase returns (for keep=best_each the target's best), and their step, or their steps by task."""
         if self.phase.keep == "last" or self.candidates is not None:
             return tensors(self.network), done
         best = self.best.get("target") or next(iter(self.best.values()))
@@ -116,27 +117,27 @@ class Monitor:
         return best["weights"], steps if len(steps) > 1 else best["step"]
 
     def kept_by_name(self) -> dict[str, dict[str, Tensor]]:
-        """By task the weights that it keeps for itself, or those of the looks that some rule selects; nothing where all keep
-        the same.
+        """Further weights to keep: per task its best ones (keep=best_each), or those that the selection rules choose; empty if
+        all tasks keep the same weights.
         """
         if self.candidates is not None:
             return self.candidates.chosen_weights()
         return {role: each["weights"] for role, each in self.best.items()} if len(self.best) > 1 else {}
 
     def selected(self) -> dict[str, Any]:
-        """For the report: by rule the step that it selects and its score there."""
+        """For the report: per selection rule, the selected step and its score."""
         return {} if self.candidates is None else {"selection": self.candidates.chosen()}
 
     def _mean_losses(self, step: int) -> dict[str, float]:
-        """Mean per loss since the last look; the losses are read from the device here, not at every step."""
+        """The mean of each loss since the last evaluation. Losses are copied from the device here, not at every step."""
         stacked = {name: torch.stack(values).float().cpu() for name, values in self.pending.items()}
         broken = {name: int(bad[0]) - len(each) for name, each in stacked.items() if len(bad := (~each.isfinite()).nonzero())}
         if broken:
-            # Where it began: after that step all losses may be broken.
+            # The first step with a broken loss: after it all losses may be broken.
             first = min(broken.values())
             guilty = [name for name, back in broken.items() if back == first]
             data = ", ".join(self.tasks[name].name for name in guilty if name in self.tasks)
-            # Where a task is drawn for each step, its losses are not of the last steps.
+            # If each step samples one task, a task's losses do not belong to consecutive steps.
             where = f"at step {step + 1 + first}" if self.phase.tasks == "all" else f"before step {step + 1}"
             raise Problem(
                 f"The loss {' and '.join(map(repr, guilty))} became {float(stacked[guilty[0]][first])} in phase "
@@ -155,7 +156,7 @@ class Monitor:
         }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from a saved state, and report again what was seen."""
+        """Resume from a saved state, and report its records again."""
         self.pending, self.weights = (
             {name: [*values.unbind()] for name, values in saved[key].items()} for key in ("pending", "weights")
         )

@@ -1,4 +1,4 @@
-"""What a phase is: the batches it reads, what it minimises, what it trains, how long, and which weights it keeps."""
+"""The definition of a phase: the tasks it reads, its objectives, trained parameters, budget and selection of weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -23,24 +23,24 @@ from xlearn.runtime.machine import Machine
 from xlearn.sharing.together import moves
 from xlearn.trainable import Rate
 
-# Tasks by what a phase may read: `{"source": {name: task}, "target": {"target": task}}`.
+# The tasks of a run: `{"source": {name: task}, "target": {"target": task}}`.
 Roles = Mapping[str, Mapping[str, Task]]
-# What `reads` may be, and the roles that it stands for.
+# The values of `reads`, and the groups of `Roles` that each reads.
 READS = {
     "source": ("source",), "target": ("target",), "both": ("source", "target"),
     "unlabeled": ("target",), "everything": ("source", "target"), "inputs": ("source", "target"),
 }  # fmt: skip
-# Those with the target's unlabelled examples, and its labelled ones where there are any.
+# The values of `reads` with the target's unlabelled examples, and its labelled ones if there are any.
 ADAPTING = ("unlabeled", "everything")
 
 
-# A field that does not determine the weights of a phase, or that something else in its key says.
+# Metadata of a field that does not determine the weights of a phase, or that another part of its cache key covers.
 NOT_IN_KEY = {"key": False}
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase as composed: its functions are ready to be called."""
+    """One phase, built from its configuration. Its components are partial functions."""
 
     name: str = field(metadata=NOT_IN_KEY)
     position: int
@@ -72,7 +72,7 @@ class Phase:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """What the phase is made of, for its key: every field that does not say otherwise."""
+        """The definition of the phase for its cache key: all fields except those marked `NOT_IN_KEY`."""
         return {each.name: described(getattr(self, each.name)) for each in fields(self) if each.metadata.get("key", True)}
 
     @property
@@ -83,10 +83,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the phases of a run have in common.
+    """The settings that all phases of a run share.
 
-    `recomputed`: under `force`, the keys this command has computed again already (a sweep does each once); else None.
-    `pretrained`: the modalities whose encoders bring weights; where they stay frozen, they encode a data set once.
+    `recomputed`: with `force=true`, the cache keys that this command has recomputed (a sweep recomputes each once); else
+    None. `pretrained`: the modalities with a pretrained encoder; a frozen one encodes a data set once.
     """
 
     seed: int
@@ -101,15 +101,15 @@ class Setting:
 
 
 def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
-    """The tasks that a phase reads, by role, with the modalities that it reads of them."""
+    """The tasks that a phase reads, by role, restricted to the phase's modalities."""
     found = {role: task for each in READS[phase.reads] for role, task in roles[each].items()}
     if phase.adapts:
         target = found.pop("target")
-        # The target's labels, where there are any, count beside those of the source.
+        # Labelled target examples, if any, are read in addition to the source's.
         found |= {"target": target} if len(target.train) else {}
         found[UNLABELED] = hidden(target)
     if phase.reads == "inputs":
-        # A target of episodes has none: all its examples are measured.
+        # A target of episodes has no training examples: all its examples are measured.
         found = {UNLABELED if role == "target" else role: inputs(task) for role, task in found.items() if len(task.training)}
     for task in found.values():
         for name in phase.modalities or ():
@@ -122,9 +122,9 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
 
 
 def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
-    """The tasks whose validation split decides what is kept and when patience ends."""
+    """The tasks whose validation split selects the weights and decides early stopping (`patience`)."""
     if not trains_heads(phase) or (phase.patience is None and (phase.keep == "last" or phase.adapts)):
-        return {}  # who adapts is judged by scores of its own (see `xlearn.selection`), episodes by other episodes
+        return {}  # adaptation phases use selection rules (`xlearn.selection`), episodic ones validation episodes
     named = phase.keep in ("best_source", "best_target")
     wanted = phase.keep.removeprefix("best_") if named else "source" if phase.adapts else phase.reads
     found = reading(replace(phase, reads=wanted), roles)
@@ -133,57 +133,59 @@ def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
         of = lacking[0] if lacking and wanted == "both" else wanted
         raise Problem(
             f"phase {phase.name}: keep={phase.keep} and patience={phase.patience} need validation examples of the "
-            f"{of}{'' if found else ', and there is none'}. Raise {of}.val, or use keep=last without patience."
+            f"{of}{'' if found else ', but there is none'}. Raise {of}.val, or use keep=last without patience."
         )
     return found
 
 
 def begun(phase: Phase, context: PhaseContext) -> list[Any]:
-    """The phase's objectives, ready to be called. Raises `Problem` for arguments out of range."""
+    """Build the phase's objectives and penalties. Raises `Problem` for arguments out of range."""
     made = [each(context) if isclass(each.func) else each for each in phase.objectives]
     penalties = getattr(context.network.sharing, "penalties", None)
     return made if penalties is None else [*made, penalties]
 
 
 def extra_updates(objectives: Sequence[Any]) -> list[ExtraUpdate]:
-    """The further updates of every step, in their order."""
+    """The additional updates of each step, in order."""
     return [extra for each in objectives for extra in getattr(each, "extra_updates", list)()]
 
 
 def begun_balance(phase: Phase, context: PhaseContext) -> Callable[[Mapping[str, Tensor], Backward], None]:
-    """The phase's balance, ready to be called. A single task has nothing to balance."""
+    """Build the phase's balance; `equal` for a single task."""
     if len(context.class_counts) < 2:
         return equal
     return phase.balance(context) if isclass(phase.balance.func) else phase.balance
 
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
-    """Labelled examples per class, by role; what has no labels has no entry."""
+    """Labelled examples per class, by role. Roles without labels are left out."""
     return {role: task.class_counts() for role, task in read.items() if not bool((task.train.labels == HIDDEN).any())}
 
 
 def lessons(phase: Phase) -> set[str]:
-    """What the phase's objectives ask of teachers that can be computed once (see `xlearn.phases.teacher_outputs`)."""
+    """The teacher outputs that the phase's objectives use, `logits` and `features`, which can be precomputed (see
+    `xlearn.phases.teacher_outputs`).
+    """
     return {name for each in phase.objectives for name in getattr(each.func, "lessons", ())}
 
 
 def looks_inside(phase: Phase) -> bool:
-    """Whether an objective looks into modules of the network while it runs."""
+    """Whether an objective reads outputs of intermediate modules of the network."""
     return any(getattr(each.func, "looks_inside", False) or each.keywords.get("student") for each in phase.objectives)
 
 
 def runs_teacher(phase: Phase) -> bool:
-    """Whether teachers have to run at every step: on what augmentations made, or because modules of theirs are looked at."""
+    """Whether teachers must run at every step: for augmented inputs, or because their intermediate outputs are read."""
     looked_at = any(getattr(each.func, "runs_teacher", False) or each.keywords.get("teacher") for each in phase.objectives)
     return phase.taught_by is not None and (bool(phase.augment) or looked_at)
 
 
 def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
-    """The roles whose labels the phase learns from: an objective of `roles`, or one of lessons, reads no others."""
+    """The roles whose labels the phase learns from: the objective's `roles` (default all), or the target in distillation."""
     main = phase.objectives[0]
     if not trains_heads(phase):
         return []
-    # Who adapts predicts the unlabelled examples by the target's head, and sources by the same.
+    # When the phase adapts, sources and unlabelled examples use the target's head.
     if getattr(main.func, "lessons", ()) and not phase.adapts:
         return [role for role in read if role == "target"]
     return [role for role in read if role in (main.keywords.get("roles") or read)]
@@ -194,13 +196,13 @@ def learns_from_labels(phase: Phase) -> bool:
 
 
 def trains_heads(phase: Phase) -> bool:
-    """Whether it trains the heads of the tasks that it reads; episodes have a head of their own, or none."""
+    """Whether the phase trains the heads of the tasks it reads. Episodes use a separate head, or none."""
     heads = bool(getattr(phase.objectives[0].func, "heads", True))
     return phase.base_learner is None and heads and learns_from_labels(phase)
 
 
 def changes_inputs(phase: Phase) -> bool:
-    """Whether an objective makes views of the inputs, or hides parts of them: nothing is computed before in their place."""
+    """Whether an objective makes views of the inputs or masks them, so that encoder outputs cannot be precomputed."""
     return any(getattr(each.func, name, False) for each in phase.objectives for name in ("views", "changes_inputs"))
 
 
@@ -209,12 +211,12 @@ def needs_pairs(phase: Phase) -> bool:
 
 
 def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None) -> dict[str, Rate]:
-    """The rates of what the phase trains, by name. Where several tasks have one network, only what a task that is `read` can
-    move is trained (None: all): penalties would move the others.
+    """The trained parameters of a phase with their rates, by name. In a network of several tasks, only parameters that a task
+    in `read` uses are trained (None: all), because penalties would change the others.
     """
     found = {name: Rate() for name, _ in network.named_parameters()} if phase.trainable is None else phase.trainable(network)
     for name, plain in (network.sharing.stand_ins() if network.sharing is not None else {}).items():
-        # What a task has for itself trains as what it stands in for.
+        # A private copy trains at the rate of the shared parameter it replaces.
         found.pop(name, None)
         found |= {name: found[plain]} if plain in found else {}
     for name, multiplier in (network.sharing.rates() if network.sharing is not None else {}).items():
@@ -226,10 +228,10 @@ def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None
     if not any(rate.start == 0 for rate in found.values()):
         if all(name.startswith("head.") for name, _ in network.named_parameters()):
             raise Problem(
-                f"phase {phase.name} trains what lies below the heads, and the encoders of this network have nothing to train. "
+                f"phase {phase.name} trains the layers below the heads, but this network has no parameters there. "
                 "Choose another encoder, e.g. encoder/image=cnn, or a trunk (trunk=mlp)."
             )
-        raise Problem(f"phase {phase.name} trains no parameter from its context. Check its `trainable`.")
+        raise Problem(f"phase {phase.name} trains no parameter from its first step on. Check its `trainable`.")
     return found
 
 

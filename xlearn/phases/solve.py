@@ -1,4 +1,4 @@
-"""One phase through the cache: taken from it, or trained, or solved in closed form."""
+"""Run one phase: read it from the cache, train it, or solve it in closed form."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from xlearn.runtime.code import behind, code_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import place
 
-# They compute closed forms, plans of transport, and scores of selection.
+# Packages that compute closed forms, transport plans and selection scores.
 SOLVING = ("numpy", "pot", "scikit-learn")
 
 
@@ -34,16 +34,17 @@ def solve(
     setting: Setting,
     teachings: Sequence[Teaching] = (),
 ) -> Entry:
-    """Bring `network` (in place) to where the phase leaves it: from the cache if it was computed before.
+    """Run a phase on `network` in place, or load its weights from the cache.
 
-    `roles` are all tasks; the phase reads those of its role, and its judges may select (`keep`). `incoming` is the digest
-    of the weights the network has; `teachings` are those who teach the phase.
-    Raises `Interrupted` after saving, and `Problem` for a loss that is not finite.
+    `roles`: all tasks; the phase reads some of them, and selects its weights on the validation split of its judges. `incoming`:
+    the digest of the network's weights. `teachings`: the teachers of the phase.
+
+    Raises: `Interrupted` after saving the state; `Problem` for a loss that is not finite.
     """
     read = reading(phase, roles)
-    # How tasks are weighed and drawn says nothing where there is only one.
+    # With a single task, its weighting and sampling have no effect.
     alone = dict.fromkeys(("balance", "tasks", "temperature", "common")) if len(read) < 2 else {}
-    # Every look of a phase that adapts is kept for whichever rule selects.
+    # An adaptation phase keeps the weights of all selection rules, so `keep` is not in its key.
     alone |= {"keep": None} if phase.adapts else {}
     document: dict[str, Any] = {
         "phase": {**phase.document, **alone},
@@ -58,7 +59,7 @@ def solve(
         "machine": setting.machine.signature(),
         "packages": {name: metadata.version(name) for name in SOLVING} if phase.adapts else None,
     }
-    # Of the engine, from here on, and of what the document names.
+    # The code of the engine, from this module on, and of the components in the document.
     document["code"] = code_digest(__name__, *behind(document))
     key = digest(document, 20)
     with setting.cache.locked(key):
@@ -71,7 +72,7 @@ def solve(
                 others: Mapping[str, Any] = {}
             else:
                 weights, report, others = PhaseTraining(network, phase, roles, copied, key, setting, teachings).compute()
-            # What is kept beside is written first: the phase's own weights say that it is done.
+            # Additional weights are written first: the phase's own weights mark it as complete.
             kept = {name: setting.cache.write(f"{key}-{name}", each, {}).weights for name, each in others.items()}
             report |= {"name": phase.name, "others": [*kept], "document": document}
             entry = replace(setting.cache.write(key, weights, report), others=kept)
@@ -93,7 +94,7 @@ def solve(
 def _in_closed_form(
     network: Network, phase: Phase, read: Mapping[str, Task], setting: Setting
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights that the phase's solver leaves, and a report as of a phase that was fitted."""
+    """Run the phase's solver; returns the weights, and a report like that of a trained phase."""
     assert phase.solver is not None
     began = time.monotonic()
     place(network, setting.machine)
@@ -119,7 +120,7 @@ def _in_closed_form(
 
 
 def _with_others(entry: Entry, key: str, setting: Setting) -> Entry | None:
-    """The entry with the weights that are kept beside its own, for tasks or looks; None where some are lost."""
+    """The entry with its additional weights, per task or evaluation; None if some are missing in the cache."""
     names = entry.report.get("others", [])
     found = {name: setting.cache.read(f"{key}-{name}") for name in names}
     whole = {name: each.weights for name, each in found.items() if each is not None}
@@ -127,7 +128,7 @@ def _with_others(entry: Entry, key: str, setting: Setting) -> Entry | None:
 
 
 def _taught(teaching: Teaching) -> list[Any]:
-    """What a teacher says follows from its weights, how it is built, and the form in which it reads the tasks."""
+    """A teacher for the cache key. Its outputs depend on its weights, its structure, and the form of the tasks it reads."""
     forms = {role: task.fingerprint for role, task in teaching.tasks().items()}
     return [weights_digest(tensors(teaching.network)), teaching.network.document, forms]
 

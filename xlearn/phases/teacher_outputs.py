@@ -1,4 +1,4 @@
-"""Logits and features of teachers, computed once where nothing changes the examples from epoch to epoch."""
+"""Logits and features of teachers, precomputed once if no augmentation changes the examples between epochs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ from xlearn.runtime.machine import Machine
 
 @dataclass(frozen=True)
 class Teaching:
-    """A network that teaches, the tasks in the form that it reads (as in `Roles`), and which of its encoders bring weights."""
+    """A teacher: its network, the tasks in the form it reads (as in `Roles`), and the modalities with a pretrained encoder."""
 
     network: Network
     roles: Mapping[str, Mapping[str, Task]]
     pretrained: frozenset[str] = frozenset()
 
     def tasks(self) -> dict[str, Task]:
-        """By role: `target`, and the names of the sources."""
+        """The tasks by role: `target`, and the names of the sources."""
         return {role: task for tasks in self.roles.values() for role, task in tasks.items()}
 
     def reads(self, examples: Examples) -> list[str]:
@@ -35,11 +35,11 @@ class Teaching:
 def with_lessons(
     read: Mapping[str, Examples], teachings: Sequence[Teaching], wanted: set[str], machine: Machine
 ) -> dict[str, Examples]:
-    """The examples with what the teachers make of the same rows in the form that they read, evaluating:
+    """The examples with the teachers' outputs for the same rows, computed in evaluation mode. Roles that no teacher can read
+    are returned unchanged.
 
-    `logits float [n, teachers, classes]`, by the head of the examples' label space; `features float [n, width]`, what the
-    heads of a single teacher read; `seen bool [n, teachers]`, which examples have a modality of the teacher. Examples that no
-    teacher can see stay as they are.
+    Shapes: `logits float [n, teachers, classes]`, of the head of the examples' label space; `features float [n, width]`, the
+    input of the heads, for a single teacher; `seen bool [n, teachers]`, whether an example has a modality of the teacher.
     """
     return {role: _with_lessons(role, each, teachings, wanted, machine) for role, each in read.items()}
 
@@ -61,7 +61,7 @@ def _with_lessons(role: str, examples: Examples, teachings: Sequence[Teaching], 
 
 
 def _form(role: str, examples: Examples, teaching: Teaching, machine: Machine) -> Examples | None:
-    """The same rows as the teacher reads them; None where it reads nothing of them."""
+    """The same rows in the form that the teacher reads; None if they have no modality of the teacher."""
     unlabeled = role == UNLABELED
     given = teaching.roles["target"]["target"].unlabeled if unlabeled else teaching.tasks()[role].train
     names = sorted(given.inputs.keys() & examples.inputs.keys() & teaching.network.encoder.keys())
@@ -72,7 +72,7 @@ def _form(role: str, examples: Examples, teaching: Teaching, machine: Machine) -
 
 
 def _seen(form: Examples | None, count: int) -> Tensor:
-    """`bool [n]`: which examples have any of the modalities."""
+    """Whether each example has any of the modalities, `bool [n]`."""
     if form is None:
         return torch.zeros(count, dtype=torch.bool)
     if any(name not in form.present for name in form.inputs):
@@ -81,8 +81,8 @@ def _seen(form: Examples | None, count: int) -> Tensor:
 
 
 def validation(teachings: Sequence[Teaching], machine: Machine) -> tuple[float | None, ...] | None:
-    """The mean cross-entropy of each teacher on the target's validation split; None for one that reads nothing of it, and
-    where there is no split.
+    """The mean cross-entropy of each teacher on the target's validation split; None for a teacher that cannot predict it, and
+    None as a whole without a validation split.
     """
     found: list[float | None] = []
     for each in teachings:

@@ -1,4 +1,4 @@
-"""The training of one phase: its updates, its batches and its looks at validation data, run by the loop."""
+"""The training of one phase: builds its updates, batches and monitor, and runs the loop."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ from xlearn.runtime.machine import place
 
 
 class PhaseTraining:
-    """One computation of one phase."""
+    """One training of one phase."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class PhaseTraining:
         self.before = tensors(network) if phase.merge is not None else {}
         trained = rates(phase, network, tasks)
         read = {role: task.train for role, task in tasks.items()}
-        # Who adapts is judged by scores of its own.
+        # Adaptation phases have selection rules instead of validation scores.
         judged = (judging if phase.adapts or not trains_heads(phase) else {**judging, **tasks}).items()
         valid = {role: task.val for role, task in judged if len(task.val) and task.labels.key in network.head}
         self.learner = None if phase.base_learner is None else phase.base_learner()
@@ -78,12 +78,12 @@ class PhaseTraining:
             read, valid = held.train, {}
         augment = phase.augment
         for each in teachings:
-            # Laid out as a network that was trained here is, so that one from the cache computes the same bits.
+            # Same memory layout as a freshly trained network, so that a cached teacher is bit-identical.
             place(each.network, setting.machine)
         running = bool(teachings) and runs_teacher(phase)
         if teachings and not running:
             read = with_lessons(read, teachings, lessons(phase), setting.machine)
-        # A teacher that runs has encoders of its own; what modules give is only there where they run.
+        # A running teacher has other encoders, and intermediate outputs need a forward pass: precompute nothing then.
         inside = running or looks_inside(phase) or changes_inputs(phase)
         if not inside and all(holds("keeps_inputs", each) for each in augment):
             read = self._encoded(read, trained)
@@ -92,7 +92,7 @@ class PhaseTraining:
             held.held = self._encoded(held.held, trained)
         looks = held is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
         if not (augment or inside or looks) and all(name.startswith("head.") for name in trained):
-            # Nothing below the head moves: what the head reads is computed once.
+            # Linear probe: all layers below the head are frozen, so the features are computed once.
             read = self._with_features(read)
             valid = self._with_features(valid)
         order = derive(setting.seed, phase.reads, phase.position, "batches")
@@ -144,18 +144,18 @@ class PhaseTraining:
             augment=phase.augment,
             device=self.setting.machine.device,
             common=phase.common and not taught and not phase.adapts and not mixes,
-            # Who is taught reads every task in every step: the teacher may see nothing of the one that is drawn.
+            # Distillation reads every task in every step: the teacher may not be able to read a sampled task.
             tasks="all" if taught else phase.tasks,
             temperature=phase.temperature,
         )
 
     def _score(self, examples: Examples) -> float:
-        """The run's metric of examples, as the network is now."""
+        """The run's metric on `examples` with the network's current weights."""
         machine = self.setting.machine
         return score(self.setting.metric, logits(self.network, examples, machine), examples.labels)
 
     def _candidates(self, roles: Roles, tasks: Mapping[str, Task], trained: Mapping[str, Any]) -> Candidates:
-        """What every look of a phase that adapts is judged by, in the form that this phase reads it."""
+        """The examples that score the candidates of an adaptation phase, restricted to the phase's modalities."""
         target = roles["target"]["target"]
         target = reading(replace(self.phase, reads="target"), {"target": {"target": target}})["target"]
         given = splits(tasks, target.val, self.setting.seed)
@@ -166,12 +166,12 @@ class PhaseTraining:
         return {role: each.with_features(features(self.network, each, machine)) for role, each in read.items()}
 
     def _encoded(self, read: Mapping[str, Examples], trained: Mapping[str, Any]) -> dict[str, Examples]:
-        """What pretrained encoders that this phase does not train make of the examples."""
+        """The examples with the outputs of the pretrained encoders that this phase does not train."""
         still = (self.setting.pretrained & self.network.encoder.keys()) - self.network.moving(trained)
         return {role: encode(self.network, each, sorted(still), self.setting.machine) for role, each in read.items()}
 
     def compute(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, dict[str, Tensor]]]:
-        """(the weights that the phase leaves, its report, the weights that are kept beside them by name)."""
+        """Train the phase. Returns its final weights, its report, and the additional weights that are kept, by name."""
         setting, phase, monitor = self.setting, self.phase, self.monitor
         saved = setting.cache.read_state(self.key)
         state = None
@@ -199,7 +199,7 @@ class PhaseTraining:
                     if (number := interrupt.asked()) is not None:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
         weights, kept_step = monitor.kept(done)
-        if isinstance(self.batches, Episodes):  # they move no statistics, by which whoever reads the network next evaluates
+        if isinstance(self.batches, Episodes):  # episodes leave BatchNorm statistics untouched: re-estimate them
             load(self.network, weights)
             estimated(self.network, self.batches.examples, setting.machine)
             weights = tensors(self.network)
@@ -218,7 +218,7 @@ class PhaseTraining:
         others = monitor.kept_by_name()
         if phase.merge is not None:
             others = {name: phase.merge(self.before, each) for name, each in others.items()}
-        # Nothing of this phase's is asked for, or kept, in the next.
+        # The next phase must not see the hooks and memos of this phase.
         self.network.seen.clear()
         for each in (self.network, *self.teachers):
             each.listening = []
@@ -226,7 +226,7 @@ class PhaseTraining:
 
 
 def _note(records: list[dict[str, Any]]) -> dict[str, str]:
-    """What the summary of the run says of a phase whose pseudo-labels leave out classes, or whose embedding collapsed."""
+    """A note for the run's summary: classes without pseudo-labels, layers that cannot be vectorised, a collapsed embedding."""
     last = records[-1] if records else {}
     if without := ", ".join(last.get("missing_classes", [])):
         return {"note": f"no unlabelled example is taken for {without} by the last pseudo-labels"}
@@ -239,6 +239,6 @@ def _note(records: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def need_finite(weights: Mapping[str, Tensor], phase: str, steps: int) -> None:
-    """Raise where a weight is not finite."""
+    """Raise `Problem` for a weight that is not finite."""
     if broken := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
         raise Problem(f"{broken[0]} is no longer finite after phase {phase} ({steps} steps). Lower optimizer.lr (try a tenth).")

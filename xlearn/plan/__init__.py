@@ -1,4 +1,4 @@
-"""From a composed configuration to the components of a run.
+"""Planning: build the components of a run from its composed configuration.
 
-Everything is built and checked here, before any data are loaded.
+Everything is built and checked before any data are loaded.
 """

@@ -1,4 +1,4 @@
-"""From configuration to components. Everything is built and checked here, before any data are loaded."""
+"""Build the components of a run from its configuration, and check them before any data are loaded."""
 
 import inspect
 from dataclasses import fields
@@ -19,13 +19,13 @@ from xlearn.runtime.errors import Problem, Problems, nearest
 
 
 def build(config: dict[str, Any]) -> Components:
-    """Every component of a composed configuration. Raises `Problems` with all that is wrong with it."""
+    """Build every component of a composed configuration. Raises `Problems` with all errors at once."""
     found = Collector()
     known = [*(each.name for each in fields(TrainConfig)), "choices"]
     for name in config:
         found.need(name in known, f"{name}: there is no such key. {nearest(name, known)}")
     check_values(config, found)
-    # By name: `source=[a,b]` and `source=[b,a]` are one run.
+    # Sorted by name: `source=[a,b]` and `source=[b,a]` are one run.
     sources = [_task(node, name, f"source.{name}", found) for name, node in sorted(config["source"].items())]
     if not config["target"]:
         raise Problem("There is no target. Choose one, e.g. target=optdigits (`xlearn show target` lists them).")
@@ -59,7 +59,7 @@ def build(config: dict[str, Any]) -> Components:
 
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:
-    """The tasks of a configuration whose own nodes are right, whatever else is wrong with it."""
+    """The tasks whose own configuration is valid; errors elsewhere in the configuration are ignored."""
     named = [(node, name, f"source.{name}") for name, node in config["source"].items()]
     named.append((config["target"], config["choices"].get("target", "target"), "target"))
     right = []
@@ -71,7 +71,7 @@ def tasks(config: dict[str, Any]) -> list[TaskSource]:
 
 
 def encoders(config: dict[str, Any]) -> dict[str, partial[Any]]:
-    """The encoders of a configuration that can be built, whatever else is wrong with it."""
+    """The encoders that can be built; errors elsewhere in the configuration are ignored."""
     made = {name: Collector().component(node, f"encoder.{name}") for name, node in config["encoder"].items()}
     return {name: each for name, each in made.items() if each is not None}
 
@@ -79,7 +79,7 @@ def encoders(config: dict[str, Any]) -> dict[str, partial[Any]]:
 def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> TaskSource:
     options, rest = split_arguments(node if isinstance(node, dict) else {}, TaskOptions)
     checked = found.component({"_target_": "xlearn.data.options.TaskOptions", **options}, where)
-    # A loader is called without anything.
+    # A loader takes no positional arguments.
     load = found.component(rest if isinstance(node, dict) else node, where, positional=0)
     chosen = checked() if checked else TaskOptions()
     try:
@@ -91,7 +91,7 @@ def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> Task
 
 def _check_chain(components: Components, found: Collector) -> None:
     choices, learns = components.config["choices"], components.carries or components.teaches
-    # Without anything to carry over nothing is learned from the source, unless a phase of the transfer reads it.
+    # If no weights are copied and no teacher is needed, only phases of the transfer can read the source.
     chains = (*(components.pretrain if learns else ()), *components.transfer)
     reads_source = [phase for phase in chains if phase.reads not in ("target", "unlabeled", "inputs")]
     if any(phase.reads != "both" or phase.taught_by is None for phase in reads_source):
@@ -99,26 +99,26 @@ def _check_chain(components: Components, found: Collector) -> None:
         reader = f"pretrain={choices.get('pretrain')}" if pretrains else f"transfer={choices.get('transfer')}"
         found.need(
             bool(components.sources),
-            f"{reader} trains on a source, but there is none. Choose one (source=mnist5k), or "
-            "pretrain=none with an encoder that has weights; without source data (pretrain=checkpoint) transfer=shot, tent or "
-            "adabn adapts.",
+            f"{reader} trains on a source, but there is none. Choose one (source=mnist5k), or use "
+            "pretrain=none with a pretrained encoder. To adapt without source data, use pretrain=checkpoint with "
+            "transfer=shot, tent or adabn.",
         )
     if components.carries and not components.pretrain and components.start is None:
         found.need(
             bool(components.pretrained_of("source")),
-            f"transfer={choices.get('transfer')} carries weights over, but nothing was learned before: pretrain=none and "
-            "an encoder without weights. Use pretrain=supervised, encoder.image.weights, or transfer=scratch.",
+            f"transfer={choices.get('transfer')} copies weights, but there are no learned weights: pretrain=none, and "
+            "no encoder is pretrained. Use pretrain=supervised, encoder.image.weights, or transfer=scratch.",
         )
     joint = components.config["joint"]
     found.need(
         (components.joins and not components.carries) or not inspect.isclass(components.sharing.func),
-        f"sharing={choices.get('sharing')} is for tasks that are learned together, and transfer={choices.get('transfer')} "
-        "carries weights over. Use transfer=joint, or a sharing that says what travels (sharing=all).",
+        f"sharing={choices.get('sharing')} is for tasks that are learned together, but transfer={choices.get('transfer')} "
+        "copies weights. Use transfer=joint, or a sharing that selects the weights to copy (sharing=all).",
     )
     found.need(
         not (components.joins and not components.carries and components.start is not None),
-        f"pretrain={choices.get('pretrain')} brings weights, and transfer={choices.get('transfer')} carries nothing over. Use "
-        "pretrain=none, or a transfer that carries, e.g. finetune.",
+        f"pretrain={choices.get('pretrain')} loads weights, but transfer={choices.get('transfer')} copies none. Use "
+        "pretrain=none, or a transfer that copies weights, e.g. finetune.",
     )
     found.need(
         components.joins or joint["statistics"] == "shared",
@@ -128,20 +128,20 @@ def _check_chain(components: Components, found: Collector) -> None:
     several = len(components.sources) > 1 or any(phase.reads == "both" for phase in components.transfer)
     found.need(
         several or not balanced,
-        f"balance={choices.get('balance')} weighs the losses of several tasks, and no phase reads more than one. Use "
+        f"balance={choices.get('balance')} weighs the losses of several tasks, but no phase reads more than one task. Use "
         "transfer=joint, several sources (source=[a,b]), or balance=equal.",
     )
     found.need(
         joint["tasks"] == "all" or not balanced,
-        f"balance={choices.get('balance')} needs every task in every step, and joint.tasks={joint['tasks']} draws one. Use "
+        f"balance={choices.get('balance')} needs every task in every step, but joint.tasks={joint['tasks']} samples one. Use "
         "joint.tasks=all, or balance=equal.",
     )
     found.need(
         not components.adapts or (joint["tasks"] == "all" and not components.joins),
-        f"transfer={choices.get('transfer')} compares the domains in every step, so joint.tasks={joint['tasks']} and joins="
-        f"{str(components.joins).lower()} do not go with it. Use joint.tasks=all and a transfer that carries.",
+        f"transfer={choices.get('transfer')} compares the domains in every step. It does not work with "
+        f"joint.tasks={joint['tasks']} and joins={str(components.joins).lower()}. Use joint.tasks=all and joins=false.",
     )
-    found.need(not components.config["baseline"]["carry"], "baseline: the baseline must not copy anything (carry: false).")
+    found.need(not components.config["baseline"]["carry"], "baseline: the baseline must not copy weights. Set carry: false.")
     _check_teachers(components, found)
 
 
@@ -152,38 +152,38 @@ def _check_teachers(components: Components, found: Collector) -> None:
         found.need(not taught, f"{name}.phases.{'.'.join(taught[:1])}.taught_by: only phases of the transfer have teachers.")
     found.need(
         not (components.network_per_source and components.carries),
-        f"{transfer}: taught_by: sources makes a network of each source, and carry: true copies from one. Set carry: false, or "
-        "use taught_by: source.",
+        f"{transfer}: taught_by: sources trains one network per source, but carry: true copies from a single network. Set "
+        "carry: false, or use taught_by: source.",
     )
     found.need(
         not components.teacher or (components.teaches and not components.carries),
-        f"teacher.{next(iter(components.teacher), '')} is the encoder of a network that teaches, and {transfer} "
-        f"{'carries weights over' if components.teaches else 'has no teacher'}. Use transfer=kd, or teacher/...=same.",
+        f"teacher.{next(iter(components.teacher), '')} sets the teacher's encoder, but {transfer} "
+        f"{'copies weights' if components.teaches else 'has no teacher'}. Use transfer=kd, or teacher/...=same.",
     )
     found.need(
         not components.teaches or bool(components.pretrain) or components.start is not None,
-        f"{transfer} learns from a teacher, and nothing teaches it before. Use pretrain=supervised, probe or checkpoint.",
+        f"{transfer} learns from a teacher, but no phase trains the teacher. Use pretrain=supervised, probe or checkpoint.",
     )
     taught = [phase for phase in components.transfer if phase.taught_by is not None]
     found.need(
         not taught or components.config["joint"]["tasks"] == "all",
-        f"joint.tasks={components.config['joint']['tasks']}: who is taught ({transfer}) reads every task in every step, for "
-        "the teacher may see nothing of the one that is drawn. Use joint.tasks=all.",
+        f"joint.tasks={components.config['joint']['tasks']}: distillation ({transfer}) needs joint.tasks=all, because a "
+        "sampled batch may contain no task the teacher can read.",
     )
     own = all(node["objective"] for node in components.config["transfer"]["phases"].values())
     chosen = components.config["choices"].get("objective", "cross_entropy")
     found.need(
         not (taught and own) or chosen == "cross_entropy",
-        f"objective={chosen} would change the teacher and the baseline, and not {transfer}, whose phases have objectives of "
-        "their own. Leave it out, or write a transfer with it (docs/adding-a-method.md).",
+        f"objective={chosen} would change the teacher and the baseline, but not {transfer}, whose phases set their own "
+        "objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
     )
     found.need(
         components.adds is None or all(phase.reads in ("target", "unlabeled") for phase in components.transfer),
-        f"{transfer}: adds gives the target's network parts of its own, and a phase reads sources too. Leave adds out, or "
-        "let the phases read target or unlabeled.",
+        f"{transfer}: adds gives the target's network private layers, but a phase also reads sources. Leave adds out, or "
+        "set reads to target or unlabeled.",
     )
     found.need(
         components.adds is None or not components.joins,
-        f"{transfer}: adds gives the target's network parts of its own, and joins makes one network of several tasks. Use "
+        f"{transfer}: adds gives the target's network private layers, but joins trains one network for several tasks. Use "
         "transfer=joint with sharing=lora or sharing=adapter.",
     )

@@ -1,4 +1,4 @@
-"""The components of a run, and the networks that are made of them."""
+"""The components of a run, and the networks built from them."""
 
 import inspect
 import typing
@@ -20,7 +20,7 @@ from xlearn.sharing.together import Parts, join
 
 @dataclass(frozen=True)
 class Components:
-    """A run, ready to start: components instead of configuration."""
+    """All components of a run, built from its configuration."""
 
     config: dict[str, Any]
     sources: tuple[TaskSource, ...]
@@ -36,7 +36,7 @@ class Components:
     transfer: tuple[Phase, ...]
     baseline: tuple[Phase, ...]
     robustness: dict[str, partial[Any]]
-    # Where the target is many tasks of few examples: what they are like, and what learns them, in the run and its baseline.
+    # For a target of episodes: the episode spec, and the base learners of the run and of its baseline.
     kind: Kind | None = None
     base_learner: partial[Any] | None = None
     baseline_learner: partial[Any] | None = None
@@ -47,17 +47,17 @@ class Components:
 
     @property
     def teaches(self) -> bool:
-        """Whether the sources' networks teach."""
+        """Whether the sources' networks are teachers."""
         return any(phase.taught_by in ("source", "sources") for phase in self.transfer)
 
     @property
     def network_per_source(self) -> bool:
-        """Whether each source has a network of its own."""
+        """Whether a separate network is trained on each source."""
         return any(phase.taught_by == "sources" for phase in self.transfer)
 
     @property
     def episodic(self) -> bool:
-        """Whether the target is many tasks of few examples."""
+        """Whether the target is evaluated on few-shot episodes."""
         return self.kind is not None
 
     @property
@@ -66,7 +66,7 @@ class Components:
 
     @property
     def reads_source(self) -> bool:
-        """Whether a run learns from the sources: to carry something over, or because a phase reads them."""
+        """Whether the run learns from the sources: it copies their weights, uses them as teachers, or reads their examples."""
         return self.carries or self.teaches or any(phase.reads not in ("target", "unlabeled") for phase in self.transfer)
 
     @property
@@ -75,11 +75,11 @@ class Components:
         return any(phase.adapts for phase in self.transfer)
 
     def encoders_of(self, role: str) -> dict[str, partial[Any]]:
-        """The encoders of the target's networks, or of the sources' (`source`), which may be others where they teach."""
+        """The encoders of the network of `role` (`target` or `source`); a teacher (`source`) may have different ones."""
         return {**self.encoders, **(self.teacher if role == "source" else {})}
 
     def pretrained_of(self, role: str) -> frozenset[str]:
-        """The modalities whose encoders bring weights of their own."""
+        """The modalities with a pretrained encoder."""
         return frozenset(name for name, each in self.encoders_of(role).items() if _brings(each))
 
     def network(
@@ -91,10 +91,10 @@ class Components:
         alone: bool = False,
         base_learner: Any = None,
     ) -> Network:
-        """A network for these modalities and label spaces, drawn from the seed and the role.
+        """A network for these modalities and label spaces, initialised from the seed and the role.
 
-        `weights`: with the encoders' own. `alone`: a single modality, joined by nothing, whatever fusion is chosen.
-        `base_learner`: with what it adds to the network.
+        `weights`: load the pretrained weights of the encoders. `alone`: a single modality, without the chosen fusion.
+        `base_learner`: its parameters are added to the network (e.g. learned step sizes).
         """
         import torch
         from torch import nn
@@ -104,7 +104,7 @@ class Components:
         for name in sorted(specs):
             each = self.encoders_of(role)[name]
             _need_spec(each, name, specs[name])
-            # Anew for every encoder, so that one is the same whatever else the network has.
+            # Seeded per encoder, so that its initial weights do not depend on the rest of the network.
             torch.manual_seed(derive(seed, "network", role))
             encoders[name] = each(specs[name], **({"weights": None} if _brings(each) and not weights else {}))
         torch.manual_seed(derive(seed, "fusion", role))
@@ -113,7 +113,7 @@ class Components:
         trunk = self.trunk(fusion.width)
         heads = {}
         for space in spaces:
-            # By label space, so that the head of a task is the same whatever else the network has.
+            # Seeded per label space, so that a head's initial weights do not depend on the rest of the network.
             torch.manual_seed(derive(seed, "head", role, space.key))
             heads[space.key] = nn.Linear(trunk.width, len(space.classes))
         network = Network(encoders, fusion, heads, trunk)
@@ -123,8 +123,8 @@ class Components:
         return network
 
     def join(self, network: Network, tasks: Mapping[str, Task]) -> None:
-        """Give every task of a network that learns them together what it does not share with the others; the target alone
-        what the transfer adds.
+        """Add the private parameters of the tasks to `network`: by the sharing for tasks that are learned together, else the
+        layers that the transfer adds for the target (`transfer.adds`).
         """
         import torch
 
@@ -142,7 +142,7 @@ class Components:
         network.document = {**network.document, "sharing": shared}
 
     def _document(self, specs: Mapping[str, Spec], role: str, alone: bool) -> dict[str, Any]:
-        """What a network is made of, without the weights it may bring: those are hashed as they are."""
+        """The structure of a network, for its digest. Its weights are hashed separately."""
         encoders = {}
         for name in specs:
             nodes = self.config["teacher"] if role == "source" and name in self.teacher else self.config["encoder"]
@@ -156,13 +156,13 @@ class Components:
 
 
 def _brings(encoder: partial[Any]) -> bool:
-    """Whether an encoder begins with weights of its own: by its option `weights`, or that option's default."""
+    """Whether an encoder is pretrained: by its option `weights`, or that option's default."""
     weights = inspect.signature(encoder.func).parameters.get("weights")
     return weights is not None and encoder.keywords.get("weights", weights.default) is not None
 
 
 def _need_spec(encoder: partial[Any], modality: str, spec: Spec) -> None:
-    """Raise where an encoder says by its annotation that it reads another modality."""
+    """Raise `Problem` if the annotation of an encoder's `spec` names another modality."""
     function = encoder.func.__init__ if inspect.isclass(encoder.func) else encoder.func
     wanted = typing.get_type_hints(function).get("spec")
     if isinstance(wanted, type) and not isinstance(spec, wanted):

@@ -1,4 +1,4 @@
-"""A target of many few-shot tasks, from its configuration."""
+"""The plan of a target that is evaluated on few-shot episodes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from xlearn.plan.phases_from_config import kind_of
 
 
 def episodic(config: Mapping[str, Any], found: Collector) -> dict[str, Any]:
-    """What such tasks are like, and what learns them in the run and its baseline; nothing where the target is another. What
-    is wrong goes to `found`.
+    """The episode spec and the base learners of the run and its baseline; empty for a target without episodes. Errors are
+    added to `found`.
     """
     transfer, where = config["transfer"], f"transfer={config['choices'].get('transfer')}"
     if not transfer["episodes"]:
@@ -25,21 +25,20 @@ def episodic(config: Mapping[str, Any], found: Collector) -> dict[str, Any]:
             ways = (phase["episodes"] or {}).get("ways") or kind.ways
     found.need(
         node is not None,
-        f"{where} learns tasks as pretraining did, and pretrain={config['choices'].get('pretrain')} has no base learner. Use "
+        f"{where} uses the base learner of pretraining, but pretrain={config['choices'].get('pretrain')} has none. Use "
         "pretrain=maml, or transfer=episodes_centroid, episodes_probe or episodes_finetune.",
     )
     found.need(
         not transfer["phases"] and transfer["carry"] and not transfer["joins"] and transfer["adds"] is None,
-        f"{where}: a target of episodes is learned by the base learner alone, from what is carried: carry: true, and "
+        f"{where}: only the base learner learns the target's episodes, from the copied weights. Set carry: true, and "
         "no phases, joins or adds.",
     )
     found.need(not config["robustness"], f"robustness is not measured on episodes ({where}). Leave it out.")
     learner = found.optional(node, place)
     found.need(
         ways == kind.ways or not getattr(getattr(learner, "func", None), "reads_head", False),
-        f"{place.removesuffix('.base_learner')}.episodes.ways={ways} and episodes.ways={kind.ways}: a head that was learned "
-        f"for {ways} classes is of no use for {kind.ways}. Give both the same, or use pretrain=protonet or matching, "
-        "which have none.",
+        f"{place.removesuffix('.base_learner')}.episodes.ways={ways} and episodes.ways={kind.ways}: a head for {ways} classes "
+        f"cannot predict {kind.ways}. Set both to the same number, or use pretrain=protonet or matching, which have no head.",
     )
     _need_apart(config, where, found)
     own = config["baseline"]["base_learner"] or node
@@ -47,20 +46,20 @@ def episodic(config: Mapping[str, Any], found: Collector) -> dict[str, Any]:
 
 
 def _need_apart(config: Mapping[str, Any], where: str, found: Collector) -> None:
-    """Nothing may learn or select by the target, all of which is measured, and no split of it means anything."""
+    """Refuse phases that learn or select on a target of episodes, whose examples are all measured, and options of its split."""
     why = f"all examples of a target of episodes are measured ({where})"
     for name, phase in config["pretrain"]["phases"].items():
         for key, right in (("reads", ("source", "inputs")), ("keep", ("last", "best_source"))):
             found.need(
                 phase[key] in (None, *right),
-                f"pretrain.phases.{name}.{key}={phase[key]}: {why}, so nothing else may learn or select by them. Use "
+                f"pretrain.phases.{name}.{key}={phase[key]}: {why}, so no phase may learn or select on them. Use "
                 f"{' or '.join(right)}.",
             )
         found.need(
             phase["reads"] != "inputs" or bool(config["source"]),
-            f"pretrain.phases.{name} reads inputs, and {why}. Choose a source, whose inputs it reads.",
+            f"pretrain.phases.{name}.reads=inputs: {why}. Choose a source, so that the phase reads the source's inputs.",
         )
-    for key in ("fraction", "imbalance", "folds", "fold"):  # what people sweep; val and test may be the task's own
+    for key in ("fraction", "imbalance", "folds", "fold"):  # options that are swept; val and test may be set by the task
         value, usual = config["target"].get(key), getattr(TaskOptions, key)
         shown = "null" if usual is None else usual
-        found.need(value == usual, f"target.{key}={value}: {why}, however they are split. Leave it at {shown}.")
+        found.need(value == usual, f"target.{key}={value}: {why}, so the split has no effect. Leave it at {shown}.")

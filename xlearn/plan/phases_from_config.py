@@ -1,4 +1,4 @@
-"""The phases of a chain (`pretrain`, `transfer`, `baseline`) from their configuration."""
+"""Build the phases of a chain (`pretrain`, `transfer`, `baseline`) from its configuration."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,7 +16,7 @@ from xlearn.selection import RULES
 
 
 def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase, ...]:
-    """The phases of `pretrain`, `transfer` or `baseline`, in their order; what is wrong with them goes to `found`."""
+    """The phases of `pretrain`, `transfer` or `baseline`, in order. Errors are added to `found`."""
     budget = config["budget"]["pretrain" if name == "pretrain" else "transfer"]
     return tuple(
         _phase(config, name, each, position, node, budget, found)
@@ -30,7 +30,7 @@ def _phase(
 ) -> Phase:  # fmt: skip
     where = f"{within}.phases.{name}"
     known = [each.name for each in fields(PhaseConfig)]
-    for key in node:  # `+transfer.phases.x.key=...` adds what the schema does not know
+    for key in node:  # `+transfer.phases.x.key=...` can add keys outside the schema
         found.need(key in known, f"{where}.{key}: {renamed_key(key) or f'a phase has no such key. {nearest(key, known)}'}")
     own = node["epochs"] is not None or node["steps"] is not None
     lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if within == 'pretrain' else 'transfer'}")
@@ -59,7 +59,7 @@ def _phase(
     found.need(batch_size >= 1, f"{where + '.' if node['batch_size'] else ''}batch_size={batch_size}: give 1 or more.")
     nodes = {key: node[key] or config[key] for key in ("objective", "optimizer", "schedule")}
     penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
-    # By name: `augment=[a,b]` and `augment=[b,a]` have one digest, so they are one run.
+    # Sorted by name: `augment=[a,b]` and `augment=[b,a]` have one digest, so they are one run.
     augment = dict(sorted(config["augment"].items())) if node["augment"] else {}
     made = {key: found.component(each, key if not node[key] else f"{where}.{key}") for key, each in nodes.items()}
     _try_optimizer(made["optimizer"], where if node["optimizer"] else "optimizer", found)
@@ -75,8 +75,8 @@ def _phase(
             found.add(Problem(f"{where}: {each.func.__qualname__}: {told}"))
     kind = kind_of(config, found, node["episodes"], where) if node["base_learner"] else None
     others = [key for key, value in (node["episodes"] or {}).items() if value is not None]
-    found.need(not others or kind is not None, f"{where}.episodes: the phase has no base_learner, and reads no such tasks.")
-    found.need(solver is None or reads in ADAPTING, f"{where}.solver: only phases that read unlabelled examples are solved.")
+    found.need(not others or kind is not None, f"{where}.episodes: the phase has no base_learner, so it reads no episodes.")
+    found.need(solver is None or reads in ADAPTING, f"{where}.solver: only phases that read unlabelled examples have a solver.")
     balance = found.component(config["balance"], "balance")
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
     views = config["views"] if any(getattr(each.func, "views", False) for each in (made["objective"], *extra) if each) else {}
@@ -93,24 +93,24 @@ def _phase(
 
 
 def kind_of(config: Mapping[str, Any], found: Collector, own: Mapping[str, Any] | None = None, where: str = "") -> Kind:
-    """What the tasks of few examples are like, those of a phase (at `where`) where it has others."""
+    """The episode spec (ways, shots, queries), with the overrides of the phase at `where`."""
     given = {each.name: config["episodes"][each.name] for each in fields(PhaseEpisodes)}
     named = {key: value for key, value in (own or {}).items() if value is not None}
     shots = config["target"].get("shots") if given["shots"] is None else given["shots"]
     if not (shots := named.get("shots", shots)):
         found.add(
-            Problem(f"episodes.shots=null: target.shots={shots} says no number. Give labelled examples per class, e.g. 1.")
+            Problem(f"episodes.shots=null and target.shots={shots}: set episodes.shots to labelled examples per class, e.g. 1.")
         )
     for key, value in {**given, **named}.items():
         place = f"{where}.episodes.{key}" if key in named else f"episodes.{key}"
-        least = 0 if key == "queries" and key in named else 1  # a phase may do without
+        least = 0 if key == "queries" and key in named else 1  # a phase may have no queries
         found.need(value is None or value >= least, f"{place}={value}: give {least} or more.")
     judged = {key: config["episodes"][key] for key in ("val", "held_out")}
     return Kind(**{**given, **named, "shots": shots or 1}, **judged)
 
 
 def _try_optimizer(optimizer: partial[Any] | None, where: str, found: Collector) -> None:
-    """Optimizers check the ranges of their arguments when they are made."""
+    """Build the optimizer once: optimizers check the ranges of their arguments when they are built."""
     import torch
 
     try:

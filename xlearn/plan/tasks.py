@@ -1,4 +1,4 @@
-"""The tasks of a run by role: read, brought into one format, split, and kept apart from what is measured on."""
+"""The tasks of a run by role: loaded, brought into one format, split, and checked for leaks."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,17 +12,17 @@ from xlearn.plan.components import Components
 
 
 class Prepared(NamedTuple):
-    """`forms`: the same tasks in the form that the sources' networks read, where it is another."""
+    """The tasks of a run. `forms`: the same tasks as the teacher's encoders read them, if they read another form."""
 
     roles: Roles
     forms: Roles | None
 
 
 def prepared(components: Components) -> Prepared:
-    """All tasks that the run reads. Raises `Problem` where something that is measured on would be learned from."""
+    """All tasks that the run reads. Raises `Problem` if a test example would be learned from (a leak)."""
     config = components.config
     seed, every = config["seed"], [*components.sources, components.target]
-    # No vocabulary and no mean comes from classes that are measured on, if there are others.
+    # With sources, vocabularies and means are not estimated on the measured classes of a target of episodes.
     unread = ("target",) if components.episodic and components.sources else ()
     given = formats(every, config, components.encoders, seed, unread)
     target = prepare(components.target, given, seed)
@@ -30,18 +30,18 @@ def prepared(components: Components) -> Prepared:
         need_metric(config["metric"], target)
         target = target_episodes(target)
     sources = {each.name: prepare(each, given, seed) for each in components.sources}
-    # A source that no phase reads may still have had a part in the vocabulary.
+    # A source that no phase reads may still have contributed to the vocabulary.
     if not components.reads_source:
         sources = {name: task for name, task in sources.items() if lends(task)}
     need_disjoint(sources.values(), target, hidden=components.adapts or len(target.train) == 0)
     for name, task in sources.items() if components.joins else ():
-        # Every task is measured: the others must not have learned from its test rows either.
+        # Every task is measured: the other tasks must not contain its test rows either.
         others = [each for other, each in sources.items() if other != name]
         need_disjoint([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
     sources = sources if components.reads_source else {}
     forms: Roles | None = None
     if components.teacher:
-        # A teacher with encoders of its own may read the same examples in another form.
+        # A teacher with other encoders may read the same examples in another form.
         others = formats(every, config, components.encoders_of("source"), seed)
         forms = {
             "source": {each.name: prepare(each, others, seed) for each in components.sources if each.name in sources},

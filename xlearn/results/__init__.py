@@ -1,4 +1,4 @@
-"""What a finished run found: the target's metrics, the gain over baseline and bounds, forgetting, cost.
+"""The results of a run: the target's metrics, the gain over baseline and bounds, forgetting, and cost.
 
-Test splits are opened here and nowhere else; `files` reads and writes `result.json`.
+Only this package opens test splits. `files` reads and writes `result.json`.
 """

@@ -1,4 +1,4 @@
-"""Logits of baselines and bounds on a test split, computed once for all runs of a sweep."""
+"""Logits of baselines and bounds on a test split, cached for all runs of a sweep."""
 
 from torch import Tensor
 
@@ -9,13 +9,13 @@ from xlearn.runtime.cache import recent, weights_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
 
-# A baseline, or a source before the transfer, is measured by every run that has it.
+# Number of cached logits: all runs of a sweep measure the same baselines and source networks.
 HELD = 128
 _held: dict[str, Tensor] = {}
 
 
 def predictions(network: Network, examples: Examples, machine: Machine) -> Tensor:
-    """`logits` of the examples, `float [n, classes]`; taken over where the same network had the same examples before."""
+    """The logits of the examples, `float [n, classes]`, cached by network and examples."""
     if not examples.data or examples.present:
         return logits(network, examples, machine)
     key = digest(

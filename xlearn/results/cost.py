@@ -1,4 +1,4 @@
-"""What a network costs at inference: the parameters that a prediction reads, and floating-point operations."""
+"""The inference cost of a network: the parameters that a prediction uses, and floating-point operations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,20 +10,22 @@ from xlearn.data.task import Task
 from xlearn.networks.network import Network
 from xlearn.sharing.together import alone, few, reads
 
-# So many examples are counted; texts and sounds have different lengths.
+# Operations are averaged over this many examples, because texts and sounds differ in length.
 COUNTED = 16
 
 
 def together(network: Network, tasks: Mapping[str, Task]) -> int:
-    """How many numbers the predictions for all tasks together read, before anything is merged."""
+    """The number of parameters that the predictions of all tasks use, before merging."""
     names = {name for task in tasks.values() for name in reads(network, few(task))}
     return sum(each.numel() for name, each in network.named_parameters() if name in names)
 
 
 def cost(network: Network, task: Task) -> dict[str, Any]:
-    """`parameters`: how many numbers a prediction for the task reads, after merging what merges; `flops`: floating-point
-    operations of a forward pass per example, a multiplication and an addition being two (mean over training examples; matrix
-    products and convolutions, as torch counts them; recurrent layers by their matrix products).
+    """The inference cost for the task.
+
+    `parameters`: the number of parameters that a prediction uses, after merging (e.g. of LoRA). `flops`: floating-point
+    operations of a forward pass per example, with a multiplication and an addition as two (mean over training examples;
+    matrix products and convolutions as torch counts them, recurrent layers by their matrix products).
     """
     examples = task.train if len(task.train) else task.unlabeled
     batch = examples.take(torch.arange(min(COUNTED, len(examples))))

@@ -1,4 +1,4 @@
-"""A target of many few-shot tasks, measured once: the metrics of a run beside its baseline."""
+"""The evaluation of a target of few-shot episodes: the metrics of a run and its baseline."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,8 +28,8 @@ from xlearn.runtime.storage import write_tensors
 def episodic_outcome(
     learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
 ) -> dict[str, Any]:
-    """The content of `result.json` that comes from learning. Opens the target's examples, draws the episodes from the seed (the
-    same for every method), and writes the predictions of all queries after the last inner step.
+    """The measured content of `result.json`. Opens the target's examples, draws the episodes from the seed (the same for every
+    method), and writes the predictions of all queries after the last inner step.
     """
     components, target = learned.components, roles["target"]["target"]
     config, kind = components.config, components.kind
@@ -38,7 +38,7 @@ def episodic_outcome(
     seed = derive(config["seed"], "episodes")
 
     def episodes(learner: Learner, base: Any) -> Episodes:
-        # Pretrained encoders that nothing moves encode a data set once.
+        # Frozen pretrained encoders encode a data set once.
         moved = learner.moved() | learner.network.moving(
             name for name, _ in learner.network.named_parameters() if getattr(base, "trains", lambda _: False)(name)
         )
@@ -51,8 +51,8 @@ def episodic_outcome(
     found = predicted(learned.own.network, base, drawn, count, machine)
     if not bool(found.logits[-1].isfinite().all()):
         raise Problem(
-            f"transfer={config['choices'].get('transfer')}: the descent of a task of {target.name} ends in numbers not "
-            "finite. Lower base_learner.test_steps (to the steps that were trained for) or its rate."
+            f"transfer={config['choices'].get('transfer')}: the inner loop of an episode of {target.name} diverges to values "
+            "that are not finite. Lower base_learner.test_steps (to the training steps) or base_learner.rate."
         )
     made = [
         components.baseline_learner.func.__qualname__,
@@ -91,7 +91,9 @@ def episodic_outcome(
 
 
 def chance(found: Predicted, classes: Sequence[str]) -> dict[str, Any] | None:
-    """The metrics of who always says the same class, all being equally frequent; None where numbers are predicted."""
+    """Majority baseline of episodes: the metrics of a uniform prediction, as all classes are equally frequent; None for
+    regression.
+    """
     if found.labels.is_floating_point():
         return None
     same = Predicted(torch.zeros(1, *found.labels.shape, len(classes)), found.labels)
@@ -99,7 +101,7 @@ def chance(found: Predicted, classes: Sequence[str]) -> dict[str, Any] | None:
 
 
 def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> dict[str, Any]:
-    """`parameters` of the network, and `flops` of a prediction per query, without learning the task."""
+    """The inference cost: `parameters` of the network, and `flops` per query, without learning the episode."""
     network = learner.network
     place(network, machine)
     network.eval()
@@ -111,17 +113,17 @@ def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> d
 
 
 def check_target(components: Components, target: Task) -> None:
-    """Raise, before any training, where the target's episodes could not be drawn."""
+    """Raise `Problem`, before any training, if the target's episodes cannot be drawn."""
     assert components.kind is not None
     need_ways(components.kind, target)
     need_enough(target.name, target.test.examples, components.kind)
     for each in (components.base_learner, components.baseline_learner):
         need_learner(each, predicts_numbers(target))
     if components.base_learner is not None:
-        components.base_learner()  # says which of its arguments are out of range
+        components.base_learner()  # raises for arguments out of range
 
 
 def fewest(components: Components) -> int:
-    """How many examples of a class a run in small needs in every split."""
+    """The number of examples per class that a smoke test (`Run.small`) needs in every split."""
     kinds = [phase.kind for phase in (*components.pretrain, *components.transfer)] + [components.kind]
     return max(2, *(kind.shots + max(kind.queries, 1) for kind in kinds if kind is not None), 2)

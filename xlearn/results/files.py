@@ -1,4 +1,4 @@
-"""`result.json`: written in the present format, read in that of any version. Imports nothing heavy."""
+"""`result.json`: written in the current format, read in any format up to it. Imports nothing heavy."""
 
 import json
 from pathlib import Path
@@ -9,33 +9,33 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_text
 
 RESULT = "result.json"
-# 1 (a file that does not say): names of components and keys as before the rooms. 2: components by their modules in the rooms.
-# 3: components by their public names, keys that are null left out of the digest.
+# 1 (no `format` in the file): names of components and keys before the packages were split. 2: components by module.
+# 3: components by public name; keys that are null are left out of the digest.
 FORMAT = 3
 
 
 class LaterFormat(Problem):
-    """The result is of a later version of xlearn, whose format this one does not know."""
+    """The result has the format of a later version of xlearn."""
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-    """Write the result of a run, and return it as it was written."""
+    """Write the result of a run, and return the written content."""
     content = {"format": FORMAT, **result}
     write_text(folder / RESULT, json.dumps(content, indent=1))
     return content
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result in `folder`, its configuration in the present names; None without one. `format` is that of the file.
+    """The result in `folder`, with its configuration upgraded to the current names; None without one. `format` is the file's.
 
-    Raises `ValueError` for a file that is no JSON or no mapping, and `LaterFormat`.
+    Raises: `ValueError` for a file that is no JSON or no mapping; `LaterFormat`.
     """
     file = folder / RESULT
     if not file.is_file():
         return None
     result = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(result, dict):
-        raise ValueError("it holds no mapping")
+        raise ValueError("the file has no mapping")
     written = result.get("format", 1)
     if written not in range(1, FORMAT + 1):
         raise LaterFormat(f"{file} has format {written}, and this version of xlearn reads 1 to {FORMAT}. Update xlearn.")

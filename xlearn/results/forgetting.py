@@ -16,12 +16,14 @@ from xlearn.sharing.together import alone
 
 
 def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
-    """By source its metrics on its test split `before` the transfer and `after` it, and what is `lost` (above 0: forgotten).
+    """Per source, the metrics on its test split `before` and `after` the transfer, and the difference `lost` (above 0:
+    forgotten).
 
-    After: encoders, fusion and trunk of the target's network, with its own head where the classes are the same, else with
-    the source's. Nothing where no weights travelled, no phase followed, or source and target have no modality in common.
-    Opens the test splits of the sources; one that the target, another source or a checkpoint may have learned from is not
-    measured, nor one whose head nobody trained, and that is told.
+    `after` uses the encoders, fusion and trunk of the target's network, with the target's head if the classes are the same,
+    else with the source's. Empty if no weights were copied, if no phase followed, or without a common modality.
+
+    Opens the test splits of the sources. A source is not measured, with the reason in `not_measured`, if the target, another
+    source or a checkpoint may have learned from its test split, or if no phase trained its head.
     """
     if learner.carried is None or not learner.carried.copied or not learner.phases:
         return {}
@@ -49,7 +51,7 @@ def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
         own = task.labels.key in now.head
         if not own:
             now.head[task.labels.key] = copy.deepcopy(source_network.network.head[task.labels.key])
-        # What nothing has moved was encoded before.
+        # Encoders that no phase trained have encoded the split before (cached).
         still = encode(now, test, sorted((source_network.pretrained & {*names}) - learner.moved()), machine)
         after = measure(logits(now, still, machine), test.labels, task.labels.classes)
         lost = {

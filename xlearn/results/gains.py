@@ -1,4 +1,4 @@
-"""Gain over the baseline, share of the gap that is closed, mean change over tasks, and the majority class."""
+"""Gain over the baseline, share of the gap between the bounds that is closed, mean change over tasks, and majority class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +15,9 @@ def baseline_name(config: Mapping[str, Any], target: Task) -> str:
 
 
 def delta_m(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
-    """`1 / T sum_t s (M_t - B_t) / B_t` by metric, with M_t of task t learned with others, B_t learned alone, and s = 1 where
-    higher is better, else -1 (Maninis et al., CVPR 2019, eq. 1). A metric of which some B_t is 0 is left out.
+    """Mean relative change over tasks, by metric: `1 / T sum_t s (M_t - B_t) / B_t`, with M_t of multi-task and B_t of
+    single-task learning, and s = 1 if higher is better, else -1 (Maninis et al., CVPR 2019, eq. 1). A metric with a B_t of 0
+    is left out.
     """
     found = {}
     for name in scalars(pairs[0][0]):
@@ -28,7 +29,7 @@ def delta_m(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str,
 
 
 def gain(metrics: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:
-    """What transferring brought, metric by metric, with the sign that makes more better: below 0 it did harm."""
+    """Gain by metric: result minus baseline, with the sign that makes a positive gain an improvement."""
     before = scalars(baseline)
     return {
         name: value - before[name] if HIGHER_IS_BETTER[name] else before[name] - value
@@ -37,8 +38,8 @@ def gain(metrics: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float]:
 
 
 def gap_closed(metrics: dict[str, Any], bounds: Mapping[str, Any]) -> dict[str, float]:
-    """`(M - M_source) / (M_target - M_source)` by metric: the share of the way from the source's network as it is to a network
-    that learned from all labels of the target. Left out where the latter is not better.
+    """Share of the gap between *source only* and *target only* that the run closes, by metric: `(M - M_source) / (M_target -
+    M_source)`. A metric where *target only* is not better is left out.
     """
     if "source_only" not in bounds:
         return {}
@@ -48,9 +49,9 @@ def gap_closed(metrics: dict[str, Any], bounds: Mapping[str, Any]) -> dict[str, 
 
 
 def majority(task: Task, test: Examples) -> dict[str, Any]:
-    """The metrics of who always says the most frequent class of all training rows, labelled or not, and knows the shares.
+    """Majority baseline: predicts the class frequencies of the training split (hidden labels included).
 
-    A floor, not a learner: with `shots` the labelled rows are of each class equally many and tell nothing.
+    Hidden labels are needed because `shots` labels equally many examples of each class.
     """
     labels = torch.cat([task.train.labels, task.unlabeled.labels])
     counts = torch.bincount(labels, minlength=len(task.labels.classes)).double()

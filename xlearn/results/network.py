@@ -1,4 +1,4 @@
-"""The network that a run leaves: what is written of it, and the same network again from what was written."""
+"""The final network of a run: the weights that are saved, and the network rebuilt from them."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ WEIGHTS = "weights.safetensors"
 
 
 def final(learner: Learner) -> Network:
-    """The learner's network; of tasks learned together the target's, by itself where it can be."""
+    """The learner's network; for tasks learned together, the target's network without the sharing, where possible."""
     network, target = learner.network, learner.roles["target"]["target"]
     return network if network.sharing is None else together.alone(network, "target", target.labels.key)
 
@@ -24,8 +24,9 @@ def final(learner: Learner) -> Network:
 def rebuilt(result: dict[str, Any], folder: Path) -> Network:
     """The network of a finished run, with its weights, on the CPU and in evaluation mode.
 
-    It is built from the configuration, which reads the run's data again: they say how many classes and columns there are.
-    Raises `Problem` where the weights are missing, or are of another network.
+    It is built from the configuration. This loads the run's data again, for the numbers of classes and columns.
+
+    Raises: `Problem` if the weights are missing or do not fit the network.
     """
     components = build({**result["config"], "choices": result["choices"]})
     roles, forms = prepared(components)
@@ -37,8 +38,8 @@ def rebuilt(result: dict[str, Any], folder: Path) -> Network:
     own, read = ({name: value.shape for name, value in each.items()} for each in (tensors(network), weights))
     if differing := sorted(name for name in {*own, *read} if own.get(name) != read.get(name)):
         raise Problem(
-            f"{file} holds the weights of another network than its configuration gives now (they differ in {differing[0]}): "
-            "the data or the code changed since. Repeat the run with force=true."
+            f"{file} does not fit the network that its configuration builds now (they differ in {differing[0]}), because "
+            "the data or the code changed. Repeat the run with force=true."
         )
     load(network, weights)
     return network.eval()

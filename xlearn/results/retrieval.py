@@ -1,4 +1,4 @@
-"""Retrieval across modalities: is the partner of a picture among the texts that are nearest to it?"""
+"""Cross-modal retrieval: the recall of the paired example among the nearest candidates of another modality."""
 
 import itertools
 
@@ -18,8 +18,8 @@ RANKS = (1, 5, 10)
 def retrieval(network: Network, examples: Examples, machine: Machine) -> dict[str, dict[str, float]]:
     """`{"image->text": {"recall@1": ..., "recall@5", "recall@10", "chance@10", "items"}}`, for each pair and direction.
 
-    Queries and candidates are the features of one modality alone, compared by their cosine, over the examples that have
-    both. Recall@k is the share of queries whose partner ranks k or better.
+    Queries and candidates are unimodal features, compared by cosine similarity, over the examples that have both modalities.
+    Recall@k is the share of queries whose pair ranks k or better.
     """
     found: dict[str, dict[str, float]] = {}
     for first, second in itertools.combinations(sorted(examples.inputs), 2):
@@ -37,8 +37,8 @@ def retrieval(network: Network, examples: Examples, machine: Machine) -> dict[st
 
 
 def recall(similarity: Tensor) -> dict[str, float]:
-    """Recall of the diagonal of `similarity [queries, candidates]`. Of candidates that are equally similar each comes first
-    equally often (the expectation): a constant embedding is at chance, `k / n`.
+    """Recall of the diagonal of `similarity [queries, candidates]`. Ties count by their expectation under a random order, so a
+    constant embedding is at chance, `k / n`.
     """
     if not bool(similarity.isfinite().all()):
         raise Problem("retrieval: some embeddings are not finite. Lower optimizer.lr (try a tenth).")

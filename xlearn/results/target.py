@@ -1,4 +1,4 @@
-"""The target's test split, opened once: the metrics of a run beside its baseline, its bounds and each modality alone."""
+"""The evaluation on the target's test split, opened once: metrics of the run, its baseline, bounds and unimodal learners."""
 
 import json
 import platform
@@ -34,9 +34,8 @@ from xlearn.runtime.storage import write_tensors, write_text
 
 @dataclass(frozen=True)
 class Learned:
-    """The learners of a run after they learned: its own, the baseline, each modality alone, each other task
-    alone,
-    and what bounds them."""
+    """The trained learners of a run: its own, the baseline, one per modality (`alone`), one per source task (`single`), and the
+    bounds."""
 
     components: Components
     own: Learner
@@ -49,13 +48,13 @@ class Learned:
 def outcome(
     learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
 ) -> dict[str, Any]:
-    """The content of `result.json` that comes from learning. Opens the test split; writes predictions and curves."""
+    """The measured content of `result.json`. Opens the test split, and writes predictions and robustness curves."""
     components, target = learned.components, roles["target"]["target"]
     config, classes = components.config, target.labels.classes
     test = target.test.open()
 
     def tokenised(learner: Learner, examples: Examples) -> Examples:
-        # Pretrained encoders that nothing has moved encode a data set once for all runs.
+        # Pretrained encoders that no phase trained encode a data set once for all runs.
         still = sorted((components.pretrained_of("target") & learner.network.encoder.keys()) - learner.moved())
         return encode(learner.network, examples, still, machine)
 
@@ -63,7 +62,7 @@ def outcome(
         return logits(learner.network, tokenised(learner, examples), machine)
 
     def compared_with(learner: Learner, examples: Examples) -> Tensor:
-        # What other runs of a sweep are compared with too is asked once.
+        # Cached: other runs of a sweep have the same baselines.
         return predictions(learner.network, tokenised(learner, examples), machine)
 
     own = learned.own
@@ -90,7 +89,7 @@ def outcome(
     if learned.bounds:
         result["bounds"] = {}
         for name, each in learned.bounds.items():
-            # The source's network may be baseline and bound at once.
+            # The source's network may be both the baseline and a bound.
             again = result["baseline"] if each is learned.baseline else None
             result["bounds"][name] = {
                 "metrics": again["metrics"] if again else measure(compared_with(each, test), test.labels, classes),
@@ -98,7 +97,7 @@ def outcome(
                 "selection": sorted({phase.keep for phase in each.every_phase()}),
             }  # fmt: skip
         result["gap_closed"] = gap_closed(metrics, result["bounds"])
-    # Which rows each network gets right, for comparisons row by row.
+    # The correct rows of each network, for paired comparisons.
     others = {"baseline": learned.baseline, **{f"bounds.{name}": each for name, each in learned.bounds.items()}}
     right = {"run": found, **{name: compared_with(each, test) for name, each in others.items()}}
     correct = {f"correct.{name}": each.argmax(1) == test.labels for name, each in right.items()}
@@ -122,7 +121,7 @@ def outcome(
 
 
 def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any]:
-    """What a result says of what it was made of: configuration, data, forms, machine and code."""
+    """The description of a run in its result: configuration, data, input forms, machine and code."""
     config = learned.components.config
     tasks = {"target": roles["target"]["target"], **{f"source.{name}": task for name, task in roles["source"].items()}}
     return {
@@ -134,7 +133,7 @@ def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any
         },
         "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},
         "machine": {**machine.signature(), "platform": platform.platform()},
-        "code": code_digest(*RUN),  # of the engine: the same for all runs of a version
+        "code": code_digest(*RUN),  # the engine's code, the same for all runs of a version
         "code_with_components": code_of(config),
     }
 
@@ -146,10 +145,10 @@ def several(
     asked: tuple[Callable[[Learner, Examples], Tensor], Callable[[Learner, Examples], Tensor]],
     target: dict[str, tuple[dict[str, Any], dict[str, Any]]],
 ) -> dict[str, Any]:
-    """Every task that was learned together with others: its metrics, those of learning it alone, and the mean change.
+    """Multi-task results: per task the metrics, the metrics of its single-task learner and the gain, and `delta_m`.
 
-    `asked`: for the predictions of the run's own network, and of those it is compared with. `target`: the target's metrics
-    and what learning it alone came to. Opens the test splits of the sources.
+    `asked`: functions that predict with the run's own network, and (cached) with the others. `target`: the target's metrics
+    and its single-task result. Opens the test splits of the sources.
     """
     predicted, compared_with = asked
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -173,7 +172,7 @@ def several(
 
 
 def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
-    """By rule the look that it selects, its score there, and what the network of that look is worth on the test split."""
+    """Per selection rule, the selected step, its score, and the test metrics of the network at that step."""
     by_step: dict[int, dict[str, Any]] = {}
     for each in own.selection.values():
         if (step := each["step"]) not in by_step:
@@ -189,7 +188,7 @@ def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Map
 
 
 def check_robustness(components: Components, target: Task) -> None:
-    """Raise, before any training, what `robustness` would raise after it: a modality or a level that is not there."""
+    """Raise `Problem`, before any training, for a robustness option with a missing modality or an invalid level."""
     there = target.train if len(target.train) else target.unlabeled
     few = there.subset(torch.arange(min(2, len(there))))
     for name, spoil in components.robustness.items():
@@ -198,17 +197,17 @@ def check_robustness(components: Components, target: Task) -> None:
         spec = target.inputs.get(spoil.keywords["modality"])
         if spoil.func is noise and isinstance(spec, TextSpec) and spec.unknown != UNKNOWN:
             raise Problem(
-                f"robustness.{name}: noise in texts makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned "
-                "here. Choose another encoder/text, or robustness=missing."
+                f"robustness.{name}: noise in texts replaces tokens with the unknown token {UNKNOWN}, which only tokenisers "
+                "trained by xlearn have. Choose another encoder/text, or robustness=missing."
             )
         for level in spoil.keywords["levels"]:
             spoil(few, level, torch.Generator().manual_seed(0))
 
 
 def robustness(components: Components, predicted: Any, test: Examples) -> dict[str, Any]:
-    """`{name: {modality, levels, metric: [...]}}`: the metric on test inputs that are spoiled more and more.
+    """The metric on test inputs corrupted at increasing levels: `{name: {modality, levels, metric: [...]}}`.
 
-    Level by level from the same seed, so that what is spoiled a little is spoiled at higher levels too.
+    All levels use the same seed, so that higher levels corrupt a superset of the inputs.
     """
     metric, curves = components.config["metric"], {}
     for name, spoil in components.robustness.items():

@@ -48,9 +48,9 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["pretrain=supervised", "pretrain.phases.pretrain.reads=inputs"], "reads=inputs leaves no labels, and its objective"),
-        (["pretrain=simclr", "pretrain.phases.pretrain.keep=best_source"], "judge by a head, and the phase trains none"),
-        (["pretrain=simclr", "budget.pretrain.patience=2"], "judge by a head, and the phase trains none"),
+        (["pretrain=supervised", "pretrain.phases.pretrain.reads=inputs"], "reads=inputs hides the labels, but its objective"),
+        (["pretrain=simclr", "pretrain.phases.pretrain.keep=best_source"], "but the phase trains no head"),
+        (["pretrain=simclr", "budget.pretrain.patience=2"], "but the phase trains no head"),
         (["pretrain=simclr", "pretrain.phases.pretrain.trainable=null"], "heads would stay random"),
         (["pretrain=simclr", "views=none"], "no view changes the image of blobs"),
         (["pretrain=supcon", "views=none"], "no view changes the image of blobs"),
