@@ -1,10 +1,10 @@
-"""The tables of the pages, rendered from data: `docs/results/NAME.json` holds the values of every seed.
+"""Render the tables of the pages from their data: `docs/results/NAME.json` holds the values of every seed.
 
-python scripts/results.py                   # put the tables of today into docs/results.md and README.md
-python scripts/results.py --check           # say which pages are out of date, and end with 1 if any is
-python scripts/results.py --run NAME ...    # first compute these tables (all without a name), in the folder outputs/ of here
+python scripts/results.py                   # render the tables in docs/results.md and README.md
+python scripts/results.py --check           # list the pages that are out of date; status 1 if any is
+python scripts/results.py --run NAME ...    # first compute these tables (default: all), in ./outputs
 
-A table stands below a line `<!-- table: WORDS -->`, with the words of its `xlearn table`; tables without data stay as they are.
+A table follows a line `<!-- table: WORDS -->`: the arguments of its `xlearn table`. Tables without data are not changed.
 """
 
 import argparse
@@ -17,22 +17,22 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "docs" / "results"
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
-# The mark, an empty line, then the lines of the table, and in the README the sentences below it.
+# The mark, an empty line, the lines of the table, and in the README its notes.
 TABLE = re.compile(r"(<!-- table: (?P<words>[^\n]+) -->\n\n)(?P<table>(?:\|[^\n]*\n)*)(?P<notes>\n(?:- [^\n]*\n)+)?")
 
 
 def data(words: str) -> Path:
-    """The file of the table that these words make: `digits_da --columns selections` is `digits_da-columns-selections.json`."""
+    """The data file of the table: `digits_da --columns selections` is `digits_da-columns-selections.json`."""
     return DATA / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', words).strip('-')}.json"
 
 
 def marked(page: str) -> list[str]:
-    """The words of every table of a page."""
+    """The arguments of every table of a page."""
     return [found["words"] for found in TABLE.finditer(page)]
 
 
 def rendered(page: str) -> str:
-    """The page with every table that has data."""
+    """The page with every table rendered that has data."""
     from xlearn.table.data import read_table
     from xlearn.table.render import pipes
     from xlearn.table.wording import sentences
@@ -49,7 +49,7 @@ def rendered(page: str) -> str:
 
 
 def compute(words: str) -> int:
-    """Run what is missing of a table, and keep its data. Returns the status of the command."""
+    """Compute the missing runs of a table, and write its data. Returns the status of the command."""
     name, *more = shlex.split(words)
     DATA.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "xlearn", "table", name, "--run", *more, "--out", str(data(words))]

@@ -158,7 +158,7 @@ def test_composition_errors_are_one_sentence(override, sentence, capsys):
         (["--config-dir="], "error: --config-dir needs a folder"),
         (["transfer", "--cfg", "job"], "error: --cfg job: show takes only --config-dir FOLDER and --help. Use `xlearn train"),
         (["target=bad", "-cd", "."], "error: task/bad.yaml, line 2: this is no YAML"),
-        (["target=latin", "-cd", "."], "error: task/latin.yaml is no text in UTF-8"),
+        (["target=latin", "-cd", "."], "error: task/latin.yaml is not UTF-8 text"),
     ],
 )
 def test_show_tells_what_is_wrong(words, sentence, working_directory, capsys):

@@ -1,9 +1,9 @@
-"""What adapting costs beside the passes through the network that it consists of: steps of `fit` against bare ones, in turns.
+"""The overhead of adaptation methods: steps of `fit` against bare steps with the same passes through the network, in turns.
 
 A bare step gathers the same batches (64 source, 64 target, of the CNN of loop.py), runs the same forward and backward passes
-and an optimizer, and computes no loss of adaptation: cross-entropy on the source, and the sum of the target's features. Methods
-that pass the target several times (views, several updates) have a bare step that does so too. Prints medians of the ratios of
-neighbouring steps, on one thread.
+and an optimizer. It computes no adaptation loss, but cross-entropy on the source and the sum of the target's features. For
+methods with several passes over the target (views, several updates) the bare step has as many. Prints medians of the ratios
+of neighbouring steps, on one thread.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from transfer import BATCH, case, task, timed
 
 BOUND = 1.1
 SOURCE, TARGET, LOOK = "source", "target", "look"
-# By method: module, class, and its passes (look: without gradient; classifiers: only the heads move).
+# By method: module, class, and its passes (look: without gradient).
 ONE = (SOURCE, TARGET)
 METHODS = {
     "coral": ("coral", "Coral", ONE), "mmd": ("mmd", "Mmd", ONE), "jan": ("jan", "Jan", ONE),
@@ -71,7 +71,7 @@ def adapting(network, found, module: str, name: str):
 
 
 def bare(network, found, passes):
-    """Steps that run these passes and no method, in milliseconds."""
+    """Steps with these passes and without a method, in milliseconds."""
     import torch
     from torch.nn import functional
 

@@ -1,4 +1,4 @@
-"""Balancing by gradients: what it costs beside one summed backward pass, and what finding the weights costs in it.
+"""The cost of gradient balancing against one summed backward pass, and the cost of its weights.
 
 Networks, batches and losses are the same; the variants alternate step by step within one process on one thread. Prints medians.
 `features / summed`: a step with `at=features` against one backward pass of the summed losses. `parameters / bare`: a step
@@ -69,7 +69,7 @@ class Case:
         return 1000 * (time.perf_counter() - begun)
 
     def bare(self, losses, backward) -> None:
-        """One backward pass per task, and nothing is made of them."""
+        """One backward pass per task, without balancing."""
         import torch
 
         for position, loss in enumerate(losses.values()):
@@ -80,7 +80,7 @@ class Case:
                     parameter.grad = grad
 
     def seam(self, at):
-        """What every method runs, with weights that cost nothing."""
+        """The common part of every method, with constant weights."""
         import torch
 
         from xlearn.balance.gradients import Gradients
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)
     given = parser.parse_args()
-    machine("cpu", "fp32", 1, multirun=False)  # one thread, and memory that is kept, as in a run
+    machine("cpu", "fp32", 1, multirun=False)  # one thread, and the allocator of a run
     for count in (2, 4, 8):
         case = Case(count)
         # One after the other: the seam at the features has the network keep them, which costs nothing.

@@ -1,4 +1,4 @@
-"""Start-up of the commands that train nothing: wall time of whole processes, median of several."""
+"""Start-up time of commands that do not train: wall time of whole processes, median of several."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""How much of the code one run goes through: files entered, changes of file, and modules loaded.
+"""The code that one run enters: files, changes of file, and loaded modules.
 
 python scripts/bench/entered.py [KEY=VALUE ...]     # default: transfer=dann target.shots=0 budget=quick
 """
@@ -23,7 +23,7 @@ def main() -> None:
     def called(frame: FrameType, event: str, _: object) -> None:
         nonlocal changes, last
         file = frame.f_code.co_filename
-        # What runs while a module is imported is no part of the run.
+        # Without code that runs at import.
         if event == "call" and file.startswith(package) and frame.f_code.co_name != "<module>":
             entered.add(file)
             changes += file != last

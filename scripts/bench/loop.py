@@ -1,7 +1,7 @@
-"""`fit` against a bare PyTorch loop with the same settings, and against the plain default loop.
+"""`fit` against a bare PyTorch loop with the same settings, and against a plain loop with torch's defaults.
 
-`fit` and the bare loop alternate within a process; the plain loop has processes of its own, in alternation too, because
-the allocator's settings cannot be taken back. Prints medians of pairwise ratios, and each loop's accuracy on held-out digits.
+`fit` and the bare loop alternate within a process; the plain loop runs in separate processes, in alternation too, because
+the allocator's settings cannot be reset. Prints medians of pairwise ratios, and each loop's accuracy on held-out digits.
 """
 
 import argparse
@@ -17,7 +17,7 @@ BOUNDS = {("cnn", "bare"): 1.05, ("mlp", "bare"): 1.15, ("cnn", "plain"): 0.65, 
 
 
 def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
-    """Milliseconds per step and accuracy: of `fit` and `bare` (our settings, no fit), or of `plain` (torch's defaults)."""
+    """Milliseconds per step and accuracy: of `fit` and `bare` (a run's settings), or of `plain` (torch's defaults)."""
     import torch
 
     from xlearn.data.options import TaskOptions
@@ -61,12 +61,12 @@ def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
 
 
 def result(seconds: list[float], predicted, labels) -> dict[str, float]:
-    """The median turn, and the share of right predictions."""
+    """The median time of a step, and the accuracy."""
     return {"milliseconds": statistics.median(seconds) * 1000, "accuracy": float((predicted == labels).double().mean())}
 
 
 def bare_loop(network, images, labels, optimizer) -> float:
-    """Seconds per step of the loop everybody writes, over tensors in memory."""
+    """Seconds per step of a standard PyTorch loop over tensors in memory."""
     import torch
     from torch.nn import functional
 
@@ -85,7 +85,7 @@ def bare_loop(network, images, labels, optimizer) -> float:
 
 
 def fit_loop(network, train, place) -> float:
-    """Seconds per step of `fit`, with the objects a run gives it."""
+    """Seconds per step of `fit`, called as in a run."""
     import torch
 
     from xlearn.balance._equal import equal
@@ -133,7 +133,7 @@ def blocks(network, model):
 
 
 def plain_network(model):
-    """As tutorials write it: contiguous, the activation before the pooling."""
+    """As in tutorials: contiguous memory, the activation before the pooling."""
     from torch import nn
 
     if model == "mlp":

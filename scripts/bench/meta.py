@@ -1,11 +1,11 @@
-"""What a step of meta-learning costs, and views on whole batches: ways of the same work in turns, on one thread.
+"""The cost of a meta-learning step, and of views on whole batches: implementations of the same work in turns, on one thread.
 
 A step of MAML is loss and gradients of 16 tasks (5-way 1-shot, conv4 of 32 channels on 28 x 28 pictures): (a) 15 queries per
-class and one inner step, (b) one query per class and five inner steps. Ours one task after the other is held against the MAML
-of learn2learn on the same module and tensors (`--learn2learn` names its unpacked sources, of which algorithms/maml.py and
-utils need torch alone; a line says so where there are none); all tasks at once, and first order, against ours. Views are those
-of SimCLR on whole batches (resized crop, rotation, brightness) against the same of PIL and torchvision, image by image. Prints
-ratios of the least of several turns of each, in processor time: what else the machine does disturbs these least.
+class and one inner step, (b) one query per class and five inner steps. xlearn's sequential loop over the tasks is compared with
+learn2learn's MAML on the same module and tensors (`--learn2learn` names its unpacked sources, of which only algorithms/maml.py
+and utils are used; without them a line says so). xlearn's vectorised and first-order steps are compared with its sequential
+one. Views are those of SimCLR on whole batches (resized crop, rotation, brightness), against PIL and torchvision image by
+image. Prints ratios of the shortest of several turns, in processor time, which other load on the machine disturbs least.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 
 CASES = {"a": (15, 1), "b": (1, 5)}
 TASKS, RATE = 16, 0.4
-# By what the lines are called.
+# By the label of the printed line.
 BOUNDS = {"learn2learn": 1.0, "vectorised b": 0.7, "first order a": 0.85, "first order b": 0.45}
 VIEWS_BOUND = 20
 
@@ -43,7 +43,7 @@ def told(label: str, ratio: float, bound: float | None, one: float, other: float
 
 
 def case(queries: int, encoder: str = "conv4"):
-    """(network, support, query): what a base learner is given. `encoder`: conv4, the same without normalisation, perceptron."""
+    """(network, support, query) for a base learner. `encoder`: conv4, conv4 without normalisation, or a perceptron."""
     import torch
     from torch import nn
 
@@ -68,12 +68,12 @@ def case(queries: int, encoder: str = "conv4"):
         images = torch.randint(0, 256, (TASKS * 5 * each, 1, 28, 28), dtype=torch.uint8)
         return Batch({"image": images}, torch.arange(5).repeat_interleave(each).repeat(TASKS), space)
 
-    place(network, machine("cpu", "fp32", 1, multirun=False))  # laid out as in a run, on one thread
+    place(network, machine("cpu", "fp32", 1, multirun=False))  # memory layout of a run, one thread
     return network.train(), batch(1), batch(queries)
 
 
 def step(network, support, query, steps: int, **options) -> tuple[Callable[[], None], Any]:
-    """A step of ours, and its base learner."""
+    """A step of xlearn, and its base learner."""
     from xlearn.base_learners.gradient_descent import GradientDescent
     from xlearn.objectives.meta.query_loss import task_losses
 
@@ -87,7 +87,7 @@ def step(network, support, query, steps: int, **options) -> tuple[Callable[[], N
 
 
 def maml_of(folder: Path) -> Any:
-    """learn2learn's MAML, without what its package imports beside it."""
+    """learn2learn's MAML, without the other imports of its package."""
     for name in ("learn2learn", "learn2learn.algorithms"):
         package = types.ModuleType(name)
         package.__path__ = [str(folder.joinpath(*name.split(".")))]
@@ -159,7 +159,7 @@ def meta_steps(maml: Any, rounds: int) -> None:
 
 
 def other_networks(rounds: int) -> None:
-    """All tasks at once against one after the other, where queries are few and inner steps many."""
+    """Vectorised against sequential tasks, with few queries and many inner steps."""
     queries, steps = CASES["b"]
     for encoder in ("conv4 without normalisation", "perceptron"):
         given = case(queries, encoder)
@@ -208,9 +208,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--learn2learn", type=Path, help="the folder that holds learn2learn/algorithms/maml.py")
     given = parser.parse_args()
-    machine("cpu", "fp32", 1, multirun=False)  # one thread, and memory that is kept, as in a run
+    machine("cpu", "fp32", 1, multirun=False)  # one thread, and the allocator of a run
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XLEARN_CACHE"] = folder  # what `auto` finds is measured here, and kept for nobody
+        os.environ["XLEARN_CACHE"] = folder  # a temporary cache for the measurements of `auto`
         meta_steps(None if given.learn2learn is None else maml_of(given.learn2learn), given.rounds)
         other_networks(given.rounds)
     for side, channels in ((28, 1), (96, 1), (96, 3)):

@@ -1,7 +1,7 @@
 """`fit` against a bare PyTorch loop, for each modality: the same network, batches and optimizer in both.
 
 Both alternate within a process. The bare loop gathers from tensors padded beforehand and cut to the batch's longest
-sequence; its batches are those of `fit`, so that both see the same padding. Prints medians of pairwise ratios.
+sequence; its batches are those of `fit`, with the same padding. Prints medians of pairwise ratios.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def seconds(modality: str) -> dict[str, float]:
 
 
 def front_end() -> str:
-    """Seconds that the log-mel frames of all spoken digits take, without reading the files."""
+    """Seconds for the log-mel frames of all spoken digits, without reading the files."""
     import torch
 
     from xlearn.data.columns import Ragged

@@ -2,8 +2,8 @@
 
     python scripts/bench/same_bits.py OLD [NEW]     # commits; NEW is the working tree by default
 
-Each commit gets a checkout and a cache of its own. Compared by value are the tensors of `weights.safetensors` (names may
-change), the predictions on the test split, and the metrics of the run and of its baseline.
+Each commit gets a separate checkout and cache. Compared by value: the tensors of `weights.safetensors` (names may change),
+the predictions on the test split, and the metrics of the run and of its baseline.
 """
 
 import json
@@ -19,7 +19,7 @@ RUNS = {
     "default": [],
     "dann without target labels": ["transfer=dann", "target.shots=0"],
     "joint, pcgrad": ["transfer=joint", "sharing=hard", "balance=pcgrad", "source=[mnist5k,mnist5k_parity]"],
-    # Which way the inner loop takes is measured, so that it may differ from one cache to the next: it is fixed here.
+    # The inner loop is chosen by a measurement, which may differ between caches: it is fixed here.
     "fomaml": ["pretrain=fomaml", "pretrain.phases.meta.base_learner.vectorised=never"],
     "protonet, episodes": [
         "pretrain=protonet", "transfer=episodes", "target.shots=1", "source=omniglot_small1", "target=omniglot_small2",
@@ -57,7 +57,7 @@ def main() -> int:
                     each: sorted(
                         (str(value.dtype), tuple(value.shape), value.numpy().tobytes())
                         for name, value in given.items()
-                        if not name.startswith("correct.")  # an older commit does not write which rows are right
+                        if not name.startswith("correct.")  # an older commit does not write this
                     )
                     for each, given in tensors.items()
                 }

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable
 
-# So many turns are not counted.
+# The first turns, which are not counted.
 WARM_UP = 5
 
 

@@ -1,8 +1,8 @@
-"""What frozen parts and a teacher cost: steps of `fit` that follow each other in turns, within one process on one thread.
+"""The cost of frozen parts and of a teacher: steps of `fit` in turns, within one process on one thread.
 
-`linear_probe / full`: the head on features computed before, against a step that trains everything. `lora / full`: low-rank
-parts and the head. `kd / plain`: a student that reads what its teacher said before, against the same student without a
-teacher; with the teacher running at every step for comparison. Prints medians of the ratios of neighbouring steps.
+`linear_probe / full`: the head on precomputed features, against a step that trains everything. `lora / full`: low-rank
+adapters and the head. `kd / plain`: a student with precomputed teacher outputs, against the same student without a
+teacher; for comparison also with the teacher running at every step. Prints medians of the ratios of neighbouring steps.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def task(examples):
 
 
 def stepping(network, examples, objective, batch, only=None):
-    """Steps of `fit` in milliseconds, that train the parameters whose names begin with one of `only` (None: all)."""
+    """Steps of `fit` in milliseconds; they train the parameters with a name prefix in `only` (None: all)."""
     import torch
 
     from xlearn.balance._equal import equal
@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     given = parser.parse_args()
-    place = machine("cpu", "fp32", 1, multirun=False)  # one thread, and memory that is kept, as in a run
+    place = machine("cpu", "fp32", 1, multirun=False)  # one thread, and the allocator of a run
     counts = {"target": torch.full((10,), COUNT // 10)}
 
     def told(name: str, which: str, base: str, found: tuple[float, float, float]) -> None:

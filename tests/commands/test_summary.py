@@ -97,7 +97,8 @@ def test_notes_are_told_in_words() -> None:
     ).splitlines()
     assert lines[-2] == (
         "  target: text: 37 truncated to 128 tokens; audio: 12 resampled from 8000 Hz to 16000 Hz; "
-        "pairing class-paired: at random; 3,000 neutral example(s) left out; 2 unreadable image(s) left out (skip_bad); own note 7"
+        "pairing class-paired: at random; 3,000 neutral example(s) left out; "
+        "2 unreadable image(s) left out (skip_bad); own note 7"
     )
     assert not any("source.a" in line for line in lines)
 

@@ -56,8 +56,8 @@ def test_an_int_is_a_float_and_null_needs_to_be_allowed():
 @pytest.mark.parametrize(
     ("path", "passed", "sentence"),
     [
-        ("os.system", 0, r"target\._target_=os\.system waits for command, but is called with no values here"),
-        ("operator.add", 1, r"waits for a, b, but is called with 1 value here"),
+        ("os.system", 0, r"target\._target_=os\.system needs command by position, but gets no values here"),
+        ("operator.add", 1, r"needs a, b by position, but gets 1 value here"),
     ],
 )
 def test_a_target_that_waits_for_more_than_it_gets(path, passed, sentence):

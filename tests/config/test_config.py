@@ -206,7 +206,7 @@ def test_options_are_not_merged_silently(words):
         ("bad.yaml", b"_target_: [1\nb: 2\n", ["bad.yaml, line 2: this is no YAML"]),
         ("bad.yaml", b"- 1\n", ["bad.yaml holds a list, where a mapping is expected"]),
         ("bad.yaml", b"hello\n", ["bad.yaml holds 'hello'"]),
-        ("bad.yaml", b"# \xff\n", ["bad.yaml is no text in UTF-8", "0xff"]),
+        ("bad.yaml", b"# \xff\n", ["bad.yaml is not UTF-8 text", "0xff"]),
         (
             "my.task.yaml",
             b"_target_: toys.tasks.blobs\n",
@@ -232,7 +232,7 @@ def test_a_task_that_cannot_be_chosen(name, content, words, tmp_path, capsys):
         (b"phases: [1\nb: 2\n", "mine.yaml, line 2: this is no YAML"),
         (b"- 1\n", "mine.yaml holds a list, where a mapping is expected"),
         (b"phasez: {}\n", "mine.yaml: Key 'phasez' not in 'ChainConfig'"),
-        (b"# \xff\n", "is no text in UTF-8"),
+        (b"# \xff\n", "is not UTF-8 text"),
     ],
 )
 def test_an_option_that_cannot_be_read(content, words, tmp_path):

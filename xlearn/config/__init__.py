@@ -1,4 +1,4 @@
 """Configuration: the schema, and composition by Hydra.
 
-`component` is the one place where a node becomes a call; after it nothing is configuration any more.
+`component` is the only place where a node of the configuration becomes a Python call.
 """

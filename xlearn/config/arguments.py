@@ -1,4 +1,4 @@
-"""The words of a command: flags among overrides. Imports nothing heavy."""
+"""The arguments of a command: flags and overrides. Imports nothing heavy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ OTHERS = ("--multirun", "-m", "--run", "-r", "--resolve", "--version", "--hydra-
 
 
 class Flag(NamedTuple):
-    """A flag with its value (None: it has none), and the words that both were typed as."""
+    """A flag, its value (None: without), and the typed words of both."""
 
     name: str
     value: str | None
@@ -40,7 +40,7 @@ def split(words: Sequence[str]) -> tuple[list[Flag], list[str]]:
         elif name in VALUED and waiting:
             flags.append(Flag(name, waiting[0], (word, waiting.pop(0))))
         elif name in INFO:
-            # Hydra would take the next word for the topic, whatever it is.
+            # Hydra takes any next word as the topic.
             topic = waiting.pop(0) if waiting and waiting[0] in TOPICS else "all"
             flags.append(Flag(name, topic, (word, topic)))
         else:
@@ -49,9 +49,9 @@ def split(words: Sequence[str]) -> tuple[list[Flag], list[str]]:
 
 
 def flags_first(words: Sequence[str]) -> list[str]:
-    """Hydra takes its flags first or last only; put them first, each with its value.
+    """The words with the flags first, each with its value: Hydra accepts no flag between overrides.
 
-    It takes one `--config-dir` only, the last; the others become its search path.
+    Hydra uses only the last `--config-dir`; the others become its search path.
     """
     flags, overrides = split(words)
     *others, _ = [flag for flag in flags if flag.name in CONFIG_DIR and flag.value] or [None]
@@ -60,7 +60,7 @@ def flags_first(words: Sequence[str]) -> list[str]:
 
 
 def searchpath(folders: Sequence[Path]) -> str:
-    """The override by which Hydra looks into `folders` too."""
+    """The override that adds `folders` to Hydra's search path."""
     places = [str(folder.resolve()).replace("'", "\\'") for folder in folders]
     quoted = [f"'file://{place}'" for place in places]
     return f"hydra.searchpath=[{','.join(quoted)}]"
@@ -72,7 +72,7 @@ def config_dirs(words: Sequence[str]) -> list[Path]:
 
 
 def config_dir(flag: str, value: str | None) -> Path:
-    """The folder that a flag names. Raises `Problem` where there is none."""
+    """The folder that a flag names. Raises `Problem` if it does not exist."""
     if not value:
         raise Problem(f"{flag} needs a folder, as in {flag} FOLDER: one with task/, transfer/ or other groups of YAML in it.")
     folder = Path(value).expanduser()
@@ -86,7 +86,7 @@ def asks_help(words: Sequence[str]) -> bool:
 
 
 def refuse_flags(words: Sequence[str], command: str) -> None:
-    """Raise `Problem` for a flag other than those of every command."""
+    """Raise `Problem` for a flag other than --config-dir and --help."""
     for flag in split(words)[0]:
         if flag.name in (*VALUED, *INFO, *OTHERS) and flag.name not in CONFIG_DIR:
             told = " ".join(flag.words)

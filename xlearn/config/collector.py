@@ -1,4 +1,4 @@
-"""Building components, and going on after a problem."""
+"""Build components and collect all problems."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from xlearn.runtime.errors import Problem, Problems
 
 
 class Collector:
-    """Builds components and goes on after a problem, so that all of them are told at once."""
+    """Builds components and collects the problems, so that all of them are reported at once."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []

@@ -1,4 +1,4 @@
-"""A configuration node is a call: `component` turns `{_target_: path, argument: value}` into a partial of it."""
+"""A configuration node is a call: `component` turns `{_target_: path, argument: value}` into a partial."""
 
 import importlib
 import inspect
@@ -16,10 +16,10 @@ from xlearn.runtime.errors import Problem, Problems, nearest
 def component(node: Any, where: str, positional: int | None = None) -> partial[Any]:
     """The partial of `node`. `where` is the node's place, for messages.
 
-    A configuration may set the target's keyword-only parameters and those with a default. What the run passes (a
-    network, a batch) is given by position when the partial is called; `positional` says how many values that will be,
-    where it is known.
-    Raises `Problems` that name unknown keys, missing ones and values of a wrong type, and a target that waits for more
+    A configuration may set the target's keyword-only parameters and those with a default. The run
+    passes its own values (a network, a batch) by position when it calls the partial; `positional`: their number, if known.
+
+    Raises `Problems` that name unknown keys, missing ones and values of a wrong type, and a target that needs more
     positional values than the run passes.
     """
     if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
@@ -29,7 +29,7 @@ def component(node: Any, where: str, positional: int | None = None) -> partial[A
     try:
         settable, hints = _settable(target)
     except ValueError as error:  # some of Python's own classes and functions
-        raise Problem(f"{where}._target_={node['_target_']}: it has no signature. Name a function of your own.") from error
+        raise Problem(f"{where}._target_={node['_target_']}: it has no signature. Name a wrapper function.") from error
     problems = [
         f"{where}.{name}: {node['_target_']} has no such argument. {nearest(name, settable)}"
         for name in arguments
@@ -47,18 +47,18 @@ def component(node: Any, where: str, positional: int | None = None) -> partial[A
     if positional is not None and len(waiting) > positional:
         passed = f"{positional or 'no'} value{'' if positional == 1 else 's'}"
         problems.append(
-            f"{where}._target_={node['_target_']} waits for {', '.join(waiting)}, but is called with {passed} here. Name a "
-            "function whose parameters are keyword-only or have defaults."
+            f"{where}._target_={node['_target_']} needs {', '.join(waiting)} by position, but gets {passed} here. Name a "
+            "function with keyword-only or default parameters."
         )
     if problems:
         raise Problems(problems)
     made = partial(target, **arguments)
-    vars(made)["address"] = node["_target_"]  # for the keys of phases
+    vars(made)["address"] = node["_target_"]  # enters the digests of phases
     return made
 
 
 def split_arguments(node: dict[str, Any], options: type) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(what belongs to the dataclass `options`, the rest) of a node that mixes both."""
+    """(the fields of the dataclass `options`, the other arguments) of a node that mixes both."""
     names = typing.get_type_hints(options)
     return (
         {name: value for name, value in node.items() if name in names},
@@ -71,8 +71,8 @@ def resolve(path: str, where: str) -> Callable[..., Any]:
     module_name, _, name = path.rpartition(".")
     if module_name == "__main__":
         raise Problem(
-            f"{where}._target_={path}: nobody can tell whether what a script or notebook defines itself has changed since "
-            f"the last run. Put {name} into a module of its own, and name that (mymodule.{name})."
+            f"{where}._target_={path}: xlearn cannot check whether code in a script or notebook has changed since the last "
+            f"run. Move {name} to a module, and name that (mymodule.{name})."
         )
     if (new := renamed(path)) is not None:
         raise Problem(f"{where}._target_={path}: it is {new} now (docs/migration.md).")
@@ -98,7 +98,7 @@ def resolve(path: str, where: str) -> Callable[..., Any]:
 
 
 def _waiting(target: Callable[..., Any]) -> list[str]:
-    """The parameters that have to be given by position."""
+    """The positional parameters without a default."""
     parameters = inspect.signature(target).parameters.values()
     return [
         each.name
@@ -115,7 +115,7 @@ def _settable(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter],
     function = target.__init__ if inspect.isclass(target) else target
     try:
         hints = typing.get_type_hints(function)
-    except NameError:  # annotations under TYPE_CHECKING cannot be resolved; the call itself will tell
+    except NameError:  # annotations under TYPE_CHECKING cannot be resolved; a wrong type then fails in the call
         hints = {}
     return settable, hints
 
@@ -125,11 +125,11 @@ def _fits(value: Any, hint: Any) -> bool:
     from beartype.door import is_bearable
 
     if isinstance(value, list):
-        # beartype looks at one item only, drawn at random.
+        # beartype checks one item of a list only, drawn at random.
         items = [typing.get_args(member)[:1] for member in _members(hint) if typing.get_origin(member) is list]
         return any(all(_fits(item, each[0]) for item in value) for each in items if each) or Any in _members(hint)
     if isinstance(value, bool) and bool not in _members(hint) and Any not in _members(hint):
-        return False  # bool is an int to Python, never to a person
+        return False  # Python accepts a bool as an int; a configuration does not
     return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))
 
 

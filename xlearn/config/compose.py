@@ -23,7 +23,7 @@ from xlearn.data.options import TaskOptions
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.hashing import digest
 
-# `source=none` is no task, and `target` is a role beside the names of the sources.
+# Names that no task may have: `source=none` means no source, the others are roles of batches.
 RESERVED = ("none", "target", "unlabeled")
 
 
@@ -32,8 +32,8 @@ def register(config_dirs: list[Path]) -> None:
 
     In plain Hydra `source=mnist5k` would replace the node by a string. As options under the package `source.<name>`
     one or several can be chosen: `source=mnist5k`, `source=[mnist5k,fashion_mnist]`, `source=none`.
-    Raises `Problems` for every task that cannot be read or has a name that cannot be chosen, and for every option that
-    another of the same name would hide.
+    Raises `Problems` for every task file that cannot be read or has a name that cannot be chosen, and for every option
+    that another file of the same name hides.
     """
     store = ConfigStore.instance()
     store.store(name="schema", node=TrainConfig)
@@ -41,7 +41,7 @@ def register(config_dirs: list[Path]) -> None:
     problems = _hidden([conf_folder(), *config_dirs])
     for name, file in options("task", [conf_folder(), *config_dirs]).items():
         if name in RESERVED or "." in name:
-            why = "a dot separates keys" if "." in name else f"{name!r} has a meaning of its own"
+            why = "a dot separates keys" if "." in name else f"{name!r} is reserved"
             fixed = name.replace(".", "_") if "." in name else f"my_{name}"
             problems.append(f"{file}: no task can be called {name!r}, because {why}. Rename the file, e.g. to {fixed}.yaml.")
             continue
@@ -52,7 +52,7 @@ def register(config_dirs: list[Path]) -> None:
             continue
         store.store(group="source", name=name, node=node, package=f"source.{name}")
         store.store(group="target", name=name, node=node, package="target")
-    # Encoders are options of `teacher` too: those of the networks that teach, where they are others than the target's.
+    # Encoders are options of `teacher` too, for teachers whose encoders differ from the target's.
     for group in groups([conf_folder(), *config_dirs]):
         if group.startswith("encoder/"):
             modality = group.removeprefix("encoder/")
@@ -68,7 +68,7 @@ def register(config_dirs: list[Path]) -> None:
 
 
 def _hidden(folders: list[Path]) -> list[str]:
-    """A sentence for every option that Hydra would not find: it takes the first of a name. Tasks and tables are ours."""
+    """A sentence for every option that another file of its name hides from Hydra, which does not read tasks and tables."""
     problems = []
     for group in groups(folders[1:]):
         given: dict[str, Path] = {}
@@ -82,7 +82,7 @@ def _hidden(folders: list[Path]) -> list[str]:
 def composed(overrides: Sequence[str], config_dirs: list[Path]) -> DictConfig:
     """The configuration that `xlearn train` would compose, with Hydra's own part. Call `register` before.
 
-    Raises `Problem` for what cannot be composed, and where a group lacks its one option (see `check_choices`).
+    Raises `Problem` if it cannot be composed, or a group lacks its one option (see `check_choices`).
     """
     GlobalHydra.instance().clear()
     search = [searchpath(config_dirs)] if config_dirs else []
@@ -94,27 +94,27 @@ def composed(overrides: Sequence[str], config_dirs: list[Path]) -> DictConfig:
 
 
 def plain(node: Any, complete: bool = False) -> Any:
-    """Python containers for a node of the configuration; `complete`: a value still to be given (`???`) is an error."""
+    """Python containers for a node of the configuration; `complete`: a missing value (`???`) is an error."""
     if not OmegaConf.is_config(node):
         return node
     return OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
 
 
 def complete(config: DictConfig) -> dict[str, Any]:
-    """The whole configuration as Python containers. After this, nothing is config any more."""
+    """The whole configuration as Python containers, without nodes of Hydra's."""
     return {str(name): plain(config[name], complete=True) for name in config if name != "hydra"}
 
 
 def choices(hydra_config: Any) -> dict[str, str]:
-    """The option chosen in each group of ours, from Hydra's own part of a configuration. Lists of options are left out."""
+    """The chosen option of each of xlearn's groups, from Hydra's part of a configuration. Lists of options are left out."""
     return own_choices(hydra_config.runtime.choices)
 
 
 def check_choices(chosen: Mapping[str, str]) -> None:
     """Raise `Problems` for every group in which not exactly one option is chosen.
 
-    Hydra would merge the options of a list into one node, where the last wins silently. Only the tasks of `source` and
-    the augmentations stand beside each other.
+    Hydra would merge the options of a list into one node, where the last wins silently. Only the groups in `LISTS`
+    (`source`, `augment`, `robustness`) accept several.
     """
     lacking = [group for group in _single() if group not in chosen]
     if lacking:
@@ -132,20 +132,20 @@ def _single() -> dict[str, str]:
 
 
 def waiting(words: Sequence[str]) -> list[str]:
-    """The words of a command, where values of a swept group wait for the single runs: after `-m transfer=l2_sp,delta` the
-    word `transfer.steps=5` becomes `transfer.steps=choice(5)`.
+    """The words of a command, with values below a swept group turned into sweeps: after `-m transfer=l2_sp,delta` the word
+    `transfer.steps=5` becomes `transfer.steps=choice(5)`.
 
-    Hydra composes a sweep without what is swept first, to read its own settings, and would find no such key in the default
-    option.
+    To read its own settings Hydra first composes a sweep without the swept words. The default option of the group may lack
+    the key.
     """
     if not {"-m", "--multirun"} & set(words):
         return [*words]
     parser, swept, keys = OverridesParser.create(), [], {}
     for word in words:
-        with suppress(HydraException):  # a flag; or a mistake, which Hydra tells
+        with suppress(HydraException):  # a flag; or an error, which Hydra reports
             each = parser.parse_override(word)
             if not each.is_sweep_override() and not each.is_delete():
-                keys[word] = each.package or each.key_or_group  # of a preset the phase that it is for
+                keys[word] = each.package or each.key_or_group  # a preset's package is its phase
             elif "." not in each.key_or_group:
                 swept.append(f"{each.key_or_group.replace('/', '.')}.")
 

@@ -1,4 +1,4 @@
-"""Where the YAML lies: in the repository, in the wheel, and in the user's own folders. Imports nothing heavy."""
+"""The folders of YAML files: in the repository, in the wheel, and the user's own. Imports nothing heavy."""
 
 from pathlib import Path
 
@@ -25,17 +25,17 @@ def groups(folders: list[Path]) -> list[str]:
 
 
 def read_text(file: Path) -> str:
-    """The text of a file. Raises `Problem` where it is not UTF-8."""
+    """The text of a file. Raises `Problem` if it is not UTF-8."""
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise Problem(
-            f"{file} is no text in UTF-8 (byte {error.start} is {error.object[error.start]:#04x}). Save it so."
+            f"{file} is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x}). Save it as UTF-8."
         ) from error
 
 
 def read_yaml(file: Path) -> dict:
-    """The content of a YAML file; an empty one is an empty mapping. Raises `Problem` where it is none."""
+    """The content of a YAML file; an empty one is an empty mapping. Raises `Problem` for other content."""
     try:
         content = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:
@@ -49,8 +49,8 @@ def read_yaml(file: Path) -> dict:
 
 
 def broken(error: yaml.YAMLError, file: str | None = None) -> str:
-    """A sentence for what the parser says. `file`: where the error does not know it."""
+    """The parser's error as a sentence. `file`: its name, if the error has none."""
     mark = getattr(error, "problem_mark", None)
     where = f"{file or getattr(mark, 'name', 'A configuration file')}{f', line {mark.line + 1}' if mark else ''}"
     told = getattr(error, "problem", None) or str(error).partition("\n")[0]
-    return f"{where}: this is no YAML ({told}). Mend the line or the one above it."
+    return f"{where}: this is no YAML ({told}). Fix this line or the one above it."

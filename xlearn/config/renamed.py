@@ -1,7 +1,7 @@
 """Names of earlier versions and what they became: keys of the configuration, addresses of components, imports.
 
-One table. A configuration with an old key or address is answered by a sentence with the new one, results of earlier versions
-are read with it, and `docs/migration.md` is made from it (`scripts/pages.py`).
+One table. A configuration with an old key or address is refused with a sentence that names the new one. Results of earlier
+versions are read with it, and `docs/migration.md` is generated from it (`scripts/pages.py`).
 """
 
 import inspect
@@ -12,13 +12,13 @@ from typing import Any
 
 from xlearn.runtime.addresses import exports, public
 
-# Another old name makes no other number.
+# An entry of this table changes no result.
 DETERMINES_NUMBERS = False
 
 # Keys of a phase (`transfer.phases.NAME.KEY`).
 KEYS = {"leaves": "merge"}
 
-# Modules that moved into a room and kept their name: by package, room to names.
+# Modules that moved into a subpackage and kept their name: package -> subpackage -> names.
 _MOVED = {
     "xlearn": {
         "commands": "check show summary train",
@@ -47,7 +47,7 @@ _MOVED = {
     },
 }
 
-# Modules that have another name.
+# Modules with a new name.
 _RENAMED = {
     "xlearn.amounts": "xlearn.commands.units",
     "xlearn.apart": "xlearn.data.leakage",
@@ -73,7 +73,7 @@ _RENAMED = {
     "xlearn.watch": "xlearn.phases.monitor",
 }
 
-# Classes and functions that have another name, or stand in another module than what stood beside them.
+# Classes and functions with a new name, or in another module than the rest of their old module.
 _NAMES = {
     "xlearn.objectives.Start": "xlearn.objectives.PhaseContext",
     "xlearn.objectives.Turn": "xlearn.objectives.ExtraUpdate",
@@ -101,7 +101,7 @@ _NAMES = {
     "xlearn.train.finished": "xlearn.commands.job.finished",
 }
 
-# Arguments that earlier configurations left to Python's default, and that are written out now.
+# Arguments that earlier configurations omitted (Python's default), and that configurations state now.
 WRITTEN_OUT: dict[str, dict[str, Any]] = {
     "xlearn.objectives.CrossEntropy": {"roles": None},
     "xlearn.objectives.Clip": {"highest": 100.0, "rate": 1.0},
@@ -109,13 +109,13 @@ WRITTEN_OUT: dict[str, dict[str, Any]] = {
     "xlearn.sharing.Lora": {"largest": 1.0},
 }
 
-# Methods that an objective or a base learner may have.
+# Methods of objectives and base learners: old name -> new name.
 METHODS = {"told": "log", "turns": "extra_updates"}
 
 
 @cache
 def addresses() -> dict[str, str]:
-    """Every module, class and function that has another address now: old to new, the most special first."""
+    """Old address -> new address of modules, classes and functions, the most specific first."""
     moved = {
         f"{package}.{name}": f"{package}.{room}.{name}"
         for package, rooms in _MOVED.items()
@@ -128,7 +128,7 @@ def addresses() -> dict[str, str]:
 def renamed(address: str) -> str | None:
     """The present address of what an earlier version had at `address` (a module, or a name in it); None if it did not move.
 
-    A component has one address, its public one: the module that it stands in is no part of it.
+    A component's address is its public one, without the module that defines it.
     """
     package, _, name = address.rpartition(".")
     if name in exports(package):
@@ -140,7 +140,7 @@ def renamed(address: str) -> str | None:
 def _moved(address: str) -> str | None:
     """The same without public addresses.
 
-    Some old modules have the names of new rooms (`xlearn.phases`): what leads into a module of today did not move.
+    Some old modules have the names of new subpackages (`xlearn.phases`): an address in a present module did not move.
     """
     parts = address.split(".")
     for count in range(len(parts), 1, -1):
@@ -152,19 +152,19 @@ def _moved(address: str) -> str | None:
 
 
 def _is_module(parts: list[str]) -> bool:
-    """Whether a module of today has this address; below a room, not the room itself."""
+    """Whether a present module has this address; modules of a subpackage, not the subpackage itself."""
     path = Path(__file__).parents[1].joinpath(*parts[1:])
     return len(parts) > 2 and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())
 
 
 def sentence(error: ImportError) -> str | None:
-    """What an import of an earlier version's name has to be now; None where it failed for another reason."""
+    """A sentence with the new address, for a failed import of an old name; None for another import error."""
     module = error.name or ""
     name = re.match(r"cannot import name '(\w+)'", str(error))
     old = f"{module}.{name.group(1)}" if name else module
     moved = {old: new} if (new := renamed(old) if name else _moved(old)) else {}
     moved |= {} if name else {each: new for each, new in _NAMES.items() if each.rpartition(".")[0] == module}
-    # Modules of functions are private now: their public name is all that is imported.
+    # Modules of functions are private now: only their public name can be imported.
     within, _, last = (moved.get(module) or module).rpartition(".")
     if not name and last in exports(within):
         moved = {f"{module}.{last}": f"{within}.{last}"}
@@ -172,16 +172,16 @@ def sentence(error: ImportError) -> str | None:
 
 
 def renamed_key(key: str) -> str | None:
-    """A sentence for a key of an earlier version; None for another."""
+    """A sentence for a key of an earlier version; None for any other key."""
     return f"it is called {KEYS[key]} now (docs/migration.md)." if key in KEYS else None
 
 
 def old_methods(target: Any) -> list[str]:
-    """A sentence for every method of an objective or base learner that has another name now, unless its class has both."""
+    """A sentence for every old name of a method in an objective or base learner, unless its class has both names."""
     classes = inspect.getmro(target) if inspect.isclass(target) else ()
 
     def place(name: str) -> int:
-        """How far above the class itself a method is defined."""
+        """The position in the method resolution order of the class that defines a method."""
         return next((number for number, each in enumerate(classes) if name in vars(each)), len(classes))
 
     found = {old: new for old, new in METHODS.items() if place(old) < place(new)}
@@ -189,8 +189,8 @@ def old_methods(target: Any) -> list[str]:
 
 
 def upgraded(node: Any, within_phases: bool = False) -> Any:
-    """A configuration of an earlier version in the present names: addresses of components, keys of phases, and arguments
-    that are written out now.
+    """A configuration of an earlier version with present names: addresses of components, keys of phases, and arguments
+    that configurations state now.
     """
     if isinstance(node, list):
         return [upgraded(each) for each in node]

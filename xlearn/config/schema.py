@@ -1,7 +1,7 @@
-"""The typed schema of a run. Hydra checks keys and types of overrides against it; defaults stand in `conf/train.yaml`.
+"""The typed schema of a run. Hydra checks keys and types of overrides against it; defaults are in `conf/train.yaml`.
 
-Fields of type `Any` are components, `_target_` and its arguments, and are checked against the signature of their
-target (see `component`).
+Fields of type `Any` are components (`_target_` and its arguments), checked against the signature of their target
+(see `component`).
 """
 
 from collections.abc import Callable, Mapping
@@ -79,13 +79,13 @@ class BudgetConfig:
 class JointConfig:
     """How a phase reads several tasks."""
 
-    tasks: str = "all"  # all: each in every step | proportional | equal | temperature: one is drawn for each step
+    tasks: str = "all"  # all tasks in every step | proportional | equal | temperature: one drawn per step
     temperature: float = 2.0  # with tasks=temperature: drawn by size to the power 1 / temperature
-    common: bool = True  # tasks made of the same examples read the same ones, which are encoded once
-    statistics: str = "shared"  # of normalisations over the batch: shared | task
+    common: bool = True  # tasks on the same examples share their batch, which is encoded once
+    statistics: str = "shared"  # batch normalisation statistics: shared by the tasks | one set per task
 
 
-# Of a field that does not determine the numbers: it is no part of a run's identity.
+# Marks fields that do not change a run's numbers: they are no part of its identity.
 NOT_IDENTITY = {"identity": False}
 
 
@@ -134,15 +134,15 @@ _BESIDE = {"choices", "hydra", *(each.name for each in fields(TrainConfig) if no
 
 
 def identity(config: Mapping[str, Any], plain: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
-    """What makes a run the run it is: its configuration without the keys that do not determine its numbers, and without those
-    that are null or empty: a key of tomorrow, which is null by default, makes no other run of today's. `plain` is applied to
-    each value (of a configuration of Hydra's, whose values are no plain containers).
+    """The part of a configuration that determines a run's numbers; its digest identifies the run. Null and empty values are
+    left out, so that a key added to the schema later, null by default, changes no digest. `plain` is applied to each value:
+    it turns Hydra's nodes into Python containers.
     """
     return _given({str(name): plain(config[name]) for name in config if str(name) not in _BESIDE})
 
 
 def _given(node: Any) -> Any:
-    """A node without the keys that nothing is given for. In a component's node null is an argument as any other."""
+    """A node without null and empty values. In a component's node null is an argument, and stays."""
     if not isinstance(node, dict) or "_target_" in node:
         return node
     found = {name: _given(value) for name, value in node.items()}
@@ -157,8 +157,8 @@ PRESETS = "trainable"
 
 
 def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
-    """The choices of Hydra's that are a run's own: without Hydra's groups, and without presets, which follow from the option
-    that names them.
+    """A run's choices: those of Hydra without Hydra's own groups, and without presets, which follow from the option that names
+    them.
     """
     named = {str(group): str(option) for group, option in chosen.items()}
     return {group: option for group, option in named.items() if not group.startswith(("hydra/", f"{PRESETS}@"))}
@@ -167,5 +167,5 @@ def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.
 SAME = "same"
 
-# Runs that differ in these only repeat each other.
+# Runs that differ in these keys only are repetitions (replicates).
 REPLICATES = ("seed", "target.fold")

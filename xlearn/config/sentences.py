@@ -28,7 +28,7 @@ def sentences(config_dirs: list[Path]) -> Iterator[None]:
         raise Problem(broken(error)) from error
     except UnicodeDecodeError as error:
         places = ", ".join(map(str, [conf_folder(), *config_dirs]))
-        raise Problem(f"A configuration file in {places} is no text in UTF-8 ({error}). Save it so.") from error
+        raise Problem(f"A configuration file in {places} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except ValueError as error:
         if "Config group override" in str(error):
             raise Problem(f"{error}. To choose nothing, write source=none.") from error
@@ -47,7 +47,7 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         unknown = re.match(r"Key '(\w+)' not in", told)
         if unknown and (now := renamed_key(unknown.group(1))) is not None:
             return f"{file or f'{group}={name}'}: {unknown.group(1)}: {now}"
-        return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Mend it there."
+        return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Fix it there."
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.key is not None:
         key = str(cause.full_key or cause.key)
@@ -68,23 +68,23 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         return f"{key}: {first}."
     if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):
         return (
-            f"{PRESETS}: a preset is chosen for a phase of the transfer, in the place of the one that it has: "
-            f"{PRESETS}@transfer.phases.NAME.trainable=OPTION without a plus (`xlearn show {PRESETS}`). A phase that has none "
-            "takes it with a plus."
+            f"{PRESETS}: a preset is chosen for a phase of the transfer. Write {PRESETS}@transfer.phases.NAME.trainable=OPTION "
+            f"to replace the preset of a phase (`xlearn show {PRESETS}`), and +{PRESETS}@... for a phase without "
+            "one."
         )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
 
 
 def _options(group: str, folders: list[Path]) -> dict[str, Path]:
-    """The options of a group as they are chosen: those of `source` and `target` are the tasks, those of `teacher` encoders."""
+    """The options of a group; for `source` and `target` the tasks, for `teacher` the encoders."""
     if group.startswith("teacher/"):
         return {SAME: conf_folder() / "train.yaml", **options(group.replace("teacher", "encoder", 1), folders)}
     return options("task" if group in ("source", "target") else group, folders)
 
 
 def _broken(file: Path) -> str:
-    """What is wrong with a file of YAML, or nothing."""
+    """The problem of a YAML file as a sentence, or nothing."""
     try:
         read_yaml(file)
     except Problem as problem:

@@ -9,7 +9,7 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
 def check_values(config: Mapping[str, Any], found: Collector) -> None:
-    """Tell `found` of every one, with what would be right."""
+    """Add a sentence to `found` for each of them, with the allowed values."""
 
     def one_of(key: str, options: list[str]) -> None:
         found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")

@@ -1,4 +1,4 @@
-"""`xlearn search`: values of the configuration chosen by a rule of selection, never by the test split.
+"""`xlearn search`: values of the configuration chosen by a selection rule, never by the test split.
 
-Each trial is an ordinary run, and an interrupted search goes on.
+Each trial is an ordinary run, and an interrupted search resumes.
 """

@@ -1,4 +1,4 @@
-"""`xlearn search`: trials proposed by optuna, each an ordinary run, judged by a rule of selection."""
+"""`xlearn search`: trials proposed by optuna, each an ordinary run, scored by a selection rule."""
 
 import argparse
 import json
@@ -17,14 +17,14 @@ from xlearn.runtime.storage import write_text
 from xlearn.search.scores import ORACLE, check_rule, metrics_by, rule_of, score
 from xlearn.search.space import Space, space
 
-# So many trials that fail before any succeeds end a search.
+# The search ends if so many trials fail before any succeeds.
 HOPELESS = 3
 
-EXPLAINED = """KEY=VALUE as for `xlearn train`; what has several values is searched: a=1,2,3, 'a=interval(0.1,3)',
-'a=tag(log, interval(1e-4,1e-2))', 'a=int(interval(1,9))', 'a=range(1,5)'. Several seeds (seed=0,1,2) repeat every trial, and
+EXPLAINED = """KEY=VALUE as for `xlearn train`. A key with several values is searched: a=1,2,3, 'a=interval(0.1,3)',
+'a=tag(log, interval(1e-4,1e-2))', 'a=int(interval(1,9))', 'a=range(1,5)'. Several seeds (seed=0,1,2) repeat every trial; the
 scores are averaged.
-RULE: for runs that adapt source_val, importance_weighted, dev, entropy, infomax, snd, mixval, or oracle, which needs labels of
-the target's validation split and is never the default; for others validation. The test split of a trial is not looked at.
+RULE: for runs that adapt to unlabelled examples: source_val, importance_weighted, dev, entropy, infomax, snd, mixval, or oracle
+(needs labels of the target's validation split; never the default). For other runs: validation. No rule reads the test split.
 
   xlearn search transfer=dann target.shots=0 'transfer.phases.adapt.penalties.dann.weight=tag(log, interval(0.01, 3))'
   xlearn search transfer=finetune 'optimizer.lr=tag(log, interval(1e-4, 1e-2))' schedule=constant,cosine --trials 10
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror or error}.", file=sys.stderr)
     except Interrupted as interrupted:
-        print(f"{interrupted}; the same command goes on from there.", file=sys.stderr)
+        print(f"{interrupted}; the same command resumes from there.", file=sys.stderr)
         return 128 + interrupted.signal
     return 1
 
@@ -49,20 +49,18 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="xlearn search",
-        description="Values of the configuration, chosen by a rule of selection (optuna's TPE proposes, each trial is a run).",
+        description="Choose values of the configuration by a selection rule (optuna's TPE proposes, each trial is a run).",
         epilog=EXPLAINED,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="what to run, and what to search")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="the run, and the values to search")
     parser.add_argument(
-        "--trials", type=int, default=20, help="so many in all, those of an earlier, interrupted search among them"
+        "--trials", type=int, default=20, help="number of trials, including those of an earlier, interrupted search"
     )
+    parser.add_argument("--rule", help="default: keep= of the adapting phase, else infomax; validation if no phase adapts")
     parser.add_argument(
-        "--rule", help="default: what the adapting phase keeps by, else infomax; validation where nothing adapts"
-    )
-    parser.add_argument(
-        "--config-dir", "-cd", action="append", default=[], metavar="FOLDER", help="tasks and methods of your own"
+        "--config-dir", "-cd", action="append", default=[], metavar="FOLDER", help="a folder with your own tasks and methods"
     )
     return parser
 
@@ -81,11 +79,11 @@ def _main(given: argparse.Namespace) -> int:
     check_rule(given.rule)
     searched = space(given.words)
     register(folders)
-    # What is wrong with the words that are fixed is told before anything runs.
+    # Composing here reports errors in the fixed overrides before any trial.
     words = [*searched.fixed, *searched.repeated[0]]
     where = Path(composed(words, folders).hydra.run.dir).parent / "search"
     values = {name: asdict(each) for name, each in searched.searched.items()}
-    # Scores of other code, or of other methods of one name, are no part of the same search.
+    # Other code, or another method of the same name, makes another search: its scores are not comparable.
     tried = [plain(composed([*words, *chosen], folders)) for chosen in searched.options()]
     code = {code_of({name: node for name, node in each.items() if name != "hydra"}) for each in tried}
     named = [str(each.resolve()) for each in folders]
@@ -98,7 +96,7 @@ def _main(given: argparse.Namespace) -> int:
                 _try(study, searched, given.rule, folders, f"trial {number + 1} of {given.trials}")
             return _tell(study, where / f"{key}.json")
     except Timeout as error:
-        raise Problem(f"{shown(where)}: another process is at this search. Wait for it, or search something else.") from error
+        raise Problem(f"{shown(where)}: another process runs this search. Wait for it, or change the search.") from error
 
 
 def _study(file: Path, searched: Space) -> Any:
@@ -112,10 +110,10 @@ def _study(file: Path, searched: Space) -> Any:
     study = optuna.create_study(
         study_name="search", storage=JournalStorage(JournalFileBackend(str(file))), load_if_exists=True, direction="maximize"
     )
-    # So that going on after an interruption does not propose what was proposed before.
+    # By the number of trials, so that a resumed search does not propose the same values again.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), multivariate=len(searched.searched) > 1)
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        # It was killed: the same values again; its finished phases are in the cache.
+        # A killed trial is repeated with the same values; its finished phases are in the cache.
         optuna.trial.Trial(study, trial._trial_id).set_user_attr("killed", True)
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params)
@@ -123,12 +121,12 @@ def _study(file: Path, searched: Space) -> Any:
 
 
 def _counted(study: Any) -> int:
-    """The trials that came to an end by themselves."""
+    """The number of finished trials, without killed ones."""
     return sum(trial.state.is_finished() and not trial.user_attrs.get("killed") for trial in study.trials)
 
 
 def _try(study: Any, searched: Space, wanted: str | None, folders: list[Path], name: str) -> None:
-    """One trial: a run for each repetition. One that cannot be is told, and ends the search only where none could before."""
+    """One trial: a run per repetition. A failed trial is reported; `HOPELESS` failures without a success end the search."""
     from xlearn.commands.single import run
 
     trial = study.ask()
@@ -136,7 +134,7 @@ def _try(study: Any, searched: Space, wanted: str | None, folders: list[Path], n
     values = " ".join(f"{key}={value}" for key, value in trial.params.items())
     try:
         found = [run([*overrides, *each], folders) for each in searched.repeated]
-        # All trials are judged by the rule of the first: other scores have another meaning.
+        # All trials use the rule of the first: scores of different rules are not comparable.
         rule = rule_of(found[0][0], study.user_attrs.get("rule", wanted))
         value = fmean(score(result, folder, rule) for result, folder in found)
     except Problem as problem:
@@ -159,12 +157,12 @@ def _failed() -> Any:
 
 
 def _tell(study: Any, file: Path) -> int:
-    """Print the best trial, and what it is worth on the test split; write all trials."""
+    """Print the best trial with its test metric; write all trials to `file`."""
     from xlearn.commands.job import shown
 
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:
-        raise Problem("No trial succeeded; their problems are told above.")
+        raise Problem("No trial succeeded; their problems are printed above.")
     best = max(done, key=lambda trial: trial.value)
     rule = best.user_attrs["rule"]
     lines = [f"best of {len(done)} trials by {rule} ({best.value:.4f}): {' '.join(f'{k}={v}' for k, v in best.params.items())}"]
@@ -173,9 +171,7 @@ def _tell(study: Any, file: Path) -> int:
     if rule != ORACLE and len(needs_labels) == len(done):
         other = max(done, key=lambda trial: needs_labels[trial.number])
         told = " ".join(f"{k}={v}" for k, v in other.params.items())
-        lines.append(
-            f"  the oracle, which needs labels of the target's validation split, would take {told}: {_measured(other, ORACLE)}"
-        )
+        lines.append(f"  the oracle (needs labels of the target's validation split) chooses {told}: {_measured(other, ORACLE)}")
     trials = [{"values": trial.params, "score": trial.value, **trial.user_attrs} for trial in done]
     write_text(file, json.dumps({"rule": rule, "best": best.params, "score": best.value, "trials": trials}, indent=1))
     print("\n".join([*lines, f"  {shown(file.absolute())}"]))
@@ -198,7 +194,7 @@ def _results(trial: Any) -> list[dict[str, Any]]:
 
 
 def _scores(trial: Any, rule: str) -> float | None:
-    """The mean score by a rule over the trial's runs, None where they have none."""
+    """The mean score of the trial's runs under a rule; None if a run has none."""
     found = [((result.get("selections") or {}).get(rule) or {}).get("score") for result in _results(trial)]
     there = [float(each) for each in found if each is not None]
     return fmean(there) if len(there) == len(found) else None

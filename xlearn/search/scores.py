@@ -1,4 +1,4 @@
-"""What a finished run is worth to a search: the score of a rule of selection."""
+"""The score of a finished run in a search, by a selection rule."""
 
 import json
 from collections.abc import Mapping
@@ -8,28 +8,28 @@ from typing import Any
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.names import HIGHER_IS_BETTER, RULES
 
-# For runs that adapt when their phase keeps the last weights: a label-free rule that needs no source.
+# Default for adapting runs with keep=last: a label-free rule that needs no source.
 USUAL = "infomax"
-# For other runs: the metric on the target's validation split, whose labels such a run has.
+# For other runs: the metric on the target's validation split, which is labelled.
 VALIDATION = "validation"
 ORACLE = "oracle"
 
 
 def check_rule(wanted: str | None) -> None:
-    """Raise `Problem` for a word that is no rule with a score."""
+    """Raise `Problem` for a name that is no rule with a score."""
     known = (VALIDATION, *RULES[1:])
     if wanted is not None and wanted not in known:
         raise Problem(f"--rule {wanted}: there is no such score. {nearest(wanted, known)}")
 
 
 def rule_of(result: Mapping[str, Any], wanted: str | None) -> str:
-    """The rule that a search goes by. Raises `Problem` for one that these runs do not have."""
+    """The rule of a search: `wanted`, or the default. Raises `Problem` if the runs have no score under it."""
     rules = result.get("selections") or {}
     if not rules:
         if wanted not in (None, VALIDATION):
             raise Problem(
-                f"--rule {wanted}: the runs have no looks to score, as nothing adapts step by step to unlabelled examples; "
-                f"they have {VALIDATION} only. Leave --rule out."
+                f"--rule {wanted}: the runs have no checkpoints to score, because no phase adapts to unlabelled examples step "
+                f"by step; they have {VALIDATION} only. Leave --rule out."
             )
         return VALIDATION
     scored = [rule for rule, each in rules.items() if each["score"] is not None]
@@ -47,7 +47,7 @@ def _phases(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def score(result: Mapping[str, Any], folder: Path, rule: str) -> float:
-    """Higher is better. Raises `Problem` where there is none."""
+    """The score of the run under the rule; higher is better. Raises `Problem` if there is none."""
     if rule != VALIDATION:
         value = ((result.get("selections") or {}).get(rule) or {}).get("score")
         if value is None:

@@ -1,4 +1,4 @@
-"""What is searched: overrides with several values, in Hydra's own grammar."""
+"""The search space: overrides with several values, in Hydra's grammar."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from xlearn.runtime.errors import Problem
 
 @dataclass(frozen=True)
 class Choices:
-    """One of these values, as they are typed."""
+    """A choice among values, as typed on the command line."""
 
     values: tuple[str, ...]
 
@@ -42,18 +42,18 @@ class Space:
     repeated: tuple[tuple[str, ...], ...]
 
     def options(self) -> list[list[str]]:
-        """The overrides of every option that is tried, one at a time: `[[transfer=dann], [transfer=mcd]]`, or `[[]]`."""
+        """The override of each searched option of a group: `[[transfer=dann], [transfer=mcd]]`; `[[]]` without any."""
         groups = {key: each.values for key, each in self.searched.items() if isinstance(each, Choices) and "." not in key}
         return [[f"{key}={value}"] for key, values in groups.items() for value in values] or [[]]
 
     def suggest(self, trial: Any) -> list[str]:
-        """The overrides of a trial, but for those of the repetitions."""
+        """The overrides of a trial, without those of the repetitions."""
         return [*self.fixed, *(f"{key}={each.suggest(trial, key)}" for key, each in self.searched.items())]
 
 
 def space(overrides: Sequence[str]) -> Space:
-    """From the words of a command: `a=1,2` or `choice(1,2)`, `range(1,5)`, `interval(0.1,3)`, and with `tag(log, ...)` of an
-    interval its logarithm. Several seeds or folds repeat every trial. Raises `Problem` where nothing is searched.
+    """The search space of a command: `a=1,2` or `choice(1,2)`, `range(1,5)`, `interval(0.1,3)`, and `tag(log, interval(...))`
+    for a logarithmic scale. Several seeds or folds repeat every trial. Raises `Problem` if nothing is searched.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Glob, IntervalSweep
