@@ -190,9 +190,9 @@ def test_what_cannot_be_is_told():
         Attention(scale=0)
     with pytest.raises(Problem, match=r"base_learner\.strength=-1: give more than 0"):
         LinearProbe(strength=-1)
-    with pytest.raises(Problem, match="linear_probe is solved for each task"):
+    with pytest.raises(Problem, match="linear_probe is not differentiable"):
         LinearProbe()(network, *which)
-    with pytest.raises(Problem, match="tells classes apart, and these tasks predict numbers"):
+    with pytest.raises(Problem, match="predicts classes, but these tasks have numbers as labels"):
         LinearProbe().curve(on_columns(), *line_episode())
 
 
@@ -203,7 +203,7 @@ def test_nothing_of_a_curve_asks_for_gradients(learner):
 
 @pytest.mark.parametrize("learner", [NearestCentroid(), Attention()], ids=["centroid", "attention"])
 def test_numbers_are_refused_in_a_sentence(learner):
-    with pytest.raises(Problem, match="predict numbers"):
+    with pytest.raises(Problem, match="have numbers as labels"):
         learner.curve(on_columns(), *line_episode())
 
 

@@ -87,7 +87,7 @@ def test_sides_that_do_not_match_are_named(side):
             origin={"image": ("toy", rows["origin"])},
         )  # fmt: skip
 
-    with pytest.raises(Problem, match=f"uneven has 6 labels and 5 rows of {side}.*: its sides do not match"):
+    with pytest.raises(Problem, match=f"uneven has 6 labels and 5 rows of {side}.*, which do not match"):
         raw(TaskSource("uneven", "target", uneven, {"side": side}, TaskOptions()))
 
 

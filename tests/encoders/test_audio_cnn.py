@@ -88,7 +88,7 @@ def test_blocks():
 @pytest.mark.parametrize(
     ("options", "word"),
     [({"channels": []}, "channels=\\[\\]"), ({"dense": 0}, "dense=\\[0\\]"), ({"dropout": 1.0}, "dropout=1.0"),
-     ({"spec": AudioSpec(0, 16000, "waves")}, "reads frames, and these are waves")],
+     ({"spec": AudioSpec(0, 16000, "waves")}, "reads frames, but these are waves")],
 )  # fmt: skip
 def test_silly_options_are_told(options, word):
     with pytest.raises(Problem, match=word):

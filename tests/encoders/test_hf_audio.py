@@ -119,7 +119,7 @@ def test_a_model_of_texts_is_refused(tmp_path):
         vocab_size=9, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
     )
     transformers.BertModel(config).save_pretrained(tmp_path)
-    with pytest.raises(Problem, match="BertModel reads no waves"):
+    with pytest.raises(Problem, match="BertModel does not read waves"):
         HuggingFaceAudio(SPEC, name=str(tmp_path))
 
 

@@ -184,7 +184,7 @@ def test_dropout_acts_in_training_alone():
         ("max", {"dropout": 1.0}, "encoder.text.dropout=1.0"),
         ("cnn", {"kernels": [2, 0]}, "encoder.text.kernels=\\[2, 0\\]"),
         ("cnn", {"filters": 0}, "encoder.text.filters=0"),
-        ("transformer", {"heads": 3}, "encoder.text.heads=3: width 8 is no multiple of it. Give one of 1, 2, 4, 8"),
+        ("transformer", {"heads": 3}, "encoder.text.heads=3: width 8 is not divisible by it. Give one of 1, 2, 4, 8"),
         ("transformer", {"heads": 0}, "encoder.text.heads=0"),
         ("transformer", {"feedforward": 0}, "encoder.text.feedforward=0"),
     ],

@@ -1,10 +1,12 @@
-"""Balances: the losses of several tasks to one gradient. Called as `balance(losses, backward)`; it runs the backward pass.
+"""Balances: combine the losses of several tasks into one gradient. `balance(losses, backward)` runs the backward pass.
 
-A function is used as it is. A class is built with a `PhaseContext` when its phase begins; it may hold parameters, which are
-trained with the phase at `rate` times its learning rate, and state, which is saved and resumed. Its attribute `weights`, if it
-has one, is what it gave each task at the last step: it is logged. If it has a method `follow(network)`, that is called
-after each step; with `again(losses)` it is called after each step with a function that gives the same batches' losses once
-more.
+A balance is a function, or a class that is built with a `PhaseContext` when its phase begins. A class may have:
+
+- parameters: trained with the phase, at `rate` times its learning rate;
+- state: saved and resumed with the phase;
+- `weights`: the weight of each task in the last step, for the log;
+- `follow(network)`: called after each step;
+- `again(losses)`: called after each step with a function that computes the losses of the same batches once more.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,9 +23,9 @@ from xlearn.runtime.errors import Problem
 
 @dataclass(frozen=True)
 class Backward:
-    """The backward pass of one update: the network, the parameters that are trained, and how losses are scaled before it.
+    """The backward pass of one update: the network, its trained parameters, and the scaling of the losses.
 
-    `scale` is the identity but in fp16, where gradients would vanish otherwise; the optimizer's side undoes it.
+    `scale` is the identity except in fp16, where small gradients would underflow; the optimizer step undoes it.
     """
 
     network: Network
@@ -36,7 +38,7 @@ class Backward:
 
 
 def tasks(context: PhaseContext, name: str) -> tuple[str, ...]:
-    """The roles of the tasks that the phase reads, in their order. Raises `Problem` where there is nothing to balance."""
+    """The roles of the tasks that the phase reads, in their order. Raises `Problem` for fewer than two tasks."""
     roles = tuple(context.class_counts)
     if len(roles) < 2:
         raise Problem(
@@ -47,10 +49,10 @@ def tasks(context: PhaseContext, name: str) -> tuple[str, ...]:
 
 
 def by_task(losses: Mapping[str, Tensor], roles: Sequence[str]) -> tuple[dict[str, Tensor], Tensor | None]:
-    """(the loss of each task that has one, in the order of `roles`; the sum of all others, None without any).
+    """(the loss of each task that has one, in the order of `roles`; the sum of all other losses, None without any).
 
-    A loss belongs to the task `role` if it is called so, or `role_...`: the longest such role. What belongs to none is a
-    penalty, and is not weighed.
+    A loss belongs to the task `role` if its name is `role` or begins with `role_`; the longest such role wins. All other losses
+    are penalties, which are not weighed.
     """
     found: dict[str, list[Tensor]] = {}
     others = []

@@ -1,4 +1,4 @@
-"""Aligned-MTL: the gradients are turned and stretched until they are orthogonal and of one length."""
+"""Aligned-MTL: makes the gradients of the tasks orthogonal and equally long."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -10,19 +10,18 @@ from xlearn.balance import Backward, tasks
 from xlearn.balance.gradients import At, Gradients
 from xlearn.objectives import PhaseContext
 
-# In squares: singular values below 1e-3 of the largest are zero. Float32 gradients that are parallel leave about 3e-4.
+# For squared singular values: those below 1e-3 of the largest are zero. Parallel float32 gradients leave about 3e-4.
 TOLERANCE = 1e-6
 
 
 class Aligned:
-    """`sum_t w_t g_t`, `w = sigma V S^-1 V^T 1`, with `G = V S^2 V^T` the Gramian (Senushkin et al., CVPR 2023,
-    Algorithm 1).
+    """`sum_t w_t g_t`, `w = sigma V S^-1 V^T 1`, with `G = V S^2 V^T` the Gramian (Senushkin et al., CVPR 2023, Algorithm 1).
 
     sigma is the smallest singular value in S (`scale=min`, the paper's), their median or their root mean square (`rmse`, the
-    authors' code). Singular values that are zero are left out: below 1e-3 of the largest, which is the rounding of parallel
-    gradients (torchjd's tolerance is that of float64, and rounding would then set the length of the step). A gradient
-    as short as that beside another is left out with them. The paper's is a mean; as a sum, orthogonal or equal gradients
-    of one length give the step of `equal`.
+    authors' code). Singular values below 1e-3 of the largest count as zero and are left out: parallel gradients leave such
+    values by rounding. (With torchjd's tolerance, that of float64, rounding would set the length of the step.) A gradient that
+    is as short as that beside another is left out too. The paper takes a mean; as a sum, orthogonal or equal gradients of one
+    length give the step of `equal`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The target's loss, and the sources' with a weight that changes while the phase runs."""
+"""The target's loss plus the sources' losses, with a weight that follows a schedule."""
 
 import math
 from collections.abc import Mapping
@@ -16,9 +16,11 @@ class Auxiliary(nn.Module):
     """`L_target + w sum_s L_s` over the sources s, w from `first` to `last` over the steps of the phase (joint learning with
     auxiliary tasks).
 
-    With p in [0, 1] the share of the steps that are done: `shape=linear` is `w = first + p (last - first)`, `shape=cosine`
-    `w = last + (first - last) (1 + cos(pi p)) / 2`. `first=last=1` is `equal`. A step without a loss of the target trains
-    the sources, with w. Raises `Problem` without a target among the tasks, and for weights below 0.
+    With p in [0, 1] the fraction of steps done: `shape=linear` is `w = first + p (last - first)`, `shape=cosine`
+    `w = last + (first - last) (1 + cos(pi p)) / 2`. `first=last=1` is `equal`. A step without a loss of the target trains the
+    sources, with weight w.
+
+    Raises `Problem` if the target is not among the tasks, and for weights below 0.
     """
 
     step: Tensor
@@ -43,7 +45,7 @@ class Auxiliary(nn.Module):
         self.step += 1
 
     def source_weight(self) -> Tensor:
-        """w at the step that comes, a scalar; the last step has `last`."""
+        """w of the next step, a scalar; in the last step it is `last`."""
         share = (self.step / max(1, self.steps - 1)).clamp_max(1.0)
         if self.shape == "cosine":
             share = (1 - (math.pi * share).cos()) / 2
@@ -51,7 +53,7 @@ class Auxiliary(nn.Module):
 
 
 def with_target(context: PhaseContext, name: str) -> tuple[str, ...]:
-    """The roles of the phase's tasks. Raises `Problem` where the target is none of them."""
+    """The roles of the phase's tasks. Raises `Problem` if the target is not among them."""
     roles = tasks(context, name)
     if "target" not in roles:
         raise Problem(

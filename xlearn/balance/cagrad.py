@@ -1,4 +1,4 @@
-"""CAGrad: near the mean of the gradients, the step that is best for the task that gains least."""
+"""CAGrad: near the mean gradient, the step that maximises the smallest improvement among the tasks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ def away(gramian: Tensor, c: float) -> numpy.ndarray:
     units = lengths.min() / lengths
     m = ((with_mean + radius) / units).min()
     for _ in range(STEPS):
-        # What is far below would spoil the precision of the rest, and y is 0 there anyhow: |y| < 1e3 |d - g_0|.
+        # Very negative goals would cost the others precision, and y is 0 there anyway: |y| < 1e3 |d - g_0|.
         goal = numpy.maximum(m * units - with_mean, -1e4)
         y = nonnegative(cosines, goal)
         length = math.sqrt(y @ cosines @ y)

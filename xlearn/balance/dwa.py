@@ -1,4 +1,4 @@
-"""Dynamic weight average: more for the tasks whose losses fall slowly."""
+"""Dynamic weight average: larger weights for tasks with slowly falling losses."""
 
 from collections.abc import Mapping
 
@@ -13,9 +13,10 @@ from xlearn.runtime.errors import Problem
 class DynamicWeightAverage(nn.Module):
     """`sum_t w_t L_t`, `w = K softmax(r / temperature)`, `r_t = M_t(e-1) / M_t(e-2)` (Liu et al., CVPR 2019, eq. 7).
 
-    M_t(e) is the mean loss of task t in window e. A window is `every` steps, whatever the tasks' epochs are: they differ.
-    r_t is 1 (hence the weights of `equal` at the start) until the task had losses in two windows; a window without any
-    loss of t leaves M_t as it was. In a step without a loss of some tasks, the softmax runs over the others, K are those.
+    M_t(e) is the mean loss of task t in window e. A window is `every` steps, because the tasks' epochs differ in length. r_t is
+    1 (hence the weights of `equal` at the start) until the task had losses in two windows. A window without a loss of t leaves
+    M_t unchanged. In a step, K and the softmax count only the tasks that have a loss.
+
     Raises `Problem` for a temperature or a number of steps that is not above 0.
     """
 
@@ -48,7 +49,7 @@ class DynamicWeightAverage(nn.Module):
             self.total[position] += loss.detach()
             self.count[position] += 1
         self.step += 1
-        # Asked of tensors, not in Python: on a GPU an `if` would wait for the device in every step.
+        # On tensors, because a Python `if` would wait for the GPU in every step.
         ends = (self.step % self.every == 0) & (self.count > 0)
         self.before.copy_(torch.where(ends, self.last, self.before))
         self.last.copy_(torch.where(ends, self.total / self.count, self.last))

@@ -1,4 +1,4 @@
-"""FAMO: all losses shall fall by the same share, at the cost of one more forward pass instead of one backward per task."""
+"""FAMO: equal relative decrease of all losses, for one more forward pass instead of one backward pass per task."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,12 +15,13 @@ EPSILON = 1e-8
 class Famo(nn.Module):
     """`K c sum_t z_t log D_t`, `z = softmax(xi)`, `D_t = L_t - lowest`, `c = 1 / sum_t (z_t / D_t)` (Liu et al., NeurIPS 2023).
 
-    c is a constant to the gradient. After the step, on the same batches (same dropout, no statistic moves):
-    `d = log D_t(before) - log D_t(after)`, and xi takes a step of Adam along `J^T d + decay xi`, J the Jacobian of the
-    softmax (Algorithm 1 writes plain descent; the authors' code, which made the paper's numbers, takes Adam), with a
-    learning rate of its own: `rate`, whatever `optimizer.lr` is. The paper has no factor K: with it the weights
-    `K c z_t / D_t` add up to K, as in `equal`. D_t is clamped at 1e-8: losses shall stay above `lowest`.
-    Tasks without a loss in a step are left out of the softmax and keep their xi.
+    c is a constant to the gradient. After the step, on the same batches (same dropout, unchanged normalisation statistics):
+    `d = log D_t(before) - log D_t(after)`, and xi takes a step of Adam along `J^T d + decay xi`, J the Jacobian of the softmax.
+    (Algorithm 1 writes plain descent; the authors' code, which made the paper's numbers, takes Adam.) Its step size is `rate`,
+    independent of `optimizer.lr`. The paper has no factor K: with it the weights `K c z_t / D_t` add up to K, as in `equal`.
+    D_t is clamped at 1e-8: losses must stay above `lowest`. Tasks without a loss in a step are left out of the softmax and keep
+    their xi.
+
     Raises `Problem` for a rate or a decay below 0.
     """
 
@@ -50,7 +51,7 @@ class Famo(nn.Module):
         backward(weighted(found, weights, others))
 
     def again(self, losses: Callable[[], Mapping[str, Tensor]]) -> None:
-        """Move xi by what the step has changed."""
+        """Update xi from the change of the losses in this step."""
         after = self._logs(by_task(losses(), self.roles)[0])
         common = [role for role in self.before if role in after]
         if len(common) < 2:

@@ -1,4 +1,4 @@
-"""The geometric mean of the losses: blind to their scales."""
+"""The geometric mean of the losses, which is invariant to their scales."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,9 @@ class GeometricMean:
     """`K (prod_t max(L_t, epsilon))^(1/K)` of K tasks (Chennupati et al., CVPR workshops 2019).
 
     The gradient is `sum_t w_t g_t` with `w_t = (prod_s L_s)^(1/K) / L_t`. The paper has no factor K; with it, losses of one
-    size are weighed as in `equal`. A loss of `epsilon` or less has no gradient, and one near 0 makes the weights of all
-    others small: this is for losses that stay above 0. Tasks without a loss in a step are left out of it.
+    size are weighed as in `equal`. A loss of `epsilon` or less has no gradient, and one near 0 makes the weights of all others
+    small: use this for losses that stay above 0. Tasks without a loss in a step are left out.
+
     Raises `Problem` for an epsilon that is not above 0.
     """
 
@@ -27,7 +28,7 @@ class GeometricMean:
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)
-        # The gradient is written as weights, not taken through the product: a hundred small losses would underflow.
+        # The weights are computed in closed form: the product of a hundred small losses would underflow.
         values = torch.stack([*found.values()]).detach() if found else torch.ones(0)
         clamped = values.clamp_min(self.epsilon)
         weights = clamped.log().mean().exp() / clamped * (values > self.epsilon)

@@ -1,4 +1,4 @@
-"""Sources count as far as their gradients point where the target's does."""
+"""Weighs each source by the cosine between its gradient and the target's."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,12 +12,13 @@ from xlearn.objectives import PhaseContext
 
 
 class GradientSimilarity:
-    """`g_target + sum_s w_s g_s` over the sources s, `w_s = max(0, cos(g_target, g_s))` (Du et al., arXiv 1812.02224,
-    the weighted version); with `hard` w_s is 1 where that cosine is 0 or more, else 0 (the unweighted one).
+    """`g_target + sum_s w_s g_s` over the sources s, `w_s = max(0, cos(g_target, g_s))` (Du et al., arXiv 1812.02224, the
+    weighted version); with `hard` w_s is 1 where that cosine is 0 or more, else 0 (the unweighted one).
 
-    Sources that point where the target does count as in `equal`. Heads keep their own gradients. In a step without a loss of
-    the target, or where its gradient is zero, nobody is judged: all weights are 1.
-    Raises `Problem` without a target among the tasks.
+    A source with a gradient in the target's direction counts as in `equal`. Heads keep their own gradients. In a step without a
+    loss of the target, or with a zero gradient of it, all weights are 1.
+
+    Raises `Problem` if the target is not among the tasks.
     """
 
     def __init__(self, context: PhaseContext, *, hard: bool = False, at: At = "parameters") -> None:

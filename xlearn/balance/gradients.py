@@ -1,4 +1,4 @@
-"""The gradients of single tasks on what they share: taken once, weighed by their Gramian, put together."""
+"""Per-task gradients on shared parameters or features, combined with weights that follow from their Gramian."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -12,21 +12,24 @@ from xlearn.runtime.errors import Problem
 
 At = Literal["parameters", "features"]
 Weigh = Callable[[Tensor, Sequence[str]], Tensor]
-# Squared lengths below are rounding: the gradient is zero.
+# A gradient with a squared length below this counts as zero.
 SMALLEST = torch.finfo(torch.float32).tiny
 
 
 class Gradients:
-    """`g = sum_t w_t g_t` on the parameters that the losses of two tasks or more reach, `w = weigh(G, roles)` with the
-    Gramian `G_ij = <g_i, g_j>`, float64 `[tasks, tasks]` on the CPU; `w` float `[tasks]`.
+    """`g = sum_t w_t g_t` on the parameters that the losses of two tasks or more reach, `w = weigh(G, roles)` with the Gramian
+    `G_ij = <g_i, g_j>`, float64 `[tasks, tasks]` on the CPU; `w` float `[tasks]`.
 
-    What one task alone reaches (its head) keeps that task's own gradient, and penalties theirs. A task whose gradient is
-    zero is left out of G, and so `weigh` sees two tasks or more with G_ii > 0; what it does not see has weight 1.
-    `at=parameters`: g_t are the gradients of the shared parameters, one backward pass per task; memory: one gradient of them
-    per task. `at=features`: g_t are the gradients of the features that all heads read, one pass through the heads per task
-    and one through everything below; it needs tasks of the same examples under a sharing with common features, whose losses
-    reach what is below by these features alone.
-    Raises `Problem` for a gradient on what is shared that is not finite, with the task's name.
+    Parameters that a single task reaches (its head) keep that task's gradient; penalties are added with weight 1. Tasks with a
+    zero gradient are left out of G and have weight 1, so `weigh` gets two tasks or more, each with G_ii > 0.
+
+    - `at=parameters`: g_t are the gradients of the shared parameters. Costs one backward pass and a copy of these gradients per
+      task.
+    - `at=features`: g_t are the gradients of the features that all heads read. Costs one pass through the heads per task and
+      one through all layers below. Needs tasks of the same examples and a sharing with common features, and losses that depend
+      on the layers below through these features only.
+
+    Raises `Problem` with the task's name for a shared gradient that is not finite.
     """
 
     def __init__(self, roles: Sequence[str], at: At, network: Network) -> None:
@@ -34,7 +37,7 @@ class Gradients:
         network.keeps_features = at == "features"
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward, weigh: Weigh) -> dict[str, Tensor]:
-        """Set every parameter's `grad`; the weights by task, of those that have a loss."""
+        """Set every parameter's `grad`; returns the weights of the tasks that have a loss."""
         found, others = by_task(losses, self.roles)
         weights = torch.ones(0)
         if found:
@@ -50,7 +53,7 @@ class Gradients:
         scale = float(backward.scale(torch.ones((), device=found[roles[0]].device)))
         broken = ~squares.isfinite()
         if bool(broken.any()):
-            # In fp16 a step whose scaled gradients overflow is left out by the scaler, which takes a smaller scale then.
+            # In fp16 the scaler skips a step with overflowing gradients and lowers the scale.
             if scale != 1:
                 return weights
             role = roles[int(broken.nonzero()[0])]
@@ -74,7 +77,7 @@ def _at_parameters(found: Mapping[str, Tensor], backward: Backward, weights: Cal
     by_parameter = [
         {position: grad for position, grad in enumerate(grads) if grad is not None} for grads in zip(*by_loss, strict=True)
     ]
-    # Summed on the device by which tasks reach the parameter, so that it is waited for only once.
+    # Summed on the device for each set of tasks that reach a parameter, so that the CPU waits once per set.
     products: dict[tuple[int, ...], Tensor] = {}
     for grads in by_parameter:
         if len(grads) > 1:
@@ -105,7 +108,7 @@ def _at_features(found: Mapping[str, Tensor], backward: Backward, weights: Calla
     if first is None or any(each is not first for each in features):
         raise Problem(
             "balance.at=features: the tasks do not read the same features. It needs tasks of the same examples "
-            "(joint.common=true) under a sharing whose features are common (sharing=all). Use balance.at=parameters."
+            "(joint.common=true) that share all features (sharing=all). Use balance.at=parameters."
         )
     if not first.requires_grad:  # everything below is frozen: there are only heads, and these are not shared
         ones = torch.ones(len(found))
@@ -129,21 +132,21 @@ def _at_features(found: Mapping[str, Tensor], backward: Backward, weights: Calla
 
 
 def _gradients(loss: Tensor, of: Sequence[Tensor], retain: bool) -> tuple[Tensor | None, ...]:
-    """None for what the loss does not reach."""
+    """None for tensors that the loss does not depend on."""
     if not loss.requires_grad:
         return (None,) * len(of)
     return torch.autograd.grad(loss, of, retain_graph=retain, allow_unused=True)
 
 
 def _laid_out(parameter: Tensor, grad: Tensor, factor: float = 1.0) -> Tensor:
-    """`factor * grad`, a copy that lies in memory as the parameter does: fused optimizers walk through memory."""
+    """`factor * grad`, a copy in the parameter's memory layout, as fused optimizers need it."""
     return torch.mul(grad, factor, out=torch.empty_like(parameter, requires_grad=False))
 
 
 def cosines(losses: Mapping[str, Tensor], roles: Sequence[str], parameters: Sequence[nn.Parameter]) -> dict[str, float]:
     """`<g_i, g_j> / (|g_i| |g_j|)` of each two tasks on the parameters that both reach, as `{"a b": cosine}`.
 
-    Pairs that share nothing are left out, as are tasks without a loss or with a gradient of zero.
+    Pairs without a shared parameter are left out, as are tasks without a loss or with a gradient of zero.
     """
     found, _ = by_task(losses, roles)
     trained = [each for each in parameters if each.requires_grad]

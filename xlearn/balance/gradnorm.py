@@ -1,4 +1,4 @@
-"""GradNorm: weights that are learned, so that all tasks pull at the network in the same measure."""
+"""GradNorm: learns task weights that balance the lengths of the gradients and the speeds of learning."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,19 +11,21 @@ from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
-# No task is ever lost: with a weight of 0 its gradient would be 0, and so would that of its weight.
+# The lowest weight: no task is ever switched off.
 SMALLEST = 1e-3
 
 
 class GradNorm(nn.Module):
-    """`sum_t w_t g_t` on what is shared, w learned by the gradient of `sum_t |w_t |g_t| - m r_t^alpha|`, where
+    """`sum_t w_t g_t` on shared parameters or features, w learned by the gradient of `sum_t |w_t |g_t| - m r_t^alpha|`, where
     `m = mean_t w_t |g_t|` and `r_t = (L_t / L_t(0)) / mean_s (L_s / L_s(0))` are constants (Chen et al., ICML 2018, eq. 2).
 
-    g_t are the gradients at all shared parameters or at the features (`at`); the paper takes one shared layer. w starts at
-    1 and is scaled after each step to add up to K, the number of tasks, as in `equal`, none below 0.001. `rate` multiplies
-    its learning rate. L_t(0) is the mean of the task's first `initial` losses (the paper: 1, which a single batch makes
-    noisy). Heads keep their own gradients. Tasks without a loss in a step are left out of m and r, and a task alone has
-    weight 1 there. Raises `Problem` for an initial below 1.
+    g_t are the gradients at all shared parameters or at the features (`at`); the paper takes one shared layer. w starts at 1.
+    After each step it is scaled to add up to K, the number of tasks, as in `equal`, with none below 0.001. `rate` multiplies
+    the learning rate of w. L_t(0) is the mean of the task's first `initial` losses (the paper: 1, which a single batch makes
+    noisy). Heads keep their own gradients. In a step, m and r count only the tasks that have a loss; a single such task has
+    weight 1.
+
+    Raises `Problem` for an initial below 1.
     """
 
     first: Tensor
@@ -54,7 +56,7 @@ class GradNorm(nn.Module):
             goal = pull.mean() * (ratio / ratio.mean().clamp_min(1e-12)) ** self.alpha
             gradient = torch.zeros_like(self.weight)
             gradient[at] = (pull - goal).sign() * lengths
-            # What goes through the optimizer is unscaled there (fp16).
+            # Scaled as all gradients, because the optimizer unscales them (fp16).
             self.weight.grad = backward.scale(gradient)
             return chosen.cpu()
 
@@ -62,7 +64,7 @@ class GradNorm(nn.Module):
 
     def _note(self, found: Mapping[str, Tensor]) -> None:
         for position, loss in zip(self._places([*found]), found.values(), strict=True):
-            # Asked of tensors, not in Python: on a GPU an `if` would wait for the device in every step.
+            # On tensors, because a Python `if` would wait for the GPU in every step.
             new = self.count[position] < self.initial
             self.count[position] += new
             mean = self.first[position] + (loss - self.first[position]) / self.count[position]

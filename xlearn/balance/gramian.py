@@ -1,6 +1,6 @@
-"""What the weights of gradient methods come from: the lengths of the gradients, their cosines, and a quadratic program.
+"""Tools of gradient balances: the lengths of gradients, their cosines, and a quadratic program.
 
-Lengths are kept apart from angles: gradients of 1e-8 beside gradients of 1e8 would not survive in one matrix.
+Lengths and cosines are separate arrays, because a matrix of inner products cannot hold gradients of 1e-8 and of 1e8 precisely.
 """
 
 import numpy
@@ -8,7 +8,7 @@ import quadprog  # pyrefly: ignore[missing-import]  (compiled, without types)
 from torch import Tensor
 
 # A Gramian of float32 gradients is positive definite only up to rounding, and singular where gradients are parallel. This
-# much is added to the diagonal of the cosines: parallel gradients then share evenly what they could share in any way.
+# much on the diagonal of the cosines makes the solution unique: parallel gradients then share their weight evenly.
 RIDGE = 1e-6
 
 

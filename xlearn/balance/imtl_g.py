@@ -1,4 +1,4 @@
-"""IMTL-G: a step of the same length along the gradient of every task."""
+"""IMTL-G: the step with equal projections onto the directions of all gradients."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,8 +18,8 @@ class IMTLG:
 
     In closed form `w_t = v_t / sum v`, `v = C^-1 1 / |g|`, C the cosines. Weights may be below 0. The paper has no factor K:
     with it, orthogonal or equal gradients of one length give the step of `equal`. Where `sum v` is not above 0 the formula
-    would climb every loss; there v is divided by `sum |v|`, which keeps the projections equal and downhill.
-    Own three lines: torchjd's `pinv` of the Gramian drops gradients that are short beside others.
+    would climb every loss; there v is divided by `sum |v|`, which keeps the projections equal and downhill. This does not use
+    torchjd, because its `pinv` of the Gramian drops gradients that are short beside others.
     """
 
     def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:

@@ -1,4 +1,4 @@
-"""MGDA: the shortest convex combination of the gradients, which all tasks gain from."""
+"""MGDA: the shortest convex combination of the gradients, a descent direction for all tasks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -16,12 +16,13 @@ from xlearn.objectives import PhaseContext
 class MGDA:
     """`K sum_t w_t g_t`, `w = argmin |sum_t w_t g_t / n_t|` over the simplex, K tasks (Sener & Koltun, NeurIPS 2018).
 
-    `normalise` is n_t: `none` 1, `l2` |g_t|, `loss` L_t, `loss+` L_t |g_t|. Without, short gradients get most of the
-    weight. As in the authors' code, n serves to find w alone; the step is made of the gradients as they are. The paper has
-    no factor K: with it, orthogonal or equal gradients of one length give the step of `equal`. Where the minimum is 0 (a
-    Pareto-stationary point) the step is near zero.
-    w is found exactly, by a quadratic program, in 0.3 ms (scripts/bench/balance.py), instead of torchjd's 100 steps of
-    Frank-Wolfe (up to 2.6 ms, for an approximation).
+    `normalise` is n_t: `none` 1, `l2` |g_t|, `loss` L_t, `loss+` L_t |g_t|. With `none` short gradients get most of the weight.
+    As in the authors' code, n only serves to find w; the step sums the gradients without n. The paper has no factor K: with it,
+    orthogonal or equal gradients of one length give the step of `equal`. Where the minimum is 0 (a Pareto-stationary point) the
+    step is near zero.
+
+    w is found exactly, by a quadratic program, in 0.3 ms (scripts/bench/balance.py). torchjd's 100 steps of Frank-Wolfe take up
+    to 2.6 ms and are an approximation.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Nash-MTL: the step that the tasks agree on when they bargain for it."""
+"""Nash-MTL: the step of the Nash bargaining solution among the tasks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,15 @@ from xlearn.objectives import PhaseContext
 
 
 class Nash:
-    """`K sum_t a_t g_t / sum_t a_t` where `G a = 1 / a`, a > 0, G the Gramian of K gradients (Navon et al., ICML 2022,
-    Claim 3.1).
+    """`K sum_t a_t g_t / sum_t a_t` where `G a = 1 / a`, a > 0, G the Gramian of K gradients (Navon et al., ICML 2022, Claim
+    3.1).
 
-    The direction is the paper's, and blind to the gradients' lengths. Its step has the length sqrt(K) whatever the
-    gradients are; here the weights add up to K instead, so that orthogonal or equal gradients of one length give the step
-    of `equal`, and the step goes to zero with the gradients. Weights are found anew in every step.
-    a minimises the convex `1/2 a^T G a - sum log a`: Newton's method on the cosines, 0.5 ms. (torchjd's NashMTL linearises
-    the problem for cvxpy, which takes 15 to 30 ms, and depends on what it saw before.)
+    The direction is the paper's, which does not depend on the gradients' lengths. The paper's step has the length sqrt(K) for
+    all gradients; here the weights add up to K instead, so that orthogonal or equal gradients of one length give the step of
+    `equal`, and the step goes to zero with the gradients. Weights are computed anew in every step.
+
+    a minimises the convex `1/2 a^T G a - sum log a`: Newton's method on the cosines, 0.5 ms. (torchjd's NashMTL linearises the
+    problem for cvxpy, which takes 15 to 30 ms, and depends on earlier steps.)
     """
 
     def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
@@ -38,7 +39,7 @@ class Nash:
 
 
 def bargained(cosines: numpy.ndarray) -> numpy.ndarray:
-    """y > 0 with `C y = 1 / y`, by damped Newton steps on a self-concordant function: y never leaves the positive."""
+    """y > 0 with `C y = 1 / y`, by damped Newton steps on a self-concordant function, which keep y positive."""
     y = 1 / numpy.sqrt(numpy.abs(cosines).sum(1))
     for _ in range(100):
         slope = cosines @ y - 1 / y

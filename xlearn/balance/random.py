@@ -1,4 +1,4 @@
-"""Random weights: what any balancing has to beat."""
+"""Random weights: the baseline for every balance."""
 
 from collections.abc import Mapping
 

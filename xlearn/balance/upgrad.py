@@ -1,4 +1,4 @@
-"""UPGrad: every task's gradient is brought out of conflict with all others, and then they are added."""
+"""UPGrad: the sum of the tasks' gradients, each projected so that it conflicts with no other."""
 
 from collections.abc import Mapping, Sequence
 

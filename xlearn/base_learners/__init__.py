@@ -1,12 +1,17 @@
-"""Base learners: what learns one task from a few examples. A meta-learner makes the network from which it learns well.
+"""Base learners: algorithms that learn an episode's task from its support. Meta-learning trains their initial network.
 
-Called as `learner(network, support, query, tasks)`, with `tasks` episodes one after the other in both batches (see
-`xlearn.data.episodes`): logits of the queries, `float [tasks, queries, outputs]`, differentiable in the network's parameters.
-`learner.curve(...)` gives `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner steps, or once where there are none
-or without `every`; nothing of it asks for gradients. `reads_head` says whether it predicts by the network's head. One that
-changes the network for a task has `trains(name)`, which parameters; `parts(network)`, what it adds to the network (learned
-step sizes) or None; and `log()`, what the record of a look says of it. One that goes by other `statistics` of batch
-normalisation than the running ones has them under this name.
+`learner(network, support, query, tasks)` gives the logits of the queries, `float [tasks, queries, outputs]`, differentiable in
+the network's parameters. Both batches hold `tasks` episodes, one after the other (see `xlearn.data.episodes`).
+`learner.curve(...)` gives the same without gradients as `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner
+steps, or one moment without inner steps or with `every=False`.
+
+- `reads_head`: whether it predicts with the network's head.
+- `statistics`: which statistics batch normalisation uses; without it, the running ones.
+- `trains(name)`: whether it adapts this parameter to a task.
+- `parts(network)`: modules that it adds to the network (learned step sizes), or None.
+- `log()`: what it adds to the record of an evaluation.
+
+The last three belong to learners that adapt the network's parameters.
 """
 
 from dataclasses import replace
@@ -23,11 +28,11 @@ from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
-NUMBERS = "this base learner tells classes apart, and these tasks predict numbers. Use gradient descent, as pretrain=maml does."
+NUMBERS = "this base learner predicts classes, but these tasks have numbers as labels. Use base_learner=gradient_descent."
 
 
 def one_hot(support: Batch, tasks: int) -> Tensor:
-    """`float [tasks, n, classes]`. Raises `Problem` where tasks predict numbers."""
+    """`float [tasks, n, classes]`. Raises `Problem` for tasks with numbers as labels."""
     if support.labels.is_floating_point():
         raise Problem(NUMBERS)
     labels = functional.one_hot(support.labels, len(support.space.classes))
@@ -35,8 +40,9 @@ def one_hot(support: Batch, tasks: int) -> Tensor:
 
 
 def embedded(network: Network, support: Batch, query: Batch, tasks: int, statistics: Statistics) -> tuple[Tensor, Tensor]:
-    """Features of both, `float [tasks, n, width]`. Only batch normalisations make a difference between episodes that pass
-    together and apart: without them all pass at once.
+    """Features of support and query, each `float [tasks, n, width]`.
+
+    Episodes pass through the network one by one if batch normalisation would mix them, otherwise all at once.
     """
     normalisation = Normalisation(network, statistics)
     if not normalisation.modules or statistics == "running":
@@ -53,14 +59,14 @@ def embedded(network: Network, support: Batch, query: Batch, tasks: int, statist
         return found
 
     with normalisation.using():
-        # The weights are the same for all tasks, and what is left to share is small: vectorised it takes up to twice as long.
+        # All tasks have the same weights, so that vectorising gains little: it takes up to twice as long.
         given = {"support": stacked(support, tasks), "query": stacked(query, tasks)}
         found = over_tasks(features, given, vectorised=False)
     return found["support"], found["query"]
 
 
 def rebuilt(batch: Batch, given: dict[str, dict[str, Any]]) -> Batch:
-    """The batch of one task, from what `stacked` took of it."""
+    """The batch of one task, from its part of what `stacked` returns."""
     return replace(batch, inputs=given["inputs"], present=dict(given["present"]), labels=torch.empty(0), memo=None, taught={})
 
 

@@ -29,7 +29,7 @@ class Attention:
         first, second = embedded(network, support, query, tasks, self.statistics)
         with torch.autocast(first.device.type, enabled=False):
             likeness = torch.cosine_similarity(second.float().unsqueeze(2), first.float().unsqueeze(1), dim=3)
-            # From the logarithms on, so that a query that is far off has a gradient too.
+            # In logarithms, so that a distant query has a gradient too.
             weights = (self.scale * likeness).log_softmax(2).unsqueeze(3)
             others = one_hot(support, tasks).unsqueeze(1) == 0
             return weights.masked_fill(others, -torch.inf).logsumexp(2)

@@ -22,13 +22,16 @@ Weights = dict[str, Tensor]
 class GradientDescent:
     """`steps` times `w <- w - a grad L_support(w)`, from the network's weights, on all of the support (Finn et al., ICML 2017).
 
-    `rate` is a; with `learned_rates` there is one for every number, learned with the network (Meta-SGD, Li et al., 2017),
-    beginning at `rate`. `trains: head` moves the head alone (ANIL, Raghu et al., ICLR 2020); otherwise all moves, what the
-    phase does not train too. With `first_order` the gradients count as constants for whoever differentiates (FOMAML).
-    `test_steps` when it is measured (null: as `steps`). `statistics` of batch normalisation: see
-    `xlearn.base_learners.statistics`. `vectorised`: the tasks of a step at once (always), one after the other (never), or what
-    was measured to be faster (auto; see `Path`); both give the same numbers up to rounding, but for dropout, which each draws
-    in its own order.
+    - `rate`: a. With `learned_rates` every number has its own a, which begins at `rate` and is learned with the network
+      (Meta-SGD, Li et al., 2017).
+    - `trains`: `head` adapts the head only (ANIL, Raghu et al., ICLR 2020); `all` adapts every parameter, also those that the
+      phase does not train.
+    - `first_order`: the outer gradient treats the inner gradients as constants (FOMAML).
+    - `test_steps`: the steps in an evaluation (null: as `steps`).
+    - `statistics` of batch normalisation: see `xlearn.base_learners.statistics`.
+    - `vectorised`: all tasks of a step at once (`always`), one after the other (`never`), or the faster way by measurement
+      (`auto`; see `Path`). Both give the same numbers up to rounding, except for dropout, which they draw in different orders.
+
     Raises `Problem` for a rate that is not above 0, and for steps below 0.
     """
 
@@ -60,7 +63,9 @@ class GradientDescent:
         return not name.startswith("rates.") and (name.startswith("head.") or not self.head_only)
 
     def parts(self, network: Network) -> nn.ParameterDict | None:
-        """Step sizes for every number that is moved, by the names of the parameters with colons for dots."""
+        """Learned step sizes of the adapted parameters, keyed by the parameters' names with colons for dots. None without
+        `learned_rates`.
+        """
         if not self.learned_rates:
             return None
         moved = {name: each for name, each in network.named_parameters() if self.trains(name)}
@@ -84,8 +89,8 @@ class GradientDescent:
         return torch.stack(found)
 
     def weights(self, network: Network, support: Batch, tasks: int, minibatch: int | None = None) -> Weights:
-        """What each task makes of the parameters that are moved, `[tasks, ...]` each, and nothing to differentiate. With
-        `minibatch` every step reads so many examples of each class, drawn at random.
+        """The adapted parameters of each task, `[tasks, ...]` each, detached. With `minibatch` every step reads that many
+        random examples of each class.
         """
         with torch.enable_grad():
             *_, last = self._descent(network, support, support, tasks, self.steps, training=False, minibatch=minibatch)
@@ -101,17 +106,17 @@ class GradientDescent:
         training: bool,
         minibatch: int | None = None,
     ) -> Iterator[tuple[Weights, Callable[[], Tensor]]]:
-        """After 0, 1, ... steps: the weights of each task, and what predicts the queries with them."""
+        """Yields, after 0, 1, ... steps, the weights of each task and a function that predicts the queries with them."""
         if self.head_only:
             if minibatch is not None:
-                raise Problem("minibatch: base_learner.trains=head has all examples in every step. Set minibatch to null.")
+                raise Problem("minibatch: base_learner.trains=head reads all examples in every step. Set minibatch to null.")
             yield from self._of_heads(network, support, query, tasks, steps, training)
             return
         whole = _Whole(network, support, query, tasks, self.statistics, minibatch)
 
         def descend(vectorised: bool) -> Iterator[tuple[Weights, Callable[[], Tensor]]]:
             begin = self._begin(network, tasks, training)
-            if vectorised:  # grouped convolutions of weights that lie channels-last take a quarter longer
+            if vectorised:  # grouped convolutions take a quarter longer with channels-last weights
                 begin = {name: each.contiguous() for name, each in begin.items()}
             moments = self._moments(begin, whole.losses(vectorised), self._rates(network), steps, training)
             for weights in moments:
@@ -144,7 +149,7 @@ class GradientDescent:
             yield weights, lambda weights=weights: logits(weights, second)
 
     def _begin(self, network: Network, tasks: int, training: bool) -> Weights:
-        """The parameters that are moved, once for each task: `[tasks, ...]`."""
+        """The adapted parameters before the first step, one copy for each task: `[tasks, ...]`."""
         found = {}
         for name, each in network.named_parameters():
             if self.trains(name):
@@ -166,7 +171,9 @@ class GradientDescent:
         steps: int,
         training: bool,
     ) -> Iterator[Weights]:
-        """The weights before the first step, and after each. The tasks' losses are summed: each moves its own weights only."""
+        """The weights before the first step, and after each. The tasks' losses are summed: each depends on its own task's
+        weights only.
+        """
         yield weights
         for _ in range(steps):
             total = losses(weights).sum()
@@ -174,7 +181,7 @@ class GradientDescent:
             grads = torch.autograd.grad(total, [*weights.values()], create_graph=keeps, allow_unused=True)
             moved = {}
             for (name, each), grad in zip(weights.items(), grads, strict=True):
-                # What the task does not read stays as it is.
+                # Parameters that the loss does not depend on are unchanged.
                 moved[name] = each if grad is None else each - rates.get(name, self.rate) * grad
             weights = moved if training else {name: each.detach().requires_grad_() for name, each in moved.items()}
             yield weights
@@ -203,7 +210,7 @@ class _Whole:
         return self._outputs(weights, vectorised, "query")
 
     def _places(self) -> Tensor | None:
-        """Where in a support the examples of a minibatch stand: so many of each class."""
+        """The positions of a random minibatch in a support, `minibatch` of each class; None for the whole support."""
         if self.minibatch is None:
             return None
         ways = len(self.support.space.classes) if not self.support.labels.is_floating_point() else 1

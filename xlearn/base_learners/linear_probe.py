@@ -1,4 +1,4 @@
-"""A linear classifier on features that stay as they are."""
+"""Logistic regression on frozen features."""
 
 import torch
 from torch import Tensor
@@ -12,12 +12,11 @@ from xlearn.solvers.classifier import classifier
 
 
 class LinearProbe:
-    """Multinomial logistic regression on the features of each support, `1 / (2 strength) ||W||^2` against large weights, by
-    L-BFGS (see `classifier`): a strong baseline (Tian et al., ECCV 2020, of unit vectors: `normalised`).
+    """Multinomial logistic regression on the features of each support, with the penalty `1 / (2 strength) ||W||^2`, by L-BFGS
+    (see `classifier`): a strong baseline (Tian et al., ECCV 2020, with features of length 1: `normalised`).
 
-    `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. It is solved, not descended: nothing can be
-    trained through it.
-    Raises `Problem` for a strength that is not above 0.
+    `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. The solution is not differentiable: it can
+    evaluate a network, but not meta-train it. Raises `Problem` for a strength that is not above 0.
     """
 
     reads_head = False
@@ -28,7 +27,9 @@ class LinearProbe:
         self.strength, self.normalised, self.statistics = strength, normalised, statistics
 
     def __call__(self, network: Network, support: Batch, query: Batch, tasks: int) -> Tensor:
-        raise Problem("linear_probe is solved for each task: nothing is trained through it. Use it in the transfer.")
+        raise Problem(
+            "base_learner=linear_probe is not differentiable: it cannot meta-train a network. Use it in the transfer."
+        )
 
     @torch.no_grad()
     def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:

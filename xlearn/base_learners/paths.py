@@ -1,4 +1,4 @@
-"""Which way through the inner loops: all tasks at once, or one after the other."""
+"""The choice of how inner loops run: all tasks at once (vectorised), or one after the other (sequential)."""
 
 import time
 from collections.abc import Callable
@@ -14,15 +14,16 @@ from xlearn.runtime.hashing import digest
 from xlearn.runtime.randomness import random_state, set_random_state
 from xlearn.runtime.storage import kept
 
-# The vectorised path has to take at most this share of the time: what is about as fast is done one after the other.
+# Vectorised if it takes at most this share of the sequential time.
 CLEARLY = 0.85
 TRIES = 3
 
 
 class Path:
-    """The choice, and why. `auto` measures both ways once for a network, sizes of batches and machine, and keeps what it found
-    in the cache, so that a repeated run goes the same way and ends with the same bits. Where a layer cannot be vectorised, the
-    tasks go one after the other, and `told` says why.
+    """Chooses between the vectorised and the sequential inner loop.
+
+    `auto` measures both once for a network, batch sizes and machine, and caches the choice, so that a repeated run takes the
+    same way and gives the same bits. If a layer cannot be vectorised, the loop is sequential and `why` holds the reason.
     """
 
     def __init__(self, wanted: Literal["auto", "always", "never"]) -> None:
@@ -34,8 +35,10 @@ class Path:
     def choose(
         self, tried: Callable[[bool], None], network: Network, way: tuple[Any, ...], support: Batch, query: Batch
     ) -> bool:
-        """Whether to vectorise. `tried(vectorised)` goes one way, on these batches; `way` says what else it depends on."""
-        # Sequences are of other lengths in every step: the choice is made once for all of them.
+        """Whether to vectorise. `tried(vectorised)` runs the inner loop on these batches; `way` lists the settings that the
+        choice depends on.
+        """
+        # Without the lengths of sequences, which differ in every step.
         sizes = [*((name, _shape(each)) for batch in (support, query) for name, each in sorted(batch.inputs.items()))]
         asked = repr((way, sizes))
         if asked not in self.chosen:
@@ -46,14 +49,14 @@ class Path:
         return self.last
 
     def log(self) -> dict[str, Any]:
-        """For the record of a look."""
+        """For the record of an evaluation."""
         said = {"inner_loop": "vectorised" if self.last else "sequential"}
         return said if self.why is None else {**said, "not_vectorised": self.why}
 
     def _choose(self, tried: Callable[[bool], None], key: str, device: str) -> bool:
         if self.wanted == "never":
             return False
-        state = random_state()  # dropout: looking draws nothing from what training draws from
+        state = random_state()  # dropout: the trial must not change the random state of training
         try:
             tried(True)
         except CANNOT as error:
@@ -76,7 +79,7 @@ def _shape(given: Any) -> list[int]:
 
 
 def _measured(tried: Callable[[bool], None]) -> dict[str, torch.Tensor]:
-    """The least of a few times for each way, in turn."""
+    """The shortest of `TRIES` times for each way, measured in turn."""
     seconds: dict[bool, float] = {}
     tried(False)
     for _ in range(TRIES):

@@ -1,4 +1,4 @@
-"""Batch normalisation within episodes: by which statistics, said explicitly."""
+"""The statistics of batch normalisation within episodes: of the batch, of the support, or running."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +20,12 @@ def norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 class Normalisation:
     """Within `using`, batch normalisations of the network normalise, in training and in evaluation,
 
-        batch: by the mean and variance of what passes through, the support's or the queries' (transductive: the queries of a
-               task are seen together, as in the code of MAML);
-        support: by those of the support, of which a pass must come first (`passes_support`), for the queries too;
-        running: by the running statistics that the network brought, which nothing moves.
+        batch: by the mean and variance of the batch, support or queries (transductive: all queries of a task together, as in
+               the code of MAML);
+        support: by those of the support, also for the queries; the support must pass first (`passes_support`);
+        running: by the network's running statistics.
 
-    Nothing is counted and no buffer changes, so that tasks do not touch each other's: the phase sets the running statistics at
-    its end.
+    No buffer changes, so that tasks do not influence each other; the phase estimates the running statistics at its end.
     """
 
     def __init__(self, network: Network, statistics: Statistics) -> None:
@@ -42,7 +41,7 @@ class Normalisation:
 
     @property
     def passes_support(self) -> bool:
-        """Whether queries need the support to pass first."""
+        """Whether the support must pass before the queries."""
         return self.statistics == "support" and bool(self.modules)
 
     def _forward(self, module: nn.modules.batchnorm._BatchNorm) -> Callable[[Tensor], Tensor]:
@@ -65,6 +64,6 @@ class Normalisation:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (of the population) of every channel, over the batch and all places."""
+    """Mean and variance (of the population) of every channel, over the batch and all positions."""
     variance, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
     return mean, variance

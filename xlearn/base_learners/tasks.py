@@ -1,4 +1,4 @@
-"""The tasks of a step at once (vectorised), or one after the other."""
+"""Runs a function for all tasks of a step, vectorised or one after the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +10,13 @@ from torch.func import vmap
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
 
-# What vmap raises where a layer has no rule for it, or asks for the numbers in a tensor. Any other mistake of these kinds comes
-# again, and is told, one task after the other.
+# vmap raises these for a layer without a batching rule, or one that reads the values of a tensor. Other errors of these types
+# are raised again by the loop over tasks.
 CANNOT = (RuntimeError, ValueError)
 
 
 def stacked(batch: Batch, tasks: int) -> dict[str, Any]:
-    """The inputs of a batch with a dimension for the tasks in front, as nested dictionaries."""
+    """The inputs of a batch with a leading dimension for the tasks, as nested dictionaries."""
 
     def apart(column: Any) -> Any:
         if isinstance(column, Sequences):
@@ -30,8 +30,8 @@ def stacked(batch: Batch, tasks: int) -> dict[str, Any]:
 
 
 def over_tasks(function: Callable[[Any], Any], given: Any, vectorised: bool) -> Any:
-    """`function` of what belongs to each task, with the results stacked: `given` is nested dictionaries of tensors
-    `[tasks, ...]`, the result a tensor or a dictionary of them. `vectorised`: by `torch.func.vmap`, or in a loop.
+    """Apply `function` to each task's part of `given` and stack the results. `given` is nested dictionaries of tensors
+    `[tasks, ...]`, the result a tensor or a dictionary of them. `vectorised`: by `torch.func.vmap`, otherwise in a loop.
     """
     if vectorised:
         return vmap(function, randomness="different")(given)
@@ -42,7 +42,7 @@ def over_tasks(function: Callable[[Any], Any], given: Any, vectorised: bool) -> 
 
 
 def chosen(given: Any, places: Tensor) -> Any:
-    """Of every task the examples at these places, int64 `[m]`."""
+    """The examples at `places` (int64 `[m]`) of every task."""
     if isinstance(given, dict):
         return {name: chosen(each, places) for name, each in given.items()}
     if isinstance(given, Sequences):
@@ -51,8 +51,7 @@ def chosen(given: Any, places: Tensor) -> Any:
 
 
 def count(given: Any, axis: int = 0) -> int:
-    """How many tasks there are in nested dictionaries of tensors `[tasks, n, ...]`; with `axis=1` how many examples each
-    has."""
+    """The number of tasks in nested dictionaries of tensors `[tasks, n, ...]`; with `axis=1`, of examples per task."""
     if isinstance(given, dict):
         return next((found for each in given.values() if (found := count(each, axis))), 0)
     return (given.values if isinstance(given, Sequences) else given).shape[axis]

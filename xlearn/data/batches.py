@@ -1,4 +1,4 @@
-"""Batches: whole batches gathered from columnar tensors, in an order that follows from seed and step alone."""
+"""Batches: gathered from columnar tensors, in an order that follows from the seed and the step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from xlearn.data.task import Batch, Examples
 from xlearn.runtime.hashing import derive
 
 BUCKET = 20
-# So many draws of a task are made at once.
+# The number of draws of a task that are made at once.
 DRAWN = 1024
 
 Augment = Callable[[Batch, torch.Generator], Batch]
@@ -19,7 +19,7 @@ Augment = Callable[[Batch, torch.Generator], Batch]
 
 @dataclass(frozen=True)
 class _Pool:
-    """Examples that one or several tasks read; `place[role] int64 [n]` is where each stands in the task, -1: not there."""
+    """Examples that one or several tasks read; `place[role] int64 [n]` is the position of each in the task, or -1."""
 
     examples: Examples
     place: Mapping[str, Tensor]
@@ -30,15 +30,15 @@ class _Pool:
 class Batches:
     """`batches(step, network) -> {role: Batch}`. It has no state to save: a resumed phase asks for its next step.
 
-    Each role runs through permutations of its own examples; the last, incomplete batch of a permutation is left out,
-    so that all batches have the same size. `balanced` draws with replacement, every class equally often. Sequences of
-    like lengths come into one batch, so that little is padding: `BUCKET` batches at a time are drawn at random (at most a
-    quarter of all, so that nobody meets the same company in every epoch), sorted by length, cut, and the batches shuffled.
+    Each role runs through permutations of its examples. The last, incomplete batch of a permutation is left out, so that
+    all batches have the same size. `balanced` draws with replacement, every class equally often. Sequences of similar lengths
+    share a batch, which reduces padding: `BUCKET` batches at a time (at most a quarter of all, so that batch composition varies
+    between epochs) are drawn at random, sorted by length and cut, and all batches are shuffled.
 
-    `common`: roles made of the same data run through the union of their examples together, with the inputs of a batch in
-    common; each has the labels it knows of, and is left out where it knows none. `tasks`: `all` gives every role in every
-    step; otherwise a single role is drawn for each, `proportional` to its number of examples n, `equal`ly often, or by
-    n^(1 / `temperature`) (Aharoni et al., NAACL 2019).
+    `common`: roles made of the same data run through the union of their examples and share the inputs of a batch. Each role has
+    its own labels in it, and is left out if it has none. `tasks`: `all` gives every role in every step. Otherwise each step
+    draws a single role, `proportional` to its number of examples n, `equal`ly often, or by n^(1 / `temperature`) (Aharoni et
+    al., NAACL 2019).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps until the largest role was read once; where one is drawn for each step, as many as all have batches."""
+        """Steps until the largest role was read once; if each step draws a role, as many as all roles have batches."""
         each = [len(pool.examples) // pool.size for pool in self._pools.values()]
         return max(each) if self._shares is None else sum(each)
 
@@ -78,7 +78,7 @@ class Batches:
         return {role: batch for name in self._pools for role, batch in self._batches(name, step).items()}
 
     def _drawn(self, step: int) -> tuple[str, int]:
-        """(the role of a step, how often it was drawn before)."""
+        """(the role of a step, the number of earlier steps with this role)."""
         assert self._shares is not None
         while len(self._draws) <= step:
             generator = torch.Generator().manual_seed(derive(self.seed, "tasks", len(self._draws)))
@@ -104,7 +104,7 @@ class Batches:
         return {role: each for role, each in found.items() if len(each)}
 
     def _labelled(self, role: str, batch: Batch, place: Tensor, memo: dict[Any, Any]) -> Batch:
-        """The batch with the labels that the role has, and which of the inputs they are of."""
+        """The batch with the labels of the role, and the rows of the inputs that have these labels."""
         examples, known = self.examples[role], place >= 0
         labels = examples.labels.index_select(0, place[known]).to(self.device)
         rows = None if bool(known.all()) else known.nonzero().flatten().to(self.device)
@@ -114,7 +114,7 @@ class Batches:
         pool = self._pools[name]
         labels, size = pool.examples.labels, pool.size
         generator = torch.Generator().manual_seed(derive(self.seed, name, "order", epoch))
-        if self.balanced and int(labels.min()) >= 0:  # what has no labels is shuffled
+        if self.balanced and int(labels.min()) >= 0:  # examples without labels are shuffled
             weights = 1 / torch.bincount(labels)[labels].double()
             order = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
         else:
@@ -129,7 +129,7 @@ class Batches:
 
 
 def _groups(examples: Mapping[str, Examples]) -> list[list[str]]:
-    """The roles by the data and form they are made of; each by itself where their rows cannot be brought together."""
+    """The roles, grouped by their data and form. Where rows cannot be brought together, a role has its own group."""
     groups: dict[object, list[str]] = {}
     for role, each in examples.items():
         same = (each.data, tuple(each.inputs), each.encoded) if each.data and each.features is None else role

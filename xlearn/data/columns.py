@@ -1,4 +1,4 @@
-"""Columns of examples: tensors, or sequences of different lengths that stand one after the other."""
+"""Columns of examples: tensors, or concatenated sequences of different lengths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Ragged:
         """The sequences at `index` (int64 `[m]`), in that order."""
         lengths = self.lengths[index]
         starts = offsets(lengths)
-        # Position within the new values, less where its sequence starts there, plus where it starts here.
+        # By new value: the start of its sequence here, less its start in the new values.
         shift = torch.repeat_interleave(self.offsets[:-1][index] - starts[:-1], lengths)
         return Ragged(self.values.index_select(0, torch.arange(len(shift)) + shift), starts)
 
@@ -62,11 +62,11 @@ class Ragged:
 
 
 def offsets(lengths: list[int] | Tensor) -> Tensor:
-    """int64 `[n + 1]`: where sequences of these lengths begin and end."""
+    """int64 `[n + 1]`: the start and end positions of concatenated sequences of these lengths."""
     return torch.cat([torch.zeros(1, dtype=torch.int64), torch.as_tensor(lengths, dtype=torch.int64).cumsum(0)])
 
 
-# What an encoder may be given of a modality, and what a task keeps of it.
+# The inputs of an encoder, and the column of a modality that a task keeps.
 Inputs = Tensor | Sequences
 Column = Tensor | Ragged
 

@@ -1,4 +1,4 @@
-"""Episodes: tasks of few examples, drawn from labelled ones. Which examples is a function of the seed and the number alone."""
+"""Episodes: few-shot tasks, drawn from labelled examples by the seed and the episode's number."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from xlearn.data.task import Batch, Examples, LabelSpace, Task
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
 
-# Under this name `Examples.taught` holds numbers that are to be predicted, where a task has them in the place of classes.
+# The name in `Examples.taught` of the numbers to predict, for tasks with numbers as labels.
 VALUE = "value"
 
 Augment = Callable[[Batch, torch.Generator], Batch]
@@ -21,8 +21,8 @@ Augment = Callable[[Batch, torch.Generator], Batch]
 
 @dataclass(frozen=True)
 class Kind:
-    """N-way K-shot tasks with Q queries per class, `tasks` of them at a time. A phase that trains on them is judged by `val`
-    others, of the share `held_out` of the classes where that is possible.
+    """N-way K-shot tasks with Q queries per class, `tasks` of them per step. A phase that trains on them is validated on `val`
+    others, from the share `held_out` of the classes where that is possible.
     """
 
     ways: int
@@ -34,24 +34,24 @@ class Kind:
 
 
 def episode_space(ways: int, numbers: bool) -> LabelSpace:
-    """What the head of an episode tells apart: its classes by their place, or a number."""
+    """The label space of an episode: its classes by their position, or a number."""
     return LabelSpace("number", ("value",)) if numbers else LabelSpace("episode", tuple(str(place) for place in range(ways)))
 
 
 def predicts_numbers(task: Task) -> bool:
-    """Whether a task has numbers to predict, and its classes are functions."""
+    """Whether the labels of a task are numbers, and its classes functions."""
     return VALUE in task.train.taught
 
 
 class Episodes:
     """`episodes(step, network) -> {"support": Batch, "query": Batch}`. It has no state to save, as `Batches`.
 
-    Episode e is drawn by a generator of its own: one of the roles (by its number of classes), N = `ways` of its classes, and of
-    each K = `shots` examples for the support and Q = `queries` others for the query, all without replacement. Classes are
-    numbered 0 to N - 1 in the order drawn. A step holds `tasks` episodes, one after the other: the support has `tasks * N * K`
-    rows, the query `tasks * N * Q`, class by class. Where a task predicts numbers, labels are `float [n, 1]`.
-    Raises `Problem` where a role has fewer classes than `ways`, or a class fewer examples than K + Q, and where roles have
-    other modalities.
+    Each episode has its own generator. It draws one of the roles (in proportion to their numbers of classes), N = `ways` of its
+    classes, and of each K = `shots` examples for the support and Q = `queries` others for the query, all without replacement.
+    Classes are numbered 0 to N - 1 in the order drawn. A step holds `tasks` episodes, one after the other: the support has
+    `tasks * N * K` rows, the query `tasks * N * Q`, class by class. For tasks that predict numbers, labels are `float [n, 1]`.
+    Raises `Problem` for a role with fewer than `ways` classes, a class with fewer than K + Q examples, and different
+    modalities.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Episodes:
         return {name: self._batch(name, index, numbers.start) for name, index in parts.items() if index.shape[2]}
 
     def rows(self, number: int) -> Tensor:
-        """int64 `[ways * queries]`: where the queries of an episode stand in the data."""
+        """int64 `[ways * queries]`: the positions of an episode's queries in the data."""
         return self.examples.rows[self._drawn(number)[:, self.kind.shots :].flatten()]
 
     def _drawn(self, number: int) -> Tensor:
@@ -172,7 +172,7 @@ def _joined(examples: Mapping[str, Examples]) -> Examples:
 
 
 class Apart(NamedTuple):
-    """What training episodes of a task are drawn from, what validating ones are, and whether the latter have other classes."""
+    """The examples of a task for training episodes and for validation episodes; `classes`: whether their classes differ."""
 
     train: Examples
     val: Examples
@@ -180,12 +180,11 @@ class Apart(NamedTuple):
 
 
 def classes_apart(tasks: Mapping[str, Task], share: float, kind: Kind, seed: int) -> dict[str, Apart]:
-    """By role: `share` of the classes, drawn from the seed, is held out where both sides keep at least N; otherwise validating
-    episodes have the same classes and the rows of the validation split.
+    """By role, disjoint examples for training and validation. `share` of the classes, drawn from the seed, is held out where
+    both sides keep at least N. Otherwise validation episodes have the same classes, and the rows of the validation split.
 
-    Tasks may have classes in common (of the same label space, by name), or examples (`Task.origin`), and so may classes of one
-    task, which are then held out together: what validates is learned from nowhere. What an earlier task holds out or keeps
-    counts for the later ones.
+    Tasks may have common classes (by label space and name) or examples (`Task.origin`). Classes of one task with common
+    examples are held out together. No task trains on what validates another. The choices for earlier tasks bind later ones.
     """
     held: dict[tuple[str, str], bool] = {}
     fates = {role: _held_out(task, share, kind, seed, held) for role, task in tasks.items()}
@@ -210,7 +209,7 @@ def _names(task: Task) -> list[tuple[str, str]]:
 
 
 def _held_out(task: Task, share: float, kind: Kind, seed: int, held: dict[tuple[str, str], bool]) -> bool:
-    """Whether classes of the task are held out; which, of those that `held` does not decide yet, is added to it."""
+    """Whether the task holds classes out. Its choices for classes without an entry in `held` are added there."""
     names, family = _names(task), _families(task)
     decided = {family[label]: held[name] for label, name in enumerate(names) if name in held}
     sizes, out = Counter(family), {each for each, fate in decided.items() if fate}
@@ -227,7 +226,7 @@ def _held_out(task: Task, share: float, kind: Kind, seed: int, held: dict[tuple[
 
 
 def _families(task: Task) -> list[int]:
-    """By class the first of those with which it shares examples, as turned drawings do."""
+    """For each class the first class with which it shares examples, as rotated drawings do."""
     whole = task.train.whole or task.train
     rows = torch.cat([task.train.rows, task.val.rows])
     labels, family = whole.labels[rows], torch.arange(len(task.labels.classes))
@@ -242,7 +241,7 @@ def _families(task: Task) -> list[int]:
 
 
 def _without(role: str, train: Examples, tasks: Mapping[str, Task], found: Mapping[str, Apart]) -> Examples:
-    """The training examples of a role but those that validate another, or other classes of its own."""
+    """The training examples of a role, without those that validate another role or other classes of this role."""
     for other, each in found.items():
         for name in tasks[role].origin.keys() & tasks[other].origin.keys() if other != role or each.classes else ():
             validating = tasks[other].origin[name][each.val.rows]

@@ -11,7 +11,7 @@ from xlearn.data.splits import split
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 
-# What `fit` of each modality makes of the raw data; an encoder may ask for another form (see `xlearn.data.modalities`).
+# The `fit` of each modality; an encoder may have its own `format` instead (see `xlearn.data.modalities`).
 FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
 # Kept for the next job of a sweep.
 _formats: dict[str, Format] = {}
@@ -26,9 +26,8 @@ def formats(
 ) -> dict[str, Format]:
     """The form that each modality has in all tasks of a run. `options[modality]` are the settings of the configuration.
 
-    What is learned from data for it (a vocabulary, means) is learned from training rows, whatever number of labels a
-    run is given, but for the tasks that are `unread` (by `where`). Raises `Problem` for a modality without an encoder, and for
-    data that no common form fits.
+    Statistics (a vocabulary, means) are learned from all training rows, labelled or not, except those of the tasks in `unread`
+    (by `where`). Raises `Problem` for a modality without an encoder, and for data without a common form.
     """
     found = {}
     pools: dict[str, list[Pool]] = {}

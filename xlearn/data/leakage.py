@@ -1,4 +1,4 @@
-"""The leak guard: what a target is measured on was not learned from, in this run or before a checkpoint."""
+"""The leak guard: no network may learn from the target's test examples, in this run or before a checkpoint."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,15 +12,15 @@ from xlearn.data.task import AudioSpec, ImageSpec, Spec, TabularSpec, Task, Text
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
 
-# In the folder of a run: which rows of which data it has used.
+# The file in a run's folder with the rows of each data set that the run used.
 USED = "used.safetensors"
 
 
 def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the target", hidden: bool = False) -> None:
-    """Raise where a task made of the target's own data would learn, or select, from what the target is measured on; with
-    `hidden` also where it would bring the labels of examples that count as unlabelled.
+    """Raise `Problem` if a source made of the target's data trains on, or selects by, examples that measure the target; with
+    `hidden` also if it has labels of examples that are unlabelled in the target.
 
-    `measured`: what the target is called in the message.
+    `measured`: the name of the target in the message.
     """
     for source in sources:
         for name in source.origin.keys() & target.origin.keys():
@@ -52,8 +52,8 @@ def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the ta
 
 
 def need_same_splits(path: str | None, target: Task, measured: str = "the target") -> None:
-    """Raise where the weights of an earlier run were made of the target's data, split in another way. `measured`: what the
-    target is called in the message.
+    """Raise `Problem` if the earlier run at `path` used the target's data with other splits. `measured`: the name of the target
+    in the message.
     """
     file = Path(path or "").expanduser() / "result.json"
     if not path or not file.is_file():
@@ -75,7 +75,7 @@ def need_same_splits(path: str | None, target: Task, measured: str = "the target
 
 
 def lends(task: Task) -> bool:
-    """Whether a form that all tasks of the run share was learned from this one: a vocabulary, means, deviations."""
+    """Whether the run learned a common form from this task: a vocabulary, means, deviations."""
     return any(
         isinstance(spec, TextSpec | TabularSpec) or (isinstance(spec, AudioSpec) and spec.rate is None)
         for spec in task.inputs.values()
@@ -83,7 +83,7 @@ def lends(task: Task) -> bool:
 
 
 def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:
-    """By the name of the original data the positions that tasks have learned from, or may have (unlabelled, to select)."""
+    """By name of the original data, the positions that tasks learned from, or may have (unlabelled, or to select)."""
     used: dict[str, list[Tensor]] = {}
     for task in tasks:
         rows = torch.cat([task.train.rows, task.val.rows, task.unlabeled.rows])
@@ -93,20 +93,20 @@ def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:
 
 
 def need_same_forms(path: str | None, specs: Mapping[str, Spec]) -> None:
-    """Raise where an earlier run read a modality in another form: its weights would mean something else.
+    """Raise `Problem` if the earlier run at `path` read a modality in another form, because its weights depend on the form.
 
-    Images may have another size; whether their network can read it, its shapes tell.
+    Images may have another size: their network's shapes show whether it can read them.
     """
     file = Path(path or "").expanduser() / "result.json"
     if not path or not file.is_file():
         return
     before = json.loads(file.read_text(encoding="utf-8")).get("forms", {})
     for name, spec in specs.items():
-        # As JSON gives it back: lists for tuples.
+        # As read from JSON, with lists for tuples.
         now = json.loads(json.dumps(asdict(spec)))
         if name in before and not isinstance(spec, ImageSpec) and before[name] != now:
             raise Problem(
-                f"{path} read {name} in another form ({before[name]}, now {now}): its weights would mean something else. Name "
-                "the same tasks as source and target, whose vocabulary or statistics it had, or use an encoder with a form of "
-                "its own (encoder/text=minilm, encoder/audio=speech_embedding)."
+                f"{path} read {name} in another form ({before[name]}, now {now}), and its weights fit no other. Name the "
+                "same tasks as source and target (they determine the vocabulary or statistics), or use an encoder with a fixed "
+                "form (encoder/text=minilm, encoder/audio=speech_embedding)."
             )

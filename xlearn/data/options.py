@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """The options of every task: which classes, which splits, how many labels.
+    """Which classes, which splits and how many labels. Training examples without a label become unlabelled examples.
 
-    Without `folds`, the test split is the share `test` of all examples and the validation split the share `val` of the rest,
-    unless the data have such splits. With `shots` the validation split has at most `shots` examples per class: a user with few
-    labels has few to select with. `shots=0` leaves the validation split complete, for `keep=oracle` only. `imbalance` leaves
-    `n * imbalance^(i / (K - 1))` labels to class i of K (from 0, in the order of the task), rounded, at least one, where n is
-    the number that the class would have (Cao et al., NeurIPS 2019); validation and test splits stay balanced. With `groups`,
-    splits, shots and imbalance follow the data's own classes, so that tasks made of the same data keep the same splits.
+    - `groups` replace `classes`. Splits, `shots` and `imbalance` use the data's own classes, so that tasks made of the same
+      data have the same test rows.
+    - `val` is a share of the examples outside of the test split, unless the data come with a validation split. With `shots` it
+      has at most `shots` per class, because few labels for training mean few labels for selection.
+    - `shots: 0` is for adaptation without labels: the validation split keeps its size, and only `keep: oracle` may use it.
+    - `imbalance` (Cao et al., NeurIPS 2019): of the n labelled training examples of class i of K (from 0, in the order of the
+      task), `n * imbalance^(i / (K - 1))` are kept, rounded, at least one. Validation and test are unchanged.
     """
 
     classes: list[str | int] | None = None  # a subset of the classes, by name or position; null: all
@@ -30,7 +31,7 @@ class TaskOptions:
 
 @dataclass
 class ImageOptions:
-    """Null: the largest among source and target."""
+    """Null: the largest among the tasks of the run."""
 
     size: int | None = None  # height and width in pixels; null: the largest among source and target
     channels: int | None = None  # 1 (grey) or 3 (colour); null: the larger among source and target
@@ -38,7 +39,7 @@ class ImageOptions:
 
 @dataclass
 class TextOptions:
-    """`tokenizer`: bpe | characters; `vocabulary`: at most so many tokens; `length`: longer texts are truncated."""
+    """Settings of the tokeniser that is learned for a run."""
 
     tokenizer: str = "bpe"  # bpe (learned on the training texts; Chinese by characters) | characters
     vocabulary: int = 4000  # the largest number of tokens
@@ -59,7 +60,7 @@ class AudioOptions:
 
 @dataclass
 class EpisodeOptions:
-    """N-way K-shot tasks with Q queries. `held_out`: the share of a source's classes whose tasks validate."""
+    """N-way K-shot tasks with Q queries. `held_out`: the share of a source's classes for validation episodes."""
 
     ways: int = 5  # N: classes per episode
     shots: int | None = None  # K: support examples per class; null: as target.shots
@@ -72,7 +73,7 @@ class EpisodeOptions:
 
 @dataclass
 class PhaseEpisodes:
-    """What a phase may have otherwise: it may train on other tasks than it is measured on. Null: as in `episodes`."""
+    """The episodes of one phase, which may differ from those of the measurement. Null: as in `episodes`."""
 
     ways: int | None = None  # N: classes per training episode; null: as episodes.ways
     shots: int | None = None  # K: support examples per class; null: as episodes.shots

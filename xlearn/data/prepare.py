@@ -23,7 +23,7 @@ from xlearn.runtime.hashing import digest
 
 @dataclass(frozen=True)
 class TaskSource:
-    """A task still to be loaded: its name in the configuration (for messages), its loader and its options."""
+    """A task before it is loaded: its name in the configuration (for messages), its loader and its options."""
 
     name: str
     where: str
@@ -32,7 +32,7 @@ class TaskSource:
     options: TaskOptions
 
 
-# A sweep's jobs run in one process: the raw data and what was made of them are kept for the next job.
+# A sweep's jobs run in one process: raw and converted data are kept for the next job.
 _loaded: dict[str, tuple[Raw, str]] = {}
 _adapted: dict[tuple[str, str, Spec], tuple[Column, dict[str, Any]]] = {}
 
@@ -51,7 +51,7 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
 
 
 def _need_sides(source: TaskSource, data: Raw) -> None:
-    """Raise where columns have not as many rows as there are labels."""
+    """Raise `Problem` for a column with more or fewer rows than there are labels."""
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
     columns |= {} if data.official is None else {"official": data.official}
@@ -59,8 +59,8 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     for name, column in columns.items():
         if len(column) != len(data.labels):
             raise Problem(
-                f"{source.where}: {source.name} has {len(data.labels)} labels and {len(column)} rows of {name}: its sides do "
-                "not match. Give each example one row of every modality; what lacks one says so in `present`."
+                f"{source.where}: {source.name} has {len(data.labels)} labels and {len(column)} rows of {name}, which do "
+                "not match. Give each example one row of every modality, with `present` False where it lacks one."
             )
 
 
@@ -142,7 +142,7 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
 
 
 def _need_examples(task: Task, source: bool) -> None:
-    """Raise where a task has nothing to learn from or nothing to be measured on."""
+    """Raise `Problem` for a task without a training example, or without a test example."""
     if len(task.train) == 0 and (source or len(task.unlabeled) == 0):
         fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
         raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")

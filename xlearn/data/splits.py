@@ -61,7 +61,7 @@ def _positions(raw: Raw, named: Sequence[str | int], where: str) -> list[int]:
 
 
 def check(options: TaskOptions, name: str) -> None:
-    """Raise where the options contradict each other or themselves."""
+    """Raise `Problem` for invalid options, and for options that contradict each other."""
 
     def need(holds: bool, key: str, fix: str) -> None:
         if not holds:
@@ -82,8 +82,8 @@ def check(options: TaskOptions, name: str) -> None:
 def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
     """Split class by class: first the test rows, then validation, then the labelled training rows.
 
-    Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`, so that two tasks made of the same data
-    with the same seed never see each other's test split. One permutation per class, drawn from the seed alone.
+    Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`. So of two tasks made of the same data with
+    the same seed, neither learns from the other's test split. One permutation per class, drawn from the seed only.
     """
     check(options, name)
     parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": [], "unlabeled": []}
@@ -129,7 +129,7 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
             f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
             f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). Give at most {len(rest)}."
         )
-    if options.shots == 0:  # nothing selects with labels that nobody has, but the oracle
+    if options.shots == 0:  # without labels only the oracle selects
         return rest[:0], val, test, rest
     labelled = max(1, round(kept * options.shots))
     spare = val[options.shots :]

@@ -1,4 +1,4 @@
-"""The nouns of a task: what its inputs look like, which labels it has, which examples are in which split."""
+"""The data classes of a task: specs of its inputs, label space, batches, examples and splits."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -23,8 +23,8 @@ class ImageSpec:
 class TextSpec:
     """Texts as token numbers `int32 [length]`, 0 to `vocabulary - 1`, at most `length` of them.
 
-    `tokenizer` tells the tokeniser apart: a digest of its vocabulary and rules, or the name of a published one. `unknown`
-    is the number of what it does not know: 1 in all that are learned here, None where there is none.
+    `tokenizer` identifies the tokeniser: a digest of its vocabulary and rules, or the name of a published one. `unknown` is the
+    number of the unknown token: 1 in all tokenisers that xlearn learns, None without one.
     """
 
     vocabulary: int
@@ -37,7 +37,7 @@ class TextSpec:
 class AudioSpec:
     """Sound as frames `float [frames, bands]`, or as waves `float [samples]` where `bands` is 0.
 
-    `rate` in Hz, None where the data came as frames. `front` tells how the frames were made.
+    `rate` in Hz, None where the data came as frames. `front` identifies the computation of the frames.
     """
 
     bands: int
@@ -47,7 +47,7 @@ class AudioSpec:
 
 @dataclass(frozen=True)
 class TabularSpec:
-    """Numbers `float [n, columns]`, standardised; NaN where a value is missing. `statistics` is a digest of them."""
+    """Numbers `float [n, columns]`, standardised; NaN where a value is missing. `statistics` is the digest of the scaling."""
 
     columns: tuple[str, ...]
     statistics: str
@@ -55,7 +55,7 @@ class TabularSpec:
 
 @dataclass(frozen=True)
 class VectorSpec:
-    """What a frozen network made of the inputs, `float [n, width]`, computed once per data set. `of` names the network."""
+    """Features of a frozen network, `float [n, width]`, computed once per data set. `of` names the network."""
 
     width: int
     of: str
@@ -66,7 +66,7 @@ Spec = ImageSpec | TextSpec | AudioSpec | TabularSpec | VectorSpec
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The classes a head tells apart. Two tasks own the same head exactly if their `key` is the same."""
+    """The classes that a head predicts. Two tasks have the same head exactly if their `key` is the same."""
 
     name: str
     classes: tuple[str, ...]
@@ -82,14 +82,13 @@ class LabelSpace:
 class Batch:
     """Some examples on one device.
 
-    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask; `labels` is `int64 [batch]`, or `float [batch,
-    classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch;
-    `present[modality] bool [batch]` says which examples have the modality (no entry: all); `features` is
-    `float [batch, width]` when all below the head was computed before; of the modalities in `encoded` the inputs are
-    the tokens that a frozen encoder made. `task` is the role of the task: `target`, or the name of a source. Tasks of the
-    same examples may have the same inputs: then `rows int64 [m]` says which of them this task has a label for (None: all),
-    `labels` has only these, and what a network made of the inputs is kept in `memo` for whoever asks next. `taught` is what
-    teachers said before (see `xlearn.phases.teacher_outputs`).
+    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask. `labels` is `int64 [batch]`, or
+    `float [batch, classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch.
+    `present[modality] bool [batch]`: which examples have the modality (no entry: all). `features float [batch, width]`:
+    precomputed, where all below the head is frozen. `encoded`: modalities with the tokens of a frozen encoder as inputs.
+    `task`: the role, `target` or the name of a source. Tasks of the same examples may share inputs: then `rows int64 [m]` are
+    those with a label for this task (None: all), `labels` has only these, and `memo` keeps what a network computed. `taught`:
+    stored outputs of teachers (see `xlearn.phases.teacher_outputs`).
     """
 
     inputs: dict[str, Inputs]
@@ -135,9 +134,8 @@ class Batch:
 class Examples:
     """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
 
-    `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present` as in `Batch`.
-    `encoded`, `task` and `taught` (`[n, ...]`) likewise. `data` identifies the original data and the form they were
-    brought into; `whole` are all of them.
+    `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present`, `encoded`, `task` and
+    `taught` (`[n, ...]`) as in `Batch`. `data` identifies the original data and their form; `whole`: all examples of them.
     """
 
     inputs: dict[str, Column] = field(repr=False)
@@ -189,13 +187,13 @@ class Examples:
         return replace(self, inputs={name: self.inputs[name] for name in modalities}, present=present, encoded=encoded)
 
     def with_features(self, features: Tensor) -> "Examples":
-        """The same examples, with what the frozen part of a network makes of them (`float [n, width]`)."""
+        """The same examples with precomputed features of the frozen part of a network (`float [n, width]`)."""
         return replace(self, features=features)
 
 
 @dataclass
 class Sealed:
-    """The test split. It opens once; a second look is a mistake in the protocol and raises."""
+    """The test split. It opens once; opening it again breaks the protocol and raises `RuntimeError`."""
 
     name: str
     examples: Examples = field(repr=False)
@@ -215,9 +213,9 @@ class Sealed:
 class Task:
     """One task: `inputs` {modality: spec}, a label space and its splits.
 
-    `data` identifies the raw data, `fingerprint` what was made of them: splits, classes, sizes. `training int64` are the rows
-    of training, whatever the number of labels. `origin[name] int64` says for each row of the raw data where it stands in the
-    data called `name`, of which other tasks may be made too.
+    `data` identifies the raw data, `fingerprint` the task made of them: splits, classes, sizes. `training int64`: all rows for
+    training, labelled or not. `origin[name] int64`: for each row of the raw data its position in the data called `name`, from
+    which other tasks may be made too.
     """
 
     name: str

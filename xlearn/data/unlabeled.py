@@ -1,4 +1,4 @@
-"""The target's examples without their labels: the role that adaptation reads beside the tasks with labels."""
+"""The target's unlabelled examples: the role that domain adaptation reads in addition to the labelled tasks."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,22 +8,22 @@ import torch
 from xlearn.data.task import Examples, Sealed, Task
 from xlearn.runtime.hashing import digest
 
-# The role under which a phase reads them. No task may be called so.
+# The role of the unlabelled examples in a phase. No task may have this name.
 UNLABELED = "unlabeled"
-# In the place of their labels: an objective that used one would fail, not cheat.
+# Replaces their labels: an objective that used one would fail.
 HIDDEN = -1
 
 
 def sources(roles: Iterable[str]) -> list[str]:
-    """The roles of the sources among all that a phase reads."""
+    """The roles of the sources among all roles of a phase."""
     return [role for role in roles if role not in ("target", UNLABELED)]
 
 
 def hidden(task: Task) -> Task:
-    """The task whose training examples are the unlabelled ones. All its labels are `HIDDEN`, of all splits, and there is no
-    validation split.
+    """The task with its unlabelled examples as training examples. All labels of all splits are `HIDDEN`, and the validation
+    split is empty.
 
-    `train.taught["position"] int64 [n]` numbers them, so that a batch tells which ones it holds.
+    `train.taught["position"] int64 [n]` numbers the examples, so that a batch shows which ones it holds.
     """
     none = _blank(task.unlabeled.subset(torch.arange(0)))
     test = Sealed(task.name, _blank(task.test.examples))
@@ -33,14 +33,14 @@ def hidden(task: Task) -> Task:
 
 def _blank(examples: Examples) -> Examples:
     whole = examples.whole and replace(examples.whole, labels=torch.full_like(examples.whole.labels, HIDDEN))
-    # Without `data`: nothing brings their rows together with those of the same data that have labels.
+    # Without `data`, so that their rows are never joined with labelled rows of the same data.
     taught, labels = {"position": torch.arange(len(examples))}, torch.full_like(examples.labels, HIDDEN)
     return replace(examples, labels=labels, taught=taught, data="", whole=whole)
 
 
 def inputs(task: Task) -> Task:
-    """The task whose training examples are all those of training, whatever the number of labels, as `hidden` ones: what
-    self-supervision reads. It is the same for every number of labels, so that one training serves them all.
+    """The task with all its training examples, labelled or not, as `hidden` ones: what self-supervision reads. It does not
+    depend on the number of labels, so that one training serves them all.
     """
     whole = task.unlabeled.whole or task.unlabeled
     bare = hidden(replace(task, unlabeled=whole.subset(task.training)))
@@ -48,7 +48,7 @@ def inputs(task: Task) -> Task:
 
 
 def revealed(task: Task) -> Task:
-    """The task with labels of all its training examples: what adaptation is bounded by."""
+    """The task with the labels of all its training examples, for the upper bound of adaptation."""
     whole = task.unlabeled.whole or task.unlabeled
     rows = torch.cat([task.train.rows, task.unlabeled.rows]).sort().values
     none = task.unlabeled.subset(torch.arange(0))

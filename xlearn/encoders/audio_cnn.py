@@ -1,4 +1,4 @@
-"""A small convolutional network over the frames of a sound, which padding does not change."""
+"""A small convolutional network over audio frames, with an output that padding does not change."""
 
 import itertools
 from typing import Literal
@@ -17,8 +17,8 @@ from xlearn.runtime.errors import Problem
 class Stage(nn.Module):
     """Convolution over time x band, layer normalisation of every frame over its channels and bands, ReLU.
 
-    Frames behind the end are zero before every convolution, as is what lies outside of the picture, and no statistic runs
-    over time: neither padding nor the other examples of a batch change anything.
+    Padding frames are zero before every convolution, like everything outside of the spectrogram, and no statistic runs over
+    time. So neither padding nor the other examples of a batch change the output.
     """
 
     def __init__(self, before: int, after: int, bands: int, kernel: int, stride: tuple[int, int]) -> None:
@@ -29,20 +29,20 @@ class Stage(nn.Module):
         self.stride = stride[0]
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """`x [batch, channels, frames, bands]`, zero where `mask bool [batch, frames]` is False; the same back, smaller."""
+        """`x [batch, channels, frames, bands]`, zero where `mask bool [batch, frames]` is False; returns both, downsampled."""
         x, mask = self.convolution(x), mask[:, :: self.stride]
-        # Channels last in memory: what belongs to a frame lies together, and nothing is copied.
+        # Channels last in memory: the values of a frame are adjacent, and nothing is copied.
         frames = self.norm(x.permute(0, 2, 3, 1).flatten(2)).relu() * mask.unsqueeze(-1)
         return frames.unflatten(2, (self.bands, -1)).permute(0, 3, 1, 2), mask
 
 
 class AudioCnn(nn.Module):
-    """Convolutions 5 x 5, then 3 x 3, one per entry of `channels`, a dense layer per frame, and what `tokens` says.
+    """Convolutions 5 x 5, then 3 x 3, one per entry of `channels`, a dense layer per frame, and pooling over time by `tokens`.
 
-    Bands are halved by the first three convolutions, frames by the first and the third: with frames every 10 ms each
-    token stands for 40 ms. `tokens=one`: the mean and the maximum over time, through a dense layer, `[batch, 1, dense]`.
-    `tokens=frames`: one token per remaining frame, `[batch, ceil(frames / 4), dense]`, and their mask.
-    Reads `Sequences` of frames `[batch, frames, bands]`; a sound without any frame gives zeros under a False mask.
+    Bands are halved by the first three convolutions, frames by the first and the third: with frames every 10 ms each token
+    covers 40 ms. `tokens=one`: the mean and the maximum over time, through a dense layer, `[batch, 1, dense]`. `tokens=frames`:
+    one token per remaining frame, `[batch, ceil(frames / 4), dense]`, and their mask. Reads `Sequences` of frames
+    `[batch, frames, bands]`; a sound without any frame gives zeros under a False mask.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AudioCnn(nn.Module):
         frames = self.frame(self.dropout(x.permute(0, 2, 3, 1).flatten(2))).relu() * mask.unsqueeze(-1)
         if self.pooled is None:
             return Tokens(frames, mask)
-        # After the ReLU zero is the least there is: frames behind the end never are the maximum.
+        # After the ReLU no value is below zero, so padding is never above the maximum.
         mean = frames.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
         there = mask.any(1, keepdim=True)
         return Tokens((self.pooled(torch.cat([mean, frames.amax(1)], 1)).relu() * there).unsqueeze(1), there)
@@ -84,6 +84,6 @@ class AudioCnn(nn.Module):
 
 def _check(spec: AudioSpec, channels: list[int], dense: int, dropout: float) -> None:
     if spec.bands == 0:
-        raise Problem("encoder.audio: audio_cnn reads frames, and these are waves. Choose an encoder that reads waves.")
+        raise Problem("encoder.audio: audio_cnn reads frames, but these are waves. Choose an encoder that reads waves.")
     need_layers("encoder.audio", "channels", channels, dropout)
     need_layers("encoder.audio", "dense", [dense])

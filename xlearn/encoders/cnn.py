@@ -14,9 +14,9 @@ from xlearn.networks.sizes import need_layers
 class Cnn(nn.Module):
     """conv 32 - pool - conv 64 - pool - conv 64 - dense 64, all 3 x 3 with padding 1.
 
-    `normalisation: batch` puts a batch normalisation behind every convolution.
-    Pooling stands before the ReLU: the maximum commutes with it, and a quarter of the activations is left to compute.
-    Reads images `[batch, channels, height, width]`, gives one token `[batch, 1, dense]`.
+    `normalisation: batch` adds a batch normalisation after every convolution. Pooling comes before the ReLU: they commute, and
+    the ReLU then has a quarter of the activations. Reads images `[batch, channels, height, width]`, gives one token
+    `[batch, 1, dense]`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The four convolutional blocks of learning from few examples."""
+"""Conv-4: the four convolutional blocks of few-shot learning."""
 
 import itertools
 from typing import Literal
@@ -12,14 +12,16 @@ from xlearn.networks.sizes import need_layers
 
 
 class Conv4(nn.Module):
-    """Blocks of conv 3 x 3 with padding 1, batch normalisation, ReLU, 2 x 2 maximum pooling, one for each of `widths`; what
-    they leave is flattened (Vinyals et al., Matching Networks, NIPS 2016, section 4.1: four of 64, for Omniglot at 28 x 28).
+    """Blocks of conv 3 x 3 with padding 1, batch normalisation, ReLU, 2 x 2 maximum pooling, one for each of `widths`, and a
+    flattened output (Vinyals et al., Matching Networks, NIPS 2016, section 4.1: four of 64, for Omniglot at 28 x 28).
 
     `normalisation: none` leaves the batch normalisation out. Snell et al. (NIPS 2017) use the same network; Finn et al. (ICML
-    2017) have strides in place of the pooling for Omniglot, and 32 channels for photographs. Pooling is left out of a block
-    where a side is below 2. It stands before the ReLU: the maximum commutes with it, and a quarter of the activations is left.
-    Reads images `[batch, channels, height, width]`, gives one token `[batch, 1, width]`, `width = widths[-1] * height' *
-    width'` (64 for 28 x 28 images). Raises `Problem` where `widths` is empty or one of them is below 1.
+    2017) have strides in place of the pooling for Omniglot, and 32 channels for photographs. A block has no pooling where a
+    side is below 2. Pooling comes before the ReLU: they commute, and the ReLU then has a quarter of the activations.
+
+    Reads images `[batch, channels, height, width]`, gives one token `[batch, 1, width]`,
+    `width = widths[-1] * height' * width'` (64 for 28 x 28 images). Raises `Problem` where `widths` is empty or one of them is
+    below 1.
     """
 
     def __init__(self, spec: ImageSpec, *, widths: list[int], normalisation: Literal["batch", "none"] = "batch") -> None:

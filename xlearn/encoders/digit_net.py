@@ -1,4 +1,4 @@
-"""Digit classifiers that others trained on SVHN and USPS, from the package index: sources whose data nobody needs."""
+"""Published digit classifiers of SVHN and USPS, from the package index: pretrained sources that need no source data."""
 
 from typing import Literal
 
@@ -24,8 +24,8 @@ class DigitNet(nn.Module):
 
     `net: svhn`: three stages of two 3 x 3 convolutions with batch normalisation, 32, 64 and 128 channels, each followed by 2 x
     2 maximum pooling, then dense 256; colour, 32 x 32. `net: usps`: two such convolutions, 32 and 64 channels, dense 128; grey,
-    16 x 16. Images are resized. `weights`: `published` or null. The package's third network was trained on MNIST, of which the
-    tasks here are parts; it is left out, so that nobody is measured on what it has seen.
+    16 x 16. Images are resized. `weights`: `published` or null. The package's third network is left out, because it was trained
+    on MNIST, which contains test examples of the tasks here.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DigitNet(nn.Module):
         return Tokens(x.unsqueeze(1))
 
     def load_published(self, state: dict[str, Tensor]) -> None:
-        """Load the published state dictionary but for its last layer. Its tensors stand in the order of ours."""
+        """Load the published state dictionary except its last layer. Its tensors are in the same order as this network's."""
         own, body = self.state_dict(), [*state.values()][:-2]
         if [tuple(value.shape) for value in own.values()] != [tuple(value.shape) for value in body]:
             raise ValueError(f"the published {self.net} weights have other shapes than this network")
@@ -63,7 +63,7 @@ class DigitNet(nn.Module):
 
 
 def published(net: str) -> dict[str, Tensor]:
-    """The published state dictionary; its last two tensors are weight and bias of the layer that tells the digits apart."""
+    """The published state dictionary; its last two tensors are weight and bias of the classifier."""
     return read_tensors(WEIGHTS.member(f"ccexam/weights/{net}.pth"))
 
 
@@ -71,7 +71,7 @@ def _stage(before: int, after: int, convolutions: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for position in range(convolutions):
         layers += [nn.Conv2d(after if position else before, after, 3, padding=1), nn.BatchNorm2d(after)]
-        # The last ReLU stands behind the pooling, with which it commutes.
+        # The last ReLU comes after the pooling, with which it commutes.
         layers += [nn.ReLU()] if position < convolutions - 1 else [nn.MaxPool2d(2), nn.ReLU()]
     return nn.Sequential(*layers)
 

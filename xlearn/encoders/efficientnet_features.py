@@ -1,4 +1,4 @@
-"""Frozen features of EfficientNet-Lite0: pictures become 1,280 numbers once, before any training."""
+"""Frozen features of EfficientNet-Lite0: 1,280 numbers per image, computed once before any training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images as the features that the network gives them, resized to `size` first: computed once, and kept on disk."""
+    """Images as features of the network, resized to `size` first: computed once, and kept on disk."""
 
     size: int
 
@@ -48,8 +48,8 @@ class Pictures:
 
 
 class EfficientNetFeatures(Vector):
-    """1,280 features per picture of EfficientNet-Lite0 as it was trained on ImageNet (see `efficientnet_lite0`): frozen, so
-    no augmentation and no training of the network changes them. One token `[batch, 1, 1280]`, no parameters.
+    """1,280 features per image of EfficientNet-Lite0 with its ImageNet weights (see `efficientnet_lite0`). They are frozen:
+    neither augmentation nor training changes them. One token `[batch, 1, 1280]`, no parameters.
     """
 
     def __init__(self, spec: VectorSpec, *, size: int = 96) -> None:
@@ -57,7 +57,7 @@ class EfficientNetFeatures(Vector):
 
     @staticmethod
     def format(pools: Sequence[Pool], options: Mapping[str, Any], *, size: int = 96) -> Pictures:
-        """Nothing is learned from the pools. Raises `Problem` for a size below 32, where the network has no picture left."""
+        """Nothing is learned from the pools. Raises `Problem` for a size below 32, the network's stride."""
         if size < 32:
             raise Problem(f"encoder.image.size={size}: give 32 or more; the network was trained at 224.")
         return Pictures(size)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights from the package index: a pretrained source without any training."""
+"""EfficientNet-Lite0 with its ImageNet weights from the package index: a pretrained source."""
 
 from typing import Literal
 
@@ -101,7 +101,7 @@ class EfficientNetLite0(nn.Module):
         return Tokens(x.mean((2, 3)).unsqueeze(1))
 
     def load_published(self, state: dict[str, Tensor]) -> None:
-        """Load the published state dictionary. Its tensors stand in the order of ours; shapes are checked."""
+        """Load the published state dictionary. Its tensors are in the same order as this network's; shapes are checked."""
         body = [value for name, value in state.items() if not name.startswith("_fc.")]
         own = self.state_dict()
         shapes = [tuple(value.shape) for value in own.values()]

@@ -23,7 +23,7 @@ from xlearn.runtime.hashing import digest
 
 @dataclass(frozen=True)
 class Published:
-    """Texts as the numbers of the model's own tokeniser, special tokens among them."""
+    """Texts as the token numbers of the model's own tokeniser, including special tokens."""
 
     spec: TextSpec
     tokenizer: Any
@@ -33,12 +33,11 @@ class Published:
 
 
 class HuggingFaceText(nn.Module):
-    """The encoder that `transformers.AutoModel` makes of `name`, a name on the hub or a folder of `save_pretrained`.
+    """The encoder that `transformers.AutoModel` builds from `name`, a name on the hub or a folder of `save_pretrained`.
 
-    `weights`: `published`, or null for the same network with random weights. `length`: at most so many tokens of a
-    text, special ones among them. `pool`: `mean` over the tokens of the text, `cls` (the first token), `none` (the
-    sequence). Of a network with a decoder only the encoder is taken; a pooler is left out. Needs the extra `hf`.
-    Code that a model brings with it is never run.
+    `weights`: `published`, or null for the same network with random weights. `length`: the largest number of tokens of a text,
+    including special ones. `pool`: `mean` over the tokens of the text, `cls` (the first token), `none` (the sequence). A
+    decoder and a pooler are left out. Needs the extra `hf`. The model's own code is never run.
     """
 
     def __init__(
@@ -58,16 +57,16 @@ class HuggingFaceText(nn.Module):
         if spec.vocabulary > config.vocab_size:
             raise Problem(
                 f"encoder.text.name={name}: it knows {config.vocab_size} tokens, the texts have {spec.vocabulary}. "
-                "Bring its own tokeniser into its folder (tokenizer.save_pretrained)."
+                "Save its own tokeniser in its folder (tokenizer.save_pretrained)."
             )
         self._try(name, length)
 
     @torch.no_grad()
     def _try(self, name: str, length: int) -> None:
-        """One text of the full length through the network: what cannot work is told before anything is trained."""
+        """Encode one text of the full length, so that a length that is too large raises before anything is trained."""
         training = self.training
         config: Any = self.model.config
-        # Some count positions by what is no padding.
+        # Some models count positions by tokens that are not padding.
         number = 0 if config.pad_token_id == 1 else 1
         try:
             self.eval()(Sequences(torch.full((1, length), number), torch.ones(1, length, dtype=torch.bool)))
@@ -81,7 +80,7 @@ class HuggingFaceText(nn.Module):
 
     @staticmethod
     def format(pools: Sequence[Pool], options: Mapping[str, Any], *, name: str, length: int = 256, **others: Any) -> Published:
-        """The model's own tokeniser, whatever the modality's own settings are."""
+        """The model's own tokeniser; the settings of the modality are not used."""
         if length < 3:
             raise Problem(f"encoder.text.length={length}: give 3 or more tokens, special ones among them.")
         found = pretrained("AutoTokenizer", name, "text")
@@ -96,16 +95,17 @@ class HuggingFaceText(nn.Module):
 
     def forward(self, texts: Sequences) -> Tokens:
         numbers, mask = texts
-        # An example without any token looks at its padding: attention to nothing is not a number.
+        # An example without a token attends to its padding, because attention over nothing is NaN.
         seen = mask | ~mask.any(1, keepdim=True)
         values = self.model(input_ids=numbers.long(), attention_mask=seen.long()).last_hidden_state
         return pooled(values, mask, self.pool)
 
 
 def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module:
-    """The network `name` without its pooler, its blocks in a list named `layers`. `settings` replace its configuration's.
+    """The network `name` without its pooler, with its blocks in a list named `layers`. `settings` replace those of its
+    configuration.
 
-    Raises `Problem` where it is not to be had, or where some of its parameters are not among the published ones.
+    Raises `Problem` if it is not available, or if some of its parameters are missing in the published file.
     """
     config = pretrained("AutoConfig", name, modality)
     for key, value in settings.items():
@@ -122,31 +122,31 @@ def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module
     if config.is_encoder_decoder:
         made = made.get_encoder()
     if getattr(made, "pooler", None) is not None:
-        made.pooler = None  # no token goes through it
+        made.pooler = None  # it has no effect on tokens
     own = set(made.state_dict())
     if missing := sorted(own & {key.removeprefix("encoder.") if config.is_encoder_decoder else key
                                 for key in report.get("missing_keys", ())}):  # fmt: skip
         raise Problem(
             f"encoder.{modality}.name={name}: its file of weights lacks {len(missing)} parameters of its network, such as "
-            f"{missing[0]}. Choose a model that was saved whole, or weights=null."
+            f"{missing[0]}. Choose a completely saved model, or weights=null."
         )
     _name_stack(made)
     return made.train()
 
 
 def _name_stack(made: nn.Module) -> None:
-    """Make the list of blocks known as `layers` to who looks for them; the parameters keep their published names."""
+    """Make the list of blocks available as `layers`, where callers look for it. The parameters keep their published names."""
     count = getattr(made.config, "num_hidden_layers", None)
     for parent in made.modules():
         for child in parent.children():
             if isinstance(child, nn.ModuleList) and len(child) == count and not hasattr(parent, "layers"):
-                # Past `nn.Module`, which would register it, and so its parameters, a second time.
+                # Not by `setattr`, with which `nn.Module` would register its parameters a second time.
                 vars(parent)["layers"] = child
                 return
 
 
 def pretrained(kind: str, name: str, modality: str, **arguments: Any) -> Any:
-    """`transformers.<kind>.from_pretrained(name)`: from its folder or cache, otherwise from the hub if that answers."""
+    """`transformers.<kind>.from_pretrained(name)`: from its folder or the cache, otherwise from the hub if that answers."""
     try:
         import transformers
     except ImportError as error:
@@ -162,7 +162,7 @@ def pretrained(kind: str, name: str, modality: str, **arguments: Any) -> Any:
                 return load(str(folder), local_files_only=True, trust_remote_code=False, **arguments)
         try:
             return load(name, local_files_only=True, trust_remote_code=False, **arguments)
-        except Exception:  # many kinds; all of them mean that it is not here as a whole
+        except Exception:  # many kinds; all mean that it is missing or incomplete here
             with _told(name, modality):
                 from huggingface_hub import hf_hub_url
 
@@ -176,15 +176,15 @@ def _told(name: str, modality: str) -> Iterator[None]:
         yield
     except Exception as error:  # transformers and the hub's client raise many kinds
         raise Problem(
-            f"encoder.{modality}.name={name}: no such folder here, or not a whole one, and not to be had from the hub "
-            f"({reason(error)}). On a machine that reaches it run save_pretrained('FOLDER') of its model and its tokeniser or "
-            "feature extractor, bring FOLDER, and set name=FOLDER."
+            f"encoder.{modality}.name={name}: no such folder here, or an incomplete one, and not available from the hub "
+            f"({reason(error)}). On a machine with access to it run save_pretrained('FOLDER') of its model and its tokeniser "
+            "or feature extractor, copy FOLDER here, and set name=FOLDER."
         ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without progress bars and without what the libraries tell of every attempt; settings of others are restored."""
+    """Without progress bars and without the libraries' log of every attempt; their settings are restored afterwards."""
     from transformers.utils import logging as told
 
     hub = logging.getLogger("huggingface_hub")

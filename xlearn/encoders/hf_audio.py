@@ -1,4 +1,4 @@
-"""wav2vec 2.0 and its kin of Hugging Face, by their name on the hub or from a folder."""
+"""wav2vec 2.0, HuBERT and WavLM of Hugging Face, by their name on the hub or from a folder."""
 
 import math
 import warnings
@@ -19,18 +19,18 @@ from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens
 from xlearn.runtime.errors import Problem
 
-# Drawn anew in every training step, some from numpy's state, which no seed of a run reaches; and unused parameters.
+# Off: they draw in every training step, in part from numpy's state, which a run does not seed, and leave parameters unused.
 WITHOUT = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0, "layerdrop": 0.0}
 
 
 class HuggingFaceAudio(nn.Module):
     """Wav2Vec2, HuBERT or WavLM, by the name on the hub or a folder of `save_pretrained`.
 
-    Reads waves `[batch, samples]` at the model's own rate, each with mean 0 and variance 1 where the model wants that;
-    gives a token per 20 ms (as its convolutions have it), their mean (`pool=mean`) or all (`none`). Time masking and
-    layer drop are off. What a clip gives does not depend on the others of its batch: attention skips padding, and a
-    network that normalises over time (`feat_extract_norm=group`, as wav2vec2-base) reads clips of one length at a time,
-    unpadded. `weights`: `published`, or null for the same network with random weights. Needs the extra `hf`.
+    Reads waves `[batch, samples]` at the model's own rate, each with mean 0 and variance 1 if the model needs that. Gives a
+    token per 20 ms (by its convolutions), their mean (`pool=mean`) or all (`none`). Time masking and layer drop are off. The
+    output for a clip does not depend on the rest of its batch: attention skips padding, and a network that normalises over time
+    (`feat_extract_norm=group`, as wav2vec2-base) reads clips of one length at a time, unpadded. `weights`: `published`, or null
+    for the same network with random weights. Needs the extra `hf`.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class HuggingFaceAudio(nn.Module):
         config: Any = self.model.config
         if not hasattr(self.model, "_get_feature_vector_attention_mask") or not hasattr(config, "conv_kernel"):
             raise Problem(
-                f"encoder.audio.name={name}: {type(self.model).__name__} reads no waves as wav2vec 2.0 does. Choose a "
+                f"encoder.audio.name={name}: {type(self.model).__name__} does not read waves as wav2vec 2.0 does. Choose a "
                 "Wav2Vec2, HuBERT or WavLM model."
             )
         self.width = int(config.output_hidden_size if getattr(config, "add_adapter", False) else config.hidden_size)
-        # The samples that the first frame sees: a shorter clip would have no frame.
+        # The samples of the first frame's receptive field: a shorter clip would have no frame.
         jumps = [math.prod(config.conv_stride[:layer]) for layer in range(len(config.conv_stride))]
         self.least = 1 + sum((size - 1) * jump for size, jump in zip(config.conv_kernel, jumps, strict=True))
         self.masked = config.feat_extract_norm == "layer"
@@ -71,7 +71,7 @@ class HuggingFaceAudio(nn.Module):
         there, lengths = mask.any(1), mask.sum(1)
         if (missing := self.least - waves.shape[1]) > 0:
             waves = functional.pad(waves, (0, missing))
-        # A missing clip is read as one of silence as long as the batch: attention to nothing is not a number.
+        # A missing clip is read as silence of the batch's length, because attention over nothing is NaN.
         lengths = torch.where(there, lengths.clamp_min(self.least), waves.shape[1])
         seen = torch.arange(waves.shape[1], device=waves.device) < lengths[:, None]
         values = self._values(waves, lengths, seen.long())
@@ -79,7 +79,7 @@ class HuggingFaceAudio(nn.Module):
         return pooled(values, frames & there[:, None], self.pool)
 
     def _values(self, waves: Tensor, lengths: Tensor, seen: Tensor) -> Tensor:
-        """`[batch, frames, width]`, what stands in padding is of no meaning."""
+        """`[batch, frames, width]`; values in padding have no meaning."""
         with warnings.catch_warnings():
             # WavLM hands torch two masks of different types.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")

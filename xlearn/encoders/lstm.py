@@ -1,4 +1,4 @@
-"""A recurrent network over tokens."""
+"""An LSTM over tokens."""
 
 from typing import Literal
 
@@ -17,11 +17,11 @@ from xlearn.runtime.errors import Problem
 class Layer(nn.LSTM):
     """One layer, one or two directions, that never reads padding.
 
-    An `nn.LSTM`, whose weights it has by their names; called with lengths, where that one takes packed sequences.
+    An `nn.LSTM` with the same parameter names, but called with lengths instead of packed sequences.
     """
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # pyrefly: ignore[bad-override]  (see above)
-        """States `[batch, length, width]`, zero behind the end, and the last `[batch, width]`, of `x [batch, length, before]`.
+        """States `[batch, length, width]`, zero in padding, and the last `[batch, width]`, of `x [batch, length, before]`.
 
         `lengths int64 [batch]`, on the CPU, at least 1 each and as long as `x` for the longest.
         """
@@ -34,10 +34,10 @@ class Layer(nn.LSTM):
 class Lstm(nn.Module):
     """Embedding - LSTM layers - one token `[batch, 1, width]` (Hochreiter & Schmidhuber, 1997).
 
-    Reads `Sequences` of token numbers `[batch, length]`. `pooling` says what becomes of the top layer's states: `last` is
-    the state after the last token (of the backward direction: after the first), `max` the largest value of every unit
-    over all tokens. `bidirectional`: half of `width` reads from right to left. Dropout stands before every layer. Padding
-    is never read; an example of nothing else has a False mask and zeros.
+    Reads `Sequences` of token numbers `[batch, length]`. `pooling` of the top layer's states: `last` is the state after the
+    last token (of the backward direction: after the first), `max` the largest value of every unit over all tokens.
+    `bidirectional`: half of `width` reads from right to left. Dropout precedes every layer. Padding is never read; an example
+    with only padding gives zeros under a False mask.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Lstm(nn.Module):
 
     def forward(self, texts: Sequences) -> Tokens:
         there = texts.mask.any(1, keepdim=True)
-        # The lengths have to be on the CPU; a text of nothing is read as one padding token, and hidden below.
+        # The lengths must be on the CPU; an empty text is read as one padding token, and masked below.
         lengths = texts.mask.sum(1).clamp_min(1).cpu()
         states, last = self.embedding(texts.values)[:, : int(lengths.max())], None
         for layer in self.layers:

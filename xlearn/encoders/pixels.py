@@ -1,4 +1,4 @@
-"""From stored pixels to what an image network reads, on the whole batch and on the device."""
+"""Stored pixels to normalised inputs of image networks, for the whole batch and on the device."""
 
 import torch
 from torch import Tensor, nn

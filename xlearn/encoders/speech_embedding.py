@@ -1,4 +1,4 @@
-"""Google's speech embedding with its published weights from the package index: speech that needs few labels."""
+"""Google's speech embedding with its published weights from the package index: a pretrained source for speech."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ WEIGHTS = Archive(
 )
 FOLDER = "openwakeword/resources/models"
 RATE, BANDS = 16000, 32
-# Samples that one frame sees, and from one frame to the next; frames that one embedding sees, and from one to the next.
+# Samples of one frame, and from one frame to the next; frames of one embedding, and from one to the next.
 SEEN, HOP = 512, 160
 WINDOW, STEP = 76, 8
-# Short words lie differently in each window. Leave-one-speaker-out on FSDD (0.14 to 2.3 s), mean token and logistic
-# regression: .931 with 1 window at least, .966 with 5, .968 with 9; silence after the word alone .610.
+# At least so many windows per clip: a short word is at another position in each. Leave-one-speaker-out accuracy on FSDD (0.14
+# to 2.3 s), mean token and logistic regression: .931 with 1, .966 with 5, .968 with 9; with silence only after the word .610.
 WINDOWS = 5
 
 # (channels of its four convolutions, two in the first; pooling after them in time and bands).
@@ -100,10 +100,10 @@ class Stem(nn.Module):
 class SpeechEmbedding(nn.Module):
     """Google's speech_embedding (Lin et al., ICASSP 2020; the copy of openWakeWord 0.4): 330 k parameters, 96 wide.
 
-    Reads log-mel frames `[batch, frames, 32]` of waves at 16 kHz. Each token sees 76 frames (0.775 s), and the next
-    begins 8 frames (80 ms) later. Frames are not padded within the network, so that all windows of a clip are computed
-    by one pass over it. Clips below 1.1 s stand in the middle of silence (see `log_mel`). `weights`: `published` or null
-    (He et al., ICCV 2015). `pool`: `mean` gives one token, `none` the sequence.
+    Reads log-mel frames `[batch, frames, 32]` of waves at 16 kHz. Each token covers 76 frames (0.775 s), and the next begins 8
+    frames (80 ms) later. The network does not pad frames, so that one pass over a clip computes all its windows. Clips below
+    1.1 s are centred in silence (see `log_mel`). `weights`: `published` or null (He et al., ICCV 2015). `pool`: `mean` gives
+    one token, `none` the sequence.
     """
 
     width = 96
@@ -174,8 +174,8 @@ def _bounded(x: Tensor) -> Tensor:
 def log_mel(waves: Ragged, front: Mapping[str, Tensor]) -> Ragged:
     """Frames of each wave (float32 in [-1, 1] at 16 kHz): `d / 10 + 2` of its decibels `d`, at most 80 below its loudest.
 
-    `d = 10 log10(max(|STFT|^2 mel, 1e-10))` of 16-bit samples. Every clip is brought to whole windows, 5 at least, by
-    silence, half of it before and half after; a clip without samples (the modality is missing) gets no frames.
+    `d = 10 log10(max(|STFT|^2 mel, 1e-10))` of 16-bit samples. Silence extends every clip to whole windows, at least 5, half of
+    it before the clip and half after; a clip without samples (the modality is missing) gets no frames.
     """
     bases = torch.cat([front["0.stft.conv_real.weight"], front["0.stft.conv_imag.weight"]]).squeeze(1).t()
     whole = SEEN + HOP * (WINDOW - 1 + STEP * (WINDOWS - 1))
@@ -200,7 +200,7 @@ def published(name: str) -> dict[str, Tensor]:
 def initialisers(model: bytes) -> dict[str, Tensor]:
     """The float32 initialisers with `raw_data` of an ONNX file: ModelProto.graph (7), .initializer (5), TensorProto.
 
-    These two levels of protocol buffers are all that is needed of it, so that reading weights takes no other package.
+    Only these two levels of protocol buffers are read, so that the weights need no other package.
     """
     found = {}
     for graph in (value for field, value in _fields(model) if field == 7):

@@ -11,7 +11,7 @@ from xlearn.networks.sizes import need_layers
 
 
 class TabularMlp(nn.Module):
-    """Linear - ReLU - dropout, once per entry of `widths`, on the values and on which of them are missing.
+    """Linear - ReLU - dropout, once per entry of `widths`, on the values and on indicators of missing values.
 
     Reads standardised numbers `[batch, columns]`, gives one token `[batch, 1, widths[-1]]`. Its input is
     `[x, m] [batch, 2 * columns]`: where a value is missing (NaN) x is 0, the mean in training, and m is 1.

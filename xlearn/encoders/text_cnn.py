@@ -1,4 +1,4 @@
-"""A convolutional network over tokens: learned phrases, wherever they stand."""
+"""A convolutional network over tokens: learned phrases, at any position."""
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class Phrases(nn.Module):
     def _largest(self, convolution: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
         """`[batch, filters]`; position i of the result is the phrase that ends at token i."""
         found = convolution(x)[:, :, : mask.shape[1]].relu()
-        # After the ReLU zero is the least there is: phrases behind the end never are the maximum.
+        # After the ReLU no value is below zero, so phrases in padding are never above the maximum.
         return (found * mask.unsqueeze(1)).amax(2)
 
 
@@ -33,9 +33,9 @@ class TextCnn(nn.Module):
     """Embedding - convolutions over `kernels` neighbouring tokens, side by side - ReLU - maximum over the text (Kim, EMNLP
     2014) - one token `[batch, 1, filters * len(kernels)]`.
 
-    Reads `Sequences` of token numbers `[batch, length]`. Padding is zero before the convolutions and never the maximum;
-    an example of nothing else has a False mask and zeros. Parameters: `vocabulary * embedding + sum_k (k * embedding + 1)
-    * filters`.
+    Reads `Sequences` of token numbers `[batch, length]`. Padding is zero before the convolutions and never the maximum; an
+    example with only padding gives zeros under a False mask. Parameters:
+    `vocabulary * embedding + sum_k (k * embedding + 1) * filters`.
     """
 
     def __init__(self, spec: TextSpec, *, embedding: int, filters: int, kernels: list[int], dropout: float = 0.3) -> None:

@@ -1,4 +1,4 @@
-"""What encoders of token numbers share: the embedding, and what is padding."""
+"""Shared parts of encoders that read token numbers: the embedding, and the treatment of padding."""
 
 from torch import Tensor, nn
 
@@ -23,9 +23,9 @@ class Embedding(nn.Embedding):
 
 
 def need_text(spec: Spec) -> TextSpec:
-    """Raise where the inputs are no token numbers."""
+    """Raise `Problem` if the inputs are not token numbers."""
     if not isinstance(spec, TextSpec):
-        raise Problem(f"encoder: this one reads token numbers, not {type(spec).__name__}. Choose it as encoder/text=....")
+        raise Problem(f"encoder: this encoder reads token numbers, not {type(spec).__name__}. Choose it as encoder/text=....")
     return spec
 
 

@@ -15,17 +15,17 @@ from xlearn.networks.network import Tokens
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.storage import data_folders, read_tensors
 
-# The published weights of DenseNet bear names from before 2018, such as `denselayer1.norm.1.weight`.
+# The published weights of DenseNet have names from before 2018, such as `denselayer1.norm.1.weight`.
 OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 
 
 class TorchvisionClassifier(nn.Module):
-    """The body of `torchvision.models.<name>`; its last linear layer is removed, its input gives `width`.
+    """The body of `torchvision.models.<name>` without its last linear layer; `width` is the input size of that layer.
 
-    `weights`: null (random), a name (`DEFAULT`, `IMAGENET1K_V1`, fetched on first use), or a file of a state
-    dictionary. `stem`: `imagenet` as published; `small` sets the stride of the first convolution to 1 and drops the
-    max-pooling after it, so that 28 x 28 images are not reduced to a point. `size` resizes images first; some networks
-    need a size of their own (224 for the vision transformers). Raises `Problem` where the images do not suit.
+    `weights`: null (random), a name (`DEFAULT`, `IMAGENET1K_V1`, fetched on first use), or a file of a state dictionary.
+    `stem`: `imagenet` as published; `small` sets the stride of the first convolution to 1 and drops the max-pooling after it,
+    so that 28 x 28 images are not reduced to a point. `size` resizes images first; some networks need a fixed size (224 for the
+    vision transformers). Raises `Problem` for images that the network cannot read.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class TorchvisionClassifier(nn.Module):
         extra = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
         self.body = models.get_model(name, weights=None, **extra)
         if hasattr(self.body, "transform_input"):
-            # googlenet and inception were trained with another normalisation, which torchvision then makes of this one;
-            # with and without weights, because a network may be given those of another later.
+            # googlenet and inception were trained with another normalisation, to which torchvision then converts the inputs;
+            # also without weights, because the network may receive those of another later.
             setattr(self.body, "transform_input", True)  # noqa: B010  (a flag, where the type checker expects modules)
         if weights is not None:
             _load(self.body, name, weights)
@@ -60,7 +60,7 @@ class TorchvisionClassifier(nn.Module):
 
     @torch.no_grad()
     def _try(self, name: str, stem: str, side: tuple[int, int]) -> None:
-        """One black image through the body: what cannot work is told before any data are read."""
+        """Pass one black image through the body, so that unsuitable images raise before any data are read."""
         try:
             self.body.eval()(torch.zeros(1, 3, *side))
         except Exception as error:  # torch and torchvision raise many kinds
@@ -76,7 +76,7 @@ class TorchvisionClassifier(nn.Module):
 def _statistics(name: str, weights: str | None) -> tuple[list[float], list[float]]:
     """(mean, standard deviation) of the inputs that the network's default weights were trained with.
 
-    They are the same whatever the weights: what one network learned is carried over into another, built without.
+    They do not depend on the weights, because a network that is built without weights may receive those of another.
     """
     from torchvision import models
 
@@ -104,7 +104,7 @@ def _load(body: nn.Module, name: str, weights: str) -> None:
     names = {key: OLD_DENSENET.sub(r"\1\2", key) for key in loaded if not key.startswith(("aux", "AuxLogits"))}
     state = OrderedDict((new, loaded[old]) for old, new in names.items() if not new.startswith(last))
     shapes = [key for key in state if key in own and own[key].shape != state[key].shape]
-    # The versions of modules, by which torch recognises old names; safetensors have none and are as new as ours.
+    # The versions of modules, from which torch recognises old names. safetensors have none and count as current.
     versions = getattr(loaded, "_metadata", getattr(own, "_metadata", None) if file.suffix == ".safetensors" else None)
     if versions is not None:
         state._metadata = versions  # pyrefly: ignore  (torch looks for it on the dictionary)

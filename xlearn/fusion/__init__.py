@@ -1,4 +1,4 @@
-"""Fusions: `{modality: tokens}` to features `[batch, width]`. Built as `fusion(widths)`; the order of keys is no matter."""
+"""Fusions: `{modality: tokens}` to features `[batch, width]`. Built as `fusion(widths)`; the order of keys does not matter."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from xlearn.runtime.errors import Problem, nearest
 
 
 def chosen(key: str, name: str | None, modalities: Iterable[str]) -> str:
-    """The modality `name`, or the alphabetically first one for null. Raises `Problem` for one that is not there."""
+    """The modality `name`, or the alphabetically first one for null. Raises `Problem` for an unknown one."""
     known = sorted(modalities)
     if name is not None and name not in known:
         raise Problem(f"fusion.{key}={name}: no such modality here. {nearest(name, known)} null is {known[0]}.")

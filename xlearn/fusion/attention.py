@@ -1,4 +1,4 @@
-"""Learned weights of the modalities."""
+"""Attention over the modalities: learned weights for each example."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,11 @@ from xlearn.networks.sizes import need_sizes
 class Attention(nn.Module):
     """`sum_m a_m P_m x_m` with `a = softmax(W [x_1, ..., x_M] + w)`, one weight per modality and example.
 
-    x_m is the mean token of modality m, zeros where it is missing; a missing modality has the weight 0, and the
-    others share its part (Hori et al., ICCV 2017, with a linear score that sees all modalities).
-    `sum_m (widths_m + 1) width + (sum_m widths_m + 1) M` parameters; a single modality has no weights to learn.
-    Raises `Problem` for a width below 1.
+    x_m is the mean token of modality m, zeros where it is missing. A missing modality has the weight 0, which the others share
+    (Hori et al., ICCV 2017, with a linear score that reads all modalities).
+
+    `sum_m (widths_m + 1) width + (sum_m widths_m + 1) M` parameters; a single modality has no weights to learn. Raises
+    `Problem` for a width below 1.
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int) -> None:
@@ -29,7 +30,7 @@ class Attention(nn.Module):
         self.score = nn.Linear(sum(widths.values()), len(widths)) if len(widths) > 1 else None
 
     def weights(self, vectors: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """`a`, `[batch, modalities]` in alphabetical order; rows sum to 1, or to 0 where no modality is there."""
+        """`a`, `[batch, modalities]` in alphabetical order; rows sum to 1, or to 0 where no modality is present."""
         if self.score is None:
             return present.to(next(iter(vectors.values())).dtype)
         return shares(self.score(torch.cat(list(vectors.values()), dim=1)), present)

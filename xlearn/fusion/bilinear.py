@@ -15,12 +15,13 @@ from xlearn.networks.sizes import need_sizes
 class Bilinear(nn.Module):
     """MFB (Yu et al., ICCV 2017): `z_o = sum_k prod_m (U_m x_m)_(o, k)`, signed square root, divided by its L2 length.
 
-    x_m is the mean token of modality m and U_m a linear map with bias (as in the authors' code) to `width` groups of
-    `factors` features, neighbours forming a group; k runs over a group. Dropout on the product, before the sum. A
-    missing modality contributes the factor 1: the product of the others remains, and where none is there a constant.
-    The root is `z / sqrt(|z| + 1e-8)`, whose slope at 0 is finite. The result has length 1.
-    `sum_m (widths_m + 1) width factors` parameters.
-    Raises `Problem` for a width or factors below 1 and a dropout outside [0, 1).
+    x_m is the mean token of modality m and U_m a linear map with bias (as in the authors' code) to `width` groups of `factors`
+    features, neighbours forming a group; k runs over a group. Dropout on the product, before the sum. A missing modality
+    contributes the factor 1: the product of the others remains, or a constant without any modality. The root is
+    `z / sqrt(|z| + 1e-8)`, with a finite slope at 0. The result has length 1.
+
+    `sum_m (widths_m + 1) width factors` parameters. Raises `Problem` for a width or factors below 1 and a dropout outside [0,
+    1).
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int, factors: int, dropout: float = 0.0) -> None:

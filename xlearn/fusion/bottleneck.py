@@ -1,4 +1,4 @@
-"""Modalities that talk through a few tokens only."""
+"""The multimodal bottleneck transformer: modalities exchange information through a few tokens only."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,14 @@ from xlearn.runtime.errors import Problem
 class Bottleneck(nn.Module):
     """Multimodal bottleneck transformer (Nagrani et al., NeurIPS 2021).
 
-    Every layer of every modality is a transformer layer on `[its tokens, bottlenecks]`:
-    `[h_m, b_m] <- layer_m([h_m, b])`, then `b <- mean of b_m` over the modalities an example has. It starts with
-    `h_m = P_m x_m` per token and `bottlenecks` learned tokens b; the result is the mean over the modalities there of
-    `norm_m(mean token of h_m)`, the paper's averaged decisions with mean pooling in place of class tokens.
-    Layers are those of a ViT (norm first, GELU), with `2 width` hidden units. With one layer modalities would never meet.
-    With d = `width`: `sum_m (widths_m + 1) d + bottlenecks d + M (layers (8 d^2 + 11 d) + 2 d)` parameters.
-    Raises `Problem` for sizes below 1 (layers below 2), heads that do not divide `width` and a dropout outside [0, 1).
+    Every layer of every modality is a transformer layer on `[its tokens, bottlenecks]`: `[h_m, b_m] <- layer_m([h_m, b])`, then
+    `b <- mean of b_m` over the modalities an example has. It starts with `h_m = P_m x_m` per token and `bottlenecks` learned
+    tokens b. The result is the mean over the present modalities of `norm_m(mean token of h_m)`: the paper's averaged decisions,
+    with mean pooling in place of class tokens. Layers are those of a ViT (norm first, GELU), with `2 width` hidden units. One
+    layer would exchange nothing between modalities.
+
+    With d = `width`: `sum_m (widths_m + 1) d + bottlenecks d + M (layers (8 d^2 + 11 d) + 2 d)` parameters. Raises `Problem`
+    for sizes below 1 (layers below 2), heads that do not divide `width` and a dropout outside [0, 1).
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Bottleneck(nn.Module):
         need_sizes("fusion", dropout, width=width, heads=heads, bottlenecks=bottlenecks)
         need_heads("fusion", heads, width)
         if layers < 2:
-            raise Problem(f"fusion.layers={layers}: modalities meet between layers. Give 2 or more.")
+            raise Problem(f"fusion.layers={layers}: modalities exchange information between layers. Give 2 or more.")
         self.widths = dict(widths)
         self.width = width
         self.project = projections(widths, width)

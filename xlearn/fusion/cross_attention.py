@@ -1,4 +1,4 @@
-"""Tokens of each modality look at the tokens of the others."""
+"""Cross-attention: the tokens of each modality attend to the tokens of the others."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,16 @@ from xlearn.networks.sizes import need_heads, need_sizes
 
 
 class CrossAttention(nn.Module):
-    """Cross-modal attention as in MulT (Tsai et al., ACL 2019), in small.
+    """Cross-modal attention as in MulT (Tsai et al., ACL 2019), but smaller.
 
-    With `h_m^0 = P_m x_m` per token, each layer is `h_m <- norm(h_m + mean_n attention_mn(h_m, h_n^0))`: the queries are
-    m's tokens, keys and values those of n at the start (as in MulT), and the mean is over the other modalities n an
-    example has. The result is `W [mean token of h_1, ..., mean token of h_M] + w`, zeros for a missing modality.
-    Unlike MulT no convolutions, positions, feed-forward parts or self-attention: encoders have these. Dropout is on
-    the attention weights. A single modality has no layers.
-    With d = `width`: `sum_m (widths_m + 1) d + layers (M (M - 1) (4 d^2 + 4 d) + 2 M d) + (M d + 1) d` parameters.
-    Raises `Problem` for sizes below 1, heads that do not divide `width` and a dropout outside [0, 1).
+    With `h_m^0 = P_m x_m` per token, each layer is `h_m <- norm(h_m + mean_n attention_mn(h_m, h_n^0))`: the queries are m's
+    tokens, keys and values those of n at the start (as in MulT), and the mean is over the other modalities n that an example
+    has. The result is `W [mean token of h_1, ..., mean token of h_M] + w`, zeros for a missing modality. Unlike MulT it has no
+    convolutions, positions, feed-forward parts or self-attention: encoders have these. Dropout is on the attention weights. A
+    single modality has no layers.
+
+    With d = `width`: `sum_m (widths_m + 1) d + layers (M (M - 1) (4 d^2 + 4 d) + 2 M d) + (M d + 1) d` parameters. Raises
+    `Problem` for sizes below 1, heads that do not divide `width` and a dropout outside [0, 1).
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int, heads: int, layers: int, dropout: float = 0.0) -> None:
@@ -45,7 +46,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossLayer(nn.Module):
-    """One layer: `h_m <- norm(h_m + mean over the n there of attention_mn(h_m, source_n))`, for every modality m."""
+    """One layer: `h_m <- norm(h_m + mean over the present n of attention_mn(h_m, source_n))`, for every modality m."""
 
     def __init__(self, widths: Mapping[str, int], width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -67,7 +68,9 @@ class CrossLayer(nn.Module):
     def forward(
         self, hidden: Mapping[str, Tensor], sources: Mapping[str, Tensor], masks: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Tokens `[batch, length_m, width]` of every modality, of tokens and `masks bool [batch, length_m]` of these."""
+        """The updated tokens `[batch, length_m, width]` of every modality. `masks bool [batch, length_m]` are True for valid
+        tokens.
+        """
         updated: dict[str, Tensor] = {}
         for name, queries in hidden.items():
             attention = self.attention[name]
@@ -77,7 +80,7 @@ class CrossLayer(nn.Module):
             for other, keys in sources.items():
                 if other == name:
                     continue
-                # A softmax over no key is NaN in some kernels: a missing modality shows one token, whose answer is dropped.
+                # A softmax over no key is NaN in some kernels: a missing modality keeps one token, and its output is dropped.
                 padding = ~never_empty(masks[other])
                 answer, _ = attention[other](queries, keys, keys, key_padding_mask=padding, need_weights=False)
                 present = masks[other].any(1)[:, None, None].to(queries.dtype)

@@ -1,4 +1,4 @@
-"""One modality, scaled and shifted by the others."""
+"""FiLM: one modality, scaled and shifted by the others."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,11 @@ class Film(nn.Module):
     """`mean_t relu((1 + gamma) * (P x_t) + beta)` over the valid tokens x_t of the modality `of`; FiLM (Perez, AAAI 2018).
 
     `[gamma, beta] = C [x_b, ..., x_z]`, with the mean tokens of the other modalities in alphabetical order, zeros where
-    missing. C has no bias and starts at zero: the fusion starts as the modality `of` alone, and stays that for an
-    example that has nothing else. Without `of` (null: the alphabetically first modality), x is one token of zeros.
-    `(widths_of + 1) width + 2 width sum_(m != of) widths_m` parameters.
-    Raises `Problem` for a width below 1 and an unknown modality.
+    missing. C has no bias and starts at zero: at the start only the modality `of` counts, and always so for an example without
+    the others. For an example without `of` (null: the alphabetically first modality), x is one token of zeros.
+
+    `(widths_of + 1) width + 2 width sum_(m != of) widths_m` parameters. Raises `Problem` for a width below 1 and an unknown
+    modality.
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int, of: str | None = None) -> None:

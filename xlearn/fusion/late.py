@@ -1,4 +1,4 @@
-"""Late fusion: every modality decides alone, and the decisions are averaged."""
+"""Late fusion: the mean of separate decisions, one per modality."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,12 @@ from xlearn.networks.sizes import need_sizes
 
 
 class Late(nn.Module):
-    """`[y_1 / n, ..., y_M / n]`, with n the number of modalities an example has, and zeros for those it has not.
+    """`[y_1 / n, ..., y_M / n]`, with n the number of modalities an example has, and zeros for the missing ones.
 
-    A linear head `W = [W_1, ..., W_M]`, b on it gives exactly `mean over present m of (W_m y_m) + b`: logits per
-    modality, averaged. `y_m = x_m`, the mean token of modality m, or `relu(P_m x_m)` of `hidden` features.
-    Modalities in alphabetical order. `width` is the sum of the widths, or `hidden` times their number.
+    A linear head `W = [W_1, ..., W_M]`, b on it gives exactly `mean over present m of (W_m y_m) + b`: logits per modality,
+    averaged. `y_m = x_m`, the mean token of modality m, or `relu(P_m x_m)` of `hidden` features. Modalities in alphabetical
+    order. `width` is the sum of the widths, or `hidden` times their number.
+
     No parameters, or `sum_m (widths_m + 1) hidden`. Raises `Problem` for a hidden below 1.
     """
 

@@ -1,4 +1,4 @@
-"""Tensor fusion without the tensor."""
+"""Low-rank tensor fusion: tensor fusion without building the tensor."""
 
 import math
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from xlearn.networks.sizes import need_sizes
 class LowRank(nn.Module):
     """`sum_r w_r prod_m ([1, x_m] W_m^r) + b`: low-rank multimodal fusion (Liu et al., ACL 2018).
 
-    It equals tensor fusion whose weight tensor is `sum_r w_r W_1^r (x) ... (x) W_M^r`, in time linear in M. x_m is the
-    mean token of modality m; a missing one is `[1, 0, ..., 0]`. `factor.<modality>` is `[rank, widths_m + 1, width]`.
-    W_m^r starts normal with variance 1/2 in the row of the constant and 1 / (2 widths_m) elsewhere, w_r at
-    `1 / sqrt(rank)`, b at 0: for inputs of variance 1 the mean square of every factor, and hence of the result, is 1
-    for any number of modalities (1/2 of it for each missing one).
+    It equals tensor fusion with the weight tensor `sum_r w_r W_1^r (x) ... (x) W_M^r`, in time linear in M. x_m is the mean
+    token of modality m; a missing one is `[1, 0, ..., 0]`. `factor.<modality>` is `[rank, widths_m + 1, width]`. W_m^r starts
+    normal with variance 1/2 in the row of the constant and 1 / (2 widths_m) elsewhere, w_r at `1 / sqrt(rank)`, b at 0: for
+    inputs of variance 1 the mean square of every factor, and hence of the result, is 1 for any number of modalities (1/2 of it
+    for each missing one).
+
     `rank width sum_m (widths_m + 1) + rank + width` parameters. Raises `Problem` for a width or rank below 1.
     """
 

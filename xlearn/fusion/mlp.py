@@ -1,4 +1,4 @@
-"""A small network on the concatenation."""
+"""A perceptron on the concatenated modalities."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,11 @@ from xlearn.networks.sizes import need_sizes
 class Mlp(nn.Module):
     """`h = relu(A [x_1, ..., x_M] + a)`, result `relu(B h + b)`, each followed by dropout (Ngiam et al., ICML 2011).
 
-    x_m is the mean token of modality m, zeros where it is missing; modalities stand in alphabetical order. The result
-    has its ReLU too: without it the linear head would make the second layer superfluous.
-    `(sum_m widths_m + 1) hidden + (hidden + 1) width` parameters.
-    Raises `Problem` for a width or hidden below 1 and a dropout outside [0, 1).
+    x_m is the mean token of modality m, zeros where it is missing; modalities in alphabetical order. The result has its ReLU
+    too: without it the linear head would make the second layer superfluous.
+
+    `(sum_m widths_m + 1) hidden + (hidden + 1) width` parameters. Raises `Problem` for a width or hidden below 1 and a dropout
+    outside [0, 1).
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int, hidden: int, dropout: float = 0.0) -> None:

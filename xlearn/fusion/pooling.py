@@ -1,4 +1,4 @@
-"""Tokens to vectors, and which modalities are there. What a mask hides is set to zero before anything reads it."""
+"""Tokens to vectors, and which modalities are present. Masked values are set to zero before they are used."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ from xlearn.runtime.errors import Problem
 
 
 def pool(tokens: Tokens) -> tuple[Tensor, Tensor | None]:
-    """Masked mean over tokens `[batch, width]`, and `present bool [batch]` (None: everywhere). Absent gives zeros."""
+    """Masked mean over tokens `[batch, width]`, and `present bool [batch]` (None: everywhere). Zeros without a valid token."""
     values, mask = tokens
     if mask is None and values.shape[1] > 0:
         return (values.squeeze(1) if values.shape[1] == 1 else values.mean(1)), None
     mask = values.new_ones(values.shape[:2], dtype=torch.bool) if mask is None else mask
-    # Filled and not multiplied: zero times what is not finite is not zero.
+    # Filled, not multiplied: zero times an infinite number is not zero.
     total = values.masked_fill(~mask.unsqueeze(-1), 0).sum(1)
     return total / mask.sum(1, keepdim=True).clamp_min(1).to(total.dtype), mask.any(1)
 
@@ -23,7 +23,7 @@ def pool(tokens: Tokens) -> tuple[Tensor, Tensor | None]:
 def pool_all(tokens: Mapping[str, Tokens], widths: Mapping[str, int]) -> tuple[dict[str, Tensor], Tensor]:
     """The mean token of every modality of `widths` in alphabetical order, and `present bool [batch, modalities]`.
 
-    Vectors are `[batch, width of the modality]`, zeros where it is missing, be it for an example or altogether.
+    Vectors are `[batch, width of the modality]`, zeros where an example or the whole batch lacks the modality.
     """
     like = _any_values(tokens, widths)
     vectors: dict[str, Tensor] = {}
@@ -56,7 +56,7 @@ def complete(tokens: Mapping[str, Tokens], widths: Mapping[str, int]) -> dict[st
 
 
 def _any_values(tokens: Mapping[str, Tokens], widths: Mapping[str, int]) -> Tensor:
-    """Values of some modality, for their number, type and device."""
+    """Values of some modality, from which the number of examples, type and device are taken."""
     if not tokens or not tokens.keys() <= widths.keys():
         given = ", ".join(sorted(tokens)) or "none"
         known = ", ".join(sorted(widths))
@@ -65,7 +65,7 @@ def _any_values(tokens: Mapping[str, Tokens], widths: Mapping[str, int]) -> Tens
 
 
 def never_empty(mask: Tensor) -> Tensor:
-    """`mask bool [batch, length]` with the first token counted where an example has none."""
+    """`mask bool [batch, length]` with the first token valid in examples that have no valid token."""
     return torch.cat([mask[:, :1] | ~mask.any(1, keepdim=True), mask[:, 1:]], dim=1)
 
 
@@ -75,15 +75,15 @@ def total(parts: Tensor, weights: Tensor) -> Tensor:
 
 
 def average(parts: Tensor, present: Tensor) -> Tensor:
-    """`sum_m present_m part_m / sum_m present_m` of `parts [batch, modalities, width]`; zeros where none is there."""
+    """`sum_m present_m part_m / sum_m present_m` of `parts [batch, modalities, width]`; zeros without any modality."""
     return total(parts, present) / present.sum(1, keepdim=True).clamp_min(1).to(parts.dtype)
 
 
 def shares(scores: Tensor, present: Tensor) -> Tensor:
-    """Softmax over the modalities that are there (`[batch, modalities, ...]`), exactly zero for the others.
+    """Softmax over the present modalities (`[batch, modalities, ...]`), exactly zero for the others.
 
-    Where none is there all shares are zero. `present` is `bool [batch, modalities]`.
+    Without any modality all shares are zero. `present` is `bool [batch, modalities]`.
     """
     present = present.reshape(present.shape + (1,) * (scores.ndim - 2))
-    # The lowest finite number in place of -inf, of which a row of nothing else would become NaN.
+    # The lowest finite number, because the softmax of a row of -inf is NaN.
     return scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(1) * present

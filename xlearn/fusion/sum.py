@@ -1,4 +1,4 @@
-"""The sum of the modalities that are there."""
+"""The sum of the present modalities."""
 
 from collections.abc import Mapping
 

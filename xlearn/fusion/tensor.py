@@ -18,12 +18,12 @@ LIMIT = 65_536
 class TensorProduct(nn.Module):
     """`W vec([1, y_1] (x) ... (x) [1, y_M])` with `y_m = P_m x_m`: the tensor fusion network (Zadeh et al., EMNLP 2017).
 
-    x_m is the mean token of modality m, P_m a linear map with bias to `rank` features (null: `y_m = x_m`, as in the
-    paper). A missing modality is `[1, 0, ..., 0]`: of the product the terms without it remain. W has no bias, the
-    weights of the product's first entry, which is 1, are one. Modalities in alphabetical order, the last one fastest;
-    dropout on the product.
-    `sum_m (widths_m + 1) rank + (rank + 1)^M width` parameters; with `rank` null `width prod_m (widths_m + 1)`.
-    Raises `Problem` for a width or rank below 1, a dropout outside [0, 1), and a product above 65,536 entries.
+    x_m is the mean token of modality m, P_m a linear map with bias to `rank` features (null: `y_m = x_m`, as in the paper). A
+    missing modality is `[1, 0, ..., 0]`, which leaves the terms of the product without it. W needs no bias, because the
+    product's first entry is 1. Modalities in alphabetical order, the last one fastest; dropout on the product.
+
+    `sum_m (widths_m + 1) rank + (rank + 1)^M width` parameters; with `rank` null `width prod_m (widths_m + 1)`. Raises
+    `Problem` for a width or rank below 1, a dropout outside [0, 1), and a product above 65,536 entries.
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int, rank: int | None, dropout: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""One modality's tokens, each joined with the vectors of the others."""
+"""Tiling: each token of one modality, concatenated with the vectors of the others."""
 
 from collections.abc import Mapping
 
@@ -14,12 +14,13 @@ from xlearn.networks.sizes import need_sizes
 class Tile(nn.Module):
     """`mean_t relu(B relu(A [x_at, x_b, ..., x_z] + a) + b)` over the valid tokens t of the modality `along`.
 
-    x_at is token t of `along` (null: the alphabetically first modality); x_b ... x_z are the mean tokens of the others
-    in alphabetical order, the same for every t ("tiled"), zeros where missing. Dropout follows each ReLU. An example
-    without `along` has one token of zeros in its place, so the others still arrive.
-    So did Reed et al. (ICML 2016) with a text's vector over the grid of an image's features.
-    `(sum_m widths_m + 1) width + (width + 1) width` parameters.
-    Raises `Problem` for a width below 1, a dropout outside [0, 1) and an unknown modality.
+    x_at is token t of `along` (null: the alphabetically first modality); x_b ... x_z are the mean tokens of the others in
+    alphabetical order, the same for every t ("tiled"), zeros where missing. Dropout follows each ReLU. An example without
+    `along` has one token of zeros in its place, so the others still count. Reed et al. (ICML 2016) join a text's vector with
+    the grid of an image's features in this way.
+
+    `(sum_m widths_m + 1) width + (width + 1) width` parameters. Raises `Problem` for a width below 1, a dropout outside [0, 1)
+    and an unknown modality.
     """
 
     def __init__(self, widths: Mapping[str, int], *, width: int, along: str | None = None, dropout: float = 0.0) -> None:

@@ -1,1 +1,1 @@
-"""Metrics from logits and labels. Their names and directions stand in `xlearn.runtime.names`, which needs no torch."""
+"""Metrics from logits and labels. Their names and directions are in `xlearn.runtime.names`, which needs no torch."""

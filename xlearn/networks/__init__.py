@@ -1,4 +1,4 @@
 """The network that every method trains: encoders, fusion, trunk and heads.
 
-Beside it, what asks a network for logits, features and outputs of its modules.
+Also functions that compute a network's logits, features and module outputs.
 """

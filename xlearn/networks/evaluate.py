@@ -15,8 +15,8 @@ BATCH = 256
 
 
 def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Any]) -> Iterator[tuple[Tensor, Any]]:
-    """(positions in `examples`, what `give` makes of them), batch by batch; sequences of like lengths together."""
-    # Moved outside of inference mode: what is laid out anew in it could never be trained again.
+    """Yields (positions in `examples`, `give(batch)`) batch by batch; sequences of similar lengths share a batch."""
+    # Outside of inference mode, because a tensor that is made in it cannot be trained.
     place(network, machine)
     network.eval()
     lengths = examples.lengths()
@@ -39,7 +39,7 @@ def logits(network: Network, examples: Examples, machine: Machine) -> Tensor:
 
 
 def features(network: Network, examples: Examples, machine: Machine) -> Tensor:
-    """`float [n, width]` on the CPU: what the heads read."""
+    """The features that the heads read, `float [n, width]` on the CPU."""
     return _rows(network, examples, machine, network.features)
 
 
@@ -47,7 +47,7 @@ def seen(network: Network, examples: Examples, machine: Machine) -> tuple[Tensor
     """Features and logits in one pass."""
 
     def both(batch: Batch) -> Tensor:
-        batch.memo = {}  # so that the logits are of the same features
+        batch.memo = {}  # keeps the features for the logits
         return torch.cat([network.features(batch), network(batch)], dim=1)
 
     found = _rows(network, examples, machine, both)
@@ -55,7 +55,7 @@ def seen(network: Network, examples: Examples, machine: Machine) -> tuple[Tensor
 
 
 def tokens(network: Network, examples: Examples, modality: str, machine: Machine) -> Column:
-    """What the encoder of one modality makes of the examples: `float [n, width]` where it gives one token, else `Ragged`."""
+    """The tokens of one modality: `float [n, width]` where the encoder gives one token per example, otherwise `Ragged`."""
     parts, lengths, order = [], [], []
     single = True
     for positions, (values, mask) in _over(network, examples, machine, lambda batch: network.encoded(batch, modality)):
@@ -65,6 +65,6 @@ def tokens(network: Network, examples: Examples, modality: str, machine: Machine
         lengths.append(there.sum(1))
         order.append(positions)
     back = torch.cat(order).argsort()
-    # Outside of inference mode, so that a phase may train on them.
+    # Copied outside of inference mode, so that a phase may train on them.
     values = torch.cat(parts).clone()
     return values[back] if single else Ragged(values, offsets(torch.cat(lengths))).subset(back)

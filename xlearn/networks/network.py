@@ -1,9 +1,8 @@
-"""A network is encoders, a fusion, a trunk and heads. Parameter names say who owns what:
+"""A network is encoders, a fusion, a trunk and heads. Parameter names say to which part a parameter belongs.
 
-`encoder.<modality>.*` belongs to the modality, `head.<label space>.*` to the label space, `fusion.*` and `trunk.*` to
-nobody: they travel from task to task and from modality to modality.
-Two networks share exactly the parameters that both name.
-Where several tasks are learned in one network, `sharing.*` holds what only some of them have (see `xlearn.sharing`).
+`encoder.<modality>.*` belongs to a modality, `head.<label space>.*` to a label space. `fusion.*` and `trunk.*` belong to
+neither: they transfer between tasks and between modalities. Two networks share exactly the parameters with the same names.
+Where one network learns several tasks, `sharing.*` holds parameters that only some of them have (see `xlearn.sharing`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,9 +18,9 @@ from xlearn.runtime.errors import Problem, nearest
 
 
 class Tokens(NamedTuple):
-    """What an encoder gives: `values float [batch, length, width]` and `mask bool [batch, length]` (None: all valid).
+    """An encoder's output: `values float [batch, length, width]` and `mask bool [batch, length]` (None: all valid).
 
-    A vector is a single token. An example whose mask is False everywhere lacks the modality.
+    A vector is a single token. An example with an all-False mask lacks the modality.
     """
 
     values: Tensor
@@ -43,25 +42,25 @@ class Network(nn.Module):
         self.fusion = fusion
         self.trunk = nn.Identity() if trunk is None else trunk
         self.head = nn.ModuleDict(dict(heads))
-        # What it was built from, without weights: part of the address of all that is learned with it.
+        # The configuration of its parts, without weights: part of the cache key of everything trained with it.
         self.document: dict[str, Any] = {}
-        # Called as `sharing.overrides(network, batch)`: what stands in for the network's modules while a task is served.
+        # Called as `sharing.overrides(network, batch)`: a task's replacements of the network's modules.
         self.sharing: Any = None
-        # With `keeps_features`, what the heads of each task have read last.
+        # With `keeps_features`: by task, the features that its head read last.
         self.keeps_features = False
         self.seen: dict[str, Tensor] = {}
-        # The paths of the modules whose outputs are asked for.
+        # The paths of the modules with recorded outputs.
         self.listening: list[str] = []
         self._serving: str | None = None
 
     @property
     def width(self) -> int:
-        """Of the features that heads read."""
+        """The size of the features that heads read."""
         return int(getattr(self.trunk, "width", None) or getattr(self.fusion, "width", 0))
 
     @contextmanager
     def serving(self, batch: Batch) -> Iterator[None]:
-        """Within, the network is that of the batch's task: what the task has for itself stands in for the network's own."""
+        """Within, the network is that of the batch's task: the task's private modules replace the shared ones."""
         if self.sharing is None or self._serving == batch.task:
             yield
             return
@@ -73,12 +72,12 @@ class Network(nn.Module):
             self._serving = before
 
     def moving(self, trained: Iterable[str]) -> set[str]:
-        """The modalities whose encoders move when the parameters of these names are trained, or differ between tasks."""
+        """The modalities whose encoders change if these parameters are trained, or differ between tasks."""
         own = {name.split(".")[1] for name in trained if name.startswith("encoder.")}
         return own | (set() if self.sharing is None else self.sharing.modalities)
 
     def tokens(self, batch: Batch) -> dict[str, Tokens]:
-        """What the encoders make of the batch, by modality. A modality that the network has no encoder for is not read."""
+        """The encoders' outputs for the batch, by modality. A modality without an encoder is not read."""
         found = {}
         for name in sorted(batch.inputs):
             if name not in self.encoder:
@@ -91,18 +90,18 @@ class Network(nn.Module):
         return found
 
     def encoded(self, batch: Batch, name: str) -> Tokens:
-        """The tokens of one modality, whichever examples have it; taken over where they were computed before."""
+        """The tokens of one modality, for all examples; precomputed tokens are used where the batch has them."""
         given = batch.inputs[name]
         if name not in batch.encoded:
             return self.encoder[name](given)
         return Tokens(given.values, given.mask) if isinstance(given, Sequences) else Tokens(given.unsqueeze(1))
 
     def features(self, batch: Batch) -> Tensor:
-        """`float [batch, width]`, what every head reads."""
+        """The features that every head reads, `float [batch, width]`."""
         return batch.features if batch.features is not None else self._computed(batch)[0]
 
     def listen(self, path: str) -> nn.Module:
-        """From now on `outputs` gives what the module at the path gives. Raises `Problem` where there is none."""
+        """From now on `outputs` records the output of the module at `path`. Raises `Problem` for an unknown path."""
         found = dict(self.named_modules())
         if not path or path not in found:
             raise Problem(f"the network has no module {path!r}. {nearest(path, [name for name in found if name])}")
@@ -111,20 +110,20 @@ class Network(nn.Module):
         return found[path]
 
     def keep_outputs(self) -> None:
-        """What a module gives stays as it is, for others may read it too: nothing works in place."""
+        """Switch in-place operations off, so that no module overwrites an output that is recorded."""
         for module in self.modules():
             if getattr(module, "inplace", False):
                 vars(module)["inplace"] = False
 
     def outputs(self, batch: Batch) -> dict[str, Any]:
-        """What the modules that are listened to make of the batch, by path; one that is not called is left out."""
+        """The outputs of the recorded modules for the batch, by path. Modules that are not called are left out."""
         return self._computed(batch)[1]
 
     def _computed(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
-        """Features and outputs, once for a batch. Tasks of the same examples under common parameters have them in common."""
+        """Features and recorded outputs, computed once per batch. Tasks with common examples and parameters share them."""
         memo: dict[Any, Any] = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
         below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
-        # Beside `tokens` and `heard`: a task may have such a name.
+        # A tuple, because a task may be called `tokens` or `heard`.
         key = ("features", batch.task if below else None)
         if key not in memo:
             heard = dict(memo.get("heard", {}))
@@ -135,11 +134,11 @@ class Network(nn.Module):
         return memo[key]
 
     def joined(self, tokens: Mapping[str, Tokens]) -> Tensor:
-        """`float [batch, width]`, the features of examples of which only these modalities are known."""
+        """The features of examples that have only these modalities, `float [batch, width]`."""
         return self.trunk(self.fusion(tokens))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits `[batch, classes]` by the head of the batch's label space, of the examples that the task has a label for."""
+        """Logits `[batch, classes]` by the head of the batch's label space, for the examples that the task has a label for."""
         with self.serving(batch):
             features = self.features(batch)
             if self.keeps_features:
@@ -149,7 +148,7 @@ class Network(nn.Module):
 
 @contextmanager
 def _heard(modules: Mapping[str, nn.Module], heard: dict[str, Any]) -> Iterator[None]:
-    """Within, what these modules give is noted in `heard`, the last of each."""
+    """Within, the last output of each of these modules is recorded in `heard`."""
     hooks = [
         module.register_forward_hook(lambda _module, _given, made, path=path: heard.update({path: made}))
         for path, module in modules.items()
@@ -163,7 +162,7 @@ def _heard(modules: Mapping[str, nn.Module], heard: dict[str, Any]) -> Iterator[
 
 @contextmanager
 def instead(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    """Within, these modules compute something else: their parameters and names stay where they are."""
+    """Within, these modules compute the given functions. Their parameters and names are unchanged."""
     before = {module: vars(module).get("forward") for module in forwards}
     for module, forward in forwards.items():
         module.forward = forward
@@ -186,7 +185,7 @@ def _trained(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _stages(module: nn.Module, prefix: str, depth: int = 0) -> list[tuple[str, nn.Module]]:
-    """Children in order; stacks, and children that hold a stack under its customary name, are opened."""
+    """Children in order. Stacks are opened, as are children that hold a stack under its usual name."""
     stages: list[tuple[str, nn.Module]] = []
     for name, child in _trained(module):
         path = f"{prefix}{name}."
@@ -199,15 +198,15 @@ def _stages(module: nn.Module, prefix: str, depth: int = 0) -> list[tuple[str, n
 
 
 def blocks(encoder: nn.Module, prefix: str) -> list[list[str]]:
-    """The encoder's blocks from input to output, each a list of beginnings of parameter names.
+    """The encoder's blocks from input to output, each a list of prefixes of parameter names.
 
-    A block starts at a module that has a weight of two or more dimensions; normalisation and the like belong to the
-    block before it, and what no block has (class tokens, position embeddings) to the first. `resnet18` has 9 (stem and
-    8 residual blocks), `cnn` has 4, `vit_b_32` has 13.
+    A block starts at a module that has a weight of two or more dimensions. Normalisation and the like belong to the block
+    before; parameters outside of such modules (class tokens, position embeddings) belong to the first block. `resnet18` has 9
+    blocks (stem and 8 residual blocks), `cnn` has 4, `vit_b_32` has 13.
     """
     inner = _trained(encoder)
     while len(inner) == 1 and not _is_stack(inner[0][1]) and _trained(inner[0][1]):
-        # A wrapper around a single network is no block of its own.
+        # A wrapper around a single network is not a block.
         name, encoder = inner[0]
         prefix, inner = f"{prefix}{name}.", _trained(encoder)
     found: list[list[str]] = []
@@ -235,7 +234,7 @@ def owned(names: list[str], prefixes: list[str]) -> list[str]:
 
 
 def tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, contiguous and on the CPU: what is hashed, saved and carried over."""
+    """Parameters and buffers by name, contiguous and on the CPU, for hashing, saving and transfer."""
     return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in network.state_dict().items()}
 
 

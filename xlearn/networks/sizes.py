@@ -1,4 +1,4 @@
-"""Sizes of layers that components refuse when they are built: before any data are read."""
+"""Checks of layer sizes, made when components are built, before any data are read."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,14 @@ def need_sizes(where: str, dropout: float = 0.0, **sizes: int | None) -> None:
 
 
 def need_layers(where: str, key: str, sizes: Sequence[int], dropout: float = 0.0) -> None:
-    """Raise `Problem` where a list of layers is empty, or one of them would be, and for a dropout outside [0, 1)."""
+    """Raise `Problem` for an empty list of layer sizes, a size below 1, and a dropout outside [0, 1)."""
     if not sizes or min(sizes) < 1:
         raise Problem(f"{where}: {key}={list(sizes)} are no sizes of layers. Give at least one, each 1 or more.")
     need_sizes(where, dropout)
 
 
 def need_heads(where: str, heads: int, width: int) -> None:
-    """Raise `Problem` where attention cannot give every head the same part of `width`."""
+    """Raise `Problem` if `width` is not divisible by the number of attention heads."""
     if width % heads:
         divisors = ", ".join(str(each) for each in range(1, width + 1) if width % each == 0)
-        raise Problem(f"{where}.heads={heads}: width {width} is no multiple of it. Give one of {divisors}, or another width.")
+        raise Problem(f"{where}.heads={heads}: width {width} is not divisible by it. Give one of {divisors}, or another width.")

@@ -1,4 +1,4 @@
-"""The statistics of batch normalisations: those of given examples in the place of the running ones."""
+"""Re-estimates the running statistics of batch normalisation from given examples."""
 
 import torch
 from torch import nn
@@ -11,16 +11,16 @@ BATCH = 256
 
 
 def estimated(network: Network, examples: Examples, machine: Machine) -> int:
-    """Set the statistics of every batch normalisation to those of the examples; how many there are.
+    """Set the running statistics of every batch normalisation to those of the examples; returns their number.
 
-    In one pass, in batches of about 256 of equal weight; each layer normalises by the statistics of its batch meanwhile.
+    One pass, in batches of about 256 with equal weight. Meanwhile each layer normalises by the statistics of its batch.
     """
     found = normalisations(network)
     network.eval()
     momenta = [module.momentum for module in found]
     for module in found:
         module.reset_running_stats()
-        module.momentum = None  # the mean over all batches, each counting the same
+        module.momentum = None  # the mean over all batches, with equal weights
         module.train()
     with torch.no_grad():
         for positions in torch.arange(len(examples)).chunk(max(1, -(-len(examples) // BATCH))) if found else ():
@@ -32,7 +32,7 @@ def estimated(network: Network, examples: Examples, machine: Machine) -> int:
 
 
 def normalisations(network: Network) -> list[nn.modules.batchnorm._BatchNorm]:
-    """Every batch normalisation that keeps statistics."""
+    """Every batch normalisation with running statistics."""
     return [
         module
         for module in network.modules()

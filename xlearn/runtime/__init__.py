@@ -1,4 +1,4 @@
-"""What every other room stands on: errors, digests and seeds, files, the cache, the machine.
+"""The foundation of all other packages: errors, digests and seeds, files, the cache, the machine.
 
-Nothing here knows of tasks or networks.
+It depends on neither tasks nor networks.
 """

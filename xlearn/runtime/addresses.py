@@ -1,4 +1,4 @@
-"""Where the code behind a dotted path stands: found from files and tables of public names, so that nothing is imported."""
+"""Finds the file of a dotted path by file names and tables of public names, without importing anything."""
 
 import ast
 from functools import cache
@@ -22,9 +22,9 @@ def module_file(module: str) -> Path | None:
 
 
 def module_places(top: str) -> list[Path]:
-    """The folders of a package (several where it has no `__init__.py`), or the file of a module that is none.
+    """The folders of a package (several if it has no `__init__.py`), or the file of a module that is not a package.
 
-    `find_spec` of a dotted name would import the packages above it, so only the top is asked for.
+    `find_spec` of a dotted name would import the packages above it, so only the top is looked up.
     """
     if top == PACKAGE.name:
         return [PACKAGE]
@@ -44,7 +44,7 @@ def _spec(top: str) -> ModuleSpec | None:
 
 
 def exports(module: str) -> dict[str, str]:
-    """The public names of a package that are loaded when they are asked for: name to the module where it stands.
+    """The lazily loaded public names of a package: name to the module that defines it.
 
     Read from the call of `lazy_loader.attach` in its `__init__.py`.
     """
@@ -60,7 +60,7 @@ def _exports(file: Path, module: str, changed: int) -> dict[str, str]:
 
 
 def table(tree: ast.Module) -> dict[str, str]:
-    """The same of a syntax tree, modules relative to the package."""
+    """As `exports`, from a syntax tree; modules are relative to the package."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(call := node.value, ast.Call):
             for given in call.keywords:
@@ -77,9 +77,9 @@ def definition(address: str) -> tuple[str, str]:
 
 
 def public(address: str) -> str | None:
-    """The public address of one of xlearn's components that is named by its module; None for everything else.
+    """The public address of an xlearn component that has the name of its module; None for everything else.
 
-    `xlearn.encoders.cnn.Cnn` is `xlearn.encoders.Cnn`, and `xlearn.schedules.cosine.cosine`, whose file is `_cosine.py`, is
+    `xlearn.encoders.cnn.Cnn` is `xlearn.encoders.Cnn`; `xlearn.schedules.cosine.cosine`, defined in `_cosine.py`, is
     `xlearn.schedules.cosine`.
     """
     module, _, name = address.rpartition(".")

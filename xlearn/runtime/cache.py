@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """blake2b over names, types, shapes and bytes: two networks are the same exactly if it is."""
+    """blake2b over names, types, shapes and bytes: equal for equal weights only."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(weights):
         value = weights[name].contiguous()
@@ -30,7 +30,7 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
 
 
 def recent(kept: dict[str, Value], key: str, make: Callable[[], Value], most: int) -> Value:
-    """`kept[key]`, made if it is not there. `kept` holds the `most` values that were asked for last, in that order."""
+    """`kept[key]`, made if it is missing. `kept` holds the `most` values that were used last, in that order."""
     kept[key] = kept.pop(key) if key in kept else make()
     if len(kept) > most:
         del kept[next(iter(kept))]
@@ -39,9 +39,9 @@ def recent(kept: dict[str, Value], key: str, make: Callable[[], Value], most: in
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished phase: its weights, their digest, and what it reported (`records`, `seconds`, `steps`, ...).
+    """A finished phase: its weights, their digest, and its report (`records`, `seconds`, `steps`, ...).
 
-    `others`: by task the weights at its own best step, where each task keeps its own.
+    `others`: by task, its weights at its best step, where tasks are selected separately.
     """
 
     weights: dict[str, Tensor]
@@ -67,7 +67,7 @@ class Cache:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """One process at a time; the lock is the kernel's and goes with the process that held it."""
+        """Only one process at a time. The kernel releases the lock when its process ends."""
         folder = self.folder(key)
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock")
@@ -87,7 +87,7 @@ class Cache:
             lock.release()
 
     def read(self, key: str) -> Entry | None:
-        """The entry, or None. A damaged one (unreadable, or not what was written) is said, removed and None."""
+        """The entry, or None. A damaged entry (unreadable, or with another digest) is reported and removed, and gives None."""
         folder = self.folder(key)
         if not (folder / "entry.json").is_file():
             return None
@@ -97,7 +97,7 @@ class Cache:
             digest = weights_digest(weights)
             if digest != report["digest"]:
                 raise ValueError("its weights are not the ones that were written")
-        except Exception as error:  # whatever is wrong with it, it is computed again
+        except Exception as error:  # whatever the damage, the entry is computed again
             print(f"cache: the entry {key[:12]} is damaged ({error}); it is computed again.", flush=True)
             for name in ("entry.json", "weights.safetensors"):  # but not the lock, which this process holds
                 (folder / name).unlink(missing_ok=True)
@@ -110,12 +110,12 @@ class Cache:
         (folder / "entry.json").unlink(missing_ok=True)
         write_tensors(folder / "weights.safetensors", weights)
         write_text(folder / "entry.json", json.dumps({**report, "digest": digest}, indent=1))
-        for left in [folder / "resume.pt", *folder.glob(".*")]:  # also what a kill left half written
+        for left in [folder / "resume.pt", *folder.glob(".*")]:  # also half-written files of a killed process
             left.unlink(missing_ok=True)
         return Entry(weights, digest, report)
 
     def write_state(self, key: str, state: dict[str, Any]) -> None:
-        """Where an unfinished phase can go on: plain containers and tensors."""
+        """Save the state from which an unfinished phase resumes: plain containers and tensors."""
         write_atomically(self.folder(key) / "resume.pt", lambda temporary: torch.save(state, temporary))
 
     def read_state(self, key: str) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
-"""A digest of the code behind a number: some modules and all that they import, without what is only said of it.
+"""A digest of the code behind a result: of some modules and of all that they import.
 
-What a file says (docstrings, comments, the texts of messages) and how it is laid out are no part of it, and neither are tables
-of public names: a lazily loaded name leads to the module where it stands, not to all that its package offers.
+Docstrings, comments, the texts of messages and the layout of a file are not part of it. Tables of public names are not either:
+a lazily loaded name leads to the module that defines it, not to everything that its package offers.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ from xlearn.runtime.syntax import Source, analysed
 
 # torch is in the machine's signature, by its version.
 BY_VERSION = ("torch",)
-# Where libraries are installed. What stands there is followed only from a component that stands there too.
+# Folders of installed libraries. Their modules are followed only from a component of the same library.
 INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-# Files whose syntax trees are remembered, the ones read last.
+# The number of files with stored analyses, those used last.
 MOST = 4000
 
 
@@ -38,8 +38,8 @@ def behind(node: Any) -> set[str]:
 
 
 def code_digest(*modules: str) -> str:
-    """The digest of `modules` and of all that they import: xlearn's, the user's own, and of a library that a module of theirs
-    is named of. Imports inside functions count, those under TYPE_CHECKING do not.
+    """The digest of `modules` and of all that they import: from xlearn, from the user's own code, and from the libraries that
+    `modules` themselves belong to. Imports inside functions count, those under TYPE_CHECKING do not.
     """
     return digest({name: module.code for name, module in sorted(closure(*modules).items())})
 
@@ -52,7 +52,7 @@ class Module(NamedTuple):
 
 
 def closure(*modules: str) -> dict[str, Module]:
-    """Every module that counts. Raises `Problem` for a file of the user's own that changed after it was imported."""
+    """Every module that counts, by name. Raises `Problem` for a file of the user that changed after it was imported."""
     tops = {module.partition(".")[0] for module in modules} - {*BY_VERSION}
     found: dict[str, Module] = {}
     waiting = [part for module in modules for part in _with_packages(module)]
@@ -61,7 +61,7 @@ def closure(*modules: str) -> dict[str, Module]:
         top = name.partition(".")[0]
         if name in found or top in BY_VERSION or (top not in tops and not _is_own(top)):
             continue
-        # xlearn's own files are taken to stay as they are while it runs.
+        # xlearn's own files are assumed not to change while it runs.
         module = _own_module(name) if top == PACKAGE.name else _module(name)
         if module is not None:
             found[name] = module
@@ -71,12 +71,12 @@ def closure(*modules: str) -> dict[str, Module]:
 
 
 def _with_packages(module: str) -> list[str]:
-    """A module and the packages above it, whose files run before it."""
+    """A module and the packages above it, which are imported before it."""
     parts = module.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-# By package whether it is xlearn or the user's own: neither Python's nor installed. One that is not there may come yet.
+# By package, whether it is xlearn or the user's own, neither Python's nor installed. Missing packages may still appear.
 _owned = {PACKAGE.name: True}  # wherever it is installed
 
 
@@ -99,18 +99,20 @@ def _own_module(name: str) -> Module | None:
     return _module(name)
 
 
-# Of the user's own modules, once they are imported: what their files held then.
+# By imported module of the user: the key of its file's content at that time.
 _imported: dict[str, str] = {}
 
 
 def _module(name: str) -> Module | None:
-    """What is known of a module from its file; None where it has none (a name in a module, or compiled code)."""
+    """The code and imports of a module's file. None without a file (a name in a module, or compiled code), and for a module
+    that determines no numbers.
+    """
     if (file := module_file(name)) is None:
         return None
     read, content = _read(file)
     if name in sys.modules and file.suffix == ".py" and _imported.setdefault(name, content) != content:
         raise Problem(
-            f"{file} changed after this process imported it, and would run as it was before. Start again "
+            f"{file} changed after this process imported it, so that its old version would run. Start again "
             "(in a notebook: restart the kernel)."
         )
     if not read["determines"]:
@@ -121,7 +123,7 @@ def _module(name: str) -> Module | None:
 
 
 def _imported_modules(read: Source, package: str) -> Iterator[str]:
-    """The modules that a file in `package` imports; of a package with public names, those where the names stand."""
+    """The modules that a file in `package` imports. A public name of a package leads to the module that defines it."""
     for level, base, names in read["imports"]:
         if level:
             above = package.split(".")[: len(package.split(".")) - level + 1]
@@ -133,7 +135,7 @@ def _imported_modules(read: Source, package: str) -> Iterator[str]:
 
 
 def _taken(package: str, attributes: Sequence[str]) -> Iterator[str]:
-    """After `import package`: the modules behind `package.name` and `package.part.name`, for all names behind a dot."""
+    """After `import package`: the modules behind `package.name` and `package.part.name`, for all attribute names of a file."""
     if not _is_followed(package) or (file := module_file(package)) is None or file.name != "__init__.py":
         return
     public = _public(package)
@@ -151,14 +153,14 @@ def _is_followed(name: str) -> bool:
 
 
 def _public(package: str) -> dict[str, str]:
-    """As `exports`, from what is remembered of the package's file."""
+    """As `exports`, from the stored analysis of the package's file."""
     if not _is_followed(package) or (file := module_file(package)) is None or file.name != "__init__.py":
         return {}
     return {name: f"{package}.{inside}" for name, inside in _read(file)[0]["public"].items()}
 
 
 def _read(file: Path) -> tuple[Source, str]:
-    """(what a file is found to be, the digest of its content), remembered by its content."""
+    """(the analysis of a file, its key in the store). The store is addressed by the file's content."""
     content = file.read_bytes()
     ours = file.is_relative_to(PACKAGE)
     key = f"{hashlib.blake2b(content, digest_size=16).hexdigest()}{'' if ours else '-own'}"
@@ -167,11 +169,11 @@ def _read(file: Path) -> tuple[Source, str]:
     if read is None:
         read = analysed(content, ours)
         _new.append(key)
-    store[key] = read  # the one read last stands last
+    store[key] = read  # sorted by last use
     return read, key
 
 
-# Keys that are not in the file of the store yet.
+# Keys that are not saved yet.
 _new: list[str] = []
 
 
@@ -190,7 +192,7 @@ def _store() -> dict[str, Any]:
 
 @cache
 def _store_file_name() -> str:
-    """By the code that reads: what another version of it understood of a file is no use."""
+    """Named after the code that analyses files, because another version may analyse them differently."""
     read = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("syntax.py", "addresses.py"))
     return f"{hashlib.blake2b(read, digest_size=8).hexdigest()}.json"
 
@@ -200,7 +202,7 @@ def _store_file() -> Path:
 
 
 def _keep() -> None:
-    """Write what was read for the first time, so that the next process need not parse it."""
+    """Save new analyses, so that the next process need not parse the files."""
     if _new:
         _new.clear()
         store = _store()

@@ -1,11 +1,11 @@
-"""What goes wrong, in sentences: the thing, its value and the fix."""
+"""Errors with messages for the user: the thing, its value and the fix."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 
 class Problem(Exception):
-    """Something the user can mend. Its text is the whole message; no traceback is shown."""
+    """An error that the user can fix. Its text is the whole message; no traceback is shown."""
 
 
 class Problems(Problem):

@@ -9,14 +9,14 @@ from typing import Any
 from xlearn.runtime.code import behind, code_digest
 from xlearn.runtime.hashing import digest
 
-# Where a run begins: with its configuration, then with its components.
+# The modules where a run begins, in addition to its components.
 RUN = ("xlearn.plan.build", "xlearn.pipeline")
 
 
 def stamp(config: dict[str, Any]) -> str:
-    """A digest of the code that the run goes through, and of size and time of every file or folder that is named.
+    """A digest of the code of the run, and of the size and time of every file or folder that its configuration names.
 
-    Cheap, and imports nothing: it decides whether a command has to do anything at all.
+    Cheap and without imports: it decides whether a command has anything to compute.
     """
     found: list[Any] = [code_of(config)]
     for key in ("source", "target", "encoder", "teacher", "pretrain"):  # where files may be named
@@ -27,7 +27,7 @@ def stamp(config: dict[str, Any]) -> str:
 
 
 def code_of(config: dict[str, Any]) -> str:
-    """The digest of all code that a run of this configuration goes through."""
+    """The digest of all code that a run of this configuration executes."""
     return code_digest(*RUN, *behind(config))
 
 
@@ -47,7 +47,7 @@ def _path(path: Path) -> list[tuple[str, int, int]]:
 def described(value: Any) -> Any:
     """A value as plain containers, for a key: a component by its address and its arguments."""
     if isinstance(value, partial):
-        # As it was configured: two functions that one function made have the same name.
+        # The configured address, because all functions that one factory makes have the same name.
         address = vars(value).get("address") or f"{value.func.__module__}.{value.func.__qualname__}"
         return {"_target_": address, "arguments": described(value.keywords)}
     if isinstance(value, dict):

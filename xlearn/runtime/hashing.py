@@ -1,4 +1,4 @@
-"""Digests and seeds that follow from what they stand for."""
+"""Digests of content, and seeds for single uses."""
 
 import hashlib
 import json
@@ -11,6 +11,6 @@ def digest(content: Any, size: int = 8) -> str:
 
 
 def derive(seed: int, *labels: str | int) -> int:
-    """A seed in [0, 2^63) for one use, from the run's seed and what the use is called."""
+    """A seed in [0, 2^63) for one use, from the run's seed and the labels that name the use."""
     content = "\x1f".join(str(label) for label in (seed, *labels)).encode()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") >> 1

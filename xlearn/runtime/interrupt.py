@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: a wish to stop, looked at between two steps."""
+"""SIGINT and SIGTERM: requests to stop, checked between two steps."""
 
 import os
 import signal
@@ -17,7 +17,9 @@ def asked() -> int | None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Note the first SIGINT or SIGTERM; a second one acts at once. Only the main thread gets signals: another notes nothing."""
+    """Record the first SIGINT or SIGTERM; a second one acts at once. Only the main thread gets signals, so others record
+    nothing.
+    """
     global _asked
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -13,14 +13,14 @@ import torch
 
 from xlearn.runtime.errors import Problem, nearest
 
-# glibc: never give memory back, never map single blocks. A training step then frees and takes the same pages, without
-# a page fault: 0.89 of the time of a small CNN's step.
+# glibc: never return memory to the kernel, never map single blocks. Training steps then reuse the same pages without page
+# faults: 0.89 of the time of a small CNN's step.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how numbers are computed. `signature` is what may change their last bits."""
+    """The device, precision and threads of a run. `signature` lists what may change the last bits of its numbers."""
 
     device: torch.device
     precision: str
@@ -56,7 +56,7 @@ def place(network: torch.nn.Module, machine: Machine) -> None:
 
 
 def machine(device: str, precision: str, threads: int | None, multirun: bool) -> Machine:
-    """Set the process up. `threads` null: all cores for a single run, one for the jobs of a sweep."""
+    """Configure the process. `threads` null: all cores for a single run, one for the jobs of a sweep."""
     if precision not in ("fp32", "bf16", "fp16"):
         raise Problem(f"precision={precision}: {nearest(precision, ['fp32', 'bf16', 'fp16'])}")
     if threads is not None and threads < 1:

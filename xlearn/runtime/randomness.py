@@ -1,4 +1,4 @@
-"""torch's random numbers on every device: kept, set back, and a forward pass that is repeated as it was."""
+"""torch's random state on every device: saved, restored, and used to repeat a forward pass."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def random_state() -> dict[str, Any]:
-    """Of all generators, as plain containers."""
+    """The state of all generators, as plain containers."""
     return {
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -18,7 +18,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Set back what `random_state` gave, where the device is there."""
+    """Restore what `random_state` returned, on the devices that exist here."""
     torch.set_rng_state(state["random"])
     if state["random_cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["random_cuda"])
@@ -27,8 +27,8 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def repeatable(network: nn.Module) -> Callable[[], Any]:
-    """A context in which a forward pass is the one that follows now: the same dropout, no gradient, and no statistic of a
-    normalisation moves.
+    """A context that repeats the forward pass that follows this call: the same dropout, no gradient, and unchanged
+    normalisation statistics.
     """
     state = random_state()
 

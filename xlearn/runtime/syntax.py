@@ -1,4 +1,4 @@
-"""What a source file imports and offers, and a digest of what it computes: from its syntax tree, without running it."""
+"""Analyses a source file from its syntax tree, without running it: its imports, its public names, and a digest of its code."""
 
 import ast
 import hashlib
@@ -9,13 +9,13 @@ from xlearn.runtime.addresses import table
 
 # Assignments of a module that compute nothing.
 TABLES = ({"__all__"}, {"__version__"}, {"__getattr__", "__dir__", "__all__"})
-# A module of xlearn's that sets this to False determines no numbers: neither its code nor what it imports is in a key.
+# A module of xlearn that sets this to False determines no numbers: neither its code nor its imports are in a key.
 DETERMINES = "DETERMINES_NUMBERS"
 
 
 class Source(TypedDict):
-    """`imports`: (leading dots, module, names taken from it or none); `attributes`: all names behind a dot; `public`: as
-    `exports`, relative to the package; `determines`: False for a module that says so of itself.
+    """`imports`: (leading dots, module, imported names or none); `attributes`: all names behind a dot; `public`: as `exports`,
+    relative to the package; `determines`: False for a module that sets `DETERMINES_NUMBERS` to False.
     """
 
     code: str
@@ -26,10 +26,10 @@ class Source(TypedDict):
 
 
 def analysed(content: bytes, ours: bool) -> Source:
-    """`ours`: of xlearn's own, where what makes a message is known by its name."""
+    """`ours`: a file of xlearn, in which calls that make messages are recognised by their names."""
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # whoever imports it will be told
+    except (SyntaxError, ValueError):  # importing it raises
         code = hashlib.blake2b(content, digest_size=16).hexdigest()
         return {"code": code, "imports": [], "attributes": [], "public": {}, "determines": True}
     dumped = hashlib.blake2b(digest_size=16)
@@ -58,7 +58,7 @@ def _imported(node: ast.AST) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _dumped(node: Any, ours: bool, said: bool = False) -> Iterator[str]:
-    """The syntax tree as text, the same in every version of Python. `said`: inside a message, whose texts are left out."""
+    """The syntax tree as text, the same in every version of Python. `said`: inside a message, where texts are left out."""
     if isinstance(node, list):
         yield "["
         for each in node:
@@ -87,7 +87,7 @@ def _dumped(node: Any, ours: bool, said: bool = False) -> Iterator[str]:
 
 
 def _is_text(node: Any) -> bool:
-    """Whether a statement is a docstring, of whatever it stands under."""
+    """Whether a statement is only a string: a docstring, of anything."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 

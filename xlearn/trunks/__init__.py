@@ -1,4 +1,4 @@
-"""Trunks: what stands between fusion and heads, `[batch, width]` to features. Built as `trunk(width)`; has a `width`."""
+"""Trunks: layers between fusion and heads, `[batch, width]` to features. Built as `trunk(width)`; has a `width`."""
 
 import lazy_loader as lazy
 

@@ -11,8 +11,8 @@ from xlearn.networks.sizes import need_layers
 class MlpTrunk(nn.Module):
     """`h_l = dropout(relu(W_l h_{l-1} + b_l))`, one layer per width; `normalisation: batch` normalises before the ReLU.
 
-    It belongs to no modality, so it travels from a model of one modality to a model of another, where both fusions give
-    the same width. Raises `Problem` for widths below 1 and a dropout outside [0, 1).
+    It belongs to no modality, so it transfers between networks of different modalities if their fusions have the same width.
+    Raises `Problem` for widths below 1 and a dropout outside [0, 1).
     """
 
     def __init__(

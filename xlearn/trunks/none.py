@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class NoTrunk(nn.Module):
-    """Heads read what the fusion gives; no parameters."""
+    """Heads read the output of the fusion; no parameters."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

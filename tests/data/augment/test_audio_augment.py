@@ -71,7 +71,7 @@ def test_spec_augment_hides_whole_bands_and_frames():
 
 
 def test_spec_augment_needs_frames():
-    with pytest.raises(Problem, match="spec_augment needs frames, and these are waves"):
+    with pytest.raises(Problem, match="spec_augment needs frames, but these are waves"):
         SPEC(batch("waves"), seeded())
 
 

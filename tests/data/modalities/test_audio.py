@@ -172,9 +172,9 @@ def test_what_does_not_go_together_is_told():
         fit([waves, five], {})
     with pytest.raises(Problem, match="vowels has frames of 5 numbers and birds has frames of 7"):
         fit([five, pool(Ragged.of([torch.randn(4, 7)]), None, "birds")], {})
-    with pytest.raises(Problem, match="vowels has frames, no waves"):
+    with pytest.raises(Problem, match="vowels has frames, but this encoder reads waves"):
         wave_format([five], {}, 16000)
-    with pytest.raises(Problem, match="does not say their rate"):
+    with pytest.raises(Problem, match="has waves without a rate"):
         fit([pool(clips(3000), None)], {})
 
 

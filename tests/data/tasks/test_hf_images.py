@@ -48,7 +48,7 @@ def test_a_split_of_an_unknown_name_does_not_become_training(tmp_path, split):
     assert hf_images(name=str(tmp_path / "alone"), size=8).official is None
     for name in ("train-0.parquet", f"{split}-0.parquet"):
         table(6).to_parquet(tmp_path / name)
-    with pytest.raises(Problem, match=f"the name of .*{split}-0.parquet tells no split, but those of others do"):
+    with pytest.raises(Problem, match=f"{split}-0.parquet has no split in its name, but other files have"):
         hf_images(name=str(tmp_path), size=8)
 
 

@@ -59,11 +59,11 @@ def test_all_wrong_columns_at_once(tmp_path):
         ("a.csv", b"text,label\nx\n", "line 2 has 1 values"),
         ("a.csv", b"text,text\nx,a\n", "two columns are called 'text'"),
         ("a.csv", b"text;label\nx;a\n", "holds ';'; .csv is separated by commas"),
-        ("a.csv", b'text,label\n"x,a\n', "line 2 cannot be read .*Mend its quotes"),
+        ("a.csv", b'text,label\n"x,a\n', "line 2 cannot be read .*Fix its quotes"),
         ("a.csv", "text,label\nschön,a\n".encode("latin-1"), r"line 2 is not UTF-8 \(byte 0xf6\).*iconv"),
         ("a.csv", "text,label\nx,a\n".encode("utf-16"), "is UTF-16. Save it as UTF-8"),
-        ("a.jsonl", b'{"text": "x", "label": "a"}\n{"text": \n', "line 2 is no JSON"),
-        ("a.jsonl", b"[1, 2]\n", "line 1 is no object"),
+        ("a.jsonl", b'{"text": "x", "label": "a"}\n{"text": \n', "line 2 is not JSON"),
+        ("a.jsonl", b"[1, 2]\n", "line 1 is not an object"),
         ("a.parquet", b"PAR1 and then nothing", "a.parquet: its Parquet cannot be read"),
         ("a.xlsx", b"PK", ".xlsx is no table that xlearn reads. Known: .csv, .tsv"),
         ("a.csv", b"text,label\nx,a\ny,\nz,\n", r"2 row\(s\) cannot be used(.|\n)*row 2 of a.csv: label is missing"),
@@ -103,7 +103,7 @@ def test_files_and_folders_that_are_not_there(tmp_path, monkeypatch):
 def test_folders_whose_files_do_not_fit(tmp_path):
     write_table(tmp_path, ROWS, name="train")
     write_table(tmp_path, ROWS, name="holdout")
-    refused("holdout.csv tells no split, but those of others do", file=str(tmp_path), text="text")
+    refused("holdout.csv has no split in its name, but other files have", file=str(tmp_path), text="text")
     (tmp_path / "holdout.csv").unlink()
     write_table(tmp_path, [{"text": "x", "label": "a"}], name="test")
     refused("numeric=age: test.csv has no such column, other files have", file=str(tmp_path), numeric=["age"])
@@ -138,7 +138,7 @@ def test_a_set_without_training_rows_and_one_whose_rows_are_all_bad(tmp_path):
     refused(r"has 0 class\(es\) in 0 rows", file=str(tmp_path / "a.csv"), text="text", skip_bad=True)
 
 
-@pytest.mark.parametrize(("digits", "match"), [(400, "row 1 of .*which is no number"), (5000, "line 1 is no JSON")])
+@pytest.mark.parametrize(("digits", "match"), [(400, "row 1 of .*which is no number"), (5000, "line 1 is not JSON")])
 def test_whole_numbers_of_hundreds_of_digits(tmp_path, digits, match):
     (tmp_path / "a.jsonl").write_text(f'{{"n": {"9" * digits}, "label": "a"}}\n{{"n": 1, "label": "b"}}\n')
     assert len(refused(match, file=str(tmp_path / "a.jsonl"), numeric=["n"])) < 400

@@ -75,7 +75,7 @@ def loaded(data, name):
 
 def test_numbers_to_predict_are_a_side_of_the_data():
     data = sinusoid(functions=3, points=4)
-    with pytest.raises(Problem, match="waves has 12 labels and 11 rows of values: its sides do not match"):
+    with pytest.raises(Problem, match="waves has 12 labels and 11 rows of values, which do not match"):
         loaded(replace(data, values=data.values[:-1]), "waves")
 
 

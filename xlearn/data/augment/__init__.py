@@ -1,9 +1,9 @@
-"""Augmentations of whole batches: `augment(batch, generator) -> Batch`, drawing anew for every example.
+"""Augmentations of whole batches: `augment(batch, generator) -> Batch`, drawn anew for every example.
 
-A batch without the modality that one acts on is returned as it is, the same object.
+An augmentation returns a batch without its modality unchanged (the same object).
 
-What the rest of a phase must know of one, it declares: `mixes_labels`, that labels become those of two examples;
-`keeps_inputs`, that it changes which modalities are present and nothing else, so that frozen encoders may run before it.
+It declares the facts that its phase must know: `mixes_labels` (labels become mixtures of two examples' labels), `keeps_inputs`
+(it only changes which modalities are present, so that frozen encoders may run before it).
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Augment = TypeVar("Augment", bound=Callable[..., Batch])
 
 
 def declares(fact: str) -> Callable[[Augment], Augment]:
-    """A decorator of an augmentation of which `fact` holds."""
+    """A decorator that declares `fact` of an augmentation."""
 
     def declared(augment: Augment) -> Augment:
         vars(augment)[fact] = True
@@ -28,12 +28,12 @@ def declares(fact: str) -> Callable[[Augment], Augment]:
 
 
 def holds(fact: str, augment: Any) -> bool:
-    """Whether an augmentation, or the one that a partial is of, declares the fact."""
+    """Whether an augmentation, or the function of a partial, declares the fact."""
     return bool(getattr(getattr(augment, "func", augment), fact, False))
 
 
 def pictures(batch: Batch) -> Tensor | None:
-    """The images of a batch `[batch, channels, height, width]`; None where it has none, or features in their place."""
+    """The images of a batch `[batch, channels, height, width]`; None without images, and where features replace them."""
     found = batch.inputs.get("image")
     return found if isinstance(found, Tensor) and found.ndim == 4 else None
 

@@ -13,8 +13,8 @@ def brightness(batch: Batch, generator: torch.Generator, *, contrast: float, bri
     """`c (x - mean) + mean + 255 b`, clamped to 0..255, `c ~ U[1 - contrast, 1 + contrast]`, `b ~ U[-brightness, brightness]`,
     drawn per example (two of the four colour distortions of SimCLR, Chen et al., ICML 2020, appendix A; no saturation, no hue).
 
-    `mean` is that of the example's own pixels, all channels together; torchvision's ColorJitter takes that of its luma, and
-    multiplies for brightness where this adds. Images `[batch, channels, height, width]` become float, still 0..255. Raises
+    `mean` is the mean of the example's pixels over all channels. torchvision's ColorJitter takes the mean of the luma, and
+    multiplies for brightness instead of adding. Images `[batch, channels, height, width]` become float, still 0..255. Raises
     `Problem` for shares outside [0, 1].
     """
     for name, value in (("contrast", contrast), ("brightness", brightness)):

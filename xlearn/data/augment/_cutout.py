@@ -10,7 +10,7 @@ from xlearn.runtime.errors import Problem
 
 
 def cutout(batch: Batch, generator: torch.Generator, *, size: int) -> Batch:
-    """Blacken a square of `size` pixels around a uniformly random centre (DeVries & Taylor, 2017); it may reach out."""
+    """Blacken a square of `size` pixels around a uniformly random centre (DeVries & Taylor, 2017); it may exceed the image."""
     if (images := pictures(batch)) is None:
         return batch
     count, _, height, width = images.shape

@@ -24,7 +24,7 @@ def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     if others := sorted(batch.inputs.keys() - {"image"}):
         raise Problem(f"augment=mixup mixes images and labels, but the examples have {' and '.join(others)} too. Leave it out.")
     labels = batch.labels
-    # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
+    # torch cannot draw Beta from a given generator; numpy can, seeded from it.
     seed = int(torch.randint(2**62, (), generator=generator))
     share = torch.from_numpy(numpy.random.default_rng(seed).beta(alpha, alpha, len(images))).float().to(images.device)
     other = torch.randperm(len(images), generator=generator).to(images.device)

@@ -14,9 +14,9 @@ from xlearn.runtime.errors import Problem
 def modality_dropout(batch: Batch, generator: torch.Generator, *, probability: float) -> Batch:
     """Hide each modality of each example with `probability`, but never its last one (ModDrop, Neverova et al., TPAMI 2016).
 
-    The modalities that an example has are dropped independently of each other; where that would leave none, one of them,
-    chosen uniformly, stays. So `probability=1` keeps exactly one. Only `Batch.present` changes. A batch of a single
-    modality is returned as it is.
+    The modalities of an example are dropped independently of each other. Where that would leave none, one of them, chosen
+    uniformly, stays; so `probability=1` keeps exactly one. Only `Batch.present` changes. A batch of a single modality is
+    returned unchanged.
     """
     if not 0 <= probability <= 1:
         raise Problem(f"augment.modality_dropout.probability={probability}: give a share in [0, 1], e.g. 0.2.")

@@ -1,4 +1,4 @@
-"""Noise behind sounds."""
+"""Additive noise at a random signal-to-noise ratio."""
 
 from dataclasses import replace
 
@@ -14,10 +14,11 @@ def noise(batch: Batch, generator: torch.Generator, *, low: float, high: float) 
     """Add noise to each sound at a signal-to-noise ratio `s ~ U[low, high]` in decibel, drawn per example.
 
     Waves: `x + rms(x) 10^(-s / 20) n`, white, `n ~ N(0, 1)`, rms over the valid samples.
+
     Log-mel frames: `log(exp(x) + mean(exp(x)) 10^(-s / 10) e)`, `e ~ Exp(1)`, the law of the power of Gaussian noise in one
-    band and frame, mean over all valid frames and bands. Since x has no mean per band any more, this is noise of the sound's
-    own average colour, and the ratio holds up to the scale that x was divided by. (Of frames that are no logarithms of power,
-    such as cepstra, it is merely a disturbance.) What lies behind the end stays zero.
+    band and frame, mean over all valid frames and bands. x is normalised per band, so the noise has the sound's average
+    spectrum, and the ratio holds up to the scale that x was divided by. (For frames that are not logarithms of power, such as
+    cepstra, this is merely a perturbation.) Padding stays zero.
     """
     given = batch.inputs.get("audio")
     if given is None:
@@ -39,7 +40,7 @@ def _on_waves(values: Tensor, mask: Tensor, ratio: Tensor, generator: torch.Gene
 
 def _on_frames(values: Tensor, mask: Tensor, ratio: Tensor, generator: torch.Generator) -> Tensor:
     there = mask[:, :, None]
-    # From the largest on, so that no exponential overflows whatever the frames' scale is.
+    # Relative to the largest, so that no exponential overflows, whatever the frames' scale.
     largest = values.masked_fill(~there, -torch.inf).amax((1, 2), keepdim=True).nan_to_num(neginf=0)
     power = (values - largest).exp() * there
     mean = power.sum((1, 2)) / (mask.sum(1) * values.shape[2]).clamp_min(1)

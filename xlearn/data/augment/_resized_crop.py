@@ -18,10 +18,11 @@ def resized_crop(
     """Cut a share `s ~ U[smallest, largest]` of each image's area out of it and resize it bilinearly to the image's size.
 
     The aspect ratio `r` (width / height) is log-uniform in [1 / ratio, ratio], the sides `sqrt(s r H W)` and `sqrt(s H W / r)`,
-    the place uniform within the image. The random crop of SimCLR (Chen et al., ICML 2020, appendix A: 0.08 to 1, 3/4 to 4/3).
-    torchvision's RandomResizedCrop draws s and r again where the crop would not fit, which favours small crops, and rounds to
-    whole pixels; here s keeps its law, r is log-uniform among those of its range that fit (or the one that comes nearest), and
-    crops begin anywhere. A crop is never smaller than its image after resizing, so antialiasing has nothing to do.
+    the position uniform within the image. This is the random crop of SimCLR (Chen et al., ICML 2020, appendix A: 0.08 to 1, 3/4
+    to 4/3). torchvision's RandomResizedCrop draws s and r again where the crop would not fit, which favours small crops, and
+    rounds to whole pixels. Here s keeps its distribution, r is log-uniform among the values of its range that fit (or the
+    closest one), and crops begin between pixels too. Crops are only enlarged, so they need no antialiasing.
+
     Images `[batch, channels, height, width]` become float, still 0..255. Raises `Problem` for `largest` above 1, `smallest`
     outside (0, largest] and `ratio` below 1.
     """
@@ -33,10 +34,10 @@ def resized_crop(
 
 
 def resized(images: Tensor, boxes: Tensor) -> Tensor:
-    """What lies in `boxes float [batch, 4]` (top, left, height, width, in pixels), as large as the images.
+    """The contents of `boxes float [batch, 4]` (top, left, height, width, in pixels), as large as the images.
 
-    `images` float `[batch, channels, height, width]`. As resizing a cut-out image does, this repeats the box's outermost
-    pixels rather than looking beyond them.
+    `images` float `[batch, channels, height, width]`. As in resizing a cut-out image, the box's outermost pixels are repeated
+    at its edge; pixels outside of the box are not used.
     """
     height, width = images.shape[-2:]
     top, left, tall, wide = boxes.to(images.dtype).unbind(1)
@@ -47,7 +48,7 @@ def resized(images: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _places(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """`[batch, size]`: where the resized pixels lie along one side, in -1 to 1."""
+    """`[batch, size]`: the positions of the resized pixels along one side, in -1 to 1."""
     centres = (torch.arange(size, device=start.device, dtype=start.dtype) + 0.5) / size
     edge = (length / 2).clamp_max(0.5)[:, None]
     inside = (centres * length[:, None]).clamp(edge, length[:, None] - edge)

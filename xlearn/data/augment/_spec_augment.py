@@ -20,18 +20,18 @@ def spec_augment(
     time_width: int,
     time_share: float,
 ) -> Batch:
-    """Hide bands and stretches of time of the frames (Park et al., Interspeech 2019, policy without time warping).
+    """Mask bands and time spans of the frames (Park et al., Interspeech 2019, policy without time warping).
 
     Per example `band_masks` times: width `w ~ U{0..band_width}`, first band `~ U{0..bands - w}`; and `time_masks` times:
-    `w ~ U{0..min(time_width, time_share * length)}` frames, the first `~ U{0..length - w}`, within the valid part.
-    What is hidden becomes 0, each band's mean. Raises `Problem` for waves, and for masks as wide as all bands.
+    `w ~ U{0..min(time_width, time_share * length)}` frames, the first `~ U{0..length - w}`, within the valid part. Masked
+    values become 0, each band's mean. Raises `Problem` for waves, and for masks as wide as all bands.
     """
     given = batch.inputs.get("audio")
     if given is None:
         return batch
     if not isinstance(given, Sequences) or given.values.ndim != 3:
         raise Problem(
-            "augment.spec_augment needs frames, and these are waves. Choose an encoder of frames (encoder/audio=audio_cnn), or "
+            "augment.spec_augment needs frames, but these are waves. Choose an encoder of frames (encoder/audio=audio_cnn), or "
             "augment.time_shift or augment.noise, which act on waves too."
         )
     bands, device = given.values.shape[2], given.values.device
@@ -45,7 +45,7 @@ def spec_augment(
 
 
 def _stretches(lengths: Tensor, widest: Tensor | int, count: int, size: int, generator: torch.Generator) -> Tensor:
-    """bool `[batch, size]`: True in `count` stretches of every row, each up to `widest` long, within the row's length."""
+    """bool `[batch, size]`: True in `count` spans of every row, each up to `widest` long, within the row's length."""
     drawn = torch.rand(2, count, len(lengths), generator=generator, dtype=torch.float64)
     width = (drawn[0] * (widest + 1)).long()
     first = (drawn[1] * (lengths - width + 1)).long()

@@ -1,4 +1,4 @@
-"""Sounds that begin earlier or later."""
+"""Random shifts of sounds in time."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from xlearn.runtime.errors import Problem
 
 
 def time_shift(batch: Batch, generator: torch.Generator, *, share: float) -> Batch:
-    """Shift each sound by `round(s * length)` places, `s ~ U[-share, share]`, within its valid part; the length stays.
+    """Shift each sound by `round(s * length)` positions, `s ~ U[-share, share]`, within its valid part; the length stays.
 
     What moves out is lost. The gap holds zeros in waves, and the outermost frame, repeated, in frames.
     """

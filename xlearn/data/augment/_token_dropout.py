@@ -12,10 +12,10 @@ UNKNOWN = 1
 
 
 def token_dropout(batch: Batch, generator: torch.Generator, *, share: float) -> Batch:
-    """Every token of a text becomes the unknown one (number 1) with probability `share`; padding never does.
+    """Replace every token of a text by the unknown one (number 1) with probability `share`, but no padding.
 
-    The "word dropout" of Iyyer et al. (ACL 2015), in the form that keeps lengths and places. For tokenisers whose number 1
-    is unknown, as those learned here; a batch without token numbers is returned as it is.
+    The "word dropout" of Iyyer et al. (ACL 2015), in the form that keeps lengths and positions. For tokenisers in which number
+    1 is unknown, as those learned by xlearn. A batch without token numbers is returned unchanged.
     """
     if not 0 <= share < 1:
         raise Problem(f"augment.token_dropout.share={share}: give a share in [0, 1), e.g. 0.1.")

@@ -1,9 +1,9 @@
-"""Modalities: how the raw column of one becomes what encoders read. One file each.
+"""Modalities: convert the raw column of a modality to the form that encoders read. One file each.
 
-`fit(pools, options)` looks at the raw data of all tasks of a run, and gives a `Format`. What is learned from data
-(a vocabulary, means) is learned from the rows that `Pool.train` names: training rows, never validation or test.
-An encoder that needs another form than its modality's (a published tokeniser, waves instead of frames, features of a
-frozen network) has a static method `format(pools, options, **arguments)`, called with its own arguments in its place.
+`fit(pools, options)` reads the raw data of all tasks of a run and returns a `Format`. Statistics (a vocabulary, means) are
+learned from the rows in `Pool.train` only: training rows, never validation or test rows. An encoder that needs another form (a
+published tokeniser, waves instead of frames, features of a frozen network) has a static method
+`format(pools, options, **arguments)`, which replaces `fit` and gets the encoder's arguments.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from xlearn.data.tasks import Raw
 
 @dataclass(frozen=True)
 class Pool:
-    """One task's raw data: its name for messages, their fingerprint, and its training rows (int64, whatever the labels).
+    """One task's raw data: its name for messages, its fingerprint, and its training rows (int64, labelled or not).
 
-    Rows that lack the modality are not among them.
+    Rows that lack the modality are left out of `train`.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Pool:
 class Format(Protocol):
     """A form of a modality that all tasks of a run share.
 
-    `spec` says what encoders get, and identifies the form: the same raw data and the same spec give the same column.
+    `spec` describes the encoders' inputs and identifies the form: the same raw data and the same spec give the same column.
     """
 
     @property

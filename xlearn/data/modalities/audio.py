@@ -1,4 +1,4 @@
-"""Sound of one rate as log-mel frames, frames that came as such, or waves for networks that read these."""
+"""Sound: log-mel frames computed from waves, precomputed frames, or waves for networks that read them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ from xlearn.runtime.storage import kept
 
 @dataclass(frozen=True)
 class LogMel:
-    """Log-mel frames `float32 [frames, bands]`; all that makes them is in `options`, nothing is learned from data."""
+    """Log-mel frames `float32 [frames, bands]`; they are determined by `options`, and nothing is learned from data."""
 
     spec: AudioSpec
     options: AudioOptions
@@ -40,7 +40,7 @@ class LogMel:
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames that came as such: `(x - mean) / deviation` per band, both over the training rows of all tasks."""
+    """Precomputed frames: `(x - mean) / deviation` per band, both over the training rows of all tasks."""
 
     spec: AudioSpec
     mean: Tensor
@@ -66,16 +66,16 @@ class Waves:
 
 
 def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> LogMel | Frames:
-    """Log-mel frames where the tasks have waves, at the lowest of their rates unless `options` name one.
+    """Log-mel frames where the tasks have waves, at the lowest of their rates unless `options` give one.
 
-    The lowest, because what a higher rate adds would tell the tasks apart and nothing else. Frames that come as such stay
-    as they are, but for their scale. Raises `Problem` for waves beside frames, and for different numbers of bands.
+    The lowest, because higher frequencies that only one task has would identify the task. Precomputed frames are only rescaled.
+    Raises `Problem` if some tasks have waves and others frames, and for different numbers of bands.
     """
     chosen = _checked(options)
     if not _all_waves(pools):
         return _fit_frames(pools)
     rate = chosen.rate or min(_rate(pool) for pool in pools)
-    mel_bands(rate, chosen.bands, sizes(rate, chosen.window, chosen.hop)[2])  # tells of bands that are too many
+    mel_bands(rate, chosen.bands, sizes(rate, chosen.window, chosen.hop)[2])  # raises for too many bands
     front = digest(["log-mel", VERSION, rate, chosen.bands, chosen.window, chosen.hop, chosen.seconds])
     return LogMel(AudioSpec(chosen.bands, rate, f"log-mel {front}"), chosen)
 
@@ -83,14 +83,14 @@ def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> LogMel | Frames:
 def wave_format(pools: Sequence[Pool], options: Mapping[str, Any], rate: int, standardise: bool = True) -> Waves:
     """Waves at `rate`, for an encoder that reads waves and names this in its `format`.
 
-    Of `options` only `seconds` counts; a `rate` there that is another one is a `Problem`. `standardise`: `(x - mean) /
-    deviation` per clip, as wav2vec 2.0 and its kin expect.
+    Of `options` only `seconds` is used; another `rate` there raises `Problem`. `standardise`: `(x - mean) / deviation` per
+    clip, as wav2vec 2.0 and similar networks expect.
     """
     chosen = _checked(options)
     if chosen.rate not in (None, rate):
         raise Problem(f"audio.rate={chosen.rate}: this encoder reads waves at {rate} Hz. Set audio.rate to null.")
     if not _all_waves(pools):
-        raise Problem(f"{pools[0].name} has frames, no waves, and this encoder reads waves. Choose encoder/audio=audio_cnn.")
+        raise Problem(f"{pools[0].name} has frames, but this encoder reads waves. Choose encoder/audio=audio_cnn.")
     front = f"waves {digest([VERSION, rate, chosen.seconds, standardise])}"
     return Waves(AudioSpec(0, rate, front), chosen.seconds, standardise)
 
@@ -116,7 +116,7 @@ def _all_waves(pools: Sequence[Pool]) -> bool:
     frames = [pool.name for pool in pools if _column(pool).values.ndim > 1]
     if waves and frames:
         raise Problem(
-            f"{waves[0]} has waves and {frames[0]} has frames made by others: no common form fits both. "
+            f"{waves[0]} has waves and {frames[0]} has precomputed frames: no common form fits both. "
             "Take tasks that all have waves, or that all have frames."
         )
     return bool(waves)
@@ -137,7 +137,7 @@ def _fit_frames(pools: Sequence[Pool]) -> Frames:
 
 
 def _waves(pool: Pool, rate: int, seconds: float | None) -> tuple[Ragged, dict[str, Any]]:
-    """The waves of a task at `rate`, cut to `seconds`, and what was done to them."""
+    """The waves of a task at `rate`, cut to `seconds`, and notes on both."""
     waves, own = _column(pool), _rate(pool)
     if seconds is not None:
         waves = shortened(waves, max(round(seconds * own), 1))
@@ -168,5 +168,5 @@ def _column(pool: Pool) -> Ragged:
 
 def _rate(pool: Pool) -> int:
     if pool.raw.rate is None:
-        raise Problem(f"{pool.name} has waves but does not say their rate: its loader has to set Raw.rate.")
+        raise Problem(f"{pool.name} has waves without a rate: its loader must set Raw.rate.")
     return pool.raw.rate

@@ -15,7 +15,7 @@ from xlearn.runtime.hashing import digest
 
 @dataclass(frozen=True)
 class TabularFormat:
-    """`mean` and `deviation`: float64 `[columns]`; a deviation of 0 is that of a constant column."""
+    """`mean` and `deviation`: float64 `[columns]`; the deviation of a constant column is 0."""
 
     spec: TabularSpec
     mean: Tensor
@@ -25,7 +25,7 @@ class TabularFormat:
         """float32 `[n, columns]`: `(x - mean) / deviation`, 0 in a constant column; NaN stays where a value is missing."""
         values = _ordered(pool, self.spec.columns).double()
         scaled = (values - self.mean) / self.deviation.where(self.deviation > 0, 1.0)
-        # A column that never changed in training tells nothing: another value of it elsewhere is not scaled, but hidden.
+        # A column that is constant in training has no scale: its other values become 0.
         scaled = torch.where((self.deviation > 0) | values.isnan(), scaled, 0.0)
         lacking = int(values.isnan().sum())
         return scaled.float(), {"missing_values": lacking} if lacking else {}

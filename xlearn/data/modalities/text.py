@@ -1,4 +1,4 @@
-"""Texts through one tokeniser for all tasks of a run, learned from their training rows."""
+"""Texts as token numbers, by one tokeniser for all tasks of a run, learned from their training rows."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DEFAULTS: Mapping[str, Any] = asdict(TextOptions())
 TOKENIZERS = ("bpe", "characters")
-# Numbers 0 and 1. They are no special tokens to the library: a text that holds these words is split like any other.
+# Numbers 0 and 1. The library does not treat them as special tokens: a text with these words is split like any other.
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
-# The share of all characters that the alphabet of `bpe` has to cover; the rarest are unknown, and merges get their room.
+# The share of all characters that the alphabet of `bpe` covers. The rarest are unknown, which leaves room for merges.
 COVERAGE = 0.9995
 SPACE = "\u2581"
 
@@ -41,9 +41,9 @@ class TextFormat:
 def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> TextFormat:
     """A tokeniser learned from the training rows of all pools. Number 0 is padding, 1 is unknown.
 
-    `tokenizer`: `bpe` merges frequent pairs (Sennrich et al., ACL 2016) within words; every Chinese character stands alone,
-    marks in a row stay together, a space is part of the word after it. `characters` makes every character a token.
-    `vocabulary`: at most so many tokens, padding and unknown among them. `length`: longer texts are cut off. `lowercase`:
+    `tokenizer`: `bpe` merges frequent pairs (Sennrich et al., ACL 2016) within words; every Chinese character is a word,
+    adjacent punctuation marks stay together, a space is part of the word after it. `characters` makes every character a token.
+    `vocabulary`: the largest number of tokens, including padding and unknown. `length`: longer texts are cut off. `lowercase`:
     whether case is dropped. Texts are normalised to NFKC, and white space to single spaces.
     """
     given = _checked(options)
@@ -94,7 +94,7 @@ def _splitting() -> "pre_tokenizers.PreTokenizer":
 
     space = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always", split=True)
     alone = pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated")
-    # The mark of a space is a symbol too, and has to stay with its word. Digits stand alone, as numbers are without end.
+    # The mark of a space is a symbol too, but must stay with its word. Each digit is a word, because numbers are unlimited.
     marks = pre_tokenizers.Split(Regex(rf"[^\p{{L}}\p{{M}}\p{{N}}{SPACE}]+|\p{{N}}"), "isolated")
     return pre_tokenizers.Sequence([space, alone, marks])
 
@@ -102,8 +102,8 @@ def _splitting() -> "pre_tokenizers.PreTokenizer":
 def _alphabet(pools: Sequence[Sequence[str]], most: int, coverage: float) -> list[str]:
     """The most frequent characters that cover this share of every pool's, at most `most`. Ties follow the code point.
 
-    Each pool counts alike, so that a large English one does not push out the Chinese of a small one. Left to the library,
-    ties would be broken in another order in every process.
+    Pools count equally, so that a large English one does not displace the Chinese of a small one. The library itself would
+    break ties differently in every process.
     """
     highest: dict[str, float] = {}
     for texts in pools:

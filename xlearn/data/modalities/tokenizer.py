@@ -1,4 +1,4 @@
-"""Texts to token numbers through the `tokenizers` library: what the tokenisers learned here and the published ones share."""
+"""Texts to token numbers with the `tokenizers` library, for learned and published tokenisers."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,19 +19,19 @@ from xlearn.runtime.storage import kept
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# So many texts are held as the library's encodings, which are a hundred times larger than the numbers, at once.
+# The number of texts encoded at once: the library's encodings take a hundred times the memory of the numbers.
 AT_ONCE = 2048
 
 
 def encode(
     texts: Sequence[str], tokenizer: "Tokenizer", longest: int, *, task: str, present: Tensor | None = None
 ) -> tuple[Ragged, dict[str, Any]]:
-    """(`Ragged` of int32 token numbers, notes). Every sequence has 1 to `longest` tokens, special ones among them.
+    """(`Ragged` of int32 token numbers, notes). Every sequence has 1 to `longest` tokens, including special ones.
 
-    The tokeniser adds the special tokens that it has a rule for, and keeps them where it truncates; its own settings of
-    padding and truncation are replaced. `notes` are `{"truncated": how many, "longest": longest}` if any was. Rows where
-    `present` (`bool [n]`) is False get the single number 0, whatever they hold. A text that is there and has no token
-    raises `Problem`, which names `task`.
+    The tokeniser adds the special tokens that it has a rule for, and keeps them where it truncates; its own settings of padding
+    and truncation are replaced. `notes` are `{"truncated": how many, "longest": longest}` if any text was truncated. Rows where
+    `present` (`bool [n]`) is False get the single number 0, whatever their text. Raises `Problem` with the name `task` for a
+    present text without a token.
     """
     special = tokenizer.num_special_tokens_to_add(False)
     if longest <= special:
@@ -55,13 +55,13 @@ def encode(
             lengths.append(len(ids))
         parts.append(torch.tensor(numbers, dtype=torch.int32))
     if empty:
-        raise Problem(f"{task}: {_without(empty)}. Remove them, or give a loader that says `present` is False there.")
+        raise Problem(f"{task}: {_without(empty)}. Remove them, or set `present` to False there in the loader.")
     notes = {"truncated": truncated, "longest": longest} if truncated else {}
     return Ragged(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), offsets(lengths)), notes
 
 
 def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Ragged, dict[str, Any]]:
-    """`encode` for the texts of a pool, kept on disk. `spec.tokenizer` has to tell this tokeniser from all others."""
+    """`encode` for the texts of a pool, kept on disk. `spec.tokenizer` must identify the tokeniser."""
 
     def make() -> dict[str, Tensor]:
         found, notes = encode(texts_of(pool), tokenizer, spec.length, task=pool.name, present=pool.raw.present.get("text"))

@@ -1,4 +1,4 @@
-"""Tasks. A loader returns `Raw`: all examples of the data as they are, before any split, resizing or tokenising."""
+"""Tasks. A loader returns `Raw`: all examples of a data set, before any split, resizing or tokenising."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +19,14 @@ RawColumn = Tensor | Ragged | list[str]
 class Raw:
     """Columns `inputs[modality]` (image, text, audio, tabular), `labels int64 [n]`, class names.
 
-    `space` names the label space: two tasks with the same name and the same classes share a head. `official int8 [n]`,
-    where the data come with splits, is OPEN (training), VAL or TEST. `notes` goes into the result as it is.
-    `present[modality] bool [n]`: which examples have the modality, where not all do; what the others hold is ignored.
-    `rate` of waves in Hz; `columns` names those of `tabular`. `origin[modality]`, where several tasks are made of the same
-    data: (its name, int64 [n] the position of each example there), so that no test example of one is learned from in
-    another. `values float32 [n]`, where numbers are to be predicted: then `labels` say of which function each example is, and
-    only tasks of few examples are made of it (see `xlearn.data.episodes`).
+    `space` names the label space: two tasks with the same name and the same classes share a head. `official int8 [n]`, where
+    the data come with splits, is OPEN (training), VAL or TEST. `notes` are copied into the result.
+    `present[modality] bool [n]`: which examples have the modality, where not all do; the values of the others are ignored.
+    `rate` of waves in Hz; `columns` names those of `tabular`.
+
+    `origin[modality]`, where several tasks are made of the same data: (its name, int64 [n] the position of each example there),
+    so that no task learns from the test examples of another. `values float32 [n]`, where numbers are to be predicted: then each
+    function is a class, and the task serves for episodes only (see `xlearn.data.episodes`).
     """
 
     inputs: dict[str, RawColumn]

@@ -10,10 +10,10 @@ ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".aifc", "
 
 
 def audio_folder(*, folder: str, rate: int | None = None, seconds: float | None = None, skip_bad: bool = False) -> Raw:
-    """`folder/<class>/<file>`, or `folder/<split>/<class>/<file>` with splits named train, val and test (or as usual).
+    """`folder/<class>/<file>`, or `folder/<split>/<class>/<file>` with splits named train, val and test (or a usual synonym).
 
-    Sounds become waves of one channel at `rate` Hz (null: the lowest among the files), cut to `seconds` where they are
-    longer. A file that is damaged, empty or silent stops with its name, unless `skip_bad`. Two folders with the same class
+    Sounds become waves of one channel at `rate` Hz (null: the lowest among the files), cut to `seconds` if they are longer. A
+    file that is damaged, empty or silent raises `Problem` with its name, unless `skip_bad`. Two folders with the same class
     names have the same label space. Hidden files and folders are left out. For two folders at once see `image_folder`.
     """
     named = class_folders(folder, ENDINGS, "sounds", ("yes/1.wav", "no/1.wav"))

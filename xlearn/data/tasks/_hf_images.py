@@ -25,9 +25,9 @@ def hf_images(
 ) -> Raw:
     """A `datasets` name on the hub, a folder written by `save_to_disk`, or a folder or file of Parquet.
 
-    `image` and `label` name the columns. Splits named train, validation and test are kept as such; in a folder of
-    Parquet the name of the file or its folder tells the split, as in `test-00000.parquet` or `test/0000.parquet`.
-    Raises `Problem` where one of several splits has another name: it must not become training silently.
+    `image` and `label` name the columns. Splits named train, validation and test are kept as such; in a folder of Parquet the
+    name of the file or its folder gives the split, as in `test-00000.parquet` or `test/0000.parquet`. Raises `Problem` if one
+    of several splits has another name, because it must not become training data silently.
     """
     import datasets
 
@@ -47,7 +47,7 @@ def hf_images(
         if getattr(kind, "dtype", None) not in PLAIN:
             raise Problem(f"label={label}: that column of {name} holds {kind}. Name one of whole numbers or strings.")
         found_values = {value for part in splits.values() for value in part.unique(label)} - {None}
-        # Numbers by size, so that class 10 does not stand before class 2.
+        # In numeric order, so that class 2 comes before class 10.
         values = sorted(found_values, key=lambda value: (isinstance(value, str), value))
         classes, position = [str(value) for value in values], {value: number for number, value in enumerate(values)}
 

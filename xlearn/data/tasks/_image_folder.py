@@ -10,13 +10,13 @@ ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 
 
 def image_folder(*, folder: str, size: int = 32, channels: int = 3, skip_bad: bool = False) -> Raw:
-    """`folder/<class>/<file>`, or `folder/<split>/<class>/<file>` with splits named train, val and test (or as usual).
+    """`folder/<class>/<file>`, or `folder/<split>/<class>/<file>` with splits named train, val and test (or a usual synonym).
 
-    Images become `channels` x `size` x `size`. A file that is no image stops with its name, unless `skip_bad`. Two
-    folders with the same class names have the same label space. Hidden files and folders are left out.
+    Images become `channels` x `size` x `size`. A file that is not an image raises `Problem` with its name, unless `skip_bad`.
+    Two folders with the same class names have the same label space. Hidden files and folders are left out.
 
-    The task's name is that of its configuration's file. For two folders at once, as in `source=[cats,birds]`, write a
-    YAML for each (`task/cats.yaml`, `task/birds.yaml`) into a folder of your own, and give it by `--config-dir`.
+    The name of the task is that of its configuration file. For two folders at once, as in `source=[cats,birds]`, write a YAML
+    file for each (`task/cats.yaml`, `task/birds.yaml`) into a folder, and pass it with `--config-dir`.
     """
     named = class_folders(folder, ENDINGS, "images", ("cat/1.png", "dog/1.png"))
     classes = sorted({name for _, name, _ in named})

@@ -1,4 +1,4 @@
-"""Japanese Vowels: nine speakers, told apart by how they say /ae/."""
+"""Japanese Vowels: utterances of /ae/ by nine speakers (the classes)."""
 
 import numpy
 import torch

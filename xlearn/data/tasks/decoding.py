@@ -1,4 +1,4 @@
-"""Image files to tensors, once; the tensors are kept in the cache."""
+"""Image files to tensors, which are kept in the cache."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ def decode(
     splits: Mapping[str, Iterable[tuple[Any, int]]], classes: list[str], how: Decoding, stamp: str, columns_read: str = ""
 ) -> Raw:
     """`splits[name]` yields (path, or `{path, bytes}`; class position). `stamp` identifies the files' content, and so the
-    origin of the examples, whatever their size; `columns_read` is what else tells which pictures and labels these are.
+    origin of the examples, whatever their size. `columns_read` identifies the columns of the images and labels.
     """
     how.check()
     content = repr(("images", code_digest(__name__), stamp, columns_read, classes, how))
@@ -73,7 +73,9 @@ def _decode(splits: Mapping[str, Iterable[tuple[Any, int]]], how: Decoding) -> d
         before += number + 1
     if bad and not how.skip_bad:
         shown = "\n  ".join(bad[:10])
-        raise Problem(f"{how.name}: {len(bad)} image(s) cannot be read. Mend or remove them, or set skip_bad=true:\n  {shown}")
+        raise Problem(
+            f"{how.name}: {len(bad)} image(s) cannot be read. Repair or remove them, or set skip_bad=true:\n  {shown}"
+        )
     if not images:
         raise Problem(f"{how.name}: none of its {len(bad)} images can be read.")
     return {

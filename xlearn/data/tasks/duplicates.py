@@ -1,19 +1,19 @@
-"""Texts that occur more than once: a copy in training and another in the test would be a leak."""
+"""Removes repeated texts: a copy in training and another in the test would be a leak."""
 
 import unicodedata
 from collections.abc import Sequence
 
 
 def spelled(text: str) -> str:
-    """The text as the tokenisers learned here see it: NFKC, lower case, single spaces. Texts are equal if these are."""
+    """The text as learned tokenisers normalise it: NFKC, lower case, single spaces. Texts are equal if these are."""
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
 def without_duplicates(texts: Sequence[str], labels: Sequence[int]) -> tuple[list[int], dict[str, int]]:
     """(rows to keep, notes) in the order given: the first of equal texts, and none of those that have different labels.
 
-    Texts are equal if they are `spelled` the same. `notes` count what was left out: the further copies (rows), and the texts
-    with different labels. Rows = those kept + copies + texts with different labels.
+    Texts are equal if they are `spelled` the same. `notes` count the removed copies (rows), and the texts with different
+    labels. Rows = those kept + copies + texts with different labels.
     """
     names = [spelled(text) for text in texts]
     known: dict[str, set[int]] = {}

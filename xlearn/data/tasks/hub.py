@@ -1,4 +1,4 @@
-"""What `datasets` keeps: names on the hub, and files or splits whose names tell what they are for."""
+"""Data sets of Hugging Face `datasets` by their names on the hub, and splits by the names of files."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ from xlearn.runtime.storage import cache_root
 
 
 def load_hub(key: str, name: str, config: str | None = None) -> Any:
-    """A set by its name on the hub. `key` is the setting that named it, for messages."""
+    """A data set by its name on the hub. `key` is the setting with this name, for messages."""
     import datasets
     from huggingface_hub import hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 
     datasets.disable_progress_bars()
-    # Without a network the hub's client tells every attempt; what we say at the end is enough.
+    # Without a network the hub's client logs every attempt; the message at the end is enough.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     away: Exception | None = None
     try:
         ask_hub(hf_hub_url(name, "README.md", repo_type="dataset"))
     except HfHubHTTPError:
-        pass  # it answers; what it has against the name, it tells the loader too
+        pass  # the hub answers; the loader will raise the same error
     except Exception as error:  # the hub's client raises many kinds
         away = error
     try:
@@ -33,13 +33,14 @@ def load_hub(key: str, name: str, config: str | None = None) -> Any:
     except Exception as error:  # many kinds too, offline and online
         error = away or error
         raise Problem(
-            f"{key}={name}: no such file or folder here, and not to be had from the hub ({reason(error)}). On a machine that "
-            f"reaches it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`, bring FOLDER, and name it."
+            f"{key}={name}: no such file or folder here, and not available from the hub ({reason(error)}). On a machine "
+            f"with access to it run `datasets.load_dataset({name!r}).save_to_disk('FOLDER')`. Copy FOLDER here and set "
+            f"{key}=FOLDER."
         ) from error
 
 
 def ask_hub(url: str) -> None:
-    """One short question to the hub. The loaders themselves ask six times, and wait 23 seconds, where there is none."""
+    """One short request to the hub. The loaders themselves would try six times, and wait 23 seconds without a network."""
     from huggingface_hub import constants, get_hf_file_metadata
 
     if constants.HF_HUB_OFFLINE:
@@ -49,7 +50,7 @@ def ask_hub(url: str) -> None:
 
 @contextmanager
 def _offline(wanted: bool) -> Iterator[None]:
-    """What `datasets` loaded before it still finds, without asking again."""
+    """Within, if `wanted`, `datasets` reads only its cache and sends no requests."""
     import datasets
 
     if not wanted:
@@ -63,7 +64,7 @@ def _offline(wanted: bool) -> Iterator[None]:
 
 
 def need_known_splits(key: str, name: str, splits: Sequence[str]) -> None:
-    """Raise where one of several splits has a name that does not tell what it is for: it must not become training."""
+    """Raise `Problem` if one of several splits has an unknown name, because it must not become training data."""
     unknown = [split for split in splits if split.lower() not in SPLITS]
     if unknown and len(splits) > 1:
         raise Problem(
@@ -73,7 +74,9 @@ def need_known_splits(key: str, name: str, splits: Sequence[str]) -> None:
 
 
 def splits_of(key: str, files: Sequence[Path], root: Path) -> dict[Path, str | None]:
-    """As train-00000.parquet, test.csv or test/0000.parquet tell. Either all files tell a split, or none."""
+    """The split of each file by its name or folder, as in train-00000.parquet, test.csv or test/0000.parquet. Either all files
+    have a split, or none; otherwise raises `Problem`.
+    """
     found: dict[Path, str | None] = {}
     for file in files:
         words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != root else "")
@@ -81,14 +84,14 @@ def splits_of(key: str, files: Sequence[Path], root: Path) -> dict[Path, str | N
     untold = [file for file, split in found.items() if split is None]
     if 0 < len(untold) < len(files):
         raise Problem(
-            f"{key}={root}: the name of {untold[0]} tells no split, but those of others do. Known: {', '.join(SPLITS)}. "
+            f"{key}={root}: {untold[0]} has no split in its name, but other files have. Known: {', '.join(SPLITS)}. "
             "Rename it, as in test-00000.parquet or test/0000.parquet, or remove it."
         )
     return found
 
 
 def reason(error: Exception) -> str:
-    """Its deepest cause in one line: `datasets` wraps what went wrong in a general sentence."""
+    """The error's deepest cause in one line, because `datasets` wraps causes in general sentences."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Sound files to waves of one rate, once; the waves are kept in the cache."""
+"""Sound files to waves of one rate, which are kept in the cache."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ from xlearn.runtime.storage import kept
 
 # A path, the content of a file, or `{path, bytes}` as `datasets` gives it; None: this row has no sound.
 Sound = str | Path | bytes | Mapping[str, Any] | None
-# A file whose samples stay this close to their mean (full scale is 1) is silent: three steps of 16 bits.
+# A file is silent if all samples are this close to their mean (full scale is 1): three steps of 16 bits.
 SILENCE = 1e-4
 
 
@@ -31,8 +31,8 @@ SILENCE = 1e-4
 class Reading:
     """How the sounds of a task become waves. `name` is for messages.
 
-    `rate` in Hz; null: the lowest among the files, since a wave that is brought to a higher rate stays recognisable by
-    what it lacks above. `seconds`: longer ones are cut to it; null: as they are.
+    `rate` in Hz; null: the lowest among the files, because resampling to a higher rate leaves the high frequencies empty, which
+    identifies a wave. `seconds`: longer sounds are cut to it; null: nothing is cut.
     """
 
     name: str
@@ -49,9 +49,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Sounds:
-    """Waves float32 of all rows that were given, at `rate` Hz. `bad bool [n]`: unreadable; these and None rows are empty.
+    """Waves float32 of all given rows, at `rate` Hz. `bad bool [n]`: unreadable; these and None rows are empty.
 
-    `notes`: `resampled` and the rates they came `from_rates`, how many were `cut`, and `bad_sounds` where they are skipped.
+    `notes`: the number of `resampled` sounds and their `from_rates`, how many were `cut`, and `bad_sounds` if these are
+    skipped.
     """
 
     waves: Ragged
@@ -61,10 +62,10 @@ class Sounds:
 
 
 def read_sounds(sounds: Sequence[Sound], how: Reading, stamp: str) -> Sounds:
-    """Read every sound: channels are averaged, rates made one by a polyphase filter, too long ones cut.
+    """Read every sound: channels are averaged, sounds resampled to one rate by a polyphase filter and cut to `seconds`.
 
-    `stamp` identifies the content of all of them (sizes and times of files, or a digest). Raises a `Problem` that names
-    the damaged, empty and silent ones, unless `how.skip_bad`. A file that merely ends too early is read as far as it goes.
+    `stamp` identifies the content of all of them (sizes and times of files, or a digest). Raises a `Problem` that names the
+    damaged, empty and silent ones, unless `how.skip_bad`. A truncated file is read as far as it goes.
     """
     how.check()
     key = hashlib.blake2b(repr(("sounds", code_digest(__name__), stamp, len(sounds), how)).encode(), digest_size=16).hexdigest()
@@ -77,7 +78,7 @@ def read_sounds(sounds: Sequence[Sound], how: Reading, stamp: str) -> Sounds:
 
 
 def read_classes(splits: Mapping[str, Iterable[tuple[Sound, int]]], classes: list[str], how: Reading, stamp: str) -> Raw:
-    """A task of `splits[name]`, which yields (sound, class position). `stamp`, as of `read_sounds`, names their origin."""
+    """A task of `splits[name]`, which yields (sound, class position). `stamp`, as of `read_sounds`, identifies their origin."""
     rows = [(sound, label, SPLITS.get(split.lower(), OPEN)) for split, given in splits.items() for sound, label in given]
     sounds = read_sounds([sound for sound, _, _ in rows], how, stamp)
     good = torch.nonzero(sounds.waves.lengths > 0).flatten()
@@ -106,7 +107,7 @@ def _read(sounds: Sequence[Sound], how: Reading) -> dict[str, Tensor]:
     if told and not how.skip_bad:
         shown = "\n  ".join(told[:10])
         raise Problem(
-            f"{how.name}: {len(told)} sound(s) are damaged, empty or silent. Mend or remove them, or set skip_bad=true:\n"
+            f"{how.name}: {len(told)} sound(s) are damaged, empty or silent. Repair or remove them, or set skip_bad=true:\n"
             f"  {shown}"
         )
     if not any(len(wave) for wave in waves):
@@ -124,7 +125,7 @@ def _read(sounds: Sequence[Sound], how: Reading) -> dict[str, Tensor]:
 
 
 def _lowest_rate(sounds: Sequence[Sound]) -> int:
-    """From the headers alone; damaged files are told of later."""
+    """From the headers only; damaged files are reported later."""
     import soundfile
 
     rates = set()
@@ -148,7 +149,7 @@ def _wave(sound: Sound, rate: int, seconds: float | None) -> tuple[numpy.ndarray
     if not len(wave):
         raise ValueError("empty")
     if not numpy.isfinite(wave).all():
-        raise ValueError("some samples are no finite numbers")
+        raise ValueError("some samples are not finite")
     if numpy.abs(wave - wave.mean()).max() <= SILENCE:
         raise ValueError("silent")
     if own_rate != rate:

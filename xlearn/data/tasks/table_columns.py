@@ -1,4 +1,4 @@
-"""Columns of a table to labels, texts, numbers, images and sounds. What cannot be used is noted, row by row."""
+"""Columns of a table to labels, texts, numbers, images and sounds. Values that cannot be used are noted row by row."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from xlearn.data.tasks.tables import Table, stamp_of
 from xlearn.runtime.errors import Problem
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-# What stands for a missing number, as pandas has it. (Among words "NA" may be a word, such as Namibia.)
+# Spellings of a missing number, as in pandas. (In a column of words "NA" may be a word, such as Namibia.)
 NO_NUMBER = {"", "na", "n/a", "nan", "null", "none", "-", "?", "<na>", "#n/a"}
 SHOWN = 10
 
@@ -31,12 +31,12 @@ class Rows:
         if self.bad:
             shown = "\n  ".join(f"{self.table.place(row)}: {self.bad[row]}" for row in sorted(self.bad)[:SHOWN])
             raise Problem(
-                f"file={self.table.name}: {len(self.bad)} row(s) cannot be used. Mend or remove them, or set "
+                f"file={self.table.name}: {len(self.bad)} row(s) cannot be used. Repair or remove them, or set "
                 f"skip_bad=true:\n  {shown}"
             )
 
     def files(self, key: str, column: str) -> list[Path | bytes | None]:
-        """Paths or contents, None where there is none. A path to nothing makes its row bad."""
+        """Paths or contents, None for missing values. A path without a file makes its row bad."""
         values = [_content(value) for value in self.table.column(column)]
         if all(missing(value) for value in values):
             raise Problem(f"{key}={column}: that column of {self.table.name} is empty in every row. Name another, or null.")
@@ -63,7 +63,7 @@ class Rows:
 
 
 def _content(value: Any) -> Any:
-    """The bytes, else the path, of what `datasets` keeps as `{bytes, path}`; anything else as it is."""
+    """The bytes, else the path, of a value that `datasets` stores as `{bytes, path}`; any other value unchanged."""
     return (value.get("path") if value.get("bytes") is None else value["bytes"]) if isinstance(value, dict) else value
 
 
@@ -72,7 +72,7 @@ def missing(value: Any) -> bool:
 
 
 def labels(rows: Rows, column: str) -> tuple[Tensor, list[str]]:
-    """Positions int64 `[n]` (-1 in bad rows), and the classes: numbers by size, so that 10 does not stand before 2."""
+    """Positions int64 `[n]` (-1 in bad rows), and the classes: numbers in numeric order, so that 2 comes before 10."""
     values = rows.table.column(column)
     for row, value in enumerate(values):
         if missing(value):
@@ -87,7 +87,7 @@ def labels(rows: Rows, column: str) -> tuple[Tensor, list[str]]:
                     f"label={column}: {rows.table.place(row)} holds {name}, which is no whole number. "
                     "Name a column of whole numbers or words."
                 )
-        # 3.0 is 3 where a missing value made numbers of a file broken ones; 007 stays.
+        # 3.0 becomes 3, because a missing value turns whole numbers of a file into decimals; 007 stays.
         names = [re.sub(r"(?<=\d)\.0*$", "", name) for name in names]
         classes = sorted({name for name in names if name}, key=lambda name: (float(name), name))
     else:
@@ -108,7 +108,7 @@ def texts(rows: Rows, columns: list[str]) -> tuple[list[str], Tensor]:
 
 
 def numbers(rows: Rows, columns: list[str]) -> tuple[Tensor, Tensor]:
-    """float32 `[n, columns]` with NaN for missing values, and bool `[n]` where any is there."""
+    """float32 `[n, columns]` with NaN for missing values, and bool `[n]`: which rows have any number."""
     read = []
     for column in columns:
         values = rows.table.column(column)
@@ -133,16 +133,16 @@ def _number(rows: Rows, row: int, column: str, value: Any) -> float:
     else:
         try:
             return float(value)  # also bool, and the decimals of Parquet
-        except (TypeError, ValueError, OverflowError):  # the last of a whole number of hundreds of digits
+        except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
             pass
     rows.bad.setdefault(row, f"{column} holds {repr(value)[:60]}, which is no number")
     return math.nan
 
 
 def images(rows: Rows, given: list[Path | bytes | None], how: Decoding) -> tuple[Tensor, Tensor]:
-    """uint8 `[n, channels, size, size]`, zeros where there is none, and bool `[n]` where there is one."""
+    """uint8 `[n, channels, size, size]`, zeros without an image, and bool `[n]`: which rows have one."""
     wanted = [row for row, value in enumerate(given) if value is not None and row not in rows.bad]
-    # What stands for the class in `decode` is the row here, which tells the images that were left out.
+    # The row is passed in place of the class, so that the missing ones are the images that `decode` left out.
     content = [({"bytes": value} if isinstance(value, bytes) else str(value), row) for row, value in _of(given, wanted)]
     raw = decode({"train": content}, [], how, f"{_stamp(given, wanted)} {wanted}")
     read, decoded = raw.labels, raw.inputs["image"]
@@ -159,7 +159,7 @@ def images(rows: Rows, given: list[Path | bytes | None], how: Decoding) -> tuple
 
 
 def sounds(rows: Rows, given: list[Path | bytes | None], how: Reading) -> tuple[Ragged, Tensor, int, dict[str, Any]]:
-    """Waves, empty where there is none; bool `[n]` where there is one; their rate in Hz; notes."""
+    """Waves, empty without a sound; bool `[n]`: which rows have one; their rate in Hz; notes."""
     wanted = [row for row, value in enumerate(given) if value is not None and row not in rows.bad]
     usable = [value if row not in rows.bad else None for row, value in enumerate(given)]
     found = read_sounds(usable, how, f"{_stamp(given, wanted)} {wanted}")

@@ -14,7 +14,7 @@ ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 def read_file(file: Path) -> Columns:
-    """Columns of equal length. In CSV and TSV all values are strings as they are written, missing ones empty."""
+    """Columns of equal length. In CSV and TSV all values are unconverted strings, empty if missing."""
     ending = file.suffix.lower()
     if ending not in ENDINGS:
         raise Problem(f"file={file}: {ending or 'no ending'} is no table that xlearn reads. Known: {', '.join(ENDINGS)}.")
@@ -41,7 +41,7 @@ def _utf8(file: Path) -> str:
 
 
 def _separated(file: Path, text: str, separator: str) -> Columns:
-    """All values as they are written; a quoted value may hold separators and line ends."""
+    """All values as unconverted strings; a quoted value may hold separators and line ends."""
     csv.field_size_limit(2**31 - 1)  # the default stops at texts of 131,072 characters
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[list[str]] = []
@@ -60,7 +60,7 @@ def _separated(file: Path, text: str, separator: str) -> Columns:
             else:
                 rows.append(row)
     except csv.Error as error:
-        raise Problem(f"file={file}: line {reader.line_num} cannot be read ({error}). Mend its quotes.") from error
+        raise Problem(f"file={file}: line {reader.line_num} cannot be read ({error}). Fix its quotes.") from error
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise Problem(f"file={file}: two columns are called {twice!r}. Rename one.")
@@ -77,11 +77,11 @@ def _json_lines(file: Path, text: str) -> Columns:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:  # also of Python's own, for a number of thousands of digits
+        except ValueError as error:  # also by Python itself, for a number of thousands of digits
             told = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise Problem(f"file={file}: line {number} is no JSON ({told}). Each line is one object.") from error
+            raise Problem(f"file={file}: line {number} is not JSON ({told}). Each line must be one object.") from error
         if not isinstance(row, dict):
-            raise Problem(f'file={file}: line {number} is no object, as in {{"text": "...", "label": "..."}}.')
+            raise Problem(f'file={file}: line {number} is not an object, as in {{"text": "...", "label": "..."}}.')
         rows.append(row)
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 

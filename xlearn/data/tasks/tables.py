@@ -1,4 +1,4 @@
-"""Tables of examples: CSV, TSV, JSON lines, Parquet, a folder of these, or what `datasets` keeps."""
+"""Tables of examples: CSV, TSV, JSON lines, Parquet, a folder of these, or a data set of `datasets`."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from xlearn.runtime.storage import sha256
 
 @dataclass(frozen=True)
 class Part:
-    """One file, or one split of a set: `name` for messages, its `split` where a name tells it."""
+    """One file, or one split of a data set: `name` for messages, `split` where a name gives it."""
 
     name: str
     split: str | None
@@ -26,9 +26,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length: what all `parts` have, one after the other. Paths are relative to `folder`.
+    """The columns that all `parts` have, concatenated. Paths in them are relative to `folder`.
 
-    `content` identifies what the files hold, wherever they lie.
+    `content` identifies the content of the files, wherever they are.
     """
 
     name: str
@@ -56,16 +56,16 @@ class Table:
         raise IndexError(row)
 
     def splits(self) -> list[str] | None:
-        """The split of every row, by the names of files or of the set's splits; None where they tell none."""
+        """The split of every row, by the names of files or of the data set's splits; None without several splits."""
         if len({part.split for part in self.parts}) < 2:
             return None
         return [part.split or "train" for part in self.parts for _ in range(len(part))]
 
 
 def read_table(name: str) -> Table:
-    """A file, a folder of files (whose names may tell splits), a folder of `save_to_disk`, or a `datasets` name.
+    """A file, a folder of files (named by split, or not), a folder of `save_to_disk`, or a `datasets` name.
 
-    Raises `Problem` for what is not there, empty, damaged, not UTF-8, or of another kind.
+    Raises `Problem` for a table that is missing, empty, damaged, not UTF-8, or of another kind.
     """
     path = Path(name).expanduser()
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
@@ -95,7 +95,7 @@ def _content(files: list[Path]) -> str:
 
 
 def stamp_of(paths: list[Path], contents: list[bytes]) -> str:
-    """What identifies the content of files (by size and time) and of embedded ones (by digest)."""
+    """Identifies the content of files (by path, size and time) and of embedded ones (by digest)."""
     content = hashlib.blake2b(digest_size=16)
     for path in paths:
         state = path.stat()

@@ -1,4 +1,4 @@
-"""Image sets of torchvision, from the files it keeps them in."""
+"""Image data sets of torchvision, from its own files."""
 
 import gzip
 from pathlib import Path
@@ -51,7 +51,7 @@ def _open(kind: Any, train: bool, files: str) -> Any:
             return kind(root=folder, train=train, download=False)
         except Exception as error:  # the readers raise many kinds
             if isinstance(error, RuntimeError) and str(error).startswith("Dataset not found"):
-                continue  # not there, or not whole: the next folder, and at last a download
+                continue  # missing or incomplete: try the next folder, and finally a download
             raise Problem(
                 f"{kind.__name__} below {folder} is damaged ({_reason(error)}). Delete it, or fetch {files} again."
             ) from error
@@ -68,7 +68,7 @@ def _open(kind: Any, train: bool, files: str) -> Any:
 
 
 def _unpack_fashion_mnist() -> None:
-    """The gzip files people fetch and Debian packs, unpacked into the downloads, where torchvision looks for them."""
+    """Unpack the gzip files (fetched by hand, or Debian's) into the downloads, where torchvision looks for them."""
     folders = [folder / "FashionMNIST" / "raw" for folder in data_folders() if folder != downloads()]
     for folder in (*folders, DEBIAN_FASHION_MNIST):
         for packed in folder.glob("*-ubyte.gz"):
