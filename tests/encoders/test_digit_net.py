@@ -116,12 +116,12 @@ def test_the_whole_source_model_is_brought_its_head_among_it(net, weights):
 @pytest.mark.parametrize(
     ("made", "told"),
     [
-        (lambda spec: network(Mlp(spec, widths=[8])), "brings the weights of encoder/image=digit_net. Choose that encoder"),
+        (lambda spec: network(Mlp(spec, widths=[8])), "loads the weights of encoder/image=digit_net. Choose that encoder"),
         (lambda spec: network(DigitNet(spec), classes=("cat", "dog")), "the task has other classes"),
         (lambda spec: network(DigitNet(spec), classes=tuple(reversed(CLASSES))), "the task has other classes"),
         (
             lambda spec: network(DigitNet(spec), trunk=MlpTrunk(256, widths=[32])),
-            "by the encoder's features, and its features go through something else",
+            "from the encoder's features, but its features go through something else",
         ),
     ],
     ids=["another encoder", "other classes", "in another order", "a trunk"],

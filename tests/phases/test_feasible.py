@@ -59,7 +59,7 @@ CORAL = ["transfer=coral"]
         (CORAL, {"classes": [0, 1], "shots": 5}, "label spaces differ: blobs has c0, c1, c2, dim has c0, c1"),
         (CORAL, {"keep": "oracle", "val": 0.0}, "keep=oracle needs validation examples of the target. Raise target.val"),
         (CORAL, {"keep": "best_target"}, "transfer.phases.adapt.keep=best_target: "),
-        (["transfer=tca"], {}, "tca: components=20: there are 1 to 8 here"),
+        (["transfer=tca"], {}, "tca: components=20: give 1 to 8, the width of the features"),
         (["transfer=tca"], {"keep": "oracle"}, "has a closed-form solution, so keep=oracle cannot select. Use keep=last"),
         (["transfer=source_only"], {"head": "other"}, "does not copy head.other3"),
     ],

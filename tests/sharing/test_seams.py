@@ -50,7 +50,7 @@ def test_modules_that_torch_reads_without_calling_cannot_be_a_tasks_own():
     network.fusion.forward = lambda tokens: network.fusion["layer"](tokens["text"].values)[:, 0]
     network.trunk.width = 8
     shared = partial(by_name, patterns=["encoder.*", "head.*", "fusion.layer.linear*", "fusion.layer.norm*", "*in_proj*"])
-    with pytest.raises(Problem, match=r"out_proj cannot be a task's own, because torch reads its parameters inside"):
+    with pytest.raises(Problem, match=r"out_proj cannot be private, because torch reads its parameters inside"):
         join(network, shared, tasks, "shared")
 
 

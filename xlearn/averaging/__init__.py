@@ -1,7 +1,7 @@
-"""Averages of weights: what a phase returns. Called as `merge(initial, trained) -> weights`.
+"""Weight averaging: the weights that a phase returns. Called as `merge(initial, trained) -> weights`.
 
-`initial` and `trained`: the network's parameters and buffers by name, when the phase began and those that it kept. With nothing
-given it gives nothing, and raises `Problem` for arguments out of range: so it is tried before any training.
+`initial` and `trained`: the network's parameters and buffers by name, at the start of the phase and as it selected them. A call
+with empty mappings returns an empty mapping, and raises `Problem` for arguments out of range: this checks it before training.
 """
 
 import lazy_loader as lazy

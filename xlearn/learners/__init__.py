@@ -1,4 +1,4 @@
-"""The networks of a run, the phases each goes through, and what travels between them.
+"""Learners: the networks of a run, the phases that train them, and the weights copied between them.
 
 The run's own learner, its baseline and its bounds are built here, before any training.
 """

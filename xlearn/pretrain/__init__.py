@@ -1,4 +1,4 @@
-"""Where weights come from without training. Called as `start(network)`, gives `{name: tensor}` to load into it."""
+"""Initial weights without training. Called as `start(network)`; returns the tensors to load, `{name: tensor}`."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Weights from a file or an earlier run, with an explicit map of names."""
+"""Weights from a file or an earlier run, with an explicit mapping of names."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,9 +15,9 @@ def checkpoint(
 ) -> dict[str, Tensor]:
     """Weights for `network` from `path`: `.safetensors`, a state dictionary, or the folder of an earlier run.
 
-    `names` maps the beginnings of the file's names to ours (the longest that fits; null drops), as in
-    `{features.: encoder.image.blocks., fc.: null}`. Strict: each tensor of the file has to land, in its shape, and each
-    of ours has to be filled, but for heads and what matches a pattern of `fresh`.
+    `names` maps prefixes of the file's names to prefixes of ours (the longest match; null drops), as in
+    `{features.: encoder.image.blocks., fc.: null}`. Strict: each tensor of the file must have a name and shape of the network,
+    and each tensor of the network must be in the file, except heads and names that match a pattern of `fresh`.
     """
     file = Path(path).expanduser()
     if file.is_dir():

@@ -1,4 +1,4 @@
-"""The whole source model of `encoder/image=digit_net`, its head among it."""
+"""The complete source model of `encoder/image=digit_net`, including its head."""
 
 from torch import Tensor
 
@@ -9,19 +9,19 @@ from xlearn.runtime.errors import Problem
 
 
 def digit_net(network: Network) -> dict[str, Tensor]:
-    """The published weights of the encoder, and of the layer that tells ten digits apart as the head.
+    """The published weights of the encoder and of its ten-digit output layer, which becomes the head.
 
     Raises `Problem` for another encoder, a trunk, and a task of other classes.
     """
     encoder = dict(network.encoder.items()).get("image")
     if not isinstance(encoder, DigitNet):
-        raise Problem("pretrain=digit_net brings the weights of encoder/image=digit_net. Choose that encoder.")
+        raise Problem("pretrain=digit_net loads the weights of encoder/image=digit_net. Choose that encoder.")
     ending = LabelSpace("", CLASSES).key
     heads = [key for key in network.head if key.endswith(ending)]
     if not heads or network.width != encoder.width:
         found = "its features go through something else" if heads else "the task has other classes"
         raise Problem(
-            f"pretrain=digit_net: the source model tells the digits 0 to 9 apart by the encoder's features, and {found}. Use a "
+            f"pretrain=digit_net: the source model predicts the digits 0 to 9 from the encoder's features, but {found}. Use a "
             "task of digits (target=optdigits), fusion=concat and trunk=none."
         )
     encoder.load_published(published(encoder.net))

@@ -1,4 +1,4 @@
-"""Robustness: test inputs spoiled to a level. Called as `spoil(examples, level, generator)`, gives `Examples`.
+"""Robustness: corruptions of test inputs. Called as `spoil(examples, level, generator)`; returns `Examples`.
 
 Each has the keywords `modality`, and `levels`, at which the run's metric is measured.
 """

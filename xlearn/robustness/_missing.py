@@ -1,4 +1,4 @@
-"""A modality that is missing in a share of the examples."""
+"""A modality missing in a share of the test examples."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from xlearn.runtime.errors import Problem
 
 
 def missing(examples: Examples, level: float, generator: torch.Generator, *, modality: str, levels: list[float]) -> Examples:
-    """`level` (0..1) of the examples, rounded, lack `modality`: drawn at random, the same ones first at each level."""
+    """Remove `modality` from the share `level` (0..1) of the examples, drawn at random; higher levels remove a superset."""
     if not 0 <= level <= 1:
         raise Problem(f"robustness.missing.levels={list(levels)}: give shares in [0, 1].")
     if modality not in examples.inputs:

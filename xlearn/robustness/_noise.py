@@ -1,4 +1,4 @@
-"""Noise in a modality."""
+"""Noise in one modality of the test examples."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ from xlearn.data.columns import Column, Ragged
 from xlearn.data.task import Examples
 from xlearn.runtime.errors import Problem
 
-UNKNOWN = 1  # the token that a tokeniser gives to what it does not know
+UNKNOWN = 1  # the number of the unknown token
 
 
 def noise(examples: Examples, level: float, generator: torch.Generator, *, modality: str, levels: list[float]) -> Examples:
-    """Pixels: plus Gaussian noise of `level * 255`, clamped to 0..255. Texts: `level` of the tokens become number 1,
-    which is unknown in tokenisers learned here; others are refused.
-    Sound, numbers and features: plus Gaussian noise of `level` standard deviations of the column.
+    """Add noise to `modality`. Pixels: Gaussian noise with standard deviation `level * 255`, clamped to 0..255. Texts: the
+    share `level` of the tokens becomes the unknown token 1 of tokenisers trained by xlearn; a run with another is refused.
+    Sound, numbers and features: Gaussian noise of `level` standard deviations of the column.
     """
     if level < 0:
         raise Problem(f"robustness.noise.levels={list(levels)}: give 0 or more.")
@@ -26,13 +26,13 @@ def noise(examples: Examples, level: float, generator: torch.Generator, *, modal
     values = column.values if isinstance(column, Ragged) else column
     spoiled = _spoiled(values, level, generator)
     made: Column = Ragged(spoiled, column.offsets) if isinstance(column, Ragged) else spoiled
-    # Not the data set's own inputs any more: what was computed from those must not be taken for these.
+    # The inputs differ from the data set's, so its cached encoder outputs must not be used for them.
     whole = examples.whole and examples.whole.only(*(name for name in examples.whole.inputs if name != modality))
     return replace(examples, inputs={**examples.inputs, modality: made}, whole=whole)
 
 
 def unit(examples: Examples, modality: str) -> str:
-    """What a level of 1 stands for."""
+    """The unit of a level, in words."""
     column = examples.inputs[modality]
     dtype = (column.values if isinstance(column, Ragged) else column).dtype
     if dtype == torch.uint8:

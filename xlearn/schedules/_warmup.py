@@ -1,4 +1,4 @@
-"""A linear start."""
+"""Linear warm-up of the learning rate."""
 
 
 def warmup_factor(step: int, steps: int, share: float) -> float:

@@ -1,9 +1,9 @@
-"""Selection: which look at a network to keep, and which run to prefer, without the target's labels.
+"""Selection rules: scores that select checkpoints and runs of adaptation, most of them without target labels.
 
-While a phase trains, a network is looked at now and then; a rule gives each look a score, and the look with the highest is
-kept. `last` keeps the last one and has no score. `source_val` is the metric on the sources' validation split, `oracle` the
-one on the target's: it knows what adaptation does not, and shows only what a rule could reach. The six between read no label
-of the target (`LABEL_FREE`); of them `importance_weighted` and `dev` need the labels of the sources' validation split.
+A phase evaluates its network several times. A rule scores each evaluation, and the weights with the highest score are kept.
+`last` keeps the last weights and has no score. `source_val` is the metric on the sources' validation split. `oracle` is the
+metric on the target's validation split: it uses labels that adaptation must not use, and is an upper bound. The other six
+read no target labels (`LABEL_FREE`); `importance_weighted` and `dev` need the labels of the sources' validation split.
 """
 
 import math
@@ -20,16 +20,16 @@ from xlearn.selection.density_ratio import density_ratio
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a network says at one look, all on the CPU, without gradients.
+    """The outputs of a network at one evaluation, all on the CPU, without gradients.
 
-    source_features [n, width], source_logits [n, classes], source_labels int64 [n]: the sources' validation split (None: a
+    source_features [n, width], source_logits [n, classes], source_labels int64 [n]: the sources' validation split (None in a
     run without source);
-    training_features [k, width]: a sample of the sources' training examples (None likewise);
+    training_features [k, width]: a sample of the sources' training examples (None in a run without source);
     target_features [m, width], target_logits [m, classes]: a sample of the target's unlabelled training examples;
-    target_val_logits [v, classes], target_val_labels int64 [v]: the target's validation split, which only `oracle` may look at
-    (None where there is none);
+    target_val_logits [v, classes], target_val_labels int64 [v]: the target's validation split, which only `oracle` reads (None
+    without one);
     mixed_logits: mapping {"inter": [m, classes], "intra": [m, classes]}, the logits of mixed inputs, with "inter_labels",
-    "intra_labels" int64, -1 where there is no partner; rows and kinds without may be left out (None where inputs cannot be
+    "intra_labels" int64, -1 for an example without partner; such rows and kinds may be left out (None if inputs cannot be
     mixed): see mixval.
     """
 
@@ -45,13 +45,13 @@ class Seen:
 
     @cached_property
     def weighted(self) -> tuple[Tensor, Tensor] | None:
-        """(`w(x_i)` of `density_ratio`, the 0-1 losses), double `[n]` each, over the sources' validation split, once for all
-        who ask; None where something is not finite. Raises `ValueError` without a source.
+        """(`w(x_i)` of `density_ratio`, the 0-1 losses), double `[n]` each, over the sources' validation split, cached for all
+        rules; None if a value is not finite. Raises `ValueError` without a source.
         """
         parts = (self.source_features, self.training_features, self.source_logits, self.source_labels)
         features, training, logits, labels = parts
         if features is None or training is None or logits is None or labels is None:
-            raise ValueError("the risk is weighted over the source's validation split, by training features")
+            raise ValueError("the weighted risk needs the source's validation split and training features")
         if not all(bool(each.isfinite().all()) for each in (features, training, self.target_features, logits)):
             return None
         losses = (logits.argmax(1) != labels).double()
@@ -59,13 +59,13 @@ class Seen:
 
 
 def scores(seen: Seen, metric: Callable[[Tensor, Tensor], float]) -> dict[str, float]:
-    """The score of each rule that can be computed, in the order of `RULES`; for all of them higher is better.
+    """The score of each rule that can be computed, in the order of `RULES`; higher is better for all of them.
 
-    `metric(logits, labels)` is what `source_val` and `oracle` are: higher is better there already. Left out is `last`, and
-    whatever has nothing to read: no source, no validation split, no mixed inputs, fewer than 2 examples. A network that
-    says something not finite has the score -inf, so that it is never preferred.
+    `metric(logits, labels)` computes `source_val` and `oracle`, with higher values better. `last` is left out, and each rule
+    whose inputs are missing: no source, no validation split, no mixed inputs, fewer than 2 examples. A network with outputs
+    that are not finite has the score -inf, so that it is never selected.
     """
-    # Here, since they read `Seen`.
+    # Imported here, because these modules import `Seen`.
     from xlearn.selection import dev, entropy, importance_weighted, infomax, mixval, snd
 
     found: dict[str, float] = {}

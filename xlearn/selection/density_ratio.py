@@ -1,4 +1,4 @@
-"""How much likelier an example is in the target than in the source, from a classifier that tells the domains apart."""
+"""The density ratio of target and source, from a domain classifier."""
 
 import math
 import warnings
@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor
 
-# The domains' odds are cut here on either side, so that no weight is infinite.
+# The odds of the domains are clipped to [1 / this, this], so that no weight is infinite.
 FARTHEST = 1e6
 
 
@@ -24,7 +24,7 @@ def density_ratio(source: Tensor, target: Tensor, features: Tensor) -> Tensor:
     deviation = torch.where(deviation > 0, deviation, 1.0)
     domain = torch.arange(len(both)) >= len(source)
     with warnings.catch_warnings():
-        # Domains that a line tells apart: it would go on for ever, and what it has is cut anyway.
+        # Linearly separable domains: the fit does not converge, but its odds are clipped anyway.
         warnings.simplefilter("ignore")
         classifier = LogisticRegression(max_iter=1000).fit(((both - mean) / deviation).numpy(), domain.numpy())
         odds = classifier.decision_function(((features.double() - mean) / deviation).numpy())

@@ -1,4 +1,4 @@
-"""Deep embedded validation: the risk weighted for the target, with a control variate."""
+"""Deep embedded validation (DEV): the importance-weighted risk on the source with a control variate."""
 
 import math
 
@@ -10,9 +10,9 @@ def dev(seen: Seen) -> float:
     sources' validation split (You et al., ICML 2019). Needs the labels of that split, none of the target's.
 
     l is the 0-1 loss and w of `density_ratio`, by features, learned from training examples of the sources and of the target.
-    The mean of W is known to be 1, which takes from the risk most of the variance that the weights bring. Where all weights are
-    equal, eta is 0. The paper's code, and skada's scorer, take cross-entropy by default, which has another scale for every
-    network; with the 0-1 loss, and standardised features, skada's is the same. Not finite: -inf.
+    E[W] = 1 is known, so the control variate removes most of the variance of the weights. If all weights are equal, eta is 0.
+    The paper's code and skada's scorer use cross-entropy by default, whose scale differs between networks; with the 0-1 loss
+    and standardised features, skada's scorer is the same. Not finite: -inf.
     """
     if seen.weighted is None:
         return -math.inf

@@ -1,4 +1,4 @@
-"""How certain the predictions on the target are."""
+"""The entropy of the predictions on the target."""
 
 import math
 
@@ -9,8 +9,8 @@ from torch import Tensor
 def entropy(logits: Tensor) -> float:
     """`-1/m sum_i H(softmax(z_i))`, in [-log classes, 0], in nats, of `[m, classes]` (Morerio et al., ICLR 2018).
 
-    skada's scorer averages over the classes too: it is this divided by their number. Highest for one class predicted with
-    certainty whatever the input: see infomax. Not finite: -inf.
+    skada's scorer also averages over the classes: it is this score divided by their number. The score is highest for a network
+    that predicts one class with certainty for every input: see infomax. Not finite: -inf.
     """
     if not bool(logits.isfinite().all()):
         return -math.inf

@@ -1,4 +1,4 @@
-"""The risk on the source, weighted as if its examples came from the target."""
+"""Importance-weighted validation: the risk on the source, weighted by the density ratio of target and source."""
 
 import math
 
@@ -9,10 +9,10 @@ def importance_weighted(seen: Seen) -> float:
     """`-sum_i w(x_i) l_i / sum_i w(x_i)`, in [-1, 0], over the sources' validation split with l the 0-1 loss (IWCV: Sugiyama et
     al., JMLR 2007) and w of `density_ratio`, by features. Needs the labels of that split, none of the target's.
 
-    The paper's risk is `1/n sum w l`, the same where the weights are 1 on average; of features that tell the domains apart all
-    weights are near 0, and so would be that risk, whatever the network predicts. skada's scorer divides by the sum too, but has
-    weights from two kernel density estimates, which do not work in as many dimensions. The 0-1 loss, since it has the same
-    scale for every network, and cross-entropy does not. Not finite: -inf.
+    The paper's risk is `1/n sum w l`, the same if the weights are 1 on average. With features that separate the domains all
+    weights are near 0, and so is that risk, whatever the network predicts. skada's scorer divides by the sum too, but computes
+    the weights from two kernel density estimates, which fail in many dimensions. The 0-1 loss has the same scale for every
+    network; cross-entropy does not. Not finite: -inf.
     """
     if seen.weighted is None:
         return -math.inf

@@ -1,4 +1,4 @@
-"""How certain the predictions on the target are, and how various."""
+"""The mutual information of input and prediction on the target: certain and diverse predictions."""
 
 import math
 

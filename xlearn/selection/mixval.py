@@ -1,4 +1,4 @@
-"""MixVal: whether mixed inputs of the target are predicted as what they are mostly made of."""
+"""MixVal: whether mixed target inputs are predicted as their dominant example."""
 
 import math
 
@@ -9,7 +9,7 @@ from xlearn.selection import Seen
 
 # The share of the dominant example in a mixed one.
 LAMBDA = 0.55
-# In the place of a partner, or of the label of a mixed input, where there is none.
+# The index or label of a missing partner.
 NONE = -1
 
 
@@ -17,14 +17,14 @@ def mixval(seen: Seen) -> float:
     """The mean, in [0, 1], of two shares of probes `0.55 x_i + 0.45 x_j` that are predicted as the pseudo-label of x_i, the
     dominant example: `inter` probes mix examples with different pseudo-labels, `intra` with the same (Hu et al., NeurIPS 2023).
 
-    Reads `seen.mixed_logits`: who can mix inputs finds partners by `pairs`, and gives the logits of the probes and, as
-    `*_labels`, the pseudo-labels of x_i, -1 without a partner; either kind may be left out where nobody has one. The paper
-    ranks candidates by each share and averages the ranks; the mean of the shares itself needs no other candidates, so that it
-    compares looks and runs. A share of no probes is 0: predictions of a single class have no `inter` probes, and must not win
-    by that (skada's scorer leaves such a share out, and is otherwise the same). Not finite: -inf.
+    Reads `seen.mixed_logits`: the caller finds partners with `pairs`, and passes the logits of the probes and, as `*_labels`,
+    the pseudo-labels of x_i, -1 without a partner; a kind without any partner may be left out. The paper ranks candidates by
+    each share and averages the ranks. The mean of the shares needs no other candidates, so it compares checkpoints and runs.
+    A share without probes is 0, so that a network that predicts a single class (no `inter` probes) is not selected; skada's
+    scorer leaves such a share out, and is otherwise the same. Not finite: -inf.
     """
     if seen.mixed_logits is None:
-        raise ValueError("mixval reads the logits of mixed inputs")
+        raise ValueError("mixval needs the logits of mixed inputs")
     mixed = seen.mixed_logits
     shares = [_share(mixed[kind], mixed[f"{kind}_labels"]) if kind in mixed else 0.0 for kind in ("inter", "intra")]
     return sum(shares) / 2 if bool(seen.target_logits.isfinite().all()) else -math.inf
@@ -43,7 +43,7 @@ def pairs(logits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     those with another pseudo-label, and one among the others with the same; -1 where there is none.
     """
     labels = logits.argmax(1)
-    order = labels.argsort(stable=True)  # examples by pseudo-label, so that those with the same stand together
+    order = labels.argsort(stable=True)  # sort by pseudo-label, so that equal ones are adjacent
     counts = labels.bincount(minlength=logits.shape[1])
     count, first = counts[labels], (counts.cumsum(0) - counts)[labels]
     place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))

@@ -1,4 +1,4 @@
-"""Soft neighbourhood density: whether each prediction on the target has many others close to it."""
+"""Soft neighbourhood density (SND): whether each prediction on the target has many close neighbours."""
 
 import math
 
@@ -13,8 +13,8 @@ def snd(logits: Tensor) -> float:
     """`mean_i H(P_i)`, in [0, log(m - 1)], in nats, `P_ij = exp(s_ij / T) / sum_{k != i} exp(s_ik / T)` over j != i, T = 0.05,
     with s the cosines of softmax outputs of `[m, classes]`, m at least 2 (Saito et al., ICCV 2021).
 
-    skada's scorer keeps the diagonal at -1 / T, which changes nothing to 10 digits. It depends on m: compare looks at as many
-    examples. Equal predictions for all inputs are densest: see infomax. Not finite: -inf.
+    skada's scorer keeps the diagonal at -1 / T, which changes nothing to 10 digits. The score depends on m: compare only scores
+    of equally many examples. It is highest for equal predictions of all inputs: see infomax. Not finite: -inf.
     """
     if not bool(logits.isfinite().all()):
         return -math.inf

@@ -1,22 +1,22 @@
-"""Sharing: what two tasks hold in common.
+"""Sharing: the parameters that are copied from source to target, or shared between jointly learned tasks.
 
-A function, called as `sharing(names, network)`, is a rule over the parameter names that two networks have in common. Where
-weights are carried over, the names it gives travel. Where tasks are learned together (`transfer=joint`), the tasks hold the
-names it gives in common, and each has the others for itself.
+A function, called as `sharing(names, network)`, selects from the parameter names that two networks have in common. If the
+transfer copies weights, it copies the selected ones. If tasks are learned together (`transfer=joint`), the tasks share the
+selected parameters, and each task has private copies of the others.
 
 A class is a structure for tasks that are learned together, a module built as `Sharing(network, tasks)` with the tasks by role.
-Its parameters are what is not the network's: what the target has for itself is the network's, the sources have copies.
-`overrides(network, batch)` gives what stands in for which of the network's modules while the batch's task is served.
+Its parameters are those outside of the network: the target's private modules are the network's own, the sources have copies.
+`overrides(network, batch)` returns the forward functions that replace modules of the network for the batch's task.
 It may have:
 
 * `penalties(network, batches) -> {name: loss}`, called after the forward pass;
 * `rates() -> {name: multiplier}` of the learning rate;
-* `merge(network, task)`, which writes into the network what the task has for itself, and returns whether it now needs the
-  structure no longer;
+* `merge(network, task)`, which writes the task's private parameters into the network, and returns whether the network alone
+  now serves the task;
 * `modalities`, whose encoders differ between tasks; `below`, False where only heads differ;
-* `mixes`, where a column reads the inputs of other tasks than its own;
-* `ties`, where tasks have no parameter in common but a penalty draws them together;
-* `frozen(network, role)`, the parameters that are read without a gradient.
+* `mixes`, if a column also reads the inputs of other tasks;
+* `ties`, if tasks share no parameter but a penalty ties their weights;
+* `frozen(network, role)`, the parameters that are used without a gradient.
 """
 
 import lazy_loader as lazy

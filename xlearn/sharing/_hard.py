@@ -1,10 +1,10 @@
-"""Hard parameter sharing: one body, a head for every task."""
+"""Hard parameter sharing: one shared network below the heads, a head for every task."""
 
 from xlearn.networks.network import Network
 
 
 def hard(names: list[str], network: Network) -> list[str]:
-    """All names but the heads' (Caruana, ICML 1993): `y_t = h_t(f(x))`, also where two tasks have the same classes.
+    """All names except the heads' (Caruana, ICML 1993): `y_t = h_t(f(x))`, even if two tasks have the same classes.
 
     (`sharing=all` has one head for tasks of the same classes.)
     """

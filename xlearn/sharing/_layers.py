@@ -5,7 +5,7 @@ from xlearn.runtime.errors import Problem
 
 
 def layers(names: list[str], network: Network, *, first: int) -> list[str]:
-    """Names in the `first` blocks of each encoder travel (Yosinski et al., NeurIPS 2014: early layers are general)."""
+    """Copy the `first` blocks of each encoder (Yosinski et al., NeurIPS 2014: early layers are general)."""
     prefixes: list[str] = []
     for modality, found in encoder_blocks(network).items():
         if not 1 <= first <= len(found):

@@ -4,5 +4,5 @@ from xlearn.networks.network import Network
 
 
 def none(names: list[str], network: Network) -> list[str]:
-    """No name travels. For comparisons; `transfer=scratch` says the same more plainly."""
+    """Copy nothing. For comparisons; `transfer=scratch` is the plain way to do so."""
     return []

@@ -1,4 +1,4 @@
-"""Small layers of every task behind the layers that all share."""
+"""Adapters: small private layers of each task after the shared layers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -27,21 +27,22 @@ class Bottleneck(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         if y.ndim == 4 and self.axis == 1 and not y.is_contiguous():
-            # Channels last in memory: a view, nothing is copied.
+            # Channels last in memory: the permutation is a view without a copy.
             return y + self.up(self.activation(self.down(y.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
         return y + self.up(self.activation(self.down(y.movedim(self.axis, -1)))).movedim(-1, self.axis)
 
 
 class Adapter(nn.Module):
-    """Series adapters, private to each task, behind every linear and convolutional layer (without groups) below the heads:
-    `y + U_t phi(D_t y)`, with y of the shared layer.
+    """Series adapters, private to each task, after every linear and convolutional layer (without groups) below the heads:
+    `y + U_t phi(D_t y)`, with y the output of the shared layer.
 
     `activation=none`: phi is the identity (series residual adapters, Rebuffi, Bilen & Vedaldi, NeurIPS 2017, of low rank and
-    without normalisation). They merge exactly, `W_t = (I + U_t D_t) W`, and so does the bias; at inference they cost nothing.
-    `relu`, `gelu`: bottleneck adapters (Houlsby et al., ICML 2019, behind layers for sublayers); these cannot be merged.
-    U starts at zero. Parameters per task and layer: `2 rank channels`. `layers`: shell-style patterns of the paths that have
-    one (null: all). Raises `Problem` for a rank below 1 or larger than a layer, for a pattern that matches none, and without a
-    layer.
+    without normalisation). Weight and bias merge exactly, `W_t = (I + U_t D_t) W`, without cost at inference.
+    `relu`, `gelu`: bottleneck adapters (Houlsby et al., ICML 2019; there after sublayers); these cannot be merged.
+    U starts at zero. Parameters per task and layer: `2 rank channels`. `layers`: shell-style patterns of the layers with an
+    adapter (null: all).
+
+    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer, and without a layer.
     """
 
     def __init__(

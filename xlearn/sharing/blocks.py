@@ -1,4 +1,4 @@
-"""A network's blocks as modules, what they give, and values that hold one part for each of several columns."""
+"""Helpers for sharings: a network's blocks, their outputs, and batches that concatenate one part per column."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from xlearn.data.task import Task
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import first, like
 
-# What stands for the dots of a path in the name of a single module.
+# Replaces the dots of a path in the name of a single module.
 SLASH = "/"
 
 
@@ -20,34 +20,34 @@ def users(network: Network, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
 
 
 def owner(roles: Sequence[str]) -> str:
-    """Of tasks with parts of their own, the one whose parts are the network's own: the target, or else the first."""
+    """The task that uses the network's own modules, while others have copies: the target, or else the first."""
     return "target" if "target" in roles else roles[0]
 
 
 def above(network: Network, tasks: Mapping[str, Task]) -> dict[str, list[str]]:
-    """Fusion and trunk, as far as they have parameters, with the roles that use them: all."""
+    """Fusion and trunk, if they have parameters, with the roles that use them (all)."""
     return {name: [*tasks] for name in ("fusion", "trunk") if any(True for _ in network.get_submodule(name).parameters())}
 
 
 def copy_key(path: str) -> str:
-    """A path as the name of a module, which must not have a dot in it."""
+    """A path as a module name, which must not contain a dot."""
     return path.replace(".", SLASH)
 
 
 def role_key(role: str) -> str:
-    """A role as the name of a module, apart from everything that a dictionary of modules has of itself."""
+    """A role as a module name, distinct from all attributes of `nn.ModuleDict`."""
     return f"of_{role}"
 
 
 def part_key(role: str, path: str) -> str:
-    """What a task has at a path, as the name of a module."""
+    """The module name of a task's private part at a path."""
     return f"{role_key(role)}{SLASH}{copy_key(path)}"
 
 
 @torch.no_grad()
 def outputs(network: Network, tasks: Mapping[str, Task], paths: Sequence[str]) -> dict[str, Tensor]:
-    """What modules give for two examples of the first task that calls each: the first tensor of it, by path. Modules that
-    are never called are left out.
+    """The first output tensor of each module, by path, for two examples of the first task that calls it. Modules that are
+    never called are left out.
     """
     found: dict[str, Tensor] = {}
     modes = [(module, module.training) for module in network.modules()]
@@ -74,7 +74,7 @@ def outputs(network: Network, tasks: Mapping[str, Task], paths: Sequence[str]) -
 
 
 def part(value: Any, column: int, columns: int, size: int) -> Any:
-    """The part of one column of what holds `columns` parts of `size` examples one after the other; what does not, as it is."""
+    """The part of one column in a value that concatenates `columns` parts of `size` examples; other values are unchanged."""
     if isinstance(value, Tensor):
         whole = value.ndim > 0 and len(value) == columns * size
         return value[column * size : (column + 1) * size] if whole else value
@@ -82,7 +82,7 @@ def part(value: Any, column: int, columns: int, size: int) -> Any:
 
 
 def together(values: Sequence[Any]) -> Any:
-    """The parts of all columns one after the other, the inverse of `part`."""
+    """Concatenate the parts of all columns, the inverse of `part`."""
     one = values[0]
     if isinstance(one, Tensor):
         return torch.cat([*values]) if one.ndim else one
@@ -94,7 +94,7 @@ def together(values: Sequence[Any]) -> Any:
 
 
 def repeated(value: Any, columns: int) -> Any:
-    """The same for every column, one after the other."""
+    """Repeat the value for every column."""
     if isinstance(value, Tensor):
         return value.repeat(columns, *[1] * (value.ndim - 1))
     return _each(value, lambda inner: repeated(inner, columns))

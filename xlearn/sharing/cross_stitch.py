@@ -1,4 +1,4 @@
-"""Cross-stitch units: every task has a column of its own, and all columns are mixed after each block."""
+"""Cross-stitch units: one column per task, linearly mixed after each block."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,16 +15,17 @@ from xlearn.sharing.private import Private
 
 
 class CrossStitch(nn.Module):
-    """After block l of an encoder `x~_t = sum_j a_tj x_j`, with x_j what the column of task j makes of the input of task t
-    (Misra et al., CVPR 2016). a starts with `own` on its diagonal and `(1 - own) / (n - 1)` beside it, and learns at `rate`
-    times the learning rate.
+    """After block l of an encoder `x~_t = sum_j a_tj x_j`, with x_j the output of task j's column for the input of task t
+    (Misra et al., CVPR 2016). a starts with `own` on its diagonal and `(1 - own) / (n - 1)` elsewhere, and is learned at
+    `rate` times the learning rate.
 
-    Columns are equal at the start; fusion, trunk and head are each task's own. With `subspaces` G > 1 the channels of every
-    column are cut into G parts and a mixes all parts of all columns, and `layers` names the blocks that are mixed (from 0;
-    null: all): sluice networks (Ruder et al., AAAI 2019; without their skip connections to the top).
+    Columns are equal at the start; fusion, trunk and head are private. With `subspaces` G > 1 the channels of every column are
+    split into G parts and a mixes all parts of all columns: sluice networks (Ruder et al., AAAI 2019; without their skip
+    connections to the top). `layers`: the blocks that are mixed (from 0; null: all).
     Cost: every column runs on the inputs of every task that has the modality. Parameters: those of n networks and
-    `(n G)^2` per mixed block. Raises `Problem` where no two tasks have a modality in common, for a block that is not there,
-    and for channels that cannot be cut.
+    `(n G)^2` per mixed block.
+
+    Raises: `Problem` without a modality common to two tasks, for a missing block, and for channels that cannot be split.
     """
 
     mixes = True
@@ -47,7 +48,7 @@ class CrossStitch(nn.Module):
         self.rate, self.subspaces = rate, subspaces
         self.roles = {name: roles for name, roles in users(network, tasks).items() if len(roles) > 1}
         if not self.roles:
-            raise Problem("sharing: no two tasks have a modality in common, so there are no columns to stitch. Use a trunk.")
+            raise Problem("sharing: no two tasks have a common modality, so there are no columns to stitch. Use a trunk.")
         self.blocks = {name: blocks for name, blocks in block_paths(network).items() if name in self.roles}
         of = {path: self.roles[name] for name, blocks in self.blocks.items() for block in blocks for path in block}
         self.columns = Private(network, {**of, **above(network, tasks)})
@@ -60,12 +61,12 @@ class CrossStitch(nn.Module):
             size = len(self.roles[name]) * subspaces
             for path in paths:
                 if (channels := shapes[path].shape[self.axes[path]]) % subspaces:
-                    raise Problem(f"sharing.subspaces={subspaces}: {path} has {channels} channels, which is no multiple of it.")
+                    raise Problem(f"sharing.subspaces={subspaces}: {path} has {channels} channels, no multiple of it.")
                 start = torch.full((size, size), (1 - own) / max(size - 1, 1))
                 self.mix[copy_key(path)] = nn.Parameter(start.fill_diagonal_(own))
 
     def _ends(self, name: str, layers: list[int] | None) -> list[str]:
-        """The last modules of the blocks that are mixed."""
+        """The last modules of the mixed blocks."""
         blocks = self.blocks[name]
         for layer in layers or ():
             if not 0 <= layer < len(blocks):
@@ -92,7 +93,7 @@ class CrossStitch(nn.Module):
             for block in self.blocks[name]:
                 for path in block:
                     module = network.get_submodule(path)
-                    # The module itself is what is replaced: its own forward is meant.
+                    # The module is replaced, so call its original forward.
                     column = [self.columns.module(network, path, role) for role in roles]
                     forwards = [each.forward if each is module else each.__call__ for each in column]
                     found[module] = self._stitched(forwards, path)
@@ -127,8 +128,8 @@ class CrossStitch(nn.Module):
 
 
 def _columns(encode: Callable[..., Any], own: int, count: int, memo: dict[Any, Any] | None, name: str) -> Callable[..., Tokens]:
-    """The encoder on `count` times the inputs, of which the blocks make a column each; the tokens of the own one. Tasks that
-    read the same inputs find them in `memo`: the columns are the same for all.
+    """Run the encoder on the inputs repeated `count` times, one part per column, and return the tokens of the task's own
+    column. Tasks with the same inputs reuse the result in `memo`.
     """
 
     def forward(inputs: Any) -> Tokens:

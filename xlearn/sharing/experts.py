@@ -1,4 +1,4 @@
-"""What mixtures of experts have in common: the experts, their memory, and the penalty for leaving some idle."""
+"""Parts of mixtures of experts: the expert networks, their memory check, and the load-balancing penalty."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from xlearn.networks.sizes import need_layers
 from xlearn.runtime.errors import Problem
 
-# Weights, gradients, and two moments of Adam, four bytes each.
+# Weight, gradient and two moments of Adam, four bytes each.
 BYTES_PER_PARAMETER = 16
 
 
@@ -22,7 +22,7 @@ def expert(width: int, widths: list[int]) -> nn.Sequential:
 
 
 def need_experts(count: int, width: int, widths: list[int], **counts: int) -> None:
-    """Raise `Problem` for counts below 1, and for more experts than there is memory for: before one of them is made."""
+    """Raise `Problem` for counts below 1, and for more experts than fit into memory, before building any."""
     for name, each in counts.items():
         if each < 1:
             raise Problem(f"sharing.{name}={each}: give 1 or more.")
@@ -39,7 +39,7 @@ def need_experts(count: int, width: int, widths: list[int], **counts: int) -> No
 
 
 def _available() -> int:
-    """Bytes of memory that are free; on Linux those too that caches of files would give back."""
+    """Bytes of available memory; on Linux including reclaimable file caches."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             found = dict(line.split(":") for line in file)
@@ -50,7 +50,7 @@ def _available() -> int:
 
 def idleness(gates: list[Tensor]) -> Tensor:
     """`CV^2 = var(I) / mean(I)^2` of the importance I_k, the sum over tasks of the mean gate of expert k (Shazeer et al., ICLR
-    2017, eq. 6): 0 where all experts are used alike. `gates` are `[batch, experts]` of each task.
+    2017, eq. 6): 0 if all experts are used equally. `gates`: `[batch, experts]` of each task.
     """
     importance = torch.stack([each.mean(0) for each in gates]).sum(0)
     return importance.var(unbiased=False) / importance.mean().square().clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""Low-rank adaptation of shared weights, by task."""
+"""LoRA: private low-rank updates of shared weights."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from xlearn.sharing.low_rank import layers as low_rank_layers
 
 
 class LowRank(nn.Module):
-    """`alpha / rank * B A`, shaped as the weight of a layer: A from a uniform distribution as a layer's own weight, B zero."""
+    """`alpha / rank * B A` in the shape of a layer's weight; A is initialised uniformly as a linear layer, B with zeros."""
 
     def __init__(self, layer: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
@@ -29,16 +29,16 @@ class LowRank(nn.Module):
 
 
 class Lora(nn.Module):
-    """`W_t = W + alpha / rank * B_t A_t` (Hu et al., ICLR 2022): W is common, the low-rank part each task's own.
+    """`W_t = W + alpha / rank * B_t A_t` (Hu et al., ICLR 2022): W is shared, the low-rank part private to each task.
 
-    At every linear, convolutional (without groups) and embedding layer below the heads that is called as a module; B starts
-    at zero, so that all tasks start from the network as it is. Merges exactly: after it a task needs W_t only. Parameters
-    per task and layer: `rank (inputs + outputs)`, an input of a convolution being a channel at a place of the kernel.
-    Recurrent layers have no such part. `layers`: shell-style patterns of the paths that have one (null: all; the paper has
-    queries and values only, `["*.query", "*.value"]` of MiniLM). `largest`: layers whose part would have more than this share
-    of the weight's numbers have none: a first convolution costs as much with a part as trained, and makes the gradient go
-    through all of the network. Raises `Problem` for a rank below 1 or larger than a layer, for a pattern that matches none, and
-    where no layer is left.
+    Applied to every linear, convolutional (without groups) and embedding layer below the heads that is called as a module, not
+    to recurrent layers. B starts at zero, so all tasks start from the unchanged network. Merges exactly into W_t. Parameters
+    per task and layer: `rank (inputs + outputs)`; the inputs of a convolution are channels times kernel positions.
+    `layers`: shell-style patterns of the layers with a low-rank part (null: all; the paper has queries and values only,
+    `["*.query", "*.value"]` of MiniLM). `largest`: layers whose part would have more than this share of the weight's numbers
+    are left out: for a first convolution it costs as much as full training, with a gradient through the whole network.
+
+    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer, and if no layer is left.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Lora(nn.Module):
 
 
 def reached(network: Network, tasks: Mapping[str, Task], role: str, paths: list[str]) -> list[str]:
-    """Of the paths, those that a task's inputs pass through: not in the encoder of a modality that it lacks."""
+    """The paths that a task uses: those outside of encoders of modalities that it lacks."""
     having = users(network, tasks)
     return [path for path in paths if not path.startswith("encoder.") or role in having[path.split(".")[1]]]
 
 
 def _convolved(layer: nn.Module, forward: Callable[..., Any], weight: Tensor, x: Tensor) -> Tensor:
-    """What the layer, as it is by `forward`, would give with this weight, and without its bias."""
+    """The output of the layer's `forward` with this weight and without its bias."""
     bias = {} if getattr(layer, "bias", None) is None else {"bias": weight.new_zeros(len(weight))}
     with instead({layer: forward}):
         return torch.func.functional_call(layer, {"weight": weight, **bias}, (x,))
@@ -99,14 +99,14 @@ def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
     forward = layer.forward
 
     def linear(x: Tensor) -> Tensor:
-        # The scale where there are few channels; the sum in the same pass as the product.
+        # Scale the small matrix, and fuse sum and product.
         low, given = functional.linear(x, part.scale * part.down), forward(x)
         return torch.addmm(given.flatten(0, -2), low.flatten(0, -2), part.up.T).view(given.shape)
 
     def convolution(x: Tensor) -> Tensor:
         assert isinstance(layer, nn.Conv1d | nn.Conv2d)
         down = (part.scale * part.down).view(len(part.down), *part.shape[1:])
-        # A convolution of another class may pad in a way of its own.
+        # A subclass of the convolution may pad differently.
         own = type(layer) not in (nn.Conv1d, nn.Conv2d)
         low = _convolved(layer, forward, down, x) if own else layer._conv_forward(x, down, None)
         up = part.up.view(*part.up.shape, *[1] * (len(part.shape) - 2))
@@ -114,7 +114,7 @@ def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
 
     def embedding(numbers: Tensor) -> Tensor:
         assert isinstance(layer, nn.Embedding)
-        # As for the embedding itself, padding is nothing and learns nothing.
+        # As in the embedding itself, padding is zero and has no gradient.
         low = functional.embedding(numbers.long(), part.up, layer.padding_idx)
         if layer.padding_idx is not None:
             low = low * (numbers != layer.padding_idx).unsqueeze(-1)

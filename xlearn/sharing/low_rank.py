@@ -1,4 +1,4 @@
-"""What private low-rank parts have in common: which layers they stand at."""
+"""The layers that can have private low-rank parts (LoRA, adapters)."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -21,11 +21,11 @@ def layers(
     patterns: Sequence[str] | None = None,
     largest: float = 1.0,
 ) -> dict[str, nn.Module]:
-    """The layers of these kinds below the heads that are called at all, by path, of which some shell-style pattern matches
-    (None: all); grouped convolutions are left out, and layers of which a part of this rank would have more than the share
-    `largest` of the weight's numbers.
+    """The layers of these kinds below the heads, by path, that are called and match a shell-style pattern (None: all). Left
+    out are grouped convolutions, and layers whose part of this rank would have more than the share `largest` of the weight's
+    numbers.
 
-    Raises `Problem` for a rank below 1 or larger than a layer, for a pattern that matches none, and without such a layer.
+    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer, and without such a layer.
     """
     if rank < 1:
         raise Problem(f"rank={rank}: give 1 or more.")
@@ -50,15 +50,15 @@ def layers(
     for path, module in (worthwhile or found).items():
         weight = module.get_parameter("weight")
         if rank > (most := min(weight.shape[0], weight[0].numel())):
-            raise Problem(f"rank={rank}: {path} has rank {most} at most. Give 1 to {most}, or leave it out by `layers`.")
+            raise Problem(f"rank={rank}: {path} has rank {most} at most. Give 1 to {most}, or exclude it by `layers`.")
     if not worthwhile:
         raise Problem(
-            f"rank={rank}: every part would have more than {largest:g} of its layer's numbers. Lower it, or set largest=1."
+            f"rank={rank}: every part would have more than {largest:g} of its layer's numbers. Lower rank, or set largest=1."
         )
     return worthwhile
 
 
 def _share(layer: nn.Module, rank: int) -> float:
-    """How many numbers a part of this rank has, of those of the weight."""
+    """The size of a part of this rank as a share of the weight's numbers."""
     weight = layer.get_parameter("weight")
     return rank * (len(weight) + weight[0].numel()) / weight.numel()

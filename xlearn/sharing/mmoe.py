@@ -14,13 +14,14 @@ from xlearn.sharing.experts import expert, idleness, need_experts
 
 
 class Mmoe(nn.Module):
-    """`y_t = h_t(sum_k softmax(W_t z)_k f_k(z))` (Ma et al., KDD 2018): `experts` networks f_k on the features z that encoders,
-    fusion and trunk make, a gate W_t and a head h_t for every task.
+    """`y_t = h_t(sum_k softmax(W_t z)_k f_k(z))` (Ma et al., KDD 2018): `experts` networks f_k on the features z of encoders,
+    fusion and trunk, with a gate W_t and a head h_t for every task.
 
-    f_k: dense layers with ReLU, `widths` between z and as many features as z has. `load_balance` times the squared
-    coefficient of variation of the experts' importance is added to the loss, so that none falls idle (Shazeer et al., ICLR
-    2017). The gates read features, not raw inputs. Parameters: those of the experts, and `experts (width + 1)` per task.
-    Raises `Problem` for fewer than 2 experts, and for more than there is memory for.
+    f_k: dense layers with ReLU and hidden `widths`; its output has the width of z. `load_balance` times the squared coefficient
+    of variation of the experts' importance is added to the loss, so that all experts are used (Shazeer et al., ICLR 2017). The
+    gates read features, not raw inputs. Parameters: those of the experts, and `experts (width + 1)` per task.
+
+    Raises: `Problem` for fewer than 2 experts, and for more than fit into memory.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Mmoe(nn.Module):
         return {network.trunk: lambda fused: self.mixed(below(fused), batch.task)}
 
     def mixed(self, features: Tensor, task: str) -> Tensor:
-        """`[batch, width]` to the same shape, by the gate of the task."""
+        """Mix the experts by the gate of the task; `[batch, width]` to the same shape."""
         gate = self.gates[role_key(task)](features).softmax(1)
         if self.training:
             self._gates[task] = gate

@@ -1,4 +1,4 @@
-"""Attention of every task over the features that all share."""
+"""Multi-task attention network (MTAN): attention of every task over shared features."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from xlearn.sharing.blocks import outputs, part_key, users
 
 
 class Attention(nn.Module):
-    """`a = sigmoid(V relu(U [u; a_before] + b) + c) * u`, on the channels of every place; `hidden` channels inside."""
+    """`a = sigmoid(V relu(U [u; a_before] + b) + c) * u`, on the channels at every position; `hidden` units."""
 
     def __init__(self, channels: int, before: int, hidden: int) -> None:
         super().__init__()
@@ -23,13 +23,13 @@ class Attention(nn.Module):
         self.outer = nn.Linear(hidden, channels)
 
     def forward(self, shared: Tensor, before: Tensor | None) -> Tensor:
-        """`shared [batch, ..., channels]` and what was attended to one block below, of any size."""
+        """`shared [batch, ..., channels]`; `before`: the attended features of the previous block, of any size."""
         seen = shared if before is None else torch.cat([shared, _fitted(before, shared)], dim=-1)
         return torch.sigmoid(self.outer(self.inner(seen).relu())) * shared
 
 
 def _fitted(before: Tensor, shared: Tensor) -> Tensor:
-    """`before [batch, ..., channels]` averaged to the places that `shared` has."""
+    """`before [batch, ..., channels]` average-pooled to the positions of `shared`."""
     if before.shape[:-1] == shared.shape[:-1]:
         return before
     if before.ndim == shared.ndim == 4:
@@ -42,11 +42,11 @@ def _fitted(before: Tensor, shared: Tensor) -> Tensor:
 
 class Mtan(nn.Module):
     """Multi-task attention network (Liu, Johns & Davison, CVPR 2019): `a_t^l = sigmoid(g_t([u^l; a_t^{l-1}])) * u^l` after
-    every block l of the shared encoder, u^l what it gives; fusion and heads read the a_t of the last block.
+    every block l of the shared encoder with output u^l; fusion and heads read the a_t of the last block.
 
-    g is two dense layers over the channels of every place, with channels / `reduction` inside (the paper: convolutions 1 x 1
-    with batch normalisation); a_t^{l-1} is averaged to the places of u^l (the paper: a convolution 3 x 3 and pooling), so
-    that blocks of any encoder will do. Parameters per task and block: `(C_l + C_{l-1} + 1) h + (h + 1) C_l`, h = C_l /
+    g is two dense layers over the channels at every position, with channels / `reduction` hidden units (the paper: 1 x 1
+    convolutions with batch normalisation); a_t^{l-1} is average-pooled to the positions of u^l (the paper: a 3 x 3 convolution
+    and pooling), so it works for any encoder. Parameters per task and block: `(C_l + C_{l-1} + 1) h + (h + 1) C_l`, h = C_l /
     reduction. Raises `Problem` for a reduction below 1.
     """
 

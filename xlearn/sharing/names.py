@@ -1,4 +1,4 @@
-"""Share parameters by name."""
+"""Share the parameters whose names match patterns."""
 
 from fnmatch import fnmatchcase
 
@@ -7,7 +7,7 @@ from xlearn.runtime.errors import Problem, nearest
 
 
 def by_name(names: list[str], network: Network, *, patterns: list[str]) -> list[str]:
-    """Names that match one of the shell-style `patterns` travel, such as `encoder.image.blocks.0.*`."""
+    """Copy the names that match one of the shell-style `patterns`, such as `encoder.image.blocks.0.*`."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise Problem(f"sharing.patterns: {pattern!r} matches no parameter. {nearest(pattern, names)}")

@@ -1,4 +1,4 @@
-"""Customised gate control, and its progressive layers."""
+"""Customised gate control (CGC) and progressive layered extraction (PLE)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,8 +15,8 @@ COMMON = "common"
 
 
 class Level(nn.Module):
-    """One layer of extraction: experts of each task and common ones; a gate of each task over its own and the common ones,
-    and, but for the last level, a common gate over all of them.
+    """One extraction layer: private experts of each task and common ones; a gate per task over its own and the common experts,
+    and, except in the last level, a common gate over all experts.
     """
 
     def __init__(self, roles: list[str], width: int, widths: list[int], own: int, common: int, last: bool) -> None:
@@ -29,7 +29,7 @@ class Level(nn.Module):
         self.gates = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
 
     def forward(self, inputs: Mapping[str, Tensor], wanted: list[str]) -> dict[str, Tensor]:
-        """What each name in `wanted` reads next, from what each reads here, all `[batch, width]`."""
+        """The inputs of the next level for each name in `wanted`, from the inputs of this level; all `[batch, width]`."""
         needed = [*inputs] if COMMON in wanted else [*wanted, COMMON]
         given = {name: torch.stack([each(inputs[name]) for each in self.experts[name]], dim=1) for name in needed}
         found = {}
@@ -42,13 +42,14 @@ class Level(nn.Module):
 
 class Ple(nn.Module):
     """`y_t = h_t(sum_k softmax(W_t z)_k f_k(z))` over the `own` experts of task t and the `common` ones (customised gate
-    control; Tang et al., RecSys 2020). With `levels` > 1 layers of them stand above each other (progressive layered
-    extraction): the gates of one level give what the experts of the next read, and the common experts read through a gate
-    over all experts.
+    control; Tang et al., RecSys 2020). With `levels` > 1 such layers are stacked (progressive layered extraction): the gated
+    outputs of one level are the inputs of the next, and the inputs of the common experts come from a gate over all experts.
 
-    The experts stand on the features z that encoders, fusion and trunk make: dense layers with ReLU, `widths` between as many
-    features as z has. Parameters: `levels (own tasks + common)` experts and their gates. Below the last level the experts of
-    all tasks run on the examples of each. Raises `Problem` for counts below 1, and for more experts than there is memory for.
+    The experts read the features z of encoders, fusion and trunk. They are dense layers with ReLU and hidden `widths`; their
+    output has the width of z. Parameters: `levels (own tasks + common)` experts and their gates. Below the last level the
+    experts of all tasks run on the examples of each task.
+
+    Raises: `Problem` for counts below 1, and for more experts than fit into memory.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Ple(nn.Module):
         return {network.trunk: lambda fused: self.extracted(below(fused), batch.task)}
 
     def extracted(self, features: Tensor, task: str) -> Tensor:
-        """`[batch, width]` to the same shape, for one task."""
+        """The extracted features of one task; `[batch, width]` to the same shape."""
         read = dict.fromkeys(self.names, features)
         for level in self.levels:
             last = level is self.levels[-1]

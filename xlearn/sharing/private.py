@@ -1,4 +1,4 @@
-"""Modules that every task has for itself."""
+"""Private modules: copies of the network's modules, one per task."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from xlearn.sharing.blocks import owner, part_key
 
 
 class Private(nn.Module):
-    """For each path in `of`, of the tasks that use the module one has the network's own and the others a copy of it, equal
-    at the start.
+    """Private modules at each path in `of`: one of its tasks uses the network's own module, the others have copies, which are
+    equal at the start.
     """
 
     def __init__(self, network: Network, of: Mapping[str, Sequence[str]]) -> None:
@@ -31,7 +31,7 @@ class Private(nn.Module):
         self.modalities = {path.split(".")[1] for path in of if path.startswith("encoder.")}
 
     def module(self, network: Network, path: str, role: str) -> nn.Module:
-        """What the task has at this path."""
+        """The task's module at this path."""
         if path in self.paths.get(role, ()):
             return self.copies[part_key(role, path)]
         return network.get_submodule(path)
@@ -41,7 +41,7 @@ class Private(nn.Module):
         return {network.get_submodule(path): self.module(network, path, batch.task).__call__ for path in paths}
 
     def stand_ins(self) -> dict[str, str]:
-        """By name of a parameter here the network's name for what it stands in for."""
+        """Maps each private-copy parameter to the network's parameter it replaces."""
         found = {}
         for role, paths in self.paths.items():
             for path in paths:
@@ -56,8 +56,8 @@ class Private(nn.Module):
 
 
 def unshared(network: nn.Module, shared: set[str], prefix: str = "") -> list[str]:
-    """The paths of the largest modules of which no parameter is in `shared`. Raises `Problem` where a module holds a
-    parameter of its own that is not shared beside others that are.
+    """The paths of the largest modules without parameters in `shared`. Raises `Problem` for a module that has both shared and
+    unshared parameters itself.
     """
     found: list[str] = []
     for name, child in network.named_children():
@@ -72,7 +72,7 @@ def unshared(network: nn.Module, shared: set[str], prefix: str = "") -> list[str
         own = [each for each, _ in child.named_parameters(recurse=False) if f"{path}.{each}" not in shared]
         if own:
             raise Problem(
-                f"sharing: {path}.{own[0]} cannot be a task's own while other parameters of {path} are common. Share all "
+                f"sharing: {path}.{own[0]} cannot be private while other parameters of {path} are shared. Share all "
                 f"parameters of {path} or none."
             )
         found += unshared(child, shared, f"{path}.")
@@ -80,5 +80,5 @@ def unshared(network: nn.Module, shared: set[str], prefix: str = "") -> list[str
 
 
 def batch_norms(module: nn.Module) -> list[str]:
-    """The paths of normalisations over the batch."""
+    """The paths of batch normalisation layers."""
     return [path for path, each in module.named_modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]

@@ -1,4 +1,4 @@
-"""Progressive networks: every task has a column, which reads from the frozen columns before it."""
+"""Progressive networks: a column per task with lateral connections from the frozen earlier columns."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,22 +16,22 @@ from xlearn.sharing.private import Private
 
 
 class Progressive(nn.Module):
-    """Block l of the column of task t reads `h_t^{l-1} + sum_{j < t} U_tj^l h_j^{l-1}` (Rusu et al., 2016): what its own column
-    and, through lateral maps U over channels, the columns of the tasks before it give. The order is that of the sources'
-    names, the target last.
+    """Block l of the column of task t reads `h_t^{l-1} + sum_{j < t} U_tj^l h_j^{l-1}` (Rusu et al., 2016): the output of its
+    own column and, through lateral maps U over channels, those of earlier tasks. The sources are ordered by name, the target
+    is last.
 
     The maps start at zero and are linear (the paper: with a non-linearity, and after the block's weights, which is the same
-    for its first layer). No gradient flows into an earlier column, which evaluates: it learns from its own task only. In one
-    joint phase the columns learn side by side; with `transfer=sequential` the sources' columns are finished and frozen
-    before the target's begins, as in the paper. Fusion, trunk and head are each task's own. Parameters grow with the square of
-    the number of tasks. Raises `Problem` where no two tasks have a modality in common.
+    for its first layer). Earlier columns run in evaluation mode without gradient: each learns from its own task only. In a
+    joint phase all columns are trained at once; with `transfer=sequential` the sources' columns are trained and frozen before
+    the target's, as in the paper. Fusion, trunk and head are private. The number of parameters grows with the square of the
+    number of tasks. Raises `Problem` without a modality common to two tasks.
     """
 
     def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
         super().__init__()
         self.roles = {name: _target_last(roles) for name, roles in users(network, tasks).items()}
         if not any(len(roles) > 1 for roles in self.roles.values()):
-            raise Problem("sharing: no two tasks have a modality in common, so no column can read from another. Use a trunk.")
+            raise Problem("sharing: no two tasks have a common modality, so no column can read from another. Use a trunk.")
         self.blocks = {name: [block for block in blocks if block] for name, blocks in block_paths(network).items()}
         of = {path: self.roles[name] for name, blocks in self.blocks.items() for block in blocks for path in block}
         self.columns = Private(network, {**of, **above(network, tasks)})
@@ -87,7 +87,7 @@ class Progressive(nn.Module):
     def _column(
         self, network: Network, name: str, role: str, before: Mapping[str, Mapping[str, Tensor]], seen: dict[str, Tensor]
     ) -> dict[nn.Module, Callable[..., Any]]:
-        """The column of a task in the place of the network's; `seen` takes what each of its blocks gives."""
+        """The overrides that run a task's column; the outputs of its blocks are stored in `seen`."""
         found = {}
         for position, block in enumerate(self.blocks[name]):
             for path in block:
@@ -126,7 +126,7 @@ def _zeros(channels: int) -> nn.Linear:
 
 @contextmanager
 def _evaluating(modules: list[nn.Module]) -> Iterator[None]:
-    """Within, the modules evaluate: no statistic moves, nothing is dropped."""
+    """Within this context the modules are in evaluation mode: no statistics change, and there is no dropout."""
     modes = [(inner, inner.training) for module in modules for inner in module.modules()]
     for module in modules:
         module.eval()

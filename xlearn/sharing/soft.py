@@ -1,4 +1,4 @@
-"""Soft parameter sharing: every task has a network of its own, and a penalty draws them together."""
+"""Soft parameter sharing: a network per task, tied by a penalty on the distance of their weights."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -18,10 +18,11 @@ from xlearn.sharing.private import Private
 class Soft(nn.Module):
     """`penalty=l2`: `strength * sum_{i<j} |w_i - w_j|^2` over the tasks' columns (Duong et al., ACL 2015).
     `penalty=trace_norm`: `strength * sum_layers |[vec(W_1), ..., vec(W_n)]|_*`, the sum of the singular values of each layer's
-    weights side by side, one row per task (Yang & Hospedales, ICLR workshop 2017).
+    stacked weights, one row per task (Yang & Hospedales, ICLR workshop 2017).
 
-    Encoder blocks, fusion, trunk and head are each task's own, equal at the start; normalisations are no part of the penalty.
-    Parameters: those of n networks. Raises `Problem` for a negative strength, and where no two tasks have columns alike.
+    Encoder blocks, fusion, trunk and head are private, equal at the start; the penalty leaves out normalisation layers.
+    Parameters: those of n networks. Raises `Problem` for a negative strength, and if no two tasks have a common modality,
+    fusion or trunk.
     """
 
     ties = True
@@ -47,9 +48,7 @@ class Soft(nn.Module):
         of |= above(network, tasks)
         self.of = {path: roles for path, roles in of.items() if len(roles) > 1}
         if not self.of:
-            raise Problem(
-                "sharing=soft: no two tasks have a modality in common, nor a fusion or trunk. Use a trunk (trunk=mlp)."
-            )
+            raise Problem("sharing=soft: no two tasks have a common modality, fusion or trunk. Use a trunk (trunk=mlp).")
         self.columns = Private(network, self.of)
         self.modalities = self.columns.modalities
 

@@ -1,4 +1,4 @@
-"""Several tasks in one network: what each has for itself, what a prediction reads, and a task's network by itself."""
+"""Several tasks in one network: private parts, the parameters that a prediction uses, and the extraction of one task."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
@@ -18,14 +18,14 @@ from xlearn.sharing.private import Private, batch_norms, unshared
 
 
 class Parts(nn.Module):
-    """The structures of a network, as one: see `xlearn.sharing`."""
+    """All sharing structures of a network as one module: see `xlearn.sharing`."""
 
     def __init__(self, parts: Iterable[nn.Module]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
     def _having(self, name: str) -> dict[int, Any]:
-        """The parts that do something by this name, by position."""
+        """The parts with this attribute, by position."""
         return {position: part for position, part in enumerate(self.parts) if hasattr(part, name)}
 
     @property
@@ -40,7 +40,7 @@ class Parts(nn.Module):
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
         found: dict[nn.Module, Callable[..., Any]] = {}
         for part in self._having("overrides").values():
-            # Each sees what stands in already, and builds on it.
+            # Each part builds on the overrides of the parts before it.
             with instead(found):
                 own = part.overrides(network, batch)
             found |= own
@@ -51,12 +51,12 @@ class Parts(nn.Module):
         return {name: loss for part in parts for name, loss in part.penalties(network, batches).items()}
 
     def rates(self) -> dict[str, float]:
-        """By parameter name the multipliers of the learning rate that are not 1."""
+        """The multipliers of the learning rate that are not 1, by parameter name."""
         parts = self._having("rates").items()
         return {f"parts.{position}.{name}": rate for position, part in parts for name, rate in part.rates().items()}
 
     def stand_ins(self) -> dict[str, str]:
-        """By name of a parameter of a task's own copy the name of what it stands in for, both in the network."""
+        """Maps each private-copy parameter to the shared parameter it replaces, by their names in the network."""
         found = {}
         for position, part in enumerate(self.parts):
             private = part if isinstance(part, Private) else getattr(part, "columns", None)
@@ -66,21 +66,23 @@ class Parts(nn.Module):
         return found
 
     def merge(self, network: Network, task: str) -> bool:
-        """Write what the task has for itself into the network, where every part can; whether the network serves it now."""
+        """Write the task's private parameters into the network. Returns whether all parts merged, so that the network alone
+        serves the task.
+        """
         merged = [part.merge(network, task) for part in self._having("merge").values()]
         return len(merged) == len(self.parts) and all(merged)
 
 
 def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], statistics: str) -> None:
-    """Give every task what it does not share under `sharing`; with `statistics=task` its own normalisations over the batch.
+    """Add the private parts of every task under `sharing`; with `statistics=task` private batch normalisation layers.
 
-    Raises `Problem` where the sharing cannot be had with this network and these tasks, and where tasks share nothing.
+    Raises: `Problem` if the network or the tasks do not support the sharing, or if tasks share nothing.
     """
     structured = isclass(sharing.func)
     network.keep_outputs()
     parts: list[nn.Module] = [sharing(network, tasks)] if structured else []
     names = [name for name, _ in network.named_parameters()]
-    # A structure says what is not common; above it every task has a head of its own.
+    # With a structure, everything below the heads is shared except its private parts, and each task has its own head.
     shared = {name for name in names if not name.startswith("head.")} if structured else {*sharing(names, network)}
     using = {path: _users(path, tasks) for path in unshared(network, shared)}
     if own := {path: roles for path, roles in using.items() if len(roles) > 1}:
@@ -95,14 +97,14 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
 
 
 def _statistics(network: Network, tasks: Mapping[str, Task], parts: list[nn.Module]) -> list[nn.Module]:
-    """Normalisations of each task's own, where these are not in a part that is its own already."""
+    """Private batch normalisation layers, except where a private part already contains them."""
     every = batch_norms(network)
     if not every:
-        raise Problem("joint.statistics=task: the network has no normalisation over the batch. Use joint.statistics=shared.")
+        raise Problem("joint.statistics=task: the network has no batch normalisation. Use joint.statistics=shared.")
     if any(getattr(part, "mixes", False) for part in parts):
         raise Problem(
-            "joint.statistics=task: under this sharing every column reads the inputs of all tasks, so that no statistics are "
-            "of one. Use joint.statistics=shared, or another sharing."
+            "joint.statistics=task: under this sharing every column reads the inputs of all tasks, so there are no statistics "
+            "of a single task. Use joint.statistics=shared, or another sharing."
         )
     covered = tuple(f"{path}." for part in parts for path in _private(part))
     norms = [path for path in every if not f"{path}.".startswith(covered or ("\0",))]
@@ -110,13 +112,13 @@ def _statistics(network: Network, tasks: Mapping[str, Task], parts: list[nn.Modu
 
 
 def _need_called(network: Network, tasks: Mapping[str, Task], own: Mapping[str, Any]) -> None:
-    """Raise where what tasks shall have for themselves is never called: torch reads its parameters elsewhere."""
+    """Raise `Problem` for a private module that is never called, because torch reads its parameters in its parent."""
     called = outputs(network, tasks, [*own])
     for path in own:
         if path not in called:
             raise Problem(
-                f"sharing: {path} cannot be a task's own, because torch reads its parameters inside "
-                f"{path.rpartition('.')[0]}. Share it, or nothing of {path.rpartition('.')[0]}."
+                f"sharing: {path} cannot be private, because torch reads its parameters inside "
+                f"{path.rpartition('.')[0]}. Share {path}, or nothing of {path.rpartition('.')[0]}."
             )
 
 
@@ -126,7 +128,7 @@ def _private(part: nn.Module) -> list[str]:
 
 
 def _users(path: str, tasks: Mapping[str, Task]) -> list[str]:
-    """The roles that use what stands at a path."""
+    """The roles that use the module at a path."""
     kind, _, name = path.partition(".")
     name = name.partition(".")[0]
     if kind == "encoder" and name:
@@ -137,41 +139,41 @@ def _users(path: str, tasks: Mapping[str, Task]) -> list[str]:
 
 
 def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
-    """Raise where some task has nothing in common with any other."""
+    """Raise `Problem` for a task that shares no parameter with any other."""
     if any(getattr(part, "ties", False) for part in getattr(network.sharing, "parts", ())):
         return
     if len(tasks) < 2:
-        raise Problem("transfer: tasks are learned together, and no phase reads a source. Let a phase read it (reads: both).")
+        raise Problem("transfer: tasks are learned together, but no phase reads a source. Set reads: both in a phase.")
     read = {role: reads(network, few(task)) for role, task in tasks.items()}
     for role, task in tasks.items():
         if not any(read[role] & read[other] for other in tasks if other != role):
             others = ", ".join(each.name for other, each in tasks.items() if other != role)
             raise Problem(
-                f"sharing: {task.name}, which reads {' and '.join(task.inputs)}, shares nothing with {others}. Use a trunk "
-                "that both share (fusion=mean fusion.width=64 trunk=mlp), tasks of the same modality, or sharing=none."
+                f"sharing: {task.name} ({' and '.join(task.inputs)}) shares no parameter with {others}. Use a shared trunk "
+                "(fusion=mean fusion.width=64 trunk=mlp), tasks of the same modality, or sharing=none."
             )
 
 
 def few(task: Task) -> Batch:
-    """Two training examples, or one: enough to see what a network does with a task."""
+    """At most two training examples, to probe the network with a task."""
     return task.train.take(torch.arange(min(2, len(task.train))))
 
 
 def moves(network: Network, task: Task) -> set[str]:
-    """The names of the parameters that a loss of the task can move."""
+    """The names of the parameters that a loss of the task can change."""
     return reads(network, few(task), still=False)
 
 
 def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:
-    """The names of the parameters that a prediction for the batch's task reads, those among them that get no gradient
-    (`still`) or not.
+    """The names of the parameters that a prediction for the batch's task uses, with (`still`) or without those that get no
+    gradient.
     """
     parameters = dict(network.named_parameters())
     modes = [(module, module.training) for module in network.modules()]
     moving = {name: each.requires_grad for name, each in parameters.items()}
     network.eval().requires_grad_(True)
     device = next(iter(parameters.values())).device
-    # cuDNN has no gradients of recurrent layers that evaluate.
+    # cuDNN has no gradients of recurrent layers in evaluation mode.
     with torch.backends.cudnn.flags(enabled=False):
         total = network(batch.to(device)).float().sum()
         grads = torch.autograd.grad(total, [*parameters.values()], allow_unused=True)
@@ -180,14 +182,14 @@ def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:
     for name, each in parameters.items():
         each.requires_grad_(moving[name])
     found = {name for name, grad in zip(parameters, grads, strict=True) if grad is not None}
-    # What is read without a gradient.
+    # Parameters that are used without a gradient.
     parts = network.sharing.parts if network.sharing is not None and still else ()
     behind = {id(each) for part in parts if hasattr(part, "frozen") for each in part.frozen(network, batch.task)}
     return found | {name for name, each in parameters.items() if id(each) in behind}
 
 
 def alone(network: Network, task: str, head: str) -> Network:
-    """A copy of the network that serves one task by the head of that name: without any structure, where all of it merges."""
+    """A copy of the network for one task and its head, without sharing structures if all of them merge."""
     network.seen.clear()
     made = copy.deepcopy(network)
     if made.sharing is None or made.sharing.merge(made, task):

@@ -1,8 +1,8 @@
-"""Solvers: phases in closed form. Built as `Solver(network, tasks)` when the phase begins, and before any training to see
-whether it can be; called with the machine it changes the network in place, and returns what to report.
+"""Solvers: phases with a closed-form solution. Built as `Solver(network, tasks)` at the start of the phase, and once before any
+training as a check. A call with the machine changes the network in place, and returns the values to report.
 
-`tasks` are those that the phase reads, by role: sources, `target` where it has labels, `unlabeled`. Encoders that bring weights
-have encoded the examples before, unless the solver says `moves_encoders = True`.
+`tasks`: those that the phase reads, by role: sources, `target` if it has labels, `unlabeled`. Pretrained encoders have encoded
+the examples before, unless the solver has `moves_encoders = True`.
 """
 
 import lazy_loader as lazy

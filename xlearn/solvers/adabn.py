@@ -1,4 +1,4 @@
-"""Adaptive batch normalisation."""
+"""Adaptive batch normalisation (AdaBN)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,23 +12,22 @@ from xlearn.runtime.machine import Machine
 
 
 class AdaBN:
-    """The means and variances of every batch normalisation become those of the unlabelled target; weights stay (AdaBN, Li et
-    al., ICLR workshop 2017).
+    """Replace the means and variances of all batch normalisation layers by those of the unlabelled target; the weights do not
+    change (AdaBN, Li et al., ICLR workshop 2017).
 
-    In one pass, in batches of about 256 of equal weight: a layer's statistics are of what the layers below give when each
-    normalises by the statistics of its batch. Raises `Problem` for a network without batch normalisation, and for fewer than 2
-    examples.
+    Computed in one pass, in batches of about 256 with equal weight: the layers below normalise by the statistics of the batch.
+    Raises `Problem` for a network without batch normalisation, and for fewer than 2 examples.
     """
 
-    # What encoders made of the examples with other statistics is no use.
+    # Encoder outputs computed with the old statistics cannot be reused.
     moves_encoders = True
 
     def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
         self.network, self.examples = network, tasks[UNLABELED].train
         if not normalisations(network):
             raise Problem(
-                "adabn replaces the statistics of batch normalisations, and the network has none. Choose an encoder or a trunk "
-                "with them: encoder.image.normalisation=batch, trunk=mlp trunk.normalisation=batch, or encoder/image=resnet18."
+                "adabn replaces the statistics of batch normalisation, but the network has none. Choose an encoder or a trunk "
+                "with it: encoder.image.normalisation=batch, trunk=mlp trunk.normalisation=batch, or encoder/image=resnet18."
             )
         if len(self.examples) < 2:
             raise Problem(f"adabn: {len(self.examples)} unlabelled example(s) of the target; a variance needs 2.")

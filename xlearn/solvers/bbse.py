@@ -1,4 +1,4 @@
-"""Label shift: estimated by black-box shift estimation, and corrected in the head."""
+"""Label shift: black-box shift estimation (BBSE), and its correction in the head."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,29 +13,28 @@ from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
 
-# A share below this counts as this: nothing predicted must not become impossible.
+# The smallest ratio of shares: a class that is never predicted stays possible.
 LEAST = 1e-3
 SINGULAR = 1e-4
 
 
 class Bbse:
-    """How often the target's classes are, from predictions alone, and the head's biases moved by it (BBSE; Lipton et al., ICML
-    2018, eq. 5): `C w = mu` with `C_ij = P_s(predicted i, true j)` on the source's validation split and `mu_i = P_t(predicted
-    i)` on the unlabelled target; negative w count as 0.
+    """Estimate the target's class shares from predictions, and correct the head's biases (BBSE; Lipton et al., ICML 2018,
+    eq. 5): `C w = mu` with `C_ij = P_s(predicted i, true j)` on the source's validation split and `mu_i = P_t(predicted i)` on
+    the unlabelled target; negative w are set to 0.
 
-    The correction is that of the posterior, `b_j + log(q_t(j) / p(j))` with `q_t = w p_s` of the validation split and p the
-    shares of the training examples (that of the head, unless they were drawn with sampling=balanced) (Saerens et al., 2002),
-    which is exact where only the shares of the classes have changed; Lipton et al. train anew with weights w instead. Reports
-    `weights` and the estimated shares `target`, in the order of the classes. Where C has (nearly) no inverse, the
-    head stays, and the run says so. Raises `Problem` without a validation split of the source.
+    The posterior is corrected, `b_j + log(q_t(j) / p(j))` with `q_t = w p_s` of the validation split and p the class shares of
+    the training examples (the head's prior, except with sampling=balanced) (Saerens et al., 2002). This is exact under pure
+    label shift; Lipton et al. retrain with weights w instead. Reports `weights` and the estimated shares `target`, in the order
+    of the classes. If C is (nearly) singular, the head does not change, and the run reports a note.
+
+    Raises: `Problem` without a validation split of the source.
     """
 
     def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
         self.given = [tasks[role].val for role in sources(tasks) if len(tasks[role].val)]
         if not self.given:
-            raise Problem(
-                "bbse compares predictions with labels of the source's validation split, and there is none. Raise its val."
-            )
+            raise Problem("bbse needs the labels of the source's validation split, but there is none. Raise the source's val.")
         self.counts = torch.stack([tasks[role].class_counts() for role in sources(tasks)]).sum(0)
         self.network, self.task = network, tasks[UNLABELED]
 
@@ -62,8 +61,8 @@ class Bbse:
 
 
 def shift(predicted: Tensor, labels: Tensor, target: Tensor) -> Tensor | None:
-    """`w [classes]` from the source's predictions and labels `[n]` and the shares `[classes]` of the target's predictions; None
-    where the equation has (nearly) no solution.
+    """The weights `w [classes]` from the source's predictions and labels `[n]` and the shares `[classes]` of the target's
+    predictions; None if C is (nearly) singular.
     """
     count = len(target)
     confusion = torch.bincount(predicted * count + labels, minlength=count * count).double().reshape(count, count) / len(labels)

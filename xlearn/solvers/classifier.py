@@ -1,5 +1,4 @@
-"""What closed forms on frozen features have in common: the features of both domains, and a linear classifier of the head's
-form."""
+"""Parts of closed-form solvers on frozen features: the features of both domains, and a linear classifier for the head."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from xlearn.runtime.machine import Machine
 
 @dataclass(frozen=True)
 class Frozen:
-    """`float64` features of both domains: `source [n, width]` with `labels [n]`, `target [m, width]` without, and the few of
-    the target with labels, `known [k, width]` and `known_labels [k]` (k may be 0).
+    """`float64` features of both domains: `source [n, width]` with `labels [n]`, the unlabelled `target [m, width]`, and the
+    labelled target examples, `known [k, width]` with `known_labels [k]` (k may be 0).
     """
 
     source: Tensor
@@ -30,8 +29,8 @@ class Frozen:
 
 
 def counts(tasks: Mapping[str, Task], name: str, **positive: float) -> tuple[int, int]:
-    """How many examples the sources and the unlabelled target have. Raises `Problem` for fewer than 2 of a domain, of which
-    there is no covariance, and for options of the solver called `name` that are not above 0.
+    """The numbers of examples of the sources and of the unlabelled target. Raises `Problem` for a domain with fewer than 2
+    (no covariance), and for options of the solver `name` that are not above 0.
     """
     for option, value in positive.items():
         if value <= 0:
@@ -39,12 +38,12 @@ def counts(tasks: Mapping[str, Task], name: str, **positive: float) -> tuple[int
     found = sum(len(tasks[role].train) for role in sources(tasks)), len(tasks[UNLABELED].train)
     for what, count in zip(("source", "unlabelled target"), found, strict=True):
         if count < 2:
-            raise Problem(f"{name}: the {what} has {count} example(s), and a covariance needs 2. Raise shots, or lower test.")
+            raise Problem(f"{name}: the {what} has {count} example(s), but a covariance needs 2. Raise shots, or lower test.")
     return found
 
 
 def frozen(network: Network, tasks: Mapping[str, Task], machine: Machine) -> Frozen:
-    """What the network's heads read of both domains."""
+    """The input features of the heads, of both domains."""
     each = [tasks[role].train for role in sources(tasks)]
     unlabelled = tasks[UNLABELED].train
 
@@ -70,7 +69,7 @@ def classifier(given: Tensor, labels: Tensor, classes: int, strength: float) -> 
     model = LogisticRegression(C=strength, max_iter=2000).fit((given / scale).numpy(), labels.numpy())
     there = torch.tensor(numpy.asarray(model.classes_))
     coefficients, offsets = torch.tensor(model.coef_), torch.tensor(model.intercept_)
-    if len(there) == 2:  # one row says the second class against the first
+    if len(there) == 2:  # binary: one row, second class against first
         coefficients, offsets = (torch.cat([-each / 2, each / 2]) for each in (coefficients, offsets))
     weight = torch.zeros(classes, given.shape[1], dtype=torch.float64)
     bias = torch.full((classes,), float(offsets.min()) - 1e3, dtype=torch.float64)
@@ -80,7 +79,7 @@ def classifier(given: Tensor, labels: Tensor, classes: int, strength: float) -> 
 
 @torch.no_grad()
 def set_head(network: Network, task: Task, weight: Tensor, bias: Tensor) -> None:
-    """Put a linear classifier of the features in the place of the head of the task's label space."""
+    """Replace the head of the task's label space by a linear classifier."""
     head = network.head[task.labels.key]
     assert isinstance(head, torch.nn.Linear)
     head.weight.copy_(weight)

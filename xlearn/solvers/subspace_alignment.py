@@ -15,22 +15,19 @@ from xlearn.solvers.classifier import classifier, counts, frozen, set_head
 
 
 class SubspaceAlignment:
-    """The source's principal axes are turned to the target's, and the head is learned on the source's coordinates (Fernando et
+    """Align the source's principal subspace with the target's, and retrain the head on the aligned coordinates (Fernando et
     al., ICCV 2013, algorithm 1): `(f_s - m_s) P_s P_s^T P_t` for the source, `(f_t - m_t) P_t` for the target, with P the first
     `components` principal axes `[width, components]` of each.
 
     The target's map is linear, so it becomes part of the head: `W P_t^T f + b - W P_t^T m_t`. The head: logistic regression
-    with inverse penalty `strength`; the target's labelled examples, where there are any, count with the target's coordinates.
-    The encoder stays. Fewer components where a domain has fewer examples. Raises `Problem` for components outside 1
-    to the width.
+    with inverse penalty `strength`, trained also on labelled target examples, if any. The encoder does not change. A domain
+    with few examples reduces the components. Raises `Problem` for components outside 1 to the width.
     """
 
     def __init__(self, network: Network, tasks: Mapping[str, Task], *, components: int = 20, strength: float = 1.0) -> None:
         examples = min(counts(tasks, "subspace_alignment", strength=strength))
         if not 1 <= components <= network.width:
-            raise Problem(
-                f"subspace_alignment: components={components}: there are 1 to {network.width} here, the width of the features."
-            )
+            raise Problem(f"subspace_alignment: components={components}: give 1 to {network.width}, the width of the features.")
         self.network, self.tasks, self.strength = network, tasks, strength
         self.components = min(components, examples - 1)
 
@@ -46,6 +43,6 @@ class SubspaceAlignment:
 
 
 def principal(given: Tensor, components: int) -> tuple[Tensor, Tensor]:
-    """(mean `[d]`, the first principal axes `[d, components]`)."""
+    """The mean `[d]` and the first principal axes `[d, components]`."""
     mean = given.mean(0)
     return mean, torch.linalg.svd(given - mean, full_matrices=False).Vh[:components].T

@@ -1,4 +1,4 @@
-"""Transfer component analysis with a linear kernel."""
+"""Transfer component analysis (TCA) with a linear kernel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +15,17 @@ from xlearn.solvers.classifier import classifier, counts, frozen, set_head
 
 
 class Tca:
-    """Components in which the means of the domains agree and the data vary, and a head learned on the source's (Pan et al.,
-    IEEE TNN 2011, unsupervised TCA): the leading eigenvectors of `(K L K + mu I)^{-1} K H K`, with K the kernel matrix of all
-    n examples, `L = e e^T`, e = 1/n_s for the source's and -1/n_t for the target's, `H = I - 1/n`.
+    """Project on components with equal domain means and large variance, and retrain the head on the source (Pan et al., IEEE
+    TNN 2011, unsupervised TCA): the leading eigenvectors of `(K L K + mu I)^{-1} K H K`, with K the kernel matrix of all n
+    examples, `L = e e^T`, e = 1/n_s for the source's and -1/n_t for the target's, `H = I - 1/n`.
 
     The kernel is linear, `K = X X^T`, so the components are a linear map of the features and become part of the head; other
     kernels would need the training examples at every prediction. With `X = U S V^T` all eigenvectors lie in the span of U, so
-    that the problem has the size of the width, whatever n is. X is divided by the root of the mean squared length of its rows,
-    so that `mu` means the same for all features. The head: logistic regression with inverse penalty `strength`; the target's
-    labelled examples, where there are any, count too. The encoder stays. Fewer components where there are
-    fewer examples. Raises `Problem` for components outside 1 to the width.
+    the problem has the size of the width, for any n. X is divided by the root of the mean squared length of its rows, so that
+    `mu` does not depend on the scale of the features. The head: logistic regression with inverse penalty `strength`, trained
+    also on labelled target examples, if any. The encoder does not change. Few examples reduce the components.
+
+    Raises: `Problem` for components outside 1 to the width.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Tca:
     ) -> None:
         examples = sum(counts(tasks, "tca", mu=mu, strength=strength))
         if not 1 <= components <= network.width:
-            raise Problem(f"tca: components={components}: there are 1 to {network.width} here, the width of the features.")
+            raise Problem(f"tca: components={components}: give 1 to {network.width}, the width of the features.")
         self.network, self.tasks, self.mu, self.strength = network, tasks, mu, strength
         self.components = min(components, examples - 1)
 

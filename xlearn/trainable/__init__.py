@@ -1,4 +1,4 @@
-"""Which parameters a phase trains and at which rate. Called as `trainable(network)`, gives `{parameter name: Rate}`."""
+"""The parameters that a phase trains, and their rates. Called as `trainable(network)`; returns `{parameter name: Rate}`."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,9 @@ import lazy_loader as lazy
 
 
 class Rate(NamedTuple):
-    """`multiplier` of the learning rate, from the share `start` (0..1) of the phase's steps on. Unnamed: frozen."""
+    """`multiplier` of the learning rate, from the share `start` (0..1) of the phase's steps on. A parameter without `Rate` is
+    frozen.
+    """
 
     multiplier: float = 1.0
     start: float = 0.0

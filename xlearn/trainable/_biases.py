@@ -1,4 +1,4 @@
-"""Biases alone."""
+"""Train the biases and the head only (BitFit)."""
 
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
@@ -6,8 +6,8 @@ from xlearn.trainable import Rate
 
 
 def biases(network: Network) -> dict[str, Rate]:
-    """The head, and every bias below it: of layers, of normalisations, of recurrences (BitFit; Ben Zaken, Goldberg & Ravfogel,
-    ACL 2022). Raises `Problem` where there is no bias below the head.
+    """The head, and every bias below it, also of normalisation and recurrent layers (BitFit; Ben Zaken, Goldberg & Ravfogel,
+    ACL 2022). Raises `Problem` if there is no bias below the head.
     """
     names = [name for name, _ in network.named_parameters()]
     below = [name for name in names if not name.startswith("head.") and "bias" in name.rpartition(".")[2].split("_")]

@@ -1,4 +1,4 @@
-"""Normalisations alone."""
+"""Train the normalisation layers and the head only."""
 
 from torch import nn
 
@@ -11,9 +11,9 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 def norms(network: Network, *, head: bool = True) -> dict[str, Rate]:
     """The head (unless `head` is false), and scales and shifts of all normalisations (Frankle, Schwab & Morcos, ICLR 2021, for
-    batch normalisation; for layer normalisation as in Lu et al., AAAI 2022). Statistics over the batch move with them.
+    batch normalisation; for layer normalisation as in Lu et al., AAAI 2022). Running statistics are updated too.
 
-    Raises `Problem` for a network without normalisations that have parameters.
+    Raises `Problem` for a network without normalisation layers with parameters.
     """
     found = [
         f"{path}.{name}"
@@ -23,7 +23,7 @@ def norms(network: Network, *, head: bool = True) -> dict[str, Rate]:
     ]
     if not found:
         raise Problem(
-            "norm_only, tent, adabn: the network has no normalisation with parameters. Use an encoder that has "
+            "norm_only, tent, adabn: the network has no normalisation with parameters. Use an encoder with one "
             "(encoder/image=resnet18 or efficientnet_lite0, encoder.image.normalisation=batch, encoder/text=transformer or "
             "minilm), or trunk=mlp trunk.normalisation=batch; or another transfer (bitfit, shot)."
         )

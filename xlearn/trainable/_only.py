@@ -1,4 +1,4 @@
-"""What is named trains, and nothing else."""
+"""Train the named parameters only."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -11,13 +11,13 @@ from xlearn.trainable import Rate
 def only(network: Network, *, patterns: list[str]) -> dict[str, Rate]:
     """The parameters that match one of the shell-style `patterns`, such as `head.*` or `sharing.*`, at the full rate.
 
-    Raises `Problem` for a pattern that matches nothing of the network.
+    Raises `Problem` for a pattern that matches no parameter.
     """
     return dict.fromkeys(matching(network, patterns), Rate())
 
 
 def matching(network: Network, patterns: Iterable[str]) -> list[str]:
-    """The names of the parameters that match a pattern. Encoders without parameters match as well, and give no name."""
+    """The names of the parameters that match a pattern. Encoders without parameters match as well, but add no name."""
     names = [name for name, _ in network.named_parameters()]
     parts = [*names, *(f"encoder.{name}.parameters" for name in network.encoder)]
     for pattern in patterns:

@@ -1,4 +1,4 @@
-"""One block alone."""
+"""Train one block of every encoder and the head (surgical fine-tuning)."""
 
 from xlearn.networks.network import Network, encoder_blocks, owned
 from xlearn.runtime.errors import Problem
@@ -7,10 +7,10 @@ from xlearn.trainable import Rate
 
 def surgical(network: Network, *, block: int, head: float = 1.0) -> dict[str, Rate]:
     """One block of every encoder, counted from the input (1, 2, ...) or from the top (-1, -2, ...), and the head at `head`
-    times the rate (0: it stays). Surgical fine-tuning (Lee et al., ICLR 2023) finds the first block best where inputs have
-    changed, the last ones where labels have.
+    times the rate (0: frozen). Surgical fine-tuning (Lee et al., ICLR 2023) finds the first block best for input shifts, and
+    the last blocks for label shifts.
 
-    Raises `Problem` where an encoder has no such block.
+    Raises `Problem` for an encoder without such a block.
     """
     names = [name for name, _ in network.named_parameters()]
     found = [name for name in names if name.startswith("head.") and head > 0]
