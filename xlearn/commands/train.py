@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -17,6 +18,14 @@ from xlearn.config.compose import check_choices, choices, complete, register, wa
 from xlearn.config.folders import conf_folder
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
+
+
+# Tasks that are files of the user: the default source has rarely to do with them.
+OWN_FILES = ("image_folder", "hf_images", "audio_folder", "own_table")
+SOURCE_NOTE = (
+    "note: the source is {} by default. Name another (source=...), or use published weights alone: source=none pretrain=none with "
+    "an encoder that has them (`xlearn show encoder/image`)."
+)
 
 
 class JobFailed(Exception):
@@ -63,6 +72,10 @@ def main(arguments: list[str]) -> int:
     return 1 if _failed else 0
 
 
+def _names_source(overrides: Sequence[str]) -> bool:
+    return any(word.lstrip("+~").startswith(("source", "pretrain")) for word in overrides)
+
+
 def job(config: DictConfig) -> None:
     """One job, in the folder that Hydra made for it."""
     hydra_config = HydraConfig.get()
@@ -75,6 +88,8 @@ def job(config: DictConfig) -> None:
             check_choices(chosen)
             with sentences([]):
                 content = {**complete(config), "choices": chosen}
+            if chosen.get("target") in OWN_FILES and not _names_source(hydra_config.overrides.task):
+                print(SOURCE_NOTE.format(" + ".join(content["source"])), file=sys.stderr)
             result, again = run(content, folder, multirun, _recomputed)
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
