@@ -19,12 +19,11 @@ from xlearn.config.folders import conf_folder
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
 
-
 # Tasks that are files of the user: the default source has rarely to do with them.
 OWN_FILES = ("image_folder", "hf_images", "audio_folder", "own_table")
 SOURCE_NOTE = (
-    "note: the source is {} by default. Name another (source=...), or use published weights alone: source=none pretrain=none with "
-    "an encoder that has them (`xlearn show encoder/image`)."
+    "note: the source is {} by default. Name another (source=...), or use published weights alone: source=none pretrain=none "
+    "with an encoder that has them (`xlearn show encoder/image`)."
 )
 
 
