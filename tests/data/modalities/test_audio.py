@@ -168,7 +168,7 @@ def test_waves_at_a_required_rate():
 
 def test_what_does_not_go_together_is_told():
     waves, five = pool(clips(3000), name="digits"), pool(Ragged.of([torch.randn(4, 5)]), None, "vowels")
-    with pytest.raises(Problem, match="digits has waves and vowels has frames"):
+    with pytest.raises(Problem, match="digits has waves and vowels has precomputed frames"):
         fit([waves, five], {})
     with pytest.raises(Problem, match="vowels has frames of 5 numbers and birds has frames of 7"):
         fit([five, pool(Ragged.of([torch.randn(4, 7)]), None, "birds")], {})
