@@ -80,7 +80,7 @@ def test_no_address_of_today_counts_as_an_old_one():
 
 
 def test_other_mistakes_are_told_as_before():
-    with pytest.raises(Problem, match=r"Put loss into a module of its own, and name that \(mymodule.loss\)"):
+    with pytest.raises(Problem, match=r"Move loss to a module, and name that \(mymodule.loss\)"):
         resolve("__main__.loss", "objective")
     with pytest.raises(Problem, match="there is no module 'xlearn.nothing'"):
         resolve("xlearn.nothing.Nothing", "objective")

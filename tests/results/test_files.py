@@ -112,7 +112,7 @@ def test_a_result_of_a_later_version_is_left_out_and_never_overwritten(tmp_path,
 def test_a_finished_run_of_an_earlier_version_is_computed_again_in_its_own_folder(tmp_path, capsys):
     shutil.copytree(BEFORE / "dann", tmp_path / "dann")
     assert finished(tmp_path / "dann", content(WORDS["dann"])) is None
-    assert "is of other code or other files; it is computed again" in capsys.readouterr().err
+    assert "was computed with other code or data files; it is computed again" in capsys.readouterr().err
     with pytest.raises(Taken, match="the result of another configuration"):
         finished(tmp_path / "dann", content(WORDS["wise_ft"]))
 

@@ -61,7 +61,7 @@ def test_bounds_are_chosen(results: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "'majority'" in refusal([str(results), *rows, "majorty"], capsys)
     assert command.main([str(results), *rows, "majority,alone"]) == 0
     out = capsys.readouterr().out
-    assert "`image alone`, `text alone`: a single modality" in out and "`majority class`: always the most frequent" in out
+    assert "`image alone`, `text alone`: a single modality" in out and "`majority class`: always predicts the most" in out
 
 
 @pytest.mark.parametrize("value", [0.9, 0.0])

@@ -56,7 +56,7 @@ def test_two_columns_at_the_right(results: Path, capsys: pytest.CaptureFixture[s
     found = rows(out)
     assert found["transfer"][-2:] == ["parameters", "MFLOPs"]
     assert (found["scratch"][-2:], found["l2_sp"][-2:]) == (["112k", "4.6"], ["1.41M", "0.0213"])
-    assert out.count("Parameters: those that a prediction for the target reads. MFLOPs: millions") == 1
+    assert out.count("Parameters: those used to predict the target. MFLOPs: million") == 1
     assert frame([str(results)], capsys).loc[("l2_sp", 5), ["parameters", "flops"]].tolist() == [1_413_000, 21_300]
     assert command.main([str(results), "--format", "latex"]) == 0
     out = capsys.readouterr().out
@@ -105,14 +105,14 @@ def test_of_all_tasks_together(tmp_path: Path, capsys: pytest.CaptureFixture[str
     # One network for both tasks, against one for each: the parameters of two, the operations of the target's.
     assert rows(out)["uniform"][-2:] == ["1.5k", "2.5"]
     assert rows(out)["single task"][-2:] == ["2k", "2"]
-    assert "Parameters: those that all tasks together need (`single task`: the sum over the tasks" in out
+    assert "Parameters: those of the whole joint network (`single task`: the sum over" in out
     older = joint("uniform", 0)
     del older["cost"]["all_parameters"]
     write(tmp_path / "a", older)
     assert command.main([str(tmp_path), *TASKS]) == 0
     out = capsys.readouterr().out
     assert rows(out)["uniform"][-2:] == ["1.2k", "2.5"]
-    assert "Parameters: those that a prediction for the target reads (`single task`: the sum" in out
+    assert "Parameters: those used to predict the target (`single task`: the sum" in out
     del older["cost"]
     for each in older["tasks"].values():
         del each["single"]["cost"]

@@ -90,7 +90,7 @@ def test_refusals(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "'missing'" in refusal([str(results), "--curve", "mising"], capsys)
     assert "Add --curve NAME" in refusal([str(results), "--out", "c.png"], capsys)
     assert "metric of their runs" in refusal([str(results), "--curve", "missing", "--metric", "nll"], capsys)
-    assert "a curve has no such rows" in refusal([str(results), "--curve", "missing", "--bounds", "alone"], capsys)
+    assert "a curve has no reference rows" in refusal([str(results), "--curve", "missing", "--bounds", "alone"], capsys)
     write(tmp_path / "plain", document("l2_sp", 5, 0, 0.7, 0.5))
     assert "no run measured one" in refusal([str(tmp_path / "plain"), "--curve", "missing"], capsys)
 
@@ -132,4 +132,4 @@ def test_class_paired_data_are_told(results: Path, capsys: pytest.CaptureFixture
         for form in ("markdown", "html", "latex"):
             assert command.main([str(results), *flags, "--format", form]) == 0
             out = capsys.readouterr().out
-            assert out.count("class-paired, the modalities of an example") == 1, out
+            assert out.count("class-paired. The modalities of an example") == 1, out

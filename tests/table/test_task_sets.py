@@ -35,7 +35,7 @@ def test_runs_that_failed_or_learn_no_several_tasks(results: Path, capsys: pytes
     assert found["gradnorm"] == ["X", "X", "X", "-", "-"]
     assert found["mgda"] == found["none"] == ["-", "-", "-", "-", "-"]
     assert all("n=2,1X" in each for each in found["pcgrad"][:3])
-    assert "3 finished run(s) did not learn several tasks in one network" in out
+    assert "3 finished run(s) did not train several tasks in one network" in out
     assert out.count("4 run(s):") == 1 and "n = 3 per cell (seed 0, 1, 2)" in out
 
 

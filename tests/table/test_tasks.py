@@ -58,12 +58,12 @@ def test_what_is_printed(results: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert found["pcgrad"][2].startswith("**+")
     assert found["single task"][1:3] == ["0.467 ± 0.143 (+0.000)", "+0.00 % ± 0.00 % 5.0 s"]
     for words in (
-        "`delta_m`: the mean over the tasks of a run of (value - value alone) / value alone in accuracy",
+        "`delta_m`: the mean over the tasks of a run of (joint - single) / single in accuracy, in percent",
         "(Maninis et al., CVPR 2019). `single task` has 0.",
-        "`single task`: the task learned alone, in a network of its own, with the same labels, split, budget and seed.",
-        "In parentheses: mean gain over learning this task alone, with the same labels, split, budget and seed",
-        "Seconds, under `delta_m`: mean per run of all phases of its own chain, for all tasks at once",
-        "than learning the task alone (single task; `delta_m`: than 0), paired t test",
+        "`single task`: the task trained in a separate network, with the same labels, split, budget and seed.",
+        "In parentheses: mean gain over the task trained in a separate network (same labels, split, budget and seed)",
+        "Seconds, under `delta_m`: mean training time per run, all phases and tasks together",
+        "than the task trained in a separate network (single task; `delta_m`: than 0), paired t test",
     ):
         assert words in out
     assert "scratch" not in out and "own baseline" not in out
@@ -140,7 +140,7 @@ def test_single_tasks_that_differ_are_no_row(results: Path, capsys: pytest.Captu
     write(results / "pcgrad0", other)
     assert command.main([str(results), *TASKS, "--against", "single task"]) == 0
     out = capsys.readouterr().out
-    assert "| single task" not in out and "There is no row `single task`" in out and "than learning the task alone" in out
+    assert "| single task" not in out and "There is no row `single task`" in out and "than the task trained in a" in out
 
 
 @pytest.mark.parametrize("rule", ["best_mean", "best_each"])
@@ -150,8 +150,8 @@ def test_rules_of_selection_are_explained(rule: str, tmp_path: Path, capsys: pyt
     out = capsys.readouterr().out
     assert f"Weights kept: {rule}." in out
     for name, words in {
-        "best_mean": "weights of one epoch",
-        "best_each": "its own best epoch by its own validation split",
+        "best_mean": "one checkpoint for all tasks",
+        "best_each": "a checkpoint per task",
     }.items():
         assert (f"{name}: " in out and words in out) == (name == rule)
 
@@ -172,8 +172,8 @@ def test_numbers_of_runs_in_other_columns(results: Path, capsys: pytest.CaptureF
     assert command.main([*ordinary, "cost.parameters"]) == 0
     assert "**1200** ± 0.000" in capsys.readouterr().out
     assert "'delta_m" in refusal([*ordinary, "delta_m.acuracy"], capsys)
-    assert "last column" in refusal([str(results), *TASKS, "--metric", "delta_m"], capsys)
-    assert "stands alone" in refusal([str(results), "--columns", "tasks,target.shots"], capsys)
+    assert "is a column of tasks already" in refusal([str(results), *TASKS, "--metric", "delta_m"], capsys)
+    assert "excludes others" in refusal([str(results), "--columns", "tasks,target.shots"], capsys)
 
 
 def test_the_file_of_a_table(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the words on the command line of `xlearn table` stand for. Imports nothing heavy."""
+"""The arguments of `xlearn table`. Imports nothing heavy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ CURVE_ENDINGS = {".png": "picture", ".svg": "picture", ".pdf": "picture"}
 
 @dataclass(frozen=True)
 class Sources:
-    """Folders of runs, the name of a table with changes to its sweep, or the file of a table that was written."""
+    """Folders of runs, or the name of a table with changes to its sweep, or the JSON file of a finished table."""
 
     folders: list[Path]
     name: str | None
@@ -21,7 +21,7 @@ class Sources:
 
 
 def sources(words: list[str], tables: dict[str, Path]) -> Sources:
-    """Raises `Problem` for a word that is nothing, and for words that do not go together."""
+    """Sort the words into folders, tables, overrides. Raises `Problem` for an unknown word or an invalid combination."""
     folders: list[Path] = []
     names: list[str] = []
     overrides: list[str] = []
@@ -62,7 +62,7 @@ def where(text: str) -> tuple[str, str]:
 
 
 def form(out: Path | None, curve: str | None) -> str:
-    """The format that the ending of `--out` says; markdown if it says none."""
+    """The format by the suffix of `--out`; markdown for any other suffix."""
     suffix = out.suffix if out is not None else ""
     if suffix in CURVE_ENDINGS and curve is None:
         raise Problem(f"--out {out}: only a curve is written as {suffix}. Add --curve NAME, or use {', '.join(ENDINGS)}.")

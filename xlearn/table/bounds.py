@@ -1,4 +1,4 @@
-"""Rows that no run was made for, but every run brings: a modality alone, the majority's class, from scratch, a task alone."""
+"""Reference rows, read from the results of the runs: single modality, majority class, scratch, single task, bounds."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ BOTH = SOURCE_ONLY, TARGET_ONLY = "source_only", "target_only"
 BOUNDS = ("alone", "majority", "scratch", "single", SOURCE_ONLY, TARGET_ONLY)
 MAJORITY = "majority class"
 
-# What has `metrics` and `phases` like a run, of a result; None where the result does not have it.
+# Selects the part of a result that has `metrics` and `phases` like a run; None if the result lacks it.
 Part = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Cells by row and column, the sentences that say what the rows are, or why there is none, and the rows left out."""
+    """Cells by row and column; `notes`: what each row is, or why it is left out; `left_out`: the labels of such rows."""
 
     cells: dict[str, dict[str, Cell]]
     notes: tuple[str, ...] = ()
@@ -31,12 +31,12 @@ class Bounds:
 
 
 def default(columns: Sequence[str]) -> tuple[str, ...]:
-    """The bounds of a table that asks for none in particular."""
+    """The default reference rows of a table with these columns."""
     return ("single",) if TASKS in columns else ("alone",)
 
 
 def chosen(text: str | Sequence[str] | None, where: str = "--bounds") -> tuple[str, ...] | None:
-    """The bounds asked for; `none` is none. None: nothing was asked for. Raises `Problem` for an unknown one."""
+    """The reference rows in `text`: empty for `none`; None for None. Raises `Problem` for an unknown name."""
     if text is None:
         return None
     names = [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else [*text]
@@ -50,11 +50,11 @@ def bounds(
     by_column: Mapping[str, Sequence[Record]], names: Sequence[str], what: Measure, taken: Sequence[str],
     by_group: Mapping[str, Mapping[str, Sequence[Record]]] | None = None,
 ) -> Bounds:  # fmt: skip
-    """The rows of `names` for the runs of each column; `taken` are the rows that are there already.
+    """The reference rows `names` for the runs of each column; `taken`: labels of rows that the table has already.
 
-    The runs of one column and seed bring the same number each. Where they do not, as under several targets, each group of
-    rows has a row (`by_group`: its runs by column). Where they do not even then (a modality alone is learned by the phases of
-    its run), a row would show one of several: it is left out, and a note says so.
+    The runs of one column and seed should hold the same value. If they do not, as with several targets, each group of rows
+    gets its own row (`by_group`: its runs by column). If the values differ within a group too (a single-modality network is
+    trained by the phases of its run), the row is left out with a note.
     """
     results = [record.result for records in by_column.values() for record in records if record.result is not None]
     cells: dict[str, dict[str, Cell]] = {}
@@ -80,7 +80,7 @@ def _rows(
     label: str, part: Part, what: Measure, by_column: Mapping[str, Sequence[Record]],
     by_group: Mapping[str, Mapping[str, Sequence[Record]]],
 ) -> dict[str, dict[str, Cell]]:  # fmt: skip
-    """A row for all, or where they differ one for each group of rows. Raises `Differing` where those differ too."""
+    """One row for all runs, or one per group of rows if the values differ. Raises `Differing` if they differ in a group."""
     try:
         return {label: {column: _cell(records, part, what, column) for column, records in by_column.items()}}
     except Differing:
@@ -93,8 +93,8 @@ def _rows(
 
 
 def gap_closed(results: Sequence[Mapping[str, Any]], what: Measure) -> float | None:
-    """`(M - M_source) / (M_target - M_source)` of the means over the runs; None where some do not know the bounds, where a
-    target with all labels is not better than the source alone, and for numbers that are no metric.
+    """`(M - M_source_only) / (M_target_only - M_source_only)`, each a mean over the runs. None if a run lacks the bounds, if
+    target only is not better than source only, and for numbers other than metrics.
     """
     held = [result.get("bounds") or {} for result in results]
     if not results or not all(SOURCE_ONLY in each and TARGET_ONLY in each for each in held):
@@ -108,42 +108,43 @@ def gap_closed(results: Sequence[Mapping[str, Any]], what: Measure) -> float | N
 
 
 class Differing(Exception):
-    """Runs of the same column and seed bring different numbers; the text says which."""
+    """Runs of the same column and seed hold different values; the message says which."""
 
 
 def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, tuple[Part, str]]:
     found: dict[str, tuple[Part, str]] = {}
     modalities = sorted({each for result in results for each in result.get("alone") or {}}) if "alone" in names else []
     for name in modalities:
-        told = "a single modality of the target, learned like the runs, without fusion (from scratch if no source has it)."
+        told = "a single modality of the target, trained as in the run, without fusion (from scratch if no source has it)."
         found[f"{name} alone"] = (lambda result, name=name: (result.get("alone") or {}).get(name)), told
     if "scratch" in names:
         known = {each.get("name", "scratch") for result in results if (each := _baseline(result)) is not None}
         label = known.pop() if len(known) == 1 else "baseline"
-        found[label] = _baseline, "the runs' own baselines, which learn without the source."
+        found[label] = _baseline, "each run's own baseline."
     if "majority" in names:
-        told = "always the most frequent class of all training rows; learns nothing."
+        told = "always predicts the most frequent class of the training split (hidden labels included)."
         found[MAJORITY] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
     if SOURCE_ONLY in names:
-        found[SOURCE_ONLY] = (lambda result: (result.get("bounds") or {}).get(SOURCE_ONLY)), "the source's network as it is."
+        told = "lower bound, the source's network applied unchanged."
+        found[SOURCE_ONLY] = (lambda result: (result.get("bounds") or {}).get(SOURCE_ONLY)), told
     if TARGET_ONLY in names:
         told = (
-            "the target from scratch, with the labels of all its training examples, hidden ones too, and the transfer's budget."
+            "upper bound, the target trained from scratch on all training labels (hidden ones too), with the transfer's budget."
         )
         found[TARGET_ONLY] = (lambda result: (result.get("bounds") or {}).get(TARGET_ONLY)), told
     if "single" in names:
-        told = "the task learned alone, in a network of its own, with the same labels, split, budget and seed."
+        told = "the task trained in a separate network, with the same labels, split, budget and seed."
         found[SINGLE] = _single, told
     return found
 
 
 def _baseline(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The run's own; of a task of a run, what the run compares with where the task is its target."""
+    """The run's baseline. For one task of a joint run: the run's baseline if the task is its target, else None."""
     return result["own"] if "own" in result else result["baseline"]
 
 
 def _single(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The task alone; of a whole run its target."""
+    """The single-task network of a task; for a whole run that of its target."""
     return result["single"] if "single" in result else ((result.get(TASKS) or {}).get("target") or {}).get("single")
 
 
@@ -171,13 +172,13 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         value = having[0][0]
         if (other := next((found for found, _ in having if not _same(found, value)), None)) is not None:
             raise Differing(
-                f"the runs of the same column and seed bring different values (column {column}, seed {'/'.join(each)}: "
+                f"the runs of the same column and seed have different values (column {column}, seed {'/'.join(each)}: "
                 f"{value:.3f} and {other:.3f})"
             )
         values[each] = value
         others = [number(result["baseline"], what) for _, result in having]
         first = others[0]
-        # Where the baselines of the rows differ, there is no one gain over them.
+        # If the baselines of the rows differ, the gain over them is undefined.
         if first is not None and all(found is not None and _same(found, first) for found in others):
             before[each] = first
         parts.append(part(having[0][1]) or {})

@@ -1,4 +1,4 @@
-"""What a table is made of: a cell per row and column, with everything that any format shows of it."""
+"""The data of a table: a cell per row and column, with all numbers that the formats print."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,22 +8,21 @@ from xlearn.table.statistics import SIGNIFICANT, half_width, mean
 
 Replicate = tuple[str, ...]
 
-TASKS = "tasks"  # the key of the columns that are the tasks of runs which learn several in one network
-DELTA = "delta_m"  # their last column
+TASKS = "tasks"  # the column key for one column per task of a joint run
+DELTA = "delta_m"  # the last of these columns
 SINGLE = "single task"
-GAP = "gap_closed"  # the share of the way from the source alone to the target with all labels
+GAP = "gap_closed"  # (result - source only) / (target only - source only)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What the runs of one row and column came to.
+    """The results of the runs of one row and column.
 
     `values`, `gains` (over each run's own baseline, above 0 is better) and `before` (that baseline's values) are by
-    replicate. `p` is of the paired test, None without one; `better` its direction. `seconds`: mean over the runs of
-    what all phases of their chain cost, whether they came from the cache or not. `parameters`, `flops`: mean over the runs
-    of their `cost`, None where no result has one. `failed`, `missing`: numbers of runs.
-    `bound`: of a row that the runs bring with them; nothing was transferred there. `closed`: the share of the gap between the
-    means of source only and target only that the mean closes, None where the runs do not know them.
+    replicate. `p`: of the paired test, None without one; `better`: its direction. `seconds`: mean over the runs of the
+    training time of all their phases, cached or not. `parameters`, `flops`: mean over the runs of their `cost`, None if no
+    result has one. `failed`, `missing`: numbers of runs. `bound`: whether the cell is of a reference row, without transfer.
+    `closed`: the share of the gap between the means of source only and target only that is closed, None without bounds.
     """
 
     values: Mapping[Replicate, float] = field(default_factory=dict)
@@ -75,13 +74,13 @@ class Cell:
 
     @property
     def perhaps_negative(self) -> bool:
-        """The mean gain lies below 0, but its interval reaches 0, or there is none."""
+        """The mean gain is below 0, not significant: the interval contains 0, or one seed gives no interval."""
         return not self.bound and self.gain is not None and self.gain < 0 and not self.negative
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The levels of a curve: the entry of `robustness`, what its levels count, and how a title ends that tells of them."""
+    """The axis of a curve: the entry of `robustness`, the meaning of its levels, and the end of the plot's title."""
 
     name: str
     words: str
@@ -90,13 +89,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns by label, and a cell for each pair. `against` is the row tested against; None: own baselines.
+    """Rows and columns by label, and a cell for each pair. `against`: the row tested against; None: each run's baseline.
 
-    `codes`: the digests of the code that computed the results, with their numbers of results. `axis`: the columns are
-    levels of spoiled test inputs, gains are over the same run's unspoiled ones, and seconds mean nothing. `groups`: by row the
-    group in which it may be the best (the label without its last key). `together`: the
-    parameters of a run are those of all its tasks, not only those that a prediction for the target reads. `higher`: by column
-    whether more is better. `versions`: by package those that computed the results. `command`: what made the table.
+    `codes`: digest of the code -> number of results that it computed. `axis`: the columns are levels of corrupted test
+    inputs, gains are over the same run's clean test inputs, and there are no seconds. `groups`: row -> the group within which
+    the best mean is marked (the label without its last key). `together`: parameters count all tasks of a joint run, not only
+    the part that predicts the target. `higher`: column -> whether higher is better. `versions`: package -> versions that
+    computed the results. `command`: the command that made the table.
     """
 
     row_keys: tuple[str, ...]
@@ -123,12 +122,12 @@ class Table:
 
     @property
     def grouped(self) -> bool:
-        """Whether bold is the best of a group of rows."""
+        """Whether bold marks the best mean of each group of rows."""
         return len({*self.groups.values()}) > 1
 
     @property
     def tasks(self) -> bool:
-        """Whether the columns are tasks; gains are over learning each alone."""
+        """Whether the columns are tasks; gains are then over single-task networks."""
         return self.column_keys == (TASKS,) and self.axis is None
 
     @property
@@ -142,7 +141,7 @@ class Table:
 
     @property
     def compared(self) -> bool:
-        """Whether there is a gain in any cell; retrieval has no baseline."""
+        """Whether any cell has a gain (retrieval has no baseline)."""
         return any(cell.gains for cell in self.cells.values()) or not any(cell.n for cell in self.cells.values())
 
     @property

@@ -1,4 +1,4 @@
-"""From folders of runs to records: what each was configured as, and what came of it. Imports nothing heavy."""
+"""Folders of runs to records: configuration, and result or failure. Imports nothing heavy."""
 
 import sys
 from collections.abc import Iterable
@@ -13,15 +13,15 @@ from xlearn.config.schema import own_choices
 from xlearn.results.files import RESULT, LaterFormat, read_result
 from xlearn.runtime.errors import Problem
 
-# What a table reads of a `result.json`; a file without them is somebody else's.
+# Keys of `result.json` that a table reads; a file without them is not a result of xlearn.
 NEEDED = ("config", "choices", "metrics", "baseline", "gain", "selection", "phases")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run. `result` is None unless it finished; `failure` says why it did not, None when it is only missing.
+    """One run. `result`: None unless it finished. `failure`: the reason why it failed; None if it only did not finish.
 
-    `sweep`: the label of the sweep that it is of, in a table of several.
+    `sweep`: the label of its sweep, in a table of several sweeps.
     """
 
     folder: Path
@@ -35,9 +35,9 @@ class Record:
 def collect(folders: Iterable[Path]) -> list[Record]:
     """Every run in and below `folders`, each folder once, sorted by path.
 
-    A folder is a run's if it holds `result.json` (finished), `error.txt` (failed) or `.hydra` (begun, so missing).
-    Runs of earlier versions are read in the present names; those of a later one are left out, with one note.
-    Raises `Problem` for a finished or failed run whose files cannot be read.
+    A folder is a run's if it holds `result.json` (finished), `error.txt` (failed) or `.hydra` (started: missing).
+    Results of earlier versions are read with present names; those of a later version are left out, with one note.
+    Raises `Problem` for unreadable files of a finished or failed run.
     """
     found: dict[Path, Path] = {}
     for folder in folders:
@@ -73,7 +73,7 @@ def _record(folder: Path) -> Record:
 
 
 def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(configuration, choices) from what Hydra left of a run that did not finish."""
+    """(configuration, choices) of an unfinished run, from its `.hydra`."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

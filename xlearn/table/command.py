@@ -1,4 +1,4 @@
-"""`xlearn table`: which runs, by which keys, in which format. Nothing heavy is imported before there are results."""
+"""`xlearn table`: selects runs, keys and format, and prints. Nothing heavy is imported before there are results."""
 
 import argparse
 import shlex
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from xlearn.table.collect import Record
     from xlearn.table.definition import Definition
 
-EXPLAINED = """FOLDER: every run below it is read. A NAME comes before a folder of the same name (./NAME is the folder).
-NAME: a table of conf/table, e.g. digits: its sweep is known, so what is missing is shown. KEY=VALUE changes the sweep.
+EXPLAINED = """FOLDER: every run below it is read. A NAME takes precedence over a folder of that name (./NAME is the folder).
+NAME: a table of conf/table, e.g. digits; missing runs of its sweep are shown too. KEY=VALUE changes the sweep.
 KEY: a choice (transfer, sharing, encoder/image) or a path of the configuration (target.shots, seed, optimizer.lr).
-FILE.json: a table that was written as data (--out FILE.json, or table.json beside the results), shown anew.
+FILE.json: a finished table (written by --out FILE.json, or table.json beside the results), printed again.
 METRIC: accuracy, nll, ... or a path to any number of the results (per_class.cat.f1, retrieval.image->text.recall@10,
 delta_m, tasks.target.nll, cost.parameters).
---columns tasks: those that runs with transfer=joint learn in one network, each beside itself learned alone, and delta_m.
+--columns tasks: the tasks of runs with transfer=joint, each compared with a single-task network, and delta_m.
 
   xlearn table outputs/default --columns source --where target.shots=5
   xlearn table outputs/default --rows fusion --bounds majority,alone
@@ -57,26 +57,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("words", nargs="*", metavar="FOLDER | NAME | FILE.json | KEY=VALUE", help="what to show")
     option = parser.add_argument
-    option("--rows", metavar="KEY[,KEY]", help="what the rows are (default: transfer)")
-    option("--columns", metavar="KEY[,KEY]", help="what the columns are (default: target.shots), or tasks")
-    option("--metric", help="default: the metric that the runs were made for")
+    option("--rows", metavar="KEY[,KEY]", help="keys of the rows (default: transfer)")
+    option("--columns", metavar="KEY[,KEY]", help="keys of the columns (default: target.shots), or tasks")
+    option("--metric", help="default: the metric in the runs' configuration")
     option("--against", metavar="ROW", help="the row to test against (default: scratch, or the runs' own baselines)")
-    rows = "rows that the runs bring with them: alone (each modality), majority, scratch, single (each task alone), none"
+    rows = "reference rows: alone (single modalities), majority, scratch, single (single tasks), source_only, target_only, none"
     rows += " (default: alone; for --columns tasks: single)"
     option("--bounds", metavar="BOUND[,BOUND]", help=rows)
     curve = "an entry of robustness, e.g. missing: the columns are its levels; --out also .png, .svg, .pdf, .json"
     option("--curve", metavar="NAME", help=curve)
     option("--where", metavar="KEY=VALUE[,VALUE]", action="append", default=[], help="only these runs; repeatable")
-    option("--format", choices=FORMATS, help="default: markdown, or what the ending of --out says")
+    option("--format", choices=FORMATS, help="default: by the suffix of --out, else markdown")
     option("--out", type=Path, metavar="FILE", help="write to this file instead of printing")
-    option("--run", action="store_true", help="first compute what is missing of the table NAME")
-    own = "a folder of your own with table/NAME.yaml"
+    option("--run", action="store_true", help="first compute the missing runs of the table NAME")
+    own = "a folder with your own table/NAME.yaml"
     option("--config-dir", "-cd", action="append", default=[], metavar="FOLDER", help=own)
     return parser
 
 
 def made_by(arguments: Sequence[str]) -> str:
-    """The command as it was typed, but for where the table went and how it was shown."""
+    """The typed command without --out and --format."""
     kept, skip = [], False
     for word in arguments:
         if not skip and word.partition("=")[0] not in ("--out", "--format"):
@@ -92,13 +92,13 @@ def _main(given: argparse.Namespace, command: str) -> int:
     given.where = [where(each) for each in given.where]
     given.format = given.format or form(given.out, given.curve)
     if given.curve and given.bounds:
-        raise Problem("--bounds: a curve has no such rows, they are not measured on spoiled inputs. Leave it out.")
+        raise Problem("--bounds: a curve has no reference rows, they are not measured on corrupted inputs. Leave it out.")
     if words.file is not None:
         return _written(given, words.file)
     if words.name is not None:
         return _named(given, words, tables[words.name], command)
     if given.run:
-        raise Problem("--run needs the name of a table, whose sweep it computes. " + nearest("", tables))
+        raise Problem("--run needs the name of a table: it computes the table's sweep. " + nearest("", tables))
 
     from xlearn.table.bounds import chosen
     from xlearn.table.collect import collect
@@ -121,7 +121,7 @@ def _main(given: argparse.Namespace, command: str) -> int:
 
 
 def _written(given: argparse.Namespace, file: Path) -> int:
-    """A table that was written as data, shown anew."""
+    """Print a finished table from its JSON file."""
     from xlearn.table.data import read_table
     from xlearn.table.output import give
 
@@ -137,7 +137,7 @@ def _curve(
     given: argparse.Namespace, records: "Sequence[Record]", rows: list[str], columns: list[str], name: str,
     definition: "Definition | None" = None,
 ) -> "Table":  # fmt: skip
-    """The rows are those of the table, with the columns in which the runs differ."""
+    """The curve `name`; row keys are those of the table and its column keys in which the runs differ."""
     from xlearn.table.curve import curve, curve_rows
     from xlearn.table.keys import labels
 
@@ -160,12 +160,12 @@ def _named(given: argparse.Namespace, words: Sources, file: Path, command: str) 
     definition = read_definition(file)
     bounds = definition.bounds if given.bounds is None else chosen(given.bounds)
     status = _run([*definition.commands(words.overrides).values()], given.config_dir) if given.run else 0
-    if status >= 128:  # interrupted: whoever did it wants the prompt back
+    if status >= 128:  # interrupted: return at once
         return status
     try:
         records, folder, others = runs(definition, words.overrides, given.config_dir)
     except Problem:
-        if status:  # the sweep has told it
+        if status:  # the sweep has printed it
             return status
         raise
     if all(record.result is None and record.failure is None for record in records):
@@ -183,7 +183,7 @@ def _named(given: argparse.Namespace, words: Sources, file: Path, command: str) 
         table = _curve(given, kept, rows, columns, given.curve, definition)
         give(replace(table, notes=(*table.notes, *notes), command=command), given.format, given.out)
         return status
-    # A row that only the file's own rows have is no row of others.
+    # `against` in the file names one of the file's rows; it does not apply to --rows.
     against = given.against or (definition.against if not given.rows else None)
     table = tabulate(kept, rows, columns, given.metric or definition.metric, against, in_order=True, added=bounds)
     own = not given.rows and not given.columns
@@ -204,7 +204,7 @@ def _named(given: argparse.Namespace, words: Sources, file: Path, command: str) 
 def _curves(
     given: argparse.Namespace, records: "Sequence[Record]", rows: list[str], columns: list[str], definition: "Definition"
 ) -> "Iterator[Table]":
-    """Every curve that the runs have. One that cannot be made is told, and is no obstacle to the table."""
+    """Every curve of the runs. A curve that fails is reported in a note; the table is printed nevertheless."""
     from xlearn.table.curve import names
 
     for name in names(records):
@@ -215,7 +215,7 @@ def _curves(
 
 
 def _others(records: "list[Record]", others: "list[Record]", folder: Path) -> list[str]:
-    """A sentence about runs that lie in the sweep's folder without belonging to it, or none."""
+    """A sentence about runs in the sweep's folder that are not of the sweep, or none."""
     from xlearn.table.keys import foreign
 
     if not others:
@@ -225,7 +225,7 @@ def _others(records: "list[Record]", others: "list[Record]", folder: Path) -> li
 
 
 def _run(sweeps: list[list[str]], config_dirs: list[Path]) -> int:
-    """The sweeps, one after the other, in this process: the worst status. What they say goes to stderr: stdout is for the
+    """Run the sweeps in this process, one after the other; returns the worst status. They print to stderr: stdout is for the
     table.
     """
     from xlearn.commands.train import main as train

@@ -1,4 +1,4 @@
-"""A metric against how much of the test inputs is spoiled: the `robustness` of many runs as a table."""
+"""Robustness curves as a table: a metric by level of corruption of the test inputs, for many runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,12 +17,12 @@ from xlearn.table.versions import newest
 
 
 def names(records: Sequence[Record]) -> list[str]:
-    """The curves that any run has."""
+    """The names of all curves of the runs."""
     return sorted({name for record in records if record.result for name in record.result.get("robustness") or {}})
 
 
 def curve_rows(records: Sequence[Record], rows: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """The keys of a table's rows, and of its columns those in which the runs differ: a curve's columns are its levels."""
+    """The row keys of a curve: those of the table, and its column keys in which the runs differ (the columns are levels)."""
     others = [key for key in columns if key not in rows and key != TASKS]
     return [*rows, *(key for key in others if len(set(labels(records, [key]))) > 1)]
 
@@ -30,8 +30,8 @@ def curve_rows(records: Sequence[Record], rows: Sequence[str], columns: Sequence
 def curve(
     records: Sequence[Record], rows: Sequence[str], name: str, metric: str | None, against: str | None, in_order: bool = False
 ) -> Table:
-    """Rows as in any table, columns the levels of `robustness.<name>`. Gains are the changes against the same run's
-    unspoiled test inputs, with the sign that makes more better.
+    """Rows as in any table, columns: the levels of `robustness.<name>`. Gain: the change against the same run on clean test
+    inputs, above 0 is better.
 
     Raises `Problem` for a name or metric that no run has, and for two results of the same row and seed.
     """
@@ -53,7 +53,7 @@ def curve(
     for record, row in zip(records, row_of, strict=True):
         by_row.setdefault(row, []).append(record)
     cells = {
-        (row, shown(level)): replace(  # without the seconds of training, which no level has of its own
+        (row, shown(level)): replace(  # without seconds: a level has no training time
             cell(by_row[row], lambda result, level=level: _reading(result, name, level, what), f"{'/'.join(rows)}={row}"),
             seconds=None,
         )
@@ -92,14 +92,14 @@ def _reading(result: Mapping[str, Any], name: str, level: float, what: Measure) 
     values = {float(each): value for each, value in zip(found["levels"], found[what.name], strict=True)}
     if level not in values:
         return None
-    if level == 0:  # the run itself: nothing to compare it with
+    if level == 0:  # the clean test inputs: no comparison
         return Reading(values[level])
     before = values.get(0.0, result["metrics"][what.name])
     return Reading(values[level], what.better_by(values[level], before), before)
 
 
 def _axis(records: Sequence[Record], name: str) -> Axis:
-    """What the levels count, by what the runs say they did."""
+    """The meaning of the levels, from the results and configurations."""
     modalities: dict[str, None] = {}
     units: dict[str, None] = {}
     targets: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""A table as data: written with the values of every seed, and read again, so that it can be shown anew without its runs."""
+"""A table as JSON, with the values of every seed: it can be printed again without its runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,15 +10,15 @@ from xlearn.runtime.errors import Problem
 from xlearn.table.cells import Axis, Cell, Replicate, Table
 from xlearn.table.judge import judged
 
-# What follows from the values is written for readers of the file, and computed anew when it is read.
+# Derived values are written for readers of the file, and recomputed when it is read.
 DERIVED = ("mean", "half_width", "gain", "gain_half_width", "p", "p_holm", "better", "best")
 BY_SEED = ("values", "gains", "before")
 FORMAT = 1
 
 
 def as_json(table: Table) -> str:
-    """Everything of the table: rows, columns and cells with their values by seed (`values`, `gains` over the baselines, and the
-    baselines' own values `before`), seconds, versions, and the command that made it.
+    """The whole table: rows, columns, cells with their values by seed (`values`, `gains` over the baselines, and `before`, the
+    baselines' values), seconds, versions, and the command that made it.
     """
     content = {each.name: getattr(table, each.name) for each in fields(table) if each.name not in ("cells", "axis")}
     cells = [{"row": row, "column": column, **_written(cell)} for (row, column), cell in table.cells.items()]
@@ -27,7 +27,7 @@ def as_json(table: Table) -> str:
 
 
 def read_table(file: Path) -> Table:
-    """The table in a file that `as_json` wrote, its tests and marks made anew. Raises `Problem` where it is none."""
+    """The table in a file that `as_json` wrote; tests and marks are recomputed. Raises `Problem` for another file."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
@@ -58,7 +58,7 @@ def _by_seed(found: Iterable[list[Any]]) -> dict[Replicate, float]:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists as the tuples that they were."""
+    """The value with lists turned back into tuples."""
     if isinstance(value, list):
         return tuple(map(_tuples, value))
     return value

@@ -1,4 +1,4 @@
-"""A table of `conf/table`: the sweeps it is made of, and how it is shown."""
+"""A table of `conf/table`: its sweeps and its layout."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,10 +16,10 @@ class Definition:
     """The content of a `table/*.yaml`.
 
     `sweep`: overrides as after `xlearn train -m`. `sweeps`: several such lists, where rows differ in several overrides at
-    once: label -> overrides, or a list of lists (labels 1, 2, ...); the key `sweep` is a run's label. With both, `sweep`
-    is what all of them begin with.
-    `rows`, `columns`: keys separated by commas, or the columns `tasks`: those that a run learns in one network.
-    `bounds`: rows that come of themselves (alone, majority, scratch, single); None: what such columns have mostly.
+    once: label -> overrides, or a list of lists (labels 1, 2, ...); the key `sweep` is a run's label. With both, all of
+    them begin with `sweep`.
+    `rows`, `columns`: keys separated by commas; the columns `tasks`: one per task of a joint run.
+    `bounds`: reference rows (alone, majority, scratch, single, ...); None: the default for these columns.
     `reference`: published numbers, row -> column -> {value, protocol}.
     """
 
@@ -34,8 +34,8 @@ class Definition:
     reference: dict[Any, Any] = field(default_factory=dict)
 
     def commands(self, extra: Sequence[str]) -> dict[str, list[str]]:
-        """The overrides of each sweep by its label (a single sweep has the label ""), with `extra` in the place of
-        overrides of the same key, the others behind.
+        """The overrides of each sweep by its label (a single sweep has the label ""), `extra` replaces
+        overrides of the same key, and the rest of it is appended.
         """
         found = {}
         for label, sweep in (self.sweeps or {"": []}).items():

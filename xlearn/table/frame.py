@@ -1,4 +1,4 @@
-"""Runs as a pandas frame, a row for each."""
+"""Runs as a pandas DataFrame, one row per run."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from xlearn.runtime.errors import Problem
 from xlearn.table.collect import Record, collect
 from xlearn.table.versions import newest
 
-# What one looks for first.
+# The first columns.
 FIRST = ("source", "target", "transfer")
 
 
 def frame(folders: Sequence[Path]) -> pandas.DataFrame:
-    """The runs in and below `folders`. Raises `Problem` where there is none."""
+    """The runs in and below `folders`. Raises `Problem` if there is none."""
     found = collect(folders)
     if not found:
         raise Problem(f"{', '.join(map(str, folders))}: there is no run. Name a folder of runs, e.g. outputs.")
@@ -51,7 +51,7 @@ def _row(record: Record, differing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scores(name: str, found: Any) -> dict[str, float]:
-    """The numbers of a mapping by metric; what is no number (a confusion matrix) is left out."""
+    """The numbers of a mapping by metric, without other values (a confusion matrix)."""
     return {f"{name}.{key}": value for key, value in (found or {}).items() if isinstance(value, int | float)}
 
 

@@ -1,4 +1,4 @@
-"""What is said of the cells of a table in comparison: paired tests, their correction, and the best of a column."""
+"""Comparisons of cells: paired t tests with Holm's correction, and the best mean of a column."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,15 +9,15 @@ from xlearn.table.statistics import holm, mean, paired
 
 
 def judged(table: Table) -> Table:
-    """The table with its tests against `against` and the marks of the best, from the values of its cells."""
+    """The table with tests against `against` and marks of the best means, computed from the cells' values."""
     return replace(table, cells=best(tested(table.cells, table.against, table.higher), table.higher, table.groups))
 
 
 def tested(
     cells: Mapping[tuple[str, str], Cell], against: str | None, higher: Mapping[str, bool]
 ) -> dict[tuple[str, str], Cell]:
-    """Every cell with its paired test over the shared replicates, corrected over all tests. `higher`: by column, whether
-    more is better.
+    """Every cell with its paired test over the shared replicates, corrected over all tests. `higher`: column -> whether
+    higher is better.
     """
     found = {}
     for (row, column), each in cells.items():
@@ -33,8 +33,8 @@ def tested(
 def best(
     cells: Mapping[tuple[str, str], Cell], higher: Mapping[str, bool], group_of: Mapping[str, str] | None = None
 ) -> dict[tuple[str, str], Cell]:
-    """The cells, with the best mean of each column of `higher` marked, and of each group of rows. A target that has all labels
-    does not compete.
+    """The cells, with the best mean of each column (and group of rows) marked. The row target_only, trained on all labels, is
+    never marked.
     """
 
     def competing(row: str, each: Cell) -> bool:

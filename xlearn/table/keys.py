@@ -1,4 +1,4 @@
-"""What a key of the configuration is in a run: a choice of a group, or a value at a dotted path."""
+"""The value of a configuration key in a run: the choice of a group, or the value at a dotted path."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ UNSET = "unset"
 
 
 def value(record: Record, key: str) -> str | None:
-    """The run's value of `key` as text: its choice in a group (`transfer`, `encoder/image`), else what stands at the
+    """The run's value of `key` as text: its choice in a group (`transfer`, `encoder/image`), else the value at the
     dotted path (`target.shots`), or the label of its sweep (`sweep`). Tasks and other named components show their names,
     joined by ` + `. None: no such key.
 
@@ -37,17 +37,17 @@ def value(record: Record, key: str) -> str | None:
 
 
 def repeats(record: Record, key: str) -> bool:
-    """Whether the run is one of several for this key: a fold counts only under cross-validation."""
+    """Whether `key` numbers repetitions of the run: seed always, fold only under cross-validation."""
     return key == "seed" or bool(record.config.get("target", {}).get("folds"))
 
 
 def replicate(record: Record) -> tuple[str, ...]:
-    """The run's place among those that only repeat each other: its seed, and its fold."""
+    """The replicate of a run: its seed, and under cross-validation its fold."""
     return tuple(str(value(record, key)) for key in REPLICATES if repeats(record, key))
 
 
 def shown(content: Any) -> str:
-    """A value as it is typed on the command line."""
+    """A value as typed on the command line."""
     if content is None:
         return "null"
     if isinstance(content, bool):
@@ -60,7 +60,7 @@ def shown(content: Any) -> str:
 
 
 def same(text: str, other: str) -> bool:
-    """Whether two texts stand for the same value: `1e-3` is `0.001`."""
+    """Whether two texts are the same value: `1e-3` is `0.001`."""
     try:
         return text == other or float(text) == float(other)
     except ValueError:
@@ -74,7 +74,7 @@ def labels(records: Sequence[Record], keys: Sequence[str]) -> list[str]:
     """
     columns = []
     for key in keys:
-        # A run that failed because it chose no option, or several, has none.
+        # A run that failed because its group had no option, or several, has no choice.
         chosen = key not in LISTS and any(key in record.choices for record in records)
         values = [None if chosen and key not in record.choices else value(record, key) for record in records]
         if all(each is None for each in values):
@@ -84,7 +84,7 @@ def labels(records: Sequence[Record], keys: Sequence[str]) -> list[str]:
 
 
 def known(records: Iterable[Record]) -> set[str]:
-    """Every key that a run can be told apart by."""
+    """Every key in which runs can differ."""
     return {key for record in records for key in (*flat(record), *([SWEEP] if record.sweep else []))}
 
 
@@ -105,10 +105,10 @@ def flat(record: Record) -> dict[str, str]:
 
 
 def differing(records: Sequence[Record], without: Collection[str] = ()) -> dict[str, list[str]]:
-    """Keys in which the runs differ, with their values, apart from `without`.
+    """Keys in which the runs differ, with their values, except the keys in `without`.
 
-    What follows from the choice of a group stands for itself: when `transfer` differs, its phases are not listed, but
-    a value that differs among runs of the same choice is. So does what follows from the sweep, if that is in `without`.
+    Values that follow from the choice of a group are not listed: if `transfer` differs, its phases are left out, but a value
+    that differs among runs of the same choice is listed. The same holds for the sweep, if it is in `without`.
     """
     content = [flat(record) for record in records]
     keys = dict.fromkeys(key for each in content for key in each)

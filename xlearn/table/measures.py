@@ -1,4 +1,4 @@
-"""The number that a table shows of a result: a metric, or any number at a dotted path: of a class, retrieval, a task, costs."""
+"""The number of a result that a table shows: a metric, or a number at a dotted path (a class, retrieval, a task, cost)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.table.cells import DELTA, GAP, TASKS
 from xlearn.table.collect import Record
 
-# Half of the 95 % interval of a mean over tasks of few examples, within a run.
+# Half-width of the 95 % interval of the mean over episodes, within a run.
 INTERVAL = "episodes.interval"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """`name` as it was asked for; `higher`: whether more is better."""
+    """`name` as requested; `higher`: whether higher is better."""
 
     name: str
     higher: bool
 
     def better_by(self, value: float, other: float) -> float:
-        """`value` against `other`, above 0 where it is better."""
+        """`value` minus `other`, with the sign that makes better positive."""
         return value - other if self.higher else other - value
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One run's number, its gain and its baseline's number; None where there is nothing to compare it with."""
+    """One run's number, its gain and its baseline's number (`before`); None without a baseline."""
 
     value: float
     gain: float | None = None
@@ -35,8 +35,8 @@ class Reading:
 
 
 def measure(records: Sequence[Record], metric: str | None) -> Measure:
-    """What is asked for, or what the runs were made for. Raises `Problem` where they have no such number."""
-    # A failed run may have failed for its metric.
+    """The requested number, or the metric in the runs' configuration. Raises `Problem` if the runs have no such number."""
+    # Not of failed runs: the metric may be the reason of the failure.
     finished = [record for record in records if record.result is not None]
     configured = sorted({record.config["metric"] for record in finished or records})
     if metric is None and len(configured) > 1:
@@ -56,8 +56,8 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
 
 
 def _higher(path: str) -> bool:
-    """Costs, and what was lost, are better lower; `delta_m` and `gap_closed` have the sign that makes more better, whatever
-    its metric."""
+    """Whether higher is better: not for costs, forgetting (`lost`) and interval widths; always for `delta_m` and `gap_closed`,
+    whatever their metric."""
     parts = path.split(".")
     if (parts[0] == "forgetting" and "lost" in parts) or path == INTERVAL:
         return False
@@ -67,8 +67,8 @@ def _higher(path: str) -> bool:
 def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
     """`{"accuracy": ..., "per_class.cat.f1": ..., "retrieval.image->text.recall@10": ..., "tasks.target.accuracy": ...,
     "delta_m.accuracy": ..., "cost.parameters": ..., "forgetting.mnist5k.after.accuracy": ...,
-    "gap_closed.accuracy": ..., "episodes.interval": ...}` of a result, or of what has
-    `metrics` like one (its baseline, a modality alone). `delta_m` alone is that of the metric that the run was made for.
+    "gap_closed.accuracy": ..., "episodes.interval": ...}` of a result, or of a part
+    of it that has `metrics` (its baseline, a single modality). `delta_m` without a metric: that of the configured metric.
     """
     found: dict[str, float] = {}
 
@@ -93,14 +93,14 @@ def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
 
 
 def number(holder: Mapping[str, Any], what: Measure) -> float | None:
-    """The measured number, None where there is none."""
+    """The measured number; None if there is none."""
     if what.name in HIGHER_IS_BETTER:
         return (holder.get("metrics") or {}).get(what.name)
     return numbers(holder).get(what.name)
 
 
 def reading(result: Mapping[str, Any], what: Measure) -> Reading | None:
-    """A finished run's number beside its baseline's. None where the run has no such number."""
+    """A finished run's number with its baseline's. None if the run has no such number."""
     value = number(result, what)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Where a table goes: to stdout, to a file, or all of it beside the results."""
+"""Output of a table: to stdout, to a file, or in every format beside the results."""
 
 import sys
 from collections.abc import Iterable

@@ -7,19 +7,19 @@ from typing import Any
 from xlearn.runtime.storage import write_atomically
 from xlearn.table.cells import Table
 
-# Okabe & Ito (2008) without its yellow, which is too light for lines: told apart whatever colours one sees.
+# Okabe & Ito (2008), safe for colour blindness; without yellow, which is too light for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p", "d", "8", "H")
 STYLES = ("-", "--", ":")
 BANDS = 4  # more rows than that have bars: bands would cover each other
-SPREAD = 0.5  # of the distance of two levels is shared among such rows
+SPREAD = 0.5  # rows with bars are shifted within this share of the distance between two levels
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def draw(table: Table, file: Path) -> None:
     """One line per row with its 95 % intervals, and a legend beside it in the order in which the lines end.
 
-    The ending of `file` says the format: one of `SUFFIXES`.
+    The suffix of `file` (one of `SUFFIXES`) is the format.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -38,7 +38,7 @@ def draw(table: Table, file: Path) -> None:
         axes.set_ylabel(f"{table.metric.replace('_', ' ')} ({better} is better)")
         axes.set_xticks(levels, [f"{level:g}" for level in levels])
         interval = ", mean and 95 % interval" if table.full > 1 else ", a single seed"
-        # Above the whole figure: a title of the axes alone may run into the legend.
+        # A title of the figure: one of the axes may overlap the legend.
         figure.suptitle(f"{table.metric.replace('_', ' ').capitalize()} {table.axis.title}{interval}", x=0.01, ha="left")
         axes.grid(axis="y", color="#dddddd", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
@@ -61,7 +61,7 @@ def _line(axes: Any, table: Table, row: str, levels: list[float], number: int) -
     places, means = [place for place, _, _ in there], [mean for _, mean, _ in there]
     colour = COLOURS[number % len(COLOURS)]
     crowded = len(table.rows) > BANDS
-    if crowded:  # side by side: at the same place the bars would hide each other
+    if crowded:  # side by side, so that the bars do not hide each other
         gap = min((after - before for before, after in itertools.pairwise(levels)), default=1.0)
         shift = (number / (len(table.rows) - 1) - 0.5) * SPREAD * gap
         there = [(level + shift, mean, half) for level, mean, half in there]
@@ -87,6 +87,6 @@ def _end(table: Table, row: str) -> float:
 
 
 def _save(figure: Any, file: Path, form: str) -> None:
-    # Without the date and the versions, so that the same numbers are the same file.
+    # Without date and versions, so that the same numbers give the same file.
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "Producer": None}}[form]
     figure.savefig(file, format=form, metadata=metadata)

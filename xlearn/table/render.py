@@ -13,7 +13,7 @@ PUBLISHED = "Published numbers, each under its own protocol; not tested against"
 
 
 def markdown(table: Table) -> str:
-    """A pipe table, and below it what a reader must know."""
+    """A pipe table, and its notes below."""
     parts = [pipes(table)]
     if table.published:
         parts.append(f"{PUBLISHED}:\n\n{_pipes(*_published(table))}")
@@ -22,7 +22,7 @@ def markdown(table: Table) -> str:
 
 
 def pipes(table: Table) -> str:
-    """The pipe table alone; bold is the best mean of a column."""
+    """The pipe table without notes; bold is the best mean of a column."""
 
     def cell(row: str, column: str) -> str:
         found, best = words(table, row, column), table.cells[row, column].best
@@ -59,7 +59,7 @@ SPECIAL = {
 
 
 def escaped(text: str) -> str:
-    """Plain text for LaTeX; what stands in backticks becomes typewriter."""
+    """Plain text escaped for LaTeX; text in backticks becomes typewriter."""
     parts = ["".join(SPECIAL.get(each, each) for each in part) for part in text.split("`")]
     return "".join(rf"\texttt{{{part}}}" if position % 2 else part for position, part in enumerate(parts))
 
@@ -98,8 +98,8 @@ def _tabular(head: list[str], body: list[list[str]], columns: str) -> str:
 
 
 def csv(table: Table) -> str:
-    """One line per cell, exact numbers; `p` and `p_holm` are of the paired test. Published numbers stand beside, and costs
-    where they are shown.
+    """One line per cell with exact numbers; `p` and `p_holm` are of the paired test. Published numbers, and costs if shown,
+    are further columns.
     """
     import pandas
 
@@ -150,7 +150,7 @@ tr:nth-child(even) td,tr:nth-child(even) th{background:#f5f5f5} li{margin:.2em 0
 
 
 def web(table: Table) -> str:
-    """A page of its own."""
+    """A complete HTML page."""
 
     def cell(row: str, column: str) -> str:
         found, best = words(table, row, column), table.cells[row, column].best

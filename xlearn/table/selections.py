@@ -1,4 +1,4 @@
-"""Runs that adapt, with a column for each rule of selection: every run becomes a result per rule."""
+"""Adaptation runs with a column per selection rule: every run becomes a record per rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,29 +13,29 @@ from xlearn.table.spread import Spread
 from xlearn.table.statistics import mean
 
 SELECTION = "selection"  # the key of four columns: last, source_val, the best label-free rule, oracle
-SELECTIONS = "selections"  # of a column for each rule
+SELECTIONS = "selections"  # the key of one column per rule
 BEST = "label-free"
 MEANINGS = {
-    "last": "the weights of the last step, nothing is selected",
+    "last": "the final weights, nothing is selected",
     "source_val": "the metric on the sources' validation split",
-    "importance_weighted": "that risk, weighted by how much an example looks like the target",
-    "dev": "the same with a control variate",
+    "importance_weighted": "the source validation risk, weighted by the density ratio target / source",
+    "dev": "deep embedded validation, importance_weighted with a control variate",
     "entropy": "the entropy of the target's predictions",
-    "infomax": "their mutual information",
-    "snd": "soft neighbourhood density",
-    "mixval": "mixed target examples",
-    "oracle": "the metric on labels of the target's validation split, which adaptation does not have",
+    "infomax": "the mutual information of the target's inputs and predictions",
+    "snd": "the soft neighbourhood density of the target's predictions",
+    "mixval": "the accuracy on mixed target examples with pseudo-labels",
+    "oracle": "the metric on the labelled validation split of the target, not available to the method",
 }
 
 
 def by_selection(records: Sequence[Record], row_of: Sequence[str], columns: Sequence[str], metric: str | None) -> Spread:
-    """A record per run and rule, whose `metrics` and `gain` are those of the look that the rule selects. The last key of
-    `columns` is `selection` or `selections`. A run that selects nothing (source_only) has the same numbers in all of them.
+    """A record per run and rule, with the `metrics` and `gain` of the checkpoint that the rule selects. The last key of
+    `columns` is `selection` or `selections`. A run without selection (source_only) has the same numbers in all of them.
 
-    Raises `Problem` where no finished run adapts, and for such a key that is not the last.
+    Raises `Problem` if no finished run adapts, and for such a key that is not the last.
     """
     if any(key in (SELECTION, SELECTIONS) for key in columns[:-1]):
-        raise Problem(f"The columns {','.join(columns)}: {SELECTION} and {SELECTIONS} stand last.")
+        raise Problem(f"The columns {','.join(columns)}: {SELECTION} and {SELECTIONS} must be the last key.")
     if any(record.result for record in records) and not any(_selections(record) for record in records):
         raise Problem(
             f"The columns {columns[-1]}: no run adapts to unlabelled examples. Make runs with e.g. transfer=coral "
@@ -62,7 +62,7 @@ def _selections(record: Record) -> Mapping[str, Any]:
 
 
 def _best(records: Sequence[Record], what: Measure) -> str | None:
-    """The label-free rule with the best mean over all runs that have all of these rules; None where there is none."""
+    """The label-free rule with the best mean over all runs that have all of these rules; None if there is none."""
     values: dict[str, list[float]] = {}
     for record in records:
         for rule in LABEL_FREE:
@@ -77,7 +77,7 @@ def _best(records: Sequence[Record], what: Measure) -> str | None:
 
 
 def _selected(record: Record, rule: str) -> Record:
-    """The run as if this rule had selected. One that adapts and has no such score (no source) has no number here."""
+    """The run with the checkpoint that this rule selects. An adapting run without its score (no source) has no number."""
     if record.result is None or not (there := _selections(record)):
         return record
     if rule not in there:
@@ -88,11 +88,11 @@ def _selected(record: Record, rule: str) -> Record:
 
 
 def _notes(rules: Sequence[str], best: str | None, what: Measure) -> tuple[str, ...]:
-    told = "; ".join(f"{rule}, {MEANINGS[rule]}" for rule in rules if rule in MEANINGS)
-    notes = [f"Columns by the rule that selects one of the looks at the same training: {told}."]
+    told = "; ".join(f"`{rule}`: {MEANINGS[rule]}" for rule in rules if rule in MEANINGS)
+    notes = [f"Columns: selection rules. Each selects a checkpoint of the same training, by {told}."]
     if BEST in rules:
         notes.append(
-            f"`{BEST}`: {best}, the rule without target labels that has the best mean {what.name} over all runs of this table: "
-            "chosen afterwards, so a little too good. `--columns selections` shows all rules."
+            f"`{BEST}`: {best}, the rule without target labels with the best mean {what.name} over all runs of this table; "
+            "chosen on these test results, so optimistic. `--columns selections` shows all rules."
         )
     return tuple(notes)

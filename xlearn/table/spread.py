@@ -1,4 +1,4 @@
-"""What stands in the cells of a table: records, which may be of one run several times, with their row and column."""
+"""The records of a table with their row and column; a run may give several records (one per task or rule)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ from xlearn.table.measures import Measure
 
 @dataclass(frozen=True)
 class Spread:
-    """What stands in the cells: `records` with the label of their row and column, which may be of one run several times.
+    """`records` with the labels of their row and column; a run may give several records.
 
-    `columns`: their labels in order, nothing if they are to be sorted. `what`: the measured number.
+    `columns`: the labels in order, empty if they are to be sorted. `what`: the measured number.
     """
 
     records: Sequence[Record]
@@ -24,5 +24,5 @@ class Spread:
     together: bool = False
 
     def measured(self, column: str) -> Measure:
-        """The number of this column: `delta_m` has the sign that makes more better, whatever its metric."""
+        """The number of this column; for `delta_m` higher is better, whatever the metric."""
         return replace(self.what, higher=True) if self.columns and column == DELTA else self.what

@@ -14,9 +14,9 @@ def mean(values: Sequence[float]) -> float:
 
 
 def half_width(values: Sequence[float]) -> float | None:
-    """Half of the 95 % interval of the mean, `t_{0.975, n - 1} s / sqrt(n)` with `s` over n - 1 (Student, 1908).
+    """Half-width of the 95 % confidence interval of the mean, `t_{0.975, n - 1} s / sqrt(n)` `s` over n - 1 (Student, 1908).
 
-    None for a single value: it says nothing about its spread.
+    None for a single value, which has no spread.
     """
     if len(values) < 2:
         return None
@@ -29,7 +29,7 @@ def half_width(values: Sequence[float]) -> float | None:
 def paired(values: Sequence[float], others: Sequence[float]) -> float | None:
     """p of the two-sided paired t test (`scipy.stats.ttest_rel`); `values[i]` and `others[i]` have the same seed.
 
-    None where the test is undefined: fewer than two pairs, a value that is not finite, or differences that are all
+    None if the test is undefined: fewer than two pairs, a value that is not finite, or differences that are all
     equal up to rounding, because then t divides by zero.
     """
     if len(values) != len(others):
@@ -47,7 +47,7 @@ def paired(values: Sequence[float], others: Sequence[float]) -> float | None:
 
 def holm(probabilities: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction (Scand. J. Statist. 6, 1979): `max_{j <= k} min(1, (m - j + 1) p_(j))` for the k-th
-    smallest of m. None is no test: it stays None and does not count in m.
+    smallest of m. None (no test) stays None and does not count in m.
     """
     tested = sorted((each, position) for position, each in enumerate(probabilities) if each is not None)
     corrected: list[float | None] = [None] * len(probabilities)

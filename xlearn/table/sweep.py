@@ -11,9 +11,9 @@ from xlearn.table.versions import key
 
 
 def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) -> tuple[list[Record], Path, list[Record]]:
-    """(every run of the sweep in its order, the folder of the results, the other runs that lie there).
+    """(every run of the sweep in its order, the folder of the results, the other runs in that folder).
 
-    A run that is there is recognised by its configuration, wherever it lies; the others are missing.
+    A run is recognised by its configuration, in whatever subfolder; runs that are not found are missing.
     """
     jobs: list[Record] = []
     folder = Path()  # the same for all sweeps: they are of one experiment
@@ -23,7 +23,7 @@ def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) 
     there: dict[str, list[Record]] = {}
     for record in collect([folder]) if folder.is_dir() else []:
         there.setdefault(key(record), []).append(record)
-    # A run of several sweeps is a record of each.
+    # A run of several sweeps gives a record for each.
     keys = [key(job) for job in jobs]
     found = [replace(each, sweep=job.sweep) for job, same in zip(jobs, keys, strict=True) for each in there.get(same, [job])]
     return found, folder, [record for same, each in there.items() if same not in set(keys) for record in each]
@@ -44,7 +44,7 @@ def _jobs(overrides: list[str], config_dirs: list[Path]) -> tuple[list[Record], 
     jobs, made = [], {}
     with sentences(config_dirs):
         parsed = parser.parse_overrides(overrides)
-        # Composing takes a sixth of a second: once for every combination of groups, and values are set in the outcome.
+        # Composing takes 1/6 s: each combination of groups is composed once, and swept values are set in the result.
         swept = {each.key_or_group for each in parsed if each.is_sweep_override() and each.key_or_group not in all_groups}
         for job in BasicSweeper.split_arguments(parsed, None)[0]:
             values = [each for each in parser.parse_overrides(job) if each.key_or_group in swept]

@@ -1,4 +1,4 @@
-"""Records into cells: by row and column, over seeds, tested and corrected."""
+"""Records to cells by row and column: means over seeds, paired tests, Holm's correction."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,15 +19,15 @@ from xlearn.table.statistics import mean
 from xlearn.table.tasks import by_task
 from xlearn.table.versions import newest
 
-BASELINE = "scratch"  # the row that others are tested against when nothing else is said
+BASELINE = "scratch"  # the default row that others are tested against
 
 
 def tabulate(
     records: Sequence[Record], rows: Sequence[str], columns: Sequence[str], metric: str | None, against: str | None,
     in_order: bool = False, added: Sequence[str] | None = None,
 ) -> Table:  # fmt: skip
-    """Put the runs into cells. `in_order`: rows and columns in the order of the records, else sorted. `added`: the bounds
-    that become rows of their own, below the others; None: those that such columns mostly have.
+    """Put the runs into cells. `in_order`: rows and columns in the order of the records, else sorted. `added`: the
+    reference rows below the others; None: the default for these columns.
 
     Raises `Problem` for unknown keys, metrics and rows, and for two results of the same row, column and seed.
     """
@@ -58,9 +58,9 @@ def tabulate(
     brought = bounds(by_column, default(columns) if added is None else added, what, row_names, by_group)
     cells |= {(row, column): each for row, line in brought.cells.items() for column, each in line.items()}
     row_names = (*row_names, *brought.cells)
-    # The file of a table cannot know that its runs will bring different ones; a note says that there is no such row.
+    # `against` may name a reference row that is left out, because its runs differ; a note says so.
     against = None if against in brought.left_out else against
-    # What tasks are compared with first is each alone, whatever rows there are.
+    # Tasks are compared with single-task networks by default, not with the row scratch.
     chosen = None if spread.columns and against is None else row_against(row_names, against)
     higher = {column: spread.measured(column).higher for column in column_names}
     table = Table(
@@ -80,12 +80,12 @@ def _spread(records: Sequence[Record], rows: Sequence[str], columns: Sequence[st
     if TASKS not in columns:
         return Spread(records, labels(records, rows), labels(records, columns), measure(records, metric))
     if len(columns) > 1:
-        raise Problem(f"The columns {','.join(columns)}: {TASKS} stands alone. Choose runs with --where, or make it a row.")
+        raise Problem(f"The columns {','.join(columns)}: {TASKS} excludes others. Choose runs with --where, or make it a row.")
     return by_task(records, labels(records, rows), metric)
 
 
 def common(records: Sequence[Record]) -> dict[str, Any]:
-    """What a table tells of its runs, whatever its rows and columns are: each run once."""
+    """The fields of a table that do not depend on its rows and columns; each run counts once."""
     records = [*{record.folder if record.result or record.failure else id(record): record for record in records}.values()]
     done = [record.result for record in records if record.result is not None]
     seen = {key: [value(record, key) for record in records if repeats(record, key)] for key in REPLICATES}
@@ -99,7 +99,7 @@ def common(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def versions(results: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """By package the versions that computed the results."""
+    """Package -> the versions that computed the results."""
     found: dict[str, set[str]] = {}
     for result in results:
         for name, version in (result.get("versions") or {}).items():
@@ -108,11 +108,11 @@ def versions(results: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]
 
 
 def _lacking(spread: Spread, what: Measure, columns: Sequence[str]) -> list[str]:
-    """A sentence about finished runs without the number that is shown, or none."""
+    """A sentence about finished runs without the measured number, or none."""
     found = {each.folder for each in spread.records if each.result is not None and reading(each.result, what) is None}
     if {SELECTION, SELECTIONS} & {*columns}:
         return (
-            [f"{len(found)} finished run(s) have no score by some rules, as without a source; there they do not count."]
+            [f"{len(found)} finished run(s) have no score under some rules (e.g. without a source); they do not count there."]
             if found
             else []
         )
@@ -121,19 +121,19 @@ def _lacking(spread: Spread, what: Measure, columns: Sequence[str]) -> list[str]
 
 
 def class_paired(records: Sequence[Record]) -> list[str]:
-    """A sentence where modalities were put together by class alone, or none."""
+    """A sentence if modalities were paired at random within a class, or none."""
     notes = [(name, each) for record in records if record.result for name, each in (record.result.get("data") or {}).items()]
     found = sorted({each.get("name", name) for name, each in notes if str(each.get("pairing", "")).startswith("class-paired")})
     if not found:
         return []
     return [
-        f"{', '.join(found)}: class-paired, the modalities of an example are of the same class, put together at random; "
-        "nobody recorded them together."
+        f"{', '.join(found)}: class-paired. The modalities of an example were recorded separately, and paired at random "
+        "within a class."
     ]
 
 
 def row_against(rows: Sequence[str], against: str | None) -> str | None:
-    """The row that `against` names; without it, scratch if there is such a row."""
+    """The row that `against` names; by default scratch, if there is such a row."""
     if against is None:
         return BASELINE if BASELINE in rows else None
     for row in rows:
@@ -163,15 +163,15 @@ def _position(name: str) -> tuple[int, float, str]:
 def cell(
     records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | None], where: str, what: Measure | None = None
 ) -> Cell:
-    """The runs of one row and column, by replicate. `what` is read, where it is a number whose gap can be closed. Raises
-    `Problem` for two different results of the same one."""
+    """The cell of these runs, by replicate. `what`: the number of `gap_closed`; None: without. Raises `Problem` for two
+    results of the same replicate."""
     by_replicate: dict[Replicate, list[Record]] = {}
     for record in records:
         by_replicate.setdefault(replicate(record), []).append(record)
     results: dict[Replicate, dict[str, Any]] = {}
     failed = missing = 0
     for each, repeated in by_replicate.items():
-        # A run that belongs to several sweeps is there several times.
+        # A run of several sweeps has several records.
         finished = [*{record.folder: record for record in repeated if record.result is not None}.values()]
         if len(finished) > 1:
             _refuse(finished[0], finished[1], f"{where}, seed={'/'.join(each)}")
@@ -209,8 +209,8 @@ def _refuse(first: Record, second: Record, where: str) -> None:
 
 
 def groups(records: Sequence[Record], rows: Sequence[str]) -> dict[str, str]:
-    """By row what it stands beside: where the runs have several targets, and the rows but for their last key have one each, the
-    label of these keys; else nothing.
+    """Row -> the group within which its best mean is marked: the label without the last key, if the runs have several targets
+    and each group has one; else the empty label.
     """
     names = labels(records, rows)
     before = [name.rpartition(", ")[0] for name in names]

@@ -1,4 +1,4 @@
-"""Runs that learn several tasks in one network, with a column for each task: every run becomes a result per task."""
+"""Joint runs (several tasks in one network) with a column per task: every run becomes a record per task."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from xlearn.table.measures import measure
 from xlearn.table.spread import Spread
 
 TARGET = "target"
-# What a result has for its target only, and what is no part of a single task.
+# Keys of a result for its target only, and for all its tasks.
 OF_TARGET = ("alone", "majority", "retrieval", "robustness")
 OF_ALL = (TASKS, DELTA)
 
@@ -19,14 +19,14 @@ Head = tuple[str, str]  # the role of a task, and its name
 
 
 def by_task(records: Sequence[Record], row_of: Sequence[str], metric: str | None) -> Spread:
-    """A record per run and task, whose `metrics`, `gain` and `baseline` (learned alone) are that task's, and one per run for
-    `delta_m` (beside its single tasks, where it is 0).
+    """A record per run and task, with the task's `metrics`, `gain` and `baseline` (its single-task network), and one per run
+    for `delta_m` (its baseline is 0).
 
-    A run that did not finish is in all columns of the roles that it was configured with. Raises `Problem` where no run
-    learns several tasks, and for a metric that they do not have.
+    An unfinished run counts in the columns of all its configured roles. Raises `Problem` if no run trains several tasks, and
+    for a metric that the runs do not have.
     """
     if metric is not None and metric.partition(".")[0] == DELTA:
-        raise Problem(f"--metric {metric}: it is the last column of the tasks already. Name its metric, such as accuracy.")
+        raise Problem(f"--metric {metric}: it is a column of {TASKS} already. Name its metric, such as accuracy.")
     heads = _heads(records)
     labels = _labels(heads)
     places = [_places(record, heads) for record in records]
@@ -81,7 +81,7 @@ def _labels(heads: Iterable[Head]) -> dict[Head, str]:
 
 
 def _places(record: Record, heads: Sequence[Head]) -> list[Head]:
-    """The tasks of a run. Of one that did not finish only the roles are known, and mostly what the target is called."""
+    """The tasks of a run. For an unfinished run only the roles are known, and usually the target's name."""
     if record.result is not None:
         return [(role, each["name"]) for role, each in _tasks(record).items()]
     found = []
@@ -92,7 +92,7 @@ def _places(record: Record, heads: Sequence[Head]) -> list[Head]:
 
 
 def _of_task(record: Record, role: str) -> Record:
-    """The run as if this task were all that it learned."""
+    """The record of one task of a joint run."""
     assert record.result is not None
     each, left = record.result[TASKS][role], (*OF_ALL, *(OF_TARGET if role != TARGET else ()))
     single = {**each["single"], "cost": _single_cost(record.result)}
@@ -105,7 +105,7 @@ def _of_task(record: Record, role: str) -> Record:
 
 
 def _of_all(record: Record, metric: str) -> Record | None:
-    """The run as if `delta_m` were its metric; None if it finished without."""
+    """The record of `delta_m` of a run; None if a finished run has none."""
     if record.result is None:
         return record
     value = (record.result.get(DELTA) or {}).get(metric)
@@ -122,13 +122,13 @@ def _of_all(record: Record, metric: str) -> Record | None:
 
 
 def _cost(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """With the parameters of all tasks together, where the run has counted them."""
+    """The cost of a run, with the parameters of all tasks if they were counted."""
     cost = result.get("cost")
     return {**cost, "parameters": cost.get("all_parameters", cost["parameters"])} if cost else None
 
 
 def _single_cost(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Of one network per task: the sum of their parameters, and a prediction for the target."""
+    """The cost of the single-task networks: the sum of their parameters, and the FLOPs of a prediction for the target."""
     found = {role: each["single"].get("cost") for role, each in result[TASKS].items()}
     if not all(found.values()):
         return None
@@ -139,7 +139,7 @@ def _single_cost(result: Mapping[str, Any]) -> dict[str, Any] | None:
 def _notes(records: Sequence[Record]) -> tuple[str, ...]:
     notes = []
     if without := len({record.folder for record in records if record.result and not _tasks(record)}):
-        notes.append(f"{without} finished run(s) did not learn several tasks in one network; they do not count here.")
+        notes.append(f"{without} finished run(s) did not train several tasks in one network; they do not count here.")
     if len({tuple(_tasks(record)) for record in records if _tasks(record)}) > 1:
-        notes.append(f"The runs learned different sets of tasks; their `{DELTA}` are means over different tasks.")
+        notes.append(f"The runs trained different sets of tasks; their `{DELTA}` are means over different tasks.")
     return tuple(notes)

@@ -9,14 +9,15 @@ from xlearn.table.collect import Record
 
 
 def key(record: Record) -> str:
-    """The digest of what makes a run the run it is."""
+    """The digest of the configuration that determines a run's numbers."""
     return digest(identity(record.config))
 
 
 def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
-    """(the records without results that another version of xlearn has computed again, a note about these if there are any).
+    """(the records without outdated results, a note about these if there are any). Outdated: the same run has a newer result
+    of another version of xlearn.
 
-    Results of the same configuration and the same version stay: one of them is a copy, which a table refuses.
+    Results of the same configuration and version stay: one of them is a copy, which a table refuses.
     """
     runs: dict[str, list[Record]] = {}
     for record in records:
@@ -31,7 +32,7 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
         return [*records], ()
     places = sorted({str(record.folder) for record in older.values()})
     listed = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
-    note = f"{len(places)} result(s) of an earlier version are left out, their runs were computed again since ({listed})."
+    note = f"{len(places)} result(s) of an earlier version are left out: their runs were computed again ({listed})."
     return [record for record in records if id(record) not in older], (note,)
 
 
@@ -41,7 +42,7 @@ def _written(record: Record) -> tuple[int, float]:
 
 
 def _version(record: Record) -> tuple[object, ...]:
-    """What tells versions of xlearn apart: the format of the result, the number of the version, and its code."""
+    """The version of xlearn that computed a result: format of the result, version number, digests of the code."""
     result = record.result or {}
     code = (result.get("code"), result.get("code_with_components"))
     return result.get("format"), (result.get("versions") or {}).get("xlearn"), code

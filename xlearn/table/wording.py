@@ -1,4 +1,4 @@
-"""The words of a table, in whatever format: cell texts and the sentences below. Marks stand in backticks."""
+"""The texts of a table in every format: cells and the notes below. Marks are in backticks."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ LARGE = 1000
 
 @dataclass(frozen=True)
 class Words:
-    """A cell in words: the mean, its interval (or nothing), and the rest."""
+    """The text of a cell: the mean, its interval (or nothing), and the rest."""
 
     mean: str
     interval: str = ""
@@ -21,8 +21,8 @@ class Words:
 
 
 def words(table: Table, row: str, column: str) -> Words:
-    """A cell without results is X if a run failed, else -. `delta_m` is a gain itself, in percent; as a run learns all its
-    tasks at once, its seconds stand there only.
+    """The text of a cell: without results X if a run failed, else -. `delta_m` is itself a gain, in percent; a joint run trains
+    all tasks at once, so its seconds are in that column only.
     """
     cell = table.cells[row, column]
     of_all = table.tasks and column == DELTA
@@ -30,7 +30,7 @@ def words(table: Table, row: str, column: str) -> Words:
         return Words(FAILED if cell.failed else MISSING)
     oracle = ORACLE if cell.selection & {"best_target", "oracle"} else ""
     closed = "" if cell.closed is None else f", {100 * cell.closed:.0f} %"
-    # What is its own baseline, as the source's network that nothing adapts, has no gain to tell of.
+    # A run that is its own baseline (source only) prints no gain.
     itself = cell.closed is not None and bool(cell.gains) and not any(cell.gains.values())
     parts = [] if cell.gain is None or of_all or itself else [f"({_figure(cell.gain, '+')}{closed})"]
     if cell.significant:
@@ -52,7 +52,7 @@ def words(table: Table, row: str, column: str) -> Words:
 
 
 def _figure(value: float, sign: str = "") -> str:
-    """Numbers of parameters need no decimals."""
+    """Three decimals; none for large numbers, such as parameters."""
     return f"{value:{sign}.{DECIMALS if abs(value) < LARGE else 0}f}"
 
 
@@ -64,10 +64,10 @@ def heading(table: Table, label: str) -> str:
 
 
 def sentences(table: Table) -> list[str]:
-    """What a reader must know to read the numbers."""
-    own = "the same run on the test split as it is" if table.axis else f"each run's own baseline ({_baselines(table)})"
+    """The notes below a table."""
+    own = "the same run on the clean test split" if table.axis else f"each run's own baseline ({_baselines(table)})"
     if table.tasks:
-        own = f"learning the task alone ({SINGLE}{f'; `{DELTA}`: than 0' if DELTA in table.columns else ''})"
+        own = f"the task trained in a separate network ({SINGLE}{f'; `{DELTA}`: than 0' if DELTA in table.columns else ''})"
     against = f"the row {table.against}" if table.against is not None else own
     found = [*_numbers(table), *_delta(table), *_selection(table), *_parentheses(table)]
     found += [cost_sentence(table)] if costs(table) else []
@@ -76,10 +76,10 @@ def sentences(table: Table) -> list[str]:
             f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after "
             f"Holm's correction for all {table.tests} test(s) of this table."
         )
-    found += [*_negative(table), f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: fewer results than a complete cell has."]
+    found += [*_negative(table), f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: the results of an incomplete cell."]
     if table.differing:
         listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
-        found.append(f"The runs also differ in what is neither row, column nor seed: {listed}.")
+        found.append(f"The runs also differ in keys that are neither row, column nor seed: {listed}.")
     return [*found, *_codes(table), *_failures(table), *table.notes]
 
 
@@ -89,45 +89,45 @@ def _baselines(table: Table) -> str:
 
 def _parentheses(table: Table) -> list[str]:
     if table.axis:
-        return ["In parentheses: mean change against the same run on the test split as it is, above 0 is better."]
+        return ["In parentheses: mean change against the same run on the clean test split; above 0 is better."]
     if table.tasks:
-        chain = f"Seconds, under `{DELTA}`: mean per run of all phases of its own chain, for all tasks at once, cached or not"
+        chain = f"Seconds, under `{DELTA}`: mean training time per run, all phases and tasks together, cached or not"
         return [
-            "In parentheses: mean gain over learning this task alone, with the same labels, split, budget and seed; above 0 is "
-            "better.",
+            "In parentheses: mean gain over the task trained in a separate network (same labels, split, budget and seed); "
+            "above 0 is better.",
             *([f"{chain}; {SINGLE}: the sum over the tasks."] if DELTA in table.columns else []),
         ]
-    gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, same seed), above 0 is better. "
+    gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, same seed); above 0 is better. "
     if any(cell.closed is not None for cell in table.cells.values()):
         gain += (
-            "Percent: the share of the gap that is closed, from the source's network as it is (0 %) to the target learned from "
-            "scratch with the labels of all its training examples and the budget of the transfer (100 %). "
+            "Percent: the share of the gap that is closed, from source only (0 %: the unchanged source network) to target only "
+            "(100 %: trained from scratch on the labels of all training examples, with the transfer's budget). "
         )
-    return [f"{gain if table.compared else ''}Seconds: mean per run of all phases of its own chain, cached or not."]
+    return [f"{gain if table.compared else ''}Seconds: mean training time per run (pretraining and transfer), cached or not."]
 
 
 def _negative(table: Table) -> list[str]:
     if table.axis or not table.compared:
         return []
     return [
-        f"`{NEGATIVE}`: negative transfer, the mean gain and its whole 95 % interval are below 0. `{PERHAPS}`: the mean gain "
-        "is below 0, but its interval reaches 0, or a single seed has none."
+        f"`{NEGATIVE}`: negative transfer, the mean gain and its whole 95 % interval are below 0. `{PERHAPS}`: mean gain "
+        "below 0, not significant: the interval contains 0, or one seed gives no interval."
     ]
 
 
 def _codes(table: Table) -> list[str]:
-    """A sentence where results of different code stand side by side, or none."""
+    """A sentence if the results were computed by different code, or none."""
     if len(table.codes) < 2:
         return []
     listed = ", ".join(f"{code} ({count} run(s))" for code, count in table.codes.items())
     return [
-        f"The results were computed by {len(table.codes)} versions of the code: {listed}. Differences may stem from that; "
-        "repeat the older ones."
+        f"The results were computed by {len(table.codes)} versions of the code: {listed}. Differences may come from the code; "
+        "repeat the older runs."
     ]
 
 
 def _failures(table: Table) -> list[str]:
-    """A sentence per reason: a sweep that fails mostly fails for one."""
+    """A sentence per reason, with the folders that failed for it."""
     folders: dict[str, list[str]] = {}
     for folder, reason in table.failures:
         folders.setdefault(reason, []).append(folder)
@@ -139,7 +139,11 @@ def _failures(table: Table) -> list[str]:
 
 def _numbers(table: Table) -> list[str]:
     better = "higher" if table.higher_is_better else "lower"
-    interval = "mean ± half of its 95 % interval (Student t)" if table.full > 1 else "a single seed, so no interval"
+    interval = (
+        "mean ± half-width of the 95 % confidence interval over seeds (Student t)"
+        if table.full > 1
+        else "one seed, so no interval"
+    )
     repeated = "; ".join(f"{key} {', '.join(values)}" for key, values in table.replicates)
     among = f" among the rows of the same {', '.join(table.row_keys[:-1])}" if table.grouped else ""
     levels = [f"Columns: {table.axis.words}."] if table.axis else []
@@ -154,28 +158,28 @@ def _selection(table: Table) -> list[str]:
     marked = {"best_target", "oracle"} & {*table.selection}
     oracle = f" (`{ORACLE}`; an oracle for methods that train without target labels)" if marked else ""
     kept = table.selection
-    by = "Selection uses validation data only; the test split was used once, at the end of each run."
+    by = "`last`: the final weights; other rules select on validation data. The test split was used once, after each run."
     if {"selection", "selections"} & {*table.column_keys}:
-        by = "No rule sees the test split: it was used once, at the end of each run, for all looks that some rule selects."
+        by = "No rule uses the test split: it was used once, after each run, for all checkpoints that a rule selects."
     told = [
         f"Weights kept: {', '.join(kept) or 'none yet'}. {by} best_target and oracle need labels of the target's validation "
         f"split{oracle}."
     ]
     if "best_mean" in kept:
         told.append(
-            "best_mean: all tasks are predicted with the weights of one epoch, that of the best mean over the tasks of the "
-            "metric on each task's own validation split, whose labels it needs."
+            "best_mean: one checkpoint for all tasks, with the best mean over the tasks of the metric on each task's "
+            "validation split (needs its labels)."
         )
     if "best_each" in kept:
         told.append(
-            "best_each: every task is predicted with the weights of its own best epoch by its own validation split, whose "
-            "labels it needs; so the numbers of one run come from as many states of the network."
+            "best_each: a checkpoint per task, with the best metric on that task's validation split (needs its labels); the "
+            "numbers of one run come from several checkpoints."
         )
     return told
 
 
 def _delta(table: Table) -> list[str]:
-    """What `delta_m` is, where it is shown."""
+    """The definition of `delta_m`, if it is shown."""
     metric = table.metric.partition(".")
     if not (table.tasks and DELTA in table.columns) and metric[0] != DELTA:
         return []
@@ -183,7 +187,7 @@ def _delta(table: Table) -> list[str]:
     single = f" `{SINGLE}` has 0." if table.tasks and SINGLE in table.rows else ""
     unit = "as a fraction" if metric[0] == DELTA else "in percent"
     return [
-        f"`{DELTA}`: the mean over the tasks of a run of (value - value alone) / value alone{of}, with the sign turned where "
-        f"lower is better, {unit}; alone is the same task learned in a network of its own. Above 0: learning together is "
-        f"better (Maninis et al., CVPR 2019).{single}"
+        f"`{DELTA}`: the mean over the tasks of a run of (joint - single) / single{of}, {unit}, with the sign flipped where "
+        f"lower is better; single: the task trained in a separate network. Above 0: joint training is better (Maninis et "
+        f"al., CVPR 2019).{single}"
     ]
