@@ -77,7 +77,7 @@ def test_heads_of_other_label_spaces_stay_behind():
 def test_nothing_in_common_is_an_error_unless_nothing_was_wanted():
     _, target = pair()
     other = {"encoder.audio.weight": torch.zeros(2)}
-    with pytest.raises(Problem, match=r"a -> b: nothing to copy under this sharing\. The source has encoder\.audio"):
+    with pytest.raises(Problem, match=r"a -> b: this sharing copies nothing\. The source has encoder\.audio"):
         choose(other, target, share_all, "a -> b")
     assert choose(other, target, none, "a -> b").copied == {}
 

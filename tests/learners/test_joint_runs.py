@@ -171,7 +171,7 @@ def test_a_task_is_drawn_for_each_step(tasks):
         (["transfer=joint", "sharing=mmoe", "sharing.experts=1"], "sharing.experts=1: give 2 or more"),
         (["transfer=joint", "sharing=mmoe", "sharing.experts=90000000"], "GiB are free. Give fewer"),
         (["transfer=joint", "sharing=ple", "sharing.common=90000000"], "GiB are free. Give fewer"),
-        (["transfer=joint", "balance=pcgrad", "balance.at=features"], "do not read the same features"),
+        (["transfer=joint", "balance=pcgrad", "balance.at=features"], "do not share their features"),
         (["transfer=joint", "balance=cagrad", "balance.c=2"], "balance.c=2"),
         (["transfer=joint", "sharing=hard", "budget.transfer.keep=best_al"], "best_al: Did you mean"),
         (["target=numbers", "target.head=x", "transfer=joint"], "shares no parameter with"),

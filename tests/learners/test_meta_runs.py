@@ -117,7 +117,7 @@ def test_what_cannot_be_is_told(run):
             "reads=target: all examples of a target",
         ),
         (("pretrain=supervised", "transfer=episodes_probe", "pretrain.phases.pretrain.reads=both"), "reads=both: all examples"),
-        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), "reads inputs, and all examples"),
+        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), "reads=inputs: all examples"),
         (
             ("pretrain=protonet", "transfer=episodes", "target.folds=5", "target.fold=3"),
             "(?s)target.folds=5: all.*target.fold=3",

@@ -110,7 +110,7 @@ def test_batches_of_one_and_batch_normalisation():
     check(phase(), network, roles)
     with pytest.raises(Problem, match="the target has batches of one example, but batch normalisation needs two"):
         check(phase(batch_size=1), network, roles)
-    with pytest.raises(Problem, match="reads the source, and there is none"):
+    with pytest.raises(Problem, match="reads the source, but there is none"):
         check(phase(reads="source"), network, roles)
 
 

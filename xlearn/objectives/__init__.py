@@ -1,23 +1,21 @@
 """Objectives: `(network, batches by role) -> {name: scalar loss}`.
 
-A function is used as it is. A class is built with a `PhaseContext` when its phase begins; it may hold parameters and state,
-which are trained, saved and resumed with the phase. If it has a method `follow(network)`, that is called after each
-step (moving averages). With `reads_inputs = True` it looks at the inputs of single modalities, so that nothing may be
-computed before in their place; with `pairs = True` it needs examples of several modalities, and trains no head.
+A function is called directly. A class is built with a `PhaseContext` when its phase begins; it may hold parameters and state,
+which are trained, saved and resumed with the phase. A method `follow(network)` is called after each step (moving averages).
+`reads_inputs = True`: it reads the inputs of single modalities, so that their features cannot be precomputed. `pairs = True`:
+it needs examples of several modalities, and trains no head.
 
-Of teachers an objective names what it asks (`lessons`: of logits, features): where nothing changes the examples, that is
-computed once. One that looks into modules while they run says `looks_inside = True`, or has an option `student` or `teacher`
-that is not null: a path of a module; with `runs_teacher = True` the teacher runs at every step.
+`lessons` names the teacher outputs that it uses (`logits`, `features`); without augmentation they are precomputed.
+`looks_inside = True`, or an option `student` or `teacher` with the path of a module: it reads outputs of intermediate modules.
+`runs_teacher = True`: the teacher runs at every step.
 
-Self-supervision says `labels = False`: it learns from no labels, trains no head and is judged by none. With `views = True` it
-compares views of the examples (`context.view`); with `changes_inputs = True` it hides or changes parts of the inputs itself.
+`labels = False` (self-supervision): it uses no labels, trains no head and has no validation score. `views = True`: it compares
+views of the examples (`context.view`). `changes_inputs = True`: it masks or changes the inputs itself. `heads = False`: it
+uses labels, but trains no head. In a phase with a `base_learner` the batches are `support` and `query` of episodes.
 
-With `heads = False` an objective learns from labels and trains no head. Where the phase has a `base_learner`, batches are
-`support` and `query` of episodes.
-
-Only an objective with `unlabeled = True` is given the target's unlabelled examples (role `unlabeled`, labels hidden). One with
-a method `extra_updates()` has further updates follow the phase's own in every step, each an `ExtraUpdate`. What `log()`
-returns, if there is such a method, is added to the record of every look.
+Only an objective with `unlabeled = True` receives the target's unlabelled examples (role `unlabeled`, labels hidden). A method
+`extra_updates()` returns further updates of every step, each an `ExtraUpdate`. The result of a method `log()` is added to the
+record of every evaluation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +32,14 @@ from xlearn.networks.network import Network
 
 @dataclass(frozen=True)
 class PhaseContext:
-    """What an objective may want to know when its phase begins.
+    """The context of a phase, passed to an objective when the phase begins.
 
-    `copied`: the names that came from the source. `class_counts[role]`: labelled examples per class, int64 `[classes]`.
-    `teachers`: the networks that teach the phase. Not to be trained, nor registered as modules. `steps`: how many the phase
-    has at most. `tasks[role]`: what the phase reads. `validation`: the cross-entropy
-    of each teacher on the target's validation split (None: it reads nothing of it, or there is no split). `view(batch)`: the
-    examples, changed by the phase's views, drawn anew from torch's global generator. `learner` and `kind`: what learns a task
-    of few examples (see `xlearn.base_learners`), and what these tasks are like, where the phase reads episodes.
+    `copied`: the names of parameters copied from the source. `class_counts[role]`: labelled examples per class, int64
+    `[classes]`. `teachers`: the teacher networks; they must not be trained or registered as modules. `steps`: the largest
+    number of steps. `tasks[role]`: the tasks the phase reads. `validation`: the cross-entropy of each teacher on the target's
+    validation split (None for a teacher that cannot read it, and None without a split). `view(batch)`: a new random view of the
+    examples, drawn from torch's global generator. `learner` and `kind`: the base learner (see `xlearn.base_learners`) and the
+    episode spec, if the phase reads episodes.
     """
 
     network: Network
@@ -57,11 +55,11 @@ class PhaseContext:
 
 
 class ExtraUpdate(nn.Module):
-    """An update of a step after the phase's own: what it minimises, and what it moves.
+    """An additional update in every step, after the phase's own.
 
-    `loss(network, batches)` gives named losses; `moves(name)` says which of the network's parameters that the phase trains are
-    moved by them; `own` are modules of the objective that are trained in this update, by an optimizer of their own. The network
-    is as the update before left it. Whatever else the losses reach must be detached.
+    `loss(network, batches)` returns named losses. `moves(name)`: whether the update changes a parameter of the network that the
+    phase trains. `own`: modules of the objective that this update trains, with a separate optimizer. The network has the
+    weights after the previous update. All other parameters must be detached from the losses.
     """
 
     unlabeled = True

@@ -115,7 +115,7 @@ def test_wrong_beginnings_are_told():
         ),
         (context(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 of each"),
         (context(), {"weight": -1.0}, "weight=-1.0: give 0 or more"),
-        (context(width=6), {}, "width 6, the target's network gives 8"),
+        (context(width=6), {}, "width 6, but the target's network has width 8"),
         (context(teachers=0), {}, "needs one teacher, and there is none"),
         (context(teachers=2), {}, "needs one teacher, and there are 2"),
     ):

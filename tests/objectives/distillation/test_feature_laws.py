@@ -75,13 +75,13 @@ def test_features_that_were_computed_before_are_taken_over():
         ("cnn", "wide", "image", Attention, {"student": [], "teacher": []}, "leave both null"),
         (
             "cnn", "wide", "image", Attention, {"student": ["trunk"], "teacher": ["encoder.image.blocks.0"]},
-            "student=trunk gives a vector of 4, .*These would do: encoder.image.blocks.0, encoder.image.blocks.1",
+            "student=trunk outputs a vector of 4, .*Choose among encoder.image.blocks.0, encoder.image.blocks.1",
         ),
         (
             "audio", "frames", "audio", Attention, {"student": ["encoder.audio.frame"], "teacher": ["encoder.audio.blocks.0"]},
             "a sequence of 6 channels, .* maps of 4 channels",
         ),
-        ("cnn", "lstm", "image", Attention, {}, "have no modality in common whose encoder gives places"),
+        ("cnn", "lstm", "image", Attention, {}, "have no common modality whose encoders both output maps"),
         ("lstm", "few_words", "text", Attention, {}, "cannot read what the phase reads .*another form than the student"),
         ("cnn", "wide", "image", Attention, {"weight": -1.0}, "weight=-1.0"),
     ],

@@ -41,7 +41,7 @@ def test_convention_and_unseen_examples(kind):
 def test_one_teacher_and_weights_in_range(kind):
     net = pair_network()
     for teachers, told in (((), "there is none"), ((net, net), "there are 2")):
-        with pytest.raises(Problem, match=f"{kind.__name__.lower()} needs one teacher, and {told}"):
+        with pytest.raises(Problem, match=f"{kind.__name__.lower()} needs one teacher, but {told}"):
             kind(taught_context(net, *teachers))
     options = {
         Dkd: {"temperature": 0.0, "weight": 1.5, "alpha": -1.0, "beta": -1.0},

@@ -1,4 +1,4 @@
-"""Domain adaptation: source and target features are brought together without target labels.
+"""Domain adaptation: align source and target features without target labels.
 
-By moments and kernels, by transport, or by an adversary.
+Methods: moments and kernels, optimal transport, and adversarial training.
 """

@@ -1,4 +1,4 @@
-"""Adversarial discriminative domain adaptation: the target's encoder learns to be taken for the source's."""
+"""ADDA: adversarial discriminative domain adaptation of the target's encoder to frozen source features."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,16 +19,17 @@ from xlearn.runtime.errors import Problem
 
 
 class Adda(nn.Module):
-    """The objective of a phase that the source's network teaches (ADDA; Tzeng et al., CVPR 2017, eq. 9). Each step updates
+    """The objective of a phase with the source's network as teacher (ADDA; Tzeng et al., CVPR 2017, eq. 9). Each step updates
 
         D:    1/2 (E_s -log D(f_s) + E_t -log(1 - D(f_t)))
         f_t:  E_t -log D(f_t), the inverted labels; and the cross-entropy of the target's labelled examples, if there are any
 
-    f_s `[n, width]` are the features of the source's examples by the teacher, which stays as it is; f_t `[m, width]` those of
-    the unlabelled target by the network, which begins from the source's weights. The head stays the source's: no label of the
-    source is used any more. The paper adds the two means of D without halving them. D has two layers of `hidden` units.
-    Raises `Problem` for hidden below 1, without one teacher, for a teacher of another width or that sees none of the source,
-    and without both domains.
+    f_s `[n, width]`: the features of source examples by the frozen teacher; f_t `[m, width]`: those of the unlabelled target by
+    the network, which starts from the source's weights. The source's head is frozen and its labels are not used. The paper
+    adds the two means of D without halving them. D has two layers of `hidden` units.
+
+    Raises: `Problem` for hidden below 1, without exactly one teacher, for a teacher of another width or one that cannot read
+    the source, and without both domains.
     """
 
     unlabeled = True
@@ -37,22 +38,22 @@ class Adda(nn.Module):
     def __init__(self, context: PhaseContext, *, hidden: int = 64) -> None:
         super().__init__()
         need_domains(context, "adda")
-        self.teacher = (need_teacher(context, "adda"),)  # in a tuple: it is no module of the objective
+        self.teacher = (need_teacher(context, "adda"),)  # in a tuple, so that it is not registered as a module
         width = self.teacher[0].width
         if width != context.network.width:
             raise Problem(
-                f"adda: the network has {context.network.width} features and the source's {width}; it begins from "
-                "the source's. Leave carry as it is, and the encoder that of the source."
+                f"adda: the network has {context.network.width} features, the source's network {width}, but it must start "
+                "from the source's weights. Keep carry: true and the source's encoder."
             )
         self.discriminator = Discriminator(width, hidden, context.network, "adda")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         taught = [found for role in sources(batches) if (found := taught_features(self.teacher[0], batches[role])) is not None]
         if not taught:
-            raise Problem("adda: the source's network sees none of the source's examples. Let it read the same modalities.")
+            raise Problem("adda: the source's network cannot read the source's examples. Let the phase read its modalities.")
         source = torch.cat([features for features, _ in taught]).float()
         seen = torch.cat([each for _, each in taught]).float()
-        with torch.no_grad():  # of a batch without memo: what has no gradient is of no use to others
+        with torch.no_grad():  # without memo: features without gradient must not be reused
             target = network.features(replace(batches[UNLABELED], memo=None)).float()
         torch.clear_autocast_cache()
         with torch.autocast(source.device.type, enabled=False):

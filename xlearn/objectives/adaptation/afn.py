@@ -1,4 +1,4 @@
-"""AFN: features of both domains grow in norm, step by step."""
+"""AFN: adaptive feature norm, enlarged step by step in both domains."""
 
 from collections.abc import Mapping
 
@@ -14,17 +14,17 @@ from xlearn.runtime.errors import Problem
 
 class Afn:
     """`weight * (E_s (||f|| - sg(||f||) - delta)^2 + E_t (||f|| - sg(||f||) - delta)^2)` of the features f `[batch, width]`
-    that heads read, with sg its argument without gradient (SAFN: Xu et al., ICCV 2019; the sum of both domains' means is
-    TLlib's, the paper averages over all examples).
+    below the heads, with sg the stop-gradient (SAFN: Xu et al., ICCV 2019; the sum of both domains' means is TLlib's, the paper
+    averages over all examples).
 
-    This is the stepwise variant: at each step every norm is to be larger by delta than it is, however large that is. The loss
-    always has the value 2 * weight * delta^2; only its gradient, -2 delta f / ||f|| per example, says something. The hard
-    variant (HAFN, not offered) instead pulls the mean norm of each domain to one number R, `(E ||f|| - R)^2`, e.g. 25. Nothing
-    bounds the growth: features have to come through a normalisation, as in the paper's networks and with `trunk=mlp
-    trunk.normalisation=batch`. In a plain network, norms explode and nothing is learned. Features that are 0 throughout have no
-    direction and stay. TLlib may add the entropy of the target's predictions; not here.
+    This is the stepwise variant: each step increases every norm by delta. The value of the loss is always 2 * weight * delta^2;
+    only its gradient, -2 delta f / ||f|| per example, is informative. The hard variant (HAFN, not offered) pulls the mean norm
+    of each domain to a number R, `(E ||f|| - R)^2`, e.g. 25. Nothing bounds the growth: features must pass a normalisation, as
+    in the paper's networks and with `trunk=mlp trunk.normalisation=batch`. In a plain network, norms explode and nothing is
+    learned. Features that are all 0 have no direction and do not change. TLlib may add the entropy of the target's predictions;
+    not here.
 
-    Raises `Problem` for a weight below 0, a delta not above 0, and where the phase reads no source, or no unlabelled target.
+    Raises: `Problem` for a weight below 0, a delta not above 0, and without a source or unlabelled target.
     """
 
     unlabeled = True
@@ -34,7 +34,7 @@ class Afn:
         if weight < 0:
             raise Problem(f"afn: weight={weight}: give 0 or more, e.g. 0.05.")
         if delta <= 0:
-            raise Problem(f"afn: delta={delta}: by how much norms are to grow. Give more than 0, e.g. 1.0.")
+            raise Problem(f"afn: delta={delta}: the growth of norms per step. Give more than 0, e.g. 1.0.")
         self.weight, self.delta = weight, delta
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

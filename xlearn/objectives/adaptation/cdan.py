@@ -1,4 +1,4 @@
-"""Conditional domain-adversarial training: the discriminator sees features together with what is predicted by them."""
+"""CDAN: conditional domain-adversarial training, with a discriminator on features and predictions."""
 
 from collections.abc import Mapping
 
@@ -15,18 +15,18 @@ from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.objectives.parts.layers import linear
 from xlearn.runtime.errors import Problem
 
-# The paper's limit: larger products are taken at random.
+# The paper's limit: larger products are approximated by random projections.
 LARGEST = 4096
 
 
 class Cdan(nn.Module):
     """`weight 1/2 (E_s -w log D(R T(f, g)) + E_t -w log(1 - D(R T(f, g))))` with gradient reversal R (CDAN; Long et al.,
-    NeurIPS 2018). Beside the source's cross-entropy.
+    NeurIPS 2018). Added to the source's cross-entropy.
 
     f `[n, width]` are the features, `g = softmax(z) [n, classes]`, through which no gradient goes, as in the authors' code and
     TLlib (skada multiplies by the logits z, with gradient). `T(f, g) = vec(f g^T)`; with `randomised: d`, and where width times
     classes is above 4,096 (then d = 4,096), `T(f, g) = (R_f f) * (R_g g) / sqrt(d)`, with R_f and R_g fixed, of independent
-    uniform numbers of mean 0 and variance 1 (TLlib: normal ones, and only when told to).
+    uniform numbers of mean 0 and variance 1 (TLlib: normal ones, and only as an option).
     `entropy` (CDAN+E): `w = 1 + exp(-H(g))`, without gradient as in TLlib (the authors' code lets one through H, reversed);
     each domain's weights are divided by their mean, as the authors do (TLlib: those of both together). Without it w = 1.
     `hidden`, `alpha`: as in `Dann`. Raises `Problem` for a negative weight, hidden or randomised below 1, alpha not above 0,
@@ -55,7 +55,7 @@ class Cdan(nn.Module):
         self.randomised = LARGEST if randomised is None and width * classes > LARGEST else randomised
         if self.randomised is not None:
             for name, size in (("features", width), ("predictions", classes)):
-                # Not persistent: a resumed phase makes them again. A layer's weights have the variance 1 / (3 size).
+                # Not persistent: a resumed phase draws the same again. A layer's weights have the variance 1 / (3 size).
                 drawn = linear(size, self.randomised, context.network, f"cdan {name}").weight.detach()
                 self.register_buffer(f"random_{name}", drawn.T * (3 * size) ** 0.5, persistent=False)
         self.reversal = Reversal(context.steps, alpha=alpha)

@@ -1,4 +1,4 @@
-"""DeepCORAL: the second moments of both domains agree."""
+"""DeepCORAL: match the feature covariances of both domains."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,16 @@ from xlearn.runtime.errors import Problem
 
 class Coral:
     """`weight * ||C_s - C_t||_F^2 / (4 d^2)`, with `C = 1 / (n - 1) sum_i (f_i - mean f)(f_i - mean f)^T` the covariance of the
-    features `[batch, d]` that heads read, of all sources together and of the unlabelled target (Sun and Saenko, ECCV Workshops
+    features `[batch, d]` below the heads, of all sources together and of the unlabelled target (Sun and Saenko, ECCV Workshops
     2016, eq. 1-3).
 
-    So it is in TLlib, skada and pytorch-adapt. The same name is used for `mean (mu_s - mu_t)^2 + mean (C_s - C_t)^2`
-    (DomainBed, WILDS: a term of means, and no 1/4) and for `||R_s - R_t||_F^2` of correlation matrices (ADAPT). Means are not
-    compared here: a mere shift costs nothing. The loss is in the fourth power of the features and divided by d^2, so the
-    weight that suits depends on their size and width more than elsewhere.
+    The same as in TLlib, skada and pytorch-adapt. Other definitions: `mean (mu_s - mu_t)^2 + mean (C_s - C_t)^2` (DomainBed,
+    WILDS: with a term of means, without 1/4) and `||R_s - R_t||_F^2` of correlation matrices (ADAPT). Means are not compared
+    here: a pure shift costs nothing. The loss scales with the fourth power of the features and 1 / d^2, so a good weight
+    depends strongly on their scale and width.
 
-    Raises `Problem` for a weight below 0, and where the phase reads no source, or no unlabelled target. A batch must have 2
-    examples (`smallest_batch`).
+    Raises: `Problem` for a weight below 0, and without a source or unlabelled target. A batch needs 2 examples
+    (`smallest_batch`).
     """
 
     unlabeled = True
@@ -36,7 +36,7 @@ class Coral:
 
     @staticmethod
     def smallest_batch(**options: object) -> int:
-        """So many examples a batch must have."""
+        """The smallest number of examples in a batch."""
         return 2
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Domain-adversarial training: features by which a discriminator cannot tell source from target."""
+"""DANN: domain-adversarial training of features that a domain discriminator cannot classify."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ from xlearn.runtime.errors import Problem
 
 
 class Dann(nn.Module):
-    """`weight 1/2 (E_s -log D(R f) + E_t -log(1 - D(R f)))`: the discriminator D minimises it, and, for R reverses gradients,
-    the encoder of f maximises it (DANN; Ganin and Lempitsky, ICML 2015; Ganin et al., JMLR 2016). Beside the source's
+    """`weight 1/2 (E_s -log D(R f) + E_t -log(1 - D(R f)))`: the discriminator D minimises it, and the encoder of f maximises
+    it, because R reverses gradients (DANN; Ganin and Lempitsky, ICML 2015; Ganin et al., JMLR 2016). Added to the source's
     cross-entropy.
 
-    f `[n, width]` are the features that heads read; D has two layers of `hidden` units, R sets in by `alpha` (see `Reversal`
-    for what libraries do there). skada adds the two means without halving them.
+    f `[n, width]` are the features below the heads; D has two layers of `hidden` units; `alpha` sets how fast R increases (see
+    `Reversal` for other libraries). skada adds the two means without halving them.
     Raises `Problem` for a negative weight, hidden below 1, alpha not above 0, and without both domains.
     """
 

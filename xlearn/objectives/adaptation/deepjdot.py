@@ -1,4 +1,4 @@
-"""DeepJDOT: the target's features and predictions are transported onto the source's features and labels."""
+"""DeepJDOT: optimal transport of the target's features and predictions onto the source's features and labels."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.runtime.errors import Problem
 
-# Updates of both scalings; a fixed number, so that the device need not be asked whether they have settled.
+# Sinkhorn iterations; a fixed number, so that no convergence check synchronises the device.
 ITERATIONS = 100
 
 
@@ -23,14 +23,14 @@ class DeepJdot:
     the unlabelled target's j (Damodaran et al., ECCV 2018, whose lambda_t is `weight`, and alpha `weight * alpha`).
 
     G `[n, m]`, without gradient, is the optimal transport plan of the batch for the costs c with equal weights 1 / n and 1 / m.
-    With `regularisation` 0 it is exact: POT's `ot.emd`, on the processor, to which the costs are brought at every step. With
-    more it minimises `sum G c - epsilon H(G)`, `epsilon = regularisation * mean c`, by Sinkhorn's algorithm on the logarithms
-    of the scalings (Cuturi, NeurIPS 2013), 100 iterations on the device; relative to the mean, since costs change while a
-    network trains; far below 0.05 they are too few. skada's `deepjdot_loss` is the same for equal n and m, without
-    regularisation, with `reg_dist` = alpha and `reg_cl` = 1.
+    With `regularisation=0` it is exact: POT's `ot.emd` on the CPU, to which the costs are copied at every step. Above 0 it
+    minimises `sum G c - epsilon H(G)`, `epsilon = regularisation * mean c` (relative, because costs change during training), by
+    Sinkhorn's algorithm in the log domain (Cuturi, NeurIPS 2013), with 100 iterations on the device; they do not converge far
+    below 0.05. skada's `deepjdot_loss` is the same for equal n and m, without regularisation, with `reg_dist` = alpha and
+    `reg_cl` = 1.
 
-    Raises `Problem` for a weight, an alpha or a regularisation below 0, where POT is needed and missing, and where the
-    phase reads no source, or no unlabelled target.
+    Raises: `Problem` for a weight, an alpha or a regularisation below 0, if POT is needed but missing, and without a source or
+    unlabelled target.
     """
 
     unlabeled = True
@@ -55,7 +55,7 @@ class DeepJdot:
 
 def joint_costs(source: Tensor, labels: Tensor, target: Tensor, logits: Tensor, alpha: float) -> Tensor:
     """`alpha ||f_i - f_j||^2 + CE(y_i, z_j) [n, m]` of `[n, width]` with labels `[n]`, `[m, width]` with logits `[m, K]`."""
-    # Distances do not depend on where the origin is; far from it single precision would lose them.
+    # Centre the features: distances do not change, and single precision loses less.
     origin = source.detach().mean(0)
     source, target = source - origin, target - origin
     squared = source.square().sum(1, keepdim=True) + target.square().sum(1) - 2 * source @ target.T
@@ -67,7 +67,7 @@ def exact(costs: Tensor) -> Tensor:
     import ot
 
     given = costs.double().cpu()
-    if not bool(given.isfinite().all()):  # told by whoever watches the loss
+    if not bool(given.isfinite().all()):  # the monitor reports the loss
         return torch.full_like(costs, math.nan)
     rows, columns = (torch.full((size,), 1 / size, dtype=torch.float64).numpy() for size in costs.shape)
     return torch.from_numpy(ot.emd(rows, columns, given.numpy())).to(costs)
@@ -90,9 +90,9 @@ def sinkhorn(costs: Tensor, regularisation: float) -> Tensor:
 
 
 def need_pot() -> None:
-    """Raises `Problem` where POT is missing. It is imported only when a plan is asked for: that takes seconds."""
+    """Raise `Problem` if POT is not installed. It is imported only to compute a plan, because the import takes seconds."""
     if find_spec("ot") is None:
         raise Problem(
-            "deepjdot: regularisation=0 finds its plan by POT, which is not installed. Run `pip install pot`, or give "
-            "regularisation more than 0, e.g. 0.05."
+            "deepjdot: regularisation=0 needs POT, which is not installed. Run `pip install pot`, or set "
+            "regularisation above 0, e.g. 0.05."
         )

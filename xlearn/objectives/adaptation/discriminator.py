@@ -1,4 +1,4 @@
-"""Who tells by the features which domain an example is of."""
+"""Domain discriminators: classify from features whether an example belongs to source or target."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from xlearn.runtime.errors import Problem
 
 
 class Discriminator(nn.Module):
-    """`[n, width] -> [n]`: the logit of being of the source, by two hidden layers with ReLU (Ganin et al., JMLR 2016, and
-    Tzeng et al., CVPR 2017, for the larger networks). TLlib's and skada's have batch normalisation in addition.
+    """`[n, width] -> [n]`: the logit of the source domain, by two hidden layers with ReLU (Ganin et al., JMLR 2016, and
+    Tzeng et al., CVPR 2017, for the larger networks). TLlib's and skada's also have batch normalisation.
 
-    `use` names what it is for: two of one name begin with the same weights. Raises `Problem` for hidden below 1.
+    `use` names its purpose: two with the same name have the same initial weights. Raises `Problem` for hidden below 1.
     """
 
     def __init__(self, width: int, hidden: int, network: Network, use: str) -> None:
@@ -32,8 +32,8 @@ def discriminate(
     source: Tensor, target: Tensor, source_weights: Tensor | None = None, target_weights: Tensor | None = None
 ) -> Tensor:
     """`1/2 (mean_s -log sigmoid(z_s) + mean_t -log(1 - sigmoid(z_t)))`, binary cross-entropy of logits z `[n]` and `[m]` with
-    source = 1 and target = 0. Both domains count the same, whatever their batches; means are weighted by `weights >= 0`, of
-    which each domain's are divided by their sum (0 where that is 0).
+    source = 1 and target = 0. Both domains count the same, for any batch sizes. `weights >= 0` weigh the means; each domain's
+    are divided by their sum (0 if the sum is 0).
     """
     return (_mean(functional.softplus(-source), source_weights) + _mean(functional.softplus(target), target_weights)) / 2
 

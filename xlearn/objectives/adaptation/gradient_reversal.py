@@ -1,4 +1,4 @@
-"""What becomes of gradients on their way back: they are reversed, or do not enter a module."""
+"""Gradient reversal, and modules that pass gradients to their input but not to their parameters."""
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +21,17 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse(x: Tensor, coefficient: Tensor) -> Tensor:
-    """x as it is; its gradient is that of the result times `-coefficient`, a 0-d tensor on x's device."""
+    """The identity, whose gradient is multiplied by `-coefficient`, a 0-d tensor on x's device."""
     return _Reverse.apply(x, coefficient)
 
 
 class Reversal(nn.Module):
-    """Gradient reversal R that sets in slowly: at step s of S the coefficient is
+    """Gradient reversal R with an increasing coefficient: at step s of S it is
 
         high (2 / (1 + exp(-alpha s / S)) - 1)
 
-    (Ganin et al., JMLR 2016, sec. 5.2, with alpha = 10, high = 1). TLlib has alpha = 1 over 1,000 steps, whatever S; skada 1
-    throughout. The objective calls `follow` once per training step; how often it is asked in between does not matter.
+    (Ganin et al., JMLR 2016, sec. 5.2, with alpha = 10, high = 1). TLlib has alpha = 1 over 1,000 steps for any S; skada has
+    the constant 1. The objective calls `follow` once per training step; further forward passes do not count.
 
     Raises `Problem` for an alpha or a high that is not above 0.
     """
@@ -48,7 +48,7 @@ class Reversal(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def coefficient(self) -> Tensor:
-        """A 0-d tensor."""
+        """The current coefficient, a 0-d tensor."""
         progress = self.step.float() / self.steps
         return self.high * (2 * torch.sigmoid(self.alpha * progress) - 1)
 
@@ -60,6 +60,6 @@ class Reversal(nn.Module):
 
 
 def held(module: nn.Module, x: Tensor) -> Tensor:
-    """What the module makes of x; the gradient reaches x, not the module."""
+    """The output of the module for x, with gradients to x but not to the module's parameters."""
     parameters = {name: parameter.detach() for name, parameter in module.named_parameters()}
     return functional_call(module, parameters, (x,))

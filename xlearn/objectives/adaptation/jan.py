@@ -1,4 +1,4 @@
-"""JAN: the joint distributions of features and predictions agree."""
+"""JAN: match the joint distributions of features and predictions."""
 
 from collections.abc import Mapping
 
@@ -15,15 +15,15 @@ from xlearn.runtime.errors import Problem
 
 class Jan:
     """`weight * MMD^2_k` of both domains with the product kernel `k = k_f(f, f') * k_p(p, p')` over two layers: the features f
-    `[batch, width]` that heads read, and the predictions p = softmax(h(f)) `[batch, classes]`, not the logits (Long et al.,
+    `[batch, width]` below the heads, and the predictions p = softmax(h(f)) `[batch, classes]`, not the logits (Long et al.,
     ICML 2017, without the adversarial variant).
 
     k_f is the sum of Gaussian kernels of `Mmd`; `k_p = exp(-||p - p'||^2 / (2 sigma^2))` with a fixed `sigma`. Softmax, widths
     and sigma = 0.92 are TLlib's; the paper takes the median squared distance for each layer. The predictions of both domains
-    are the head's: the source's labels do not enter. Gradients reach features and head. `estimator` as for `Mmd`.
+    are the head's; the source's labels are not used. Gradients reach features and head. `estimator` as for `Mmd`.
 
-    Raises `Problem` for a weight below 0, a sigma not above 0, and where the phase reads no source, or no unlabelled target.
-    `unbiased` needs 2 examples in a batch (`smallest_batch`).
+    Raises: `Problem` for a weight below 0, a sigma not above 0, and without a source or unlabelled target. `unbiased` needs 2
+    examples in a batch (`smallest_batch`).
     """
 
     unlabeled = True
@@ -36,7 +36,7 @@ class Jan:
         if weight < 0:
             raise Problem(f"jan: weight={weight}: give 0 or more, e.g. 1.0.")
         if sigma <= 0:
-            raise Problem(f"jan: sigma={sigma}: the width of the kernel of predictions. Give more than 0, e.g. 0.92.")
+            raise Problem(f"jan: sigma={sigma}: the width of the kernel on predictions. Give more than 0, e.g. 0.92.")
         self.weight, self.sigma, self.estimator = weight, sigma, estimator
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

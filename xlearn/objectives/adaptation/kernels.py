@@ -1,4 +1,4 @@
-"""Gaussian kernels of several widths, and the distance of two samples by the mean embedding of a kernel."""
+"""Gaussian kernels of several widths, and the maximum mean discrepancy (MMD) of two samples."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +14,7 @@ ALPHAS = tuple(2.0**power for power in range(-3, 2))
 
 def squared_distances(points: Tensor) -> Tensor:
     """`||x_i - x_j||^2 [n, n]` of points `[n, width]`, by one matrix product."""
-    # Distances do not depend on where the origin is; far from it single precision would lose them.
+    # Centre the points: distances do not change, and single precision loses less.
     centred = points - points.detach().mean(0)
     squares = centred.square().sum(1)
     return (squares.unsqueeze(1) + squares.unsqueeze(0) - 2 * centred @ centred.T).clamp_min(0)
@@ -23,8 +23,8 @@ def squared_distances(points: Tensor) -> Tensor:
 def gaussian(squared: Tensor, alphas: Sequence[float] = ALPHAS) -> Tensor:
     """`sum_k exp(-d_ij^2 / (2 alpha_k mean d^2)) [n, n]` of squared distances, by default alpha_k = 2^k, k = -3..1.
 
-    The mean runs over all n^2 pairs, each with itself included, and passes no gradient (both as in TLlib): the kernel does
-    not change with the scale of the points.
+    The mean is over all n^2 pairs, including i = j, without gradient (both as in TLlib): the kernel does not depend on the
+    scale of the points.
     """
     width = 2 * squared.detach().mean().clamp_min(torch.finfo(squared.dtype).tiny)
     scaled = squared / width
@@ -36,9 +36,9 @@ def discrepancy(kernel: Tensor, count: int, estimator: Estimator = "unbiased") -
     """MMD^2 of the first `count` points and the m others, from their kernel matrix `[count + m, count + m]` (Gretton et al.,
     JMLR 2012).
 
-    `biased` (eq. 5): `mean k(s, s') + mean k(t, t') - 2 mean k(s, t)` over all pairs, each with itself included: 0 or more, and
-    0 for equal samples. `unbiased` (eq. 3): within a sample, pairs of different points only: it is right on average, may be
-    below 0, and needs 2 points on each side.
+    `biased` (eq. 5): `mean k(s, s') + mean k(t, t') - 2 mean k(s, t)` over all pairs, including those of a point with itself:
+    at least 0, and 0 for equal samples. `unbiased` (eq. 3): within a sample, only pairs of different points: it may be below 0,
+    and needs 2 points in each sample.
     """
     source, target = kernel[:count, :count], kernel[count:, count:]
     within = _within(source, estimator) + _within(target, estimator)
@@ -58,5 +58,5 @@ def _within(kernel: Tensor, estimator: Estimator) -> Tensor:
 
 
 def smallest_batch(*, estimator: Estimator = "unbiased", **others: object) -> int:
-    """So many examples a batch must have for the estimate."""
+    """The smallest number of examples in a batch for the estimate."""
     return 2 if estimator == "unbiased" else 1

@@ -1,4 +1,4 @@
-"""MCC: the target's predictions do not confuse classes."""
+"""MCC: minimum class confusion of the target's predictions."""
 
 from collections.abc import Mapping
 
@@ -19,10 +19,10 @@ class Mcc:
     `C = p^T diag(w) p [K, K]`, `C~` its rows divided by their sums, `w_i = n (1 + exp(-H(p_i))) / sum_l (1 + exp(-H(p_l)))`.
 
     The weights w pass no gradient, as in TLlib and the authors' code; in skada they do. `temperature` T is 2.5 as in TLlib's
-    runs (skada: 1). A class that no example has any probability of counts as not confused. It reads no source: a phase with
-    `reads: unlabeled` may use it.
+    runs (skada: 1). A class with probability 0 for all examples counts as not confused. It reads no source, so a phase with
+    `reads: unlabeled` can use it.
 
-    Raises `Problem` for a weight below 0, a temperature not above 0, and where the phase reads no unlabelled target.
+    Raises: `Problem` for a weight below 0, a temperature not above 0, and without unlabelled target examples.
     """
 
     unlabeled = True
@@ -43,7 +43,7 @@ class Mcc:
 
 
 def confusion(logits: Tensor, temperature: float) -> Tensor:
-    """`1/K sum_{j != j'} C~_jj'` of logits `[n, K]`: from 0, where every prediction is certain, to 1 - 1/K."""
+    """`1/K sum_{j != j'} C~_jj'` of logits `[n, K]`, from 0 (every prediction is certain) to 1 - 1/K."""
     log_shares = functional.log_softmax(logits / temperature, dim=1)
     shares = log_shares.exp()
     entropies = -(shares * log_shares).sum(1).detach()

@@ -1,4 +1,4 @@
-"""Maximum classifier discrepancy: two heads that differ on what is unlike the source, and features that forbid it."""
+"""MCD: two heads maximise their discrepancy on the target, and the features minimise it."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,20 +18,20 @@ from xlearn.runtime.errors import Problem
 
 
 class Mcd(nn.Module):
-    """Two heads h1 (the network's) and h2 (its own) over the encoder f (MCD; Saito et al., CVPR 2018). With `d = E_t 1/K sum_k
+    """Two heads h1 (the network's) and h2 (added) on the encoder f (MCD; Saito et al., CVPR 2018). With `d = E_t 1/K sum_k
     |p1_k - p2_k|` on the unlabelled target, and the cross-entropy CE on all labelled roles, each step updates
 
         A  f, h1, h2:  CE(h1 f) + CE(h2 f)                  (CE(h1 f) is the phase's objective)
         B  h1, h2:     CE(h1 f) + CE(h2 f) - weight d
         C  f:          weight d, `generator_steps` times
 
-    Both heads are linear; h2 begins as h1 plus random weights (the authors begin with two random heads and a random f; here f
-    and h1 were learned on the source, and a random h2 would spoil them). Each update is the phase's optimizer with a state of
-    its own (the authors: one for f, one for both heads), and in B the encoder evaluates, as all that is frozen does here (no
-    dropout, the statistics of batch norm as they are). CE in B is plain, whatever the phase's objective weighs. TLlib adds, in
-    A and B, 0.01 times an entropy of the mean prediction, against empty classes: not used here. Prediction is by h1 alone; the
-    authors add up both heads, TLlib takes the better one.
-    Raises `Problem` for a negative weight, generator_steps below 1, and without both domains.
+    Both heads are linear; h2 is initialised with h1 plus random weights (the authors start from random heads and a random f;
+    here f and h1 are trained on the source, and a random h2 would destroy them). Each update has the phase's optimizer with a
+    separate state (the authors: one for f, one for both heads). In B the encoder is frozen and in evaluation mode (no dropout,
+    fixed batch norm statistics). CE in B has no class weights. TLlib adds, in A and B, 0.01 times an entropy of the mean
+    prediction, against empty classes: not used here. Only h1 predicts; the authors add both heads, TLlib takes the better one.
+
+    Raises: `Problem` for a negative weight, generator_steps below 1, and without both domains.
     """
 
     unlabeled = True

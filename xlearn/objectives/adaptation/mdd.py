@@ -1,4 +1,4 @@
-"""Margin disparity discrepancy: no second classifier agrees with the first on the source and not on the target."""
+"""MDD: margin disparity discrepancy between source and target, measured by an adversarial second head."""
 
 from collections.abc import Mapping
 
@@ -18,16 +18,17 @@ from xlearn.runtime.errors import Problem
 
 class Mdd(nn.Module):
     """`weight (gamma E_s -log p'_y + E_t -log(1 - p'_y))` with `p' = softmax(h'(R f))` and y = argmax h(f) of the first
-    head, R reversing gradients (MDD; Zhang et al., ICML 2019, sec. 5). Beside the source's cross-entropy.
+    head, with gradient reversal R (MDD; Zhang et al., ICML 2019, sec. 5). Added to the source's cross-entropy.
 
     The second head h' minimises it: it agrees with h on the source and disagrees on the target. The encoder of f `[n, width]`
-    maximises it; h gets no gradient of it (argmax). R sets in by `alpha` up to `high`, which is 0.1 in TLlib and in the
-    authors' code. `log(1 - p)` is the logsumexp of the other classes' logits less that of all (TLlib: log(1 - p + 1e-6); skada
-    smooths p by 0.1, and pairs each target example with the labels of all).
-    `hidden`: units of the hidden layer of h'; 0: h' is linear, and begins as h (the authors begin with a random h' and a
-    random f; here f and h were learned on the source, and a random h' would spoil them).
-    Raises `Problem` for a negative weight or hidden, gamma, alpha or high not above 0, fewer than two classes, and without both
-    domains.
+    maximises it; h gets no gradient of it (argmax). The coefficient of R increases at a rate `alpha` up to `high`, which is 0.1
+    in TLlib and in the authors' code. `log(1 - p)` is the logsumexp of the other classes' logits minus that of all (TLlib:
+    log(1 - p + 1e-6); skada smooths p by 0.1, and pairs each target example with the labels of all).
+    `hidden`: units of the hidden layer of h'; 0: h' is linear, and initialised with h (the authors start from a random h' and a
+    random f; here f and h are trained on the source, and a random h' would destroy them).
+
+    Raises: `Problem` for a negative weight or hidden, gamma, alpha or high not above 0, fewer than two classes, and without
+    both domains.
     """
 
     unlabeled = True
@@ -51,7 +52,7 @@ class Mdd(nn.Module):
             raise Problem(f"mdd: hidden={hidden}: give 0 for a linear second head, or a number of units, e.g. 64.")
         classes, width = need_domains(context, "mdd"), context.network.width
         if classes < 2:
-            raise Problem(f"mdd: the target has {classes} class, and two classifiers cannot disagree. Give a task with more.")
+            raise Problem(f"mdd: the target has {classes} class, so two heads cannot disagree. Choose a task with 2 or more.")
         self.weight, self.gamma = weight, gamma
         self.reversal = Reversal(context.steps, alpha=alpha, high=high)
         if hidden:
@@ -72,7 +73,7 @@ class Mdd(nn.Module):
 
 
 def disparity(source: Tensor, source_labels: Tensor, target: Tensor, target_labels: Tensor, gamma: float) -> Tensor:
-    """`gamma mean_s -log p_y + mean_t -log(1 - p_y)` of logits `[n, classes]`, `[m, classes]` and what h predicts, int64."""
+    """`gamma mean_s -log p_y + mean_t -log(1 - p_y)` of logits `[n, classes]`, `[m, classes]` with h's classes, int64."""
     own = functional.one_hot(target_labels, target.shape[1]).bool()
     others = target.masked_fill(own, -torch.inf).logsumexp(1)
     return gamma * functional.cross_entropy(source, source_labels) + (target.logsumexp(1) - others).mean()

@@ -1,4 +1,4 @@
-"""DAN: the distributions of features agree, by the maximum mean discrepancy of several kernels."""
+"""DAN: match the feature distributions by the maximum mean discrepancy (MMD) of several kernels."""
 
 from collections.abc import Mapping
 
@@ -15,18 +15,17 @@ from xlearn.runtime.errors import Problem
 
 class Mmd:
     """`weight * MMD^2_k(f_s, f_t)`, `k(x, y) = sum_{k=-3..1} exp(-||x - y||^2 / (2 * 2^k * mean ||.||^2))`, of the features
-    `[batch, width]` that heads read, of all sources together and of the unlabelled target (DAN: Long et al., ICML 2015). See
+    `[batch, width]` below the heads, of all sources together and of the unlabelled target (DAN: Long et al., ICML 2015). See
     `xlearn.objectives.adaptation.kernels`.
 
     The kernels have equal weights, as in TLlib; the paper solves for the weights. `estimator`: `unbiased`, the default, is
-    TLlib's with `linear=False`, but for the constant 2 / (n - 1) that it adds so as to be positive; this may be below 0.
-    `biased` is never below 0, but each example's likeness to itself is not paid for by the domains' distance: it also shrinks
-    the spread within a domain, and with large weights all features become one point. The paper's estimate in linear time, over
-    n / 2 quadruples, is noisier and not offered. Not comparable: skada's `dan_loss` has Laplace kernels exp(-||x - y|| /
-    sigma).
+    TLlib's with `linear=False`, without the constant 2 / (n - 1) that TLlib adds to stay positive; it may be below 0. `biased`
+    is never below 0, but includes each example's similarity to itself. So it also shrinks the spread within a domain, and with
+    large weights all features collapse to one point. The paper's linear-time estimate over n / 2 quadruples is noisier and not
+    offered. Not comparable: skada's `dan_loss` has Laplace kernels exp(-||x - y|| / sigma).
 
-    Raises `Problem` for a weight below 0, and where the phase reads no source, or no unlabelled target. `unbiased` needs 2
-    examples in a batch (`smallest_batch`).
+    Raises: `Problem` for a weight below 0, and without a source or unlabelled target. `unbiased` needs 2 examples in a batch
+    (`smallest_batch`).
     """
 
     unlabeled = True

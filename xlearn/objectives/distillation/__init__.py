@@ -1,4 +1,4 @@
-"""Learning from a teacher's logits, features or relations.
+"""Knowledge distillation: learn from a teacher's logits, features or relations.
 
-`teaching` has what they share, `match` pairs modules of student and teacher.
+`teaching` has the common parts, `match` pairs modules of student and teacher.
 """

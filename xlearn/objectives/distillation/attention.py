@@ -1,4 +1,4 @@
-"""Attention transfer: where the student's features are large is to be where the teacher's are."""
+"""Attention transfer: match the spatial attention maps of student and teacher."""
 
 import itertools
 import math
@@ -19,17 +19,17 @@ from xlearn.runtime.errors import Problem
 
 
 class Attention:
-    """`weight * sum_l mean (Q_s / ||Q_s|| - Q_t / ||Q_t||)^2` on every role that the teacher sees, with `Q = vec(mean_c F_c^2)`
-    over the places of a module's output F: pixels, frames or tokens (Zagoruyko & Komodakis, ICLR 2017, eq. 2).
+    """`weight * sum_l mean (Q_s / ||Q_s|| - Q_t / ||Q_t||)^2` on every role that the teacher can read, with `Q = vec(mean_c
+    F_c^2)` over the positions of a module's output F: pixels, frames or tokens (Zagoruyko & Komodakis, ICLR 2017, eq. 2).
 
-    The mean is over places, then over the examples with a modality of the teacher, as in the authors' code and with its weight
-    of 1000 (the paper: `beta / 2` times the norm without the square). Where sizes differ, the larger Q is pooled to the other's
-    (adaptive average). Places of padding count as others, as modules do not know them.
+    The mean is over positions, then over the examples with a modality of the teacher, as in the authors' code with its weight
+    of 1000 (the paper: `beta / 2` times the norm without the square). If sizes differ, the larger Q is pooled to the smaller size
+    (adaptive average). Padding positions are included, because modules have no mask.
+    `student`, `teacher`: paths of modules, paired in order. null: the blocks of the common encoders with spatial outputs, maps
+    with maps and sequences with sequences, paired from the top down.
 
-    `student`, `teacher`: paths of modules, the first against the first and so on. null: the blocks of the encoders that both
-    have and that give places, maps against maps and sequences against sequences, paired from the top downwards. Raises
-    `Problem` for a weight below 0, without one teacher, for paths that do not exist, are not called or do not fit together,
-    and for vectors, which have no attention.
+    Raises: `Problem` for a weight below 0, without exactly one teacher, for paths that do not exist, are not called or do not
+    match, and for vectors, which have no positions.
     """
 
     looks_inside = True
@@ -55,12 +55,12 @@ class Attention:
                 if math.prod(shape[1:]) < 2:
                     there = itertools.chain(*_with_places(network, context).values())
                     raise Problem(
-                        f"attention: {who}={where} gives {described(shape)}, which has no places to attend to. "
-                        f"{'These would do: ' + ', '.join(there) if there else 'Use another encoder'}."
+                        f"attention: {who}={where} outputs {described(shape)}, which has no positions for an attention map. "
+                        f"{'Choose among ' + ', '.join(there) if there else 'Use another encoder'}."
                     )
             if len(own) != len(other):
                 raise Problem(
-                    f"attention: {path} gives {described(own)}, {taught_path} {described(other)}. Pair like with like."
+                    f"attention: {path} outputs {described(own)}, {taught_path} {described(other)}. Pair modules of one kind."
                 )
         self.weight = weight
 
@@ -74,14 +74,14 @@ class Attention:
 
 
 def apart(student: Tensor, teacher: Tensor) -> Tensor:
-    """`[batch]`: the mean over places of `(Q_s / ||Q_s|| - Q_t / ||Q_t||)^2` for outputs `[batch, channels, *places]`."""
+    """The mean over positions of `(Q_s / ||Q_s|| - Q_t / ||Q_t||)^2`, `[batch]`, of outputs `[batch, channels, *positions]`."""
     # In single precision: squares of half precision overflow.
     one, other = pooled(*(each.float().square().mean(1, keepdim=True) for each in (student, teacher)))
     return (functional.normalize(one.flatten(1)) - functional.normalize(other.flatten(1))).square().mean(1)
 
 
 def _with_places(network: Network, context: PhaseContext) -> dict[tuple[str, int], list[str]]:
-    """The encoders' blocks that give maps or sequences, from input to output, by modality and number of axes."""
+    """The encoder blocks that output maps or sequences, from input to output, by modality and number of axes."""
     last = {name: [_end(network, block) for block in blocks if block] for name, blocks in block_paths(network).items()}
     given = probe(network, [path for paths in last.values() for path in paths], context.tasks)
     found: dict[tuple[str, int], list[str]] = {}
@@ -93,8 +93,8 @@ def _with_places(network: Network, context: PhaseContext) -> dict[tuple[str, int
 
 
 def _end(network: Network, block: Sequence[str]) -> str:
-    """The path of the module that gives what the block gives: the stack that it is in, if nothing else there has parameters,
-    since that ends with its pooling and activation.
+    """The path of the module with the block's output: the enclosing `nn.Sequential`, if nothing else in it has parameters,
+    because it ends with the block's activation and pooling.
     """
     own = {id(each) for path in block for each in network.get_submodule(path).parameters()}
     path = block[-1]
@@ -110,8 +110,8 @@ def _paired(context: PhaseContext, teacher: Network) -> Sequence[tuple[str, str]
     pairs = [pair for kind in own for pair in zip(own[kind][::-1], given.get(kind, [])[::-1], strict=False)]
     if not pairs:
         raise Problem(
-            "attention: student and teacher have no modality in common whose encoder gives places in both (maps or sequences), "
-            "and a vector has no attention. Use for example encoder/image=cnn, encoder/text=transformer, "
-            "encoder/audio=audio_cnn, or transfer=rkd, which teaches by vectors."
+            "attention: student and teacher have no common modality whose encoders both output maps or sequences; "
+            "a vector has no attention map. Use for example encoder/image=cnn, encoder/text=transformer, "
+            "encoder/audio=audio_cnn, or transfer=rkd, which distils vectors."
         )
     return pairs

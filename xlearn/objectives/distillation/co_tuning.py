@@ -1,4 +1,4 @@
-"""Co-tuning: the source's head is trained on, with labels that the target's labels stand for."""
+"""Co-tuning: also fine-tune the source's head, on source classes predicted from the target's labels."""
 
 import copy
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ BATCH = 256
 
 
 class CoTuning(nn.Module):
-    """`lambda CE(h_s(f(x)), p(y_s | y_t))` on the target, beside its own cross-entropy (You et al., NeurIPS 2020, eq. 3), for
-    each head h_s of the source's network, copied when the phase begins and trained with it. lambda is `weight`.
+    """`lambda CE(h_s(f(x)), p(y_s | y_t))` on the target, added to its cross-entropy (You et al., NeurIPS 2020, eq. 3), for
+    each head h_s of the source's network, copied at the start of the phase and trained. lambda is `weight`.
 
     p(y_s | y_t) comes from the source's network g on the target's labelled examples (section 3.3). `direct`:
     `p(y_s | y_t) = mean over the examples of class y_t of g(x)`. `reverse`: p(y_t | y_s) is learned by multinomial logistic
@@ -27,11 +27,11 @@ class CoTuning(nn.Module):
     regression at the one-hot y_s. g is not calibrated (the paper scales its temperature on source data). Classes with a
     single example are allowed for `direct`; two each for `reverse`.
 
-    Raises `Problem` without a teacher, for a weight below 0, for a class with too few examples, and where the heads read
-    features of another width, or another form of the target.
+    Raises: `Problem` without a teacher, for a weight below 0, for a class with too few examples, and if the source's heads have
+    another width or read another form of the target.
     """
 
-    # It reads the target as the student does, once, when the phase begins.
+    # The teacher reads the target in the student's form, once, at the start of the phase.
     runs_teacher = True
 
     def __init__(
@@ -46,14 +46,14 @@ class CoTuning(nn.Module):
         for name, count in zip(task.labels.classes, task.class_counts().tolist(), strict=True):
             if count < needed:
                 raise Problem(
-                    f"co_tuning: class {name!r} of {task.name} has {count} labelled example(s), and "
-                    f"relationship={relationship} needs {needed} of each. Raise shots"
+                    f"co_tuning: class {name!r} of {task.name} has {count} labelled example(s), but "
+                    f"relationship={relationship} needs {needed} per class. Raise shots"
                     f"{' or use relationship=direct' * (needed > 1)}."
                 )
         if teacher.width != context.network.width:
             raise Problem(
-                f"co_tuning: the source's heads read features of width {teacher.width}, the target's network gives "
-                f"{context.network.width}. Give both the same encoder."
+                f"co_tuning: the source's heads read features of width {teacher.width}, but the target's network has width "
+                f"{context.network.width}. Use the same encoder for both."
             )
         self.weight = weight
         self.head = copy.deepcopy(teacher.head)
@@ -61,7 +61,7 @@ class CoTuning(nn.Module):
         labels = task.train.labels
         for key, given in _predictions(teacher, task.train).items():
             of = direct if relationship == "direct" else reverse
-            # Not persistent: a resumed phase has the same teacher and makes them again.
+            # Not persistent: a resumed phase has the same teacher and computes them again.
             self.register_buffer(f"of_{key}", of(given, labels, len(task.labels.classes)), persistent=False)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
@@ -93,7 +93,7 @@ def reverse(given: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def _predictions(teacher: Network, examples: Examples) -> dict[str, Tensor]:
-    """What the source's network says of the examples, by head: `float [n, source classes]`, each row a distribution."""
+    """The source network's class probabilities of the examples, by head: `float [n, source classes]`."""
     device = next(teacher.parameters()).device
     teacher.eval()
     with torch.no_grad():

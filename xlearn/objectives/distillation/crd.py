@@ -1,4 +1,4 @@
-"""Contrastive representation distillation: which of the teacher's embeddings is of the same example?"""
+"""CRD: contrastive representation distillation of the teacher's embeddings."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -18,21 +18,19 @@ from xlearn.runtime.errors import Problem
 
 class Crd(nn.Module):
     """`-weight * mean_i [log h(i, i) + sum_{j in N_i} log(1 - h(i, j))]`, once with the student's embedding as the anchor i and
-    the teacher's as j, and once the other way round, on every role that the teacher sees (Tian et al., ICLR 2020, eq. 17-19).
+    the teacher's as j, and once the other way round, on every role that the teacher can read (Tian et al., ICLR 2020, eq.
+    17-19).
+    `h(i, j) = e^s / (e^s + N / M)`, `s = g_s(i) . g_t(j) / temperature`: g are unit vectors of `width` numbers, from two
+    linear maps of the features below the heads, trained with the phase; M is the number of training examples of the role, N =
+    |N_i|.
+    This is the variant with negatives from the batch. The paper draws N = 16384 from a memory bank of all embeddings; here N is
+    less than the batch size, both embeddings of a negative have gradients, and N / M is smaller. `negatives=other_class`: the
+    batch's examples of other classes, as in the paper for labelled data (the heavier class of mixed labels); `all`: all other
+    examples. An anchor without negatives adds 0. Only examples with a modality of the teacher count. As in eq. 19, e^s is not
+    divided by the constant of the authors' code. The authors' weight is 0.8; small students do not learn with it.
 
-    `h(i, j) = e^s / (e^s + N / M)`, `s = g_s(i) . g_t(j) / temperature`: g are unit vectors of `width` numbers that two linear
-    maps, trained with the phase, make of what the heads read; M is the number of training examples of the role, N = |N_i|.
-
-    This is the variant with negatives from the batch. The paper draws N = 16384 from a memory bank of all embeddings, by
-    position in the data; a batch does not know its positions, so that here N is less than the batch size, both embeddings of a
-    negative have gradients, and N / M is the smaller. `negatives=other_class` are the batch's examples of other classes, as in
-    the paper for labelled data (of mixed labels the heavier class counts), `all` all other examples. An anchor without
-    negatives adds 0. Only examples with a modality of the teacher count. As in eq. 19, e^s is not divided by the constant of
-    the authors' code. The authors' weight is 0.8, which small
-    students do not survive.
-
-    Raises `Problem` for a weight below 0, a width below 1, a temperature not above 0, and without one teacher; needs batches of
-    two examples.
+    Raises: `Problem` for a weight below 0, a width below 1, a temperature not above 0, and without exactly one teacher; needs
+    batches of two examples.
     """
 
     lessons = ("features",)
@@ -53,7 +51,7 @@ class Crd(nn.Module):
             raise Problem(f"crd: temperature={temperature}: give more than 0, e.g. 0.07.")
         if weight < 0:
             raise Problem(f"crd: weight={weight}: give 0 or more, e.g. 0.8.")
-        # Holds the teacher, and is no module: what is registered would be trained.
+        # `Match` has the teacher and is no module: a registered module would be trained.
         self.match = Match(context, "crd", [(None, None)])
         [((own,), (given,))] = self.match.shapes
         self.student = linear(own, width, context.network, "crd student")
@@ -78,7 +76,7 @@ class Crd(nn.Module):
         return losses
 
     def _negatives(self, labels: Tensor) -> Tensor:
-        """`bool [batch, batch]`, symmetric: which examples are negatives of which."""
+        """Whether two examples are negatives of each other, `bool [batch, batch]`."""
         if self.negatives == "all":
             return ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
         classes = labels.argmax(1) if labels.is_floating_point() else labels

@@ -1,4 +1,4 @@
-"""DIST: what the teacher's predictions are like, not what they are: correlations within an example and within a class."""
+"""DIST: match the correlations of the teacher's predictions, within an example and within a class."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,17 @@ from xlearn.runtime.errors import Problem
 
 
 class Dist:
-    """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 [beta (1 - rho_inter) + gamma (1 - rho_intra)]` wherever the teacher
-    sees something (Huang et al., NeurIPS 2022).
+    """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 [beta (1 - rho_inter) + gamma (1 - rho_intra)]` on every role that the
+    teacher can read (Huang et al., NeurIPS 2022).
 
     rho is Pearson's correlation of `softmax(z_s / tau)` and `softmax(z_t / tau)`: rho_inter between the classes of an example,
     mean over examples; rho_intra between the examples of a class's column, mean over classes. Both are over the examples of the
     batch that have a modality of the teacher; a single one leaves rho_intra 0, and two classes leave rho_inter 1 or -1.
 
     w is `weight`, tau `temperature`. The paper's sum `CE + beta (1 - rho_inter) + gamma (1 - rho_intra)` is twice this one at
-    w = 0.5. Raises `Problem` for a weight outside [0, 1], a temperature not above 0, beta or gamma below 0, and without one
+    w = 0.5.
+
+    Raises: `Problem` for a weight outside [0, 1], a temperature not above 0, beta or gamma below 0, and without exactly one
     teacher.
     """
 
@@ -50,6 +52,6 @@ class Dist:
 
 
 def correlation(one: Tensor, other: Tensor) -> Tensor:
-    """Pearson's correlation of each row, `[n]` of `[n, m]`; 0 where a row does not vary."""
+    """Pearson's correlation of each row, `[n]` of `[n, m]`; 0 for a constant row."""
     one, other = (each - each.mean(1, keepdim=True) for each in (one, other))
     return functional.cosine_similarity(one, other, dim=1)

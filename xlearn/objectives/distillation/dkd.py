@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation: how sure the teacher is, and how it ranks the other classes, by separate weights."""
+"""DKD: distillation with separate weights for the label's probability and for the distribution over the other classes."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,17 @@ from xlearn.runtime.errors import Problem
 
 
 class Dkd:
-    """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 (alpha TCKD + beta NCKD)` wherever the teacher sees something (Zhao et
-    al., CVPR 2022, eq. 7); means over the batch, the second over the examples with a modality of the teacher.
+    """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 (alpha TCKD + beta NCKD)` on every role that the teacher can read (Zhao
+    et al., CVPR 2022, eq. 7); means over the batch, the second over the examples with a modality of the teacher.
 
     `TCKD = KL(b_t || b_s)`, b the two probabilities of the label's class and of all others; `NCKD = KL(q_t || q_s)`, q the
     probabilities of the others among themselves; all of logits divided by tau. With alpha = 1 and beta one minus the teacher's
-    probability of the label's class this is `kd`. Of the source, labels say which class that is; of mixed labels the heavier.
+    probability of the label's class this is `kd`. On the source, its labels are used here only; of mixed labels the heavier
+    class. w is `weight`, tau `temperature`. The paper's sum `CE + alpha TCKD + beta NCKD` is twice this one at w = 0.5; its
+    warm-up of the second term is left out.
 
-    w is `weight`, tau `temperature`. The paper's sum `CE + alpha TCKD + beta NCKD` is twice this one at w = 0.5; its warm-up of
-    the second term is left out. Raises `Problem` for a weight outside [0, 1], a temperature not above 0, alpha or beta below 0,
-    without one teacher, and for a task of a single class.
+    Raises: `Problem` for a weight outside [0, 1], a temperature not above 0, alpha or beta below 0, without exactly one
+    teacher, and for a task with a single class.
     """
 
     lessons = ("logits",)
@@ -36,7 +37,7 @@ class Dkd:
             if value < 0:
                 raise Problem(f"dkd: {name}={value}: give 0 or more; the paper has alpha=1, beta=8.")
         if single := [role for role, counts in context.class_counts.items() if len(counts) < 2]:
-            raise Problem(f"dkd: {single[0]} has a single class, and there are no others to tell apart. Use transfer=kd.")
+            raise Problem(f"dkd: {single[0]} has a single class, but DKD needs other classes. Use transfer=kd.")
         self.teachers = (need_teacher(context, "dkd"),)
         self.temperature, self.weight, self.alpha, self.beta = temperature, weight, alpha, beta
 

@@ -1,4 +1,4 @@
-"""FitNets: the student's features, through a learned regressor, are to be the teacher's."""
+"""FitNets: match the teacher's features by the student's, through a learned regressor."""
 
 from collections.abc import Mapping
 
@@ -15,18 +15,18 @@ from xlearn.runtime.errors import Problem
 
 
 class FitNets(nn.Module):
-    """`weight * ||r(f_s) - f_t||^2 / elements` on every role that the teacher sees (Romero et al., ICLR 2015, eq. 3): the mean
-    over the elements of an example, then over the examples with a modality of the teacher. (The paper: half of the sum.)
+    """`weight * ||r(f_s) - f_t||^2 / elements` on every role that the teacher can read (Romero et al., ICLR 2015, eq. 3): the
+    mean over the elements of an example, then over the examples with a modality of the teacher. (The paper: half of the sum.)
 
-    r is a linear map of channels that is trained with the phase and thrown away: of maps a 1 x 1 convolution, whereas the
-    paper's kernel is as large as makes the sizes fit. Here the larger of two maps, or the longer of two sequences, is pooled to
-    the other's size (adaptive average). Places of padding count as others: modules do not know them. The paper trains hints
-    first and by themselves; this is a penalty beside the labels. Tian et al. (ICLR 2020) have the weight 100
-    for means, which small students do not survive.
+    r is a linear map of channels, trained with the phase and then dropped: for maps a 1 x 1 convolution (the paper's kernel is
+    larger, to match the sizes). The larger of two maps, or the longer of two sequences, is pooled to the other's size (adaptive
+    average). Padding positions are included, because modules have no mask. The paper trains hints in a first stage; here they
+    are a penalty added to the label loss. Tian et al. (ICLR 2020) have the weight 100 for means; small students do not learn
+    with it.
+    `student`, `teacher`: paths of modules, e.g. `encoder.image.blocks.1`; null: the features below the heads.
 
-    `student`, `teacher`: paths of modules, e.g. `encoder.image.blocks.1`; null is what the heads read. Raises `Problem` for a
-    weight below 0, without one teacher, for a path that does not exist or that nothing passes through, and for a vector
-    against maps and the like.
+    Raises: `Problem` for a weight below 0, without exactly one teacher, for a path that does not exist or is never called, and
+    for outputs of different kinds (a vector and maps).
     """
 
     lessons = ("features",)
@@ -37,12 +37,12 @@ class FitNets(nn.Module):
         super().__init__()
         if weight < 0:
             raise Problem(f"fitnets: weight={weight}: give 0 or more, e.g. 0.01.")
-        # Holds the teacher, and is no module: what is registered would be trained.
+        # `Match` has the teacher and is no module: a registered module would be trained.
         self.match = Match(context, "fitnets", [(student, teacher)])
         [(own, given)] = self.match.shapes
         if len(own) != len(given):
             raise Problem(
-                f"fitnets: student={student} gives {described(own)}, teacher={teacher} {described(given)}. "
+                f"fitnets: student={student} outputs {described(own)}, teacher={teacher} {described(given)}. "
                 "Name modules of one kind."
             )
         self.weight = weight

@@ -1,4 +1,4 @@
-"""Knowledge distillation: one or several teachers by their predictions."""
+"""KD: knowledge distillation from the predictions of one or several teachers."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -15,22 +15,22 @@ from xlearn.runtime.errors import Problem
 
 
 class Kd:
-    """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 KL(p_t || softmax(z_s / tau))` wherever a teacher sees something
+    """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 KL(p_t || softmax(z_s / tau))` on every role that a teacher can read
     (Hinton et al., 2015); means over the batch, the second over the examples with a modality of a teacher.
 
-    w is `weight`, the teacher's share; tau is `temperature`. The second term is scaled by tau^2 whatever w is, so that its
-    gradient keeps its size. A teacher reads the modalities that it has of an example, the student its own: over pairs the
-    teacher may know one modality and the student another. The source's labels are not used; what teachers predict there is.
-
-    One teacher: `p_t = softmax(z_t / tau)`. Several: `p_t = sum_k a_k softmax(z_k / tau)`, over the teachers that see the
+    w is `weight`, the teacher's share; tau is `temperature`. The factor tau^2 keeps the scale of the gradient for any tau.
+    Teacher and student read the modalities of their own encoders: with paired examples these may differ. On the source, the
+    teachers' predictions are used, but not the labels.
+    One teacher: `p_t = softmax(z_t / tau)`. Several: `p_t = sum_k a_k softmax(z_k / tau)`, over the teachers that can read the
     example, sum_k a_k = 1, by `combine`:
     `average` a_k equal (Hinton et al., 2015, for ensembles);
-    `validation` `a_k ~ exp(-L_k)`, with L_k the mean cross-entropy of teacher k on the target's validation split, whose labels
-    are used for it;
-    `agreement` `a_k ~ exp(-1 / (K - 1) sum_{j != k} KL(p_j || p_k))` for each example: who predicts what no other does
+    `validation` `a_k ~ exp(-L_k)`, with L_k the mean cross-entropy of teacher k on the target's validation split (its labels
+    are used);
+    `agreement` `a_k ~ exp(-1 / (K - 1) sum_{j != k} KL(p_j || p_k))` for each example: a teacher that disagrees with the others
     counts less.
-    Raises `Problem` for a weight outside [0, 1], a temperature not above 0, without a teacher, and for `validation` without
-    a validation split that every teacher sees.
+
+    Raises: `Problem` for a weight outside [0, 1], a temperature not above 0, without a teacher, and for `validation` without a
+    validation split that every teacher can read.
     """
 
     lessons = ("logits",)
@@ -50,7 +50,7 @@ class Kd:
         by_validation = combine == "validation" and len(context.teachers) > 1
         if by_validation and (context.validation is None or not all(each is not None for each in context.validation)):
             raise Problem(
-                "kd: combine=validation weighs teachers by their loss on the target's validation split, and "
+                "kd: combine=validation weighs teachers by their loss on the target's validation split, but "
                 f"{'there is none' if context.validation is None else 'not every teacher reads it'}. Raise target.val, or use "
                 "combine=average."
             )
@@ -67,7 +67,7 @@ class Kd:
         log_each = functional.log_softmax(taught / self.temperature, dim=2)
         log_shares = self.log_shares.to(taught) if self.combine != "agreement" else agreement(log_each, seen)
         log_shares = log_shares.expand(seen.shape).masked_fill(~seen, -torch.inf)
-        # Who is seen by nobody does not count; its shares only must be numbers.
+        # Examples that no teacher can read are masked below; their shares only must be finite.
         log_shares = log_shares.masked_fill(~seen.any(1, keepdim=True), 0).log_softmax(1)
         log_taught = (log_shares.unsqueeze(2) + log_each).logsumexp(1)
         return mean(divergence(logits, log_taught, self.temperature), seen.any(1))
@@ -85,8 +85,8 @@ def divergence(student: Tensor, log_taught: Tensor, temperature: float) -> Tenso
 
 
 def agreement(log_each: Tensor, seen: Tensor) -> Tensor:
-    """`-1 / (K - 1) sum_{j != k} KL(p_j || p_k) [batch, teachers]` over the K teachers that see the example, of `log p [batch,
-    teachers, classes]`.
+    """`-1 / (K - 1) sum_{j != k} KL(p_j || p_k) [batch, teachers]` over the K teachers that can read the example, of `log p
+    [batch, teachers, classes]`.
     """
     apart = (log_each.exp().unsqueeze(2) * (log_each.unsqueeze(2) - log_each.unsqueeze(1))).sum(3)  # [batch, j, k]
     others = (seen.sum(1, keepdim=True) - 1).clamp_min(1)

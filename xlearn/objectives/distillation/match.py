@@ -1,4 +1,4 @@
-"""Where an objective looks in student and teacher: at modules by their paths, or at the features below the heads."""
+"""Pairs of student and teacher outputs: of modules by their paths, or the features below the heads."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +14,10 @@ from xlearn.runtime.errors import Problem
 
 
 class Match:
-    """What student and teacher make of the same examples, at one or several pairs of paths; None is the features below the
-    heads. `shapes` has `(channels, *places)` of the student and of the teacher for each pair, as two examples gave them.
+    """The outputs of student and teacher for the same examples, at one or several pairs of paths (None: the features below the
+    heads). `shapes`: `(channels, *positions)` of student and teacher for each pair, probed with two examples.
 
-    Raises `Problem` without one teacher, for a path that does not exist, and for a module that nothing passes through.
+    Raises: `Problem` without exactly one teacher, for a path that does not exist, and for a module that is never called.
     """
 
     def __init__(self, context: PhaseContext, name: str, pairs: Sequence[tuple[str | None, str | None]]) -> None:
@@ -28,9 +28,9 @@ class Match:
         self.shapes = [*zip(own, _shapes(self.teacher, teachers, context.tasks, f"{name}: teacher"), strict=True)]
 
     def __call__(self, network: Network, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """(the student's, the teacher's, both `[batch, channels, *places]`, and `seen bool [batch]`: which examples have what
-        the teacher, and the encoders of these modules, read) of the pairs that the batch passes through; none where the teacher
-        sees nothing.
+        """(student output, teacher output, `seen bool [batch]`) for each pair of modules that the batch reaches; empty if the
+        teacher cannot read the batch. Outputs are `[batch, channels, *positions]`; `seen`: whether an example has a modality of
+        the teacher, and those of the encoders of both modules.
         """
         if (taught := taught_features(self.teacher, batch)) is None:
             return []
@@ -49,7 +49,7 @@ class Match:
 
 
 def pooled(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Both `[batch, channels, *places]` with the fewer places of the two along each axis: adaptive average pooling."""
+    """Pool both `[batch, channels, *positions]` to the smaller size along each axis (adaptive average)."""
     sizes = [min(each) for each in zip(one.shape[2:], other.shape[2:], strict=True)]
     return _pooled(one, sizes), _pooled(other, sizes)
 
@@ -74,7 +74,7 @@ def _shapes(network: Network, paths: Sequence[str | None], tasks: Mapping[str, T
 
 
 def _there(batch: Batch, path: str | None, seen: Tensor) -> Tensor:
-    """Which examples have the modality of the encoder that the path leads into, too."""
+    """Restrict `seen` to the examples with the modality of the path's encoder."""
     parts = (path or "").split(".")
     there = batch.present.get(parts[1]) if parts[0] == "encoder" and len(parts) > 1 else None
     return seen if there is None else seen & there

@@ -1,4 +1,4 @@
-"""Relational knowledge distillation: how far apart examples are, and under which angles, is to be as the teacher has it."""
+"""RKD: relational distillation of the distances and angles between examples."""
 
 from collections.abc import Mapping
 
@@ -14,17 +14,16 @@ from xlearn.runtime.errors import Problem
 
 
 class Rkd:
-    """`distance * L_D + angle * L_A` on every role that the teacher sees (Park et al., CVPR 2019, eq. 5 to 10), among the
+    """`distance * L_D + angle * L_A` on every role that the teacher can read (Park et al., CVPR 2019, eq. 5 to 10), among the
     examples of the batch with a modality of the teacher.
 
     `L_D`: the Huber loss (smooth L1, delta 1) of `||e_i - e_j|| / mu` between student and teacher, mu the mean of the distances
     above 0. `L_A`: that of `cos(e_j - e_i, e_k - e_i)`. Means are over all pairs and all triples of n examples, n^2 and n^3,
-    equal ones included, as in the authors' code. Embeddings e are what the heads read, or what the modules at `student` and
-    `teacher` give, flattened (padding included); their widths may differ. Fewer than three examples tell nothing. A step needs
-    memory for n^2 times the width and for n^3 numbers.
+    including equal indices, as in the authors' code. Embeddings e are the features below the heads, or the flattened outputs
+    (with padding) of the modules `student` and `teacher`; their widths may differ. Fewer than three examples have no angles. A
+    step needs memory for n^2 times the width and for n^3 numbers.
 
-    Raises `Problem` for weights below 0, without one teacher, and for a path that does not exist or that nothing passes
-    through.
+    Raises: `Problem` for weights below 0, without exactly one teacher, and for a path that does not exist or is never called.
     """
 
     lessons = ("features",)
@@ -64,8 +63,8 @@ def relations(student: Tensor, teacher: Tensor, distance: float, angle: float) -
 
 
 def _relations(embeddings: Tensor) -> tuple[Tensor, Tensor]:
-    """(distances over their mean `[n, n]`, cosines `[n, n, n]` at the first example)."""
-    # Differences, not inner products: those lose what small distances are.
+    """The distances divided by their mean `[n, n]`, and the cosines `[n, n, n]` at the first example."""
+    # Differences, not inner products, which lose the precision of small distances.
     steps = embeddings.unsqueeze(0) - embeddings.unsqueeze(1)
     far = steps.norm(dim=2)
     mean = far.sum() / (far > 0).sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""What objectives ask of teachers, computed before or now."""
+"""Teacher outputs for objectives, precomputed or computed for the batch, and the losses on logits."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,18 +16,18 @@ Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def need_teacher(context: PhaseContext, name: str) -> Network:
-    """The one network that teaches. Raises `Problem` where there is none, or several."""
+    """The only teacher. Raises `Problem` if there is none, or several."""
     if len(context.teachers) != 1:
         there = f"are {len(context.teachers)}" if context.teachers else "is none"
         raise Problem(
-            f"{name} needs one teacher, and there {there}. Use it in a phase with `taught_by: source`, such as transfer=kd."
+            f"{name} needs one teacher, but there {there}. Use it in a phase with `taught_by: source`, such as transfer=kd."
         )
     return context.teachers[0]
 
 
 def taught_logits(teachers: Sequence[Network], batch: Batch) -> tuple[Tensor, Tensor] | None:
-    """(`float [batch, teachers, classes]` by the head of the batch's label space, `bool [batch, teachers]`: whether the
-    teacher sees the example), of the examples that have a label; None where no teacher sees any.
+    """The teachers' logits of the labelled examples, `float [batch, teachers, classes]`, by the head of the batch's label
+    space, and whether each teacher can read the example, `bool [batch, teachers]`; None if no teacher can read any.
     """
     if "logits" in batch.taught:
         return batch.taught["logits"], batch.taught["seen"]
@@ -41,8 +41,8 @@ def taught_logits(teachers: Sequence[Network], batch: Batch) -> tuple[Tensor, Te
 
 
 def taught_features(teacher: Network, batch: Batch) -> tuple[Tensor, Tensor] | None:
-    """(`float [batch, width]`, what the teacher's heads read of every example, `bool [batch]`: whether it sees it); None where
-    it sees none.
+    """The teacher's features below its heads, `float [batch, width]`, and whether it can read each example, `bool [batch]`;
+    None if it can read none.
     """
     if "features" in batch.taught:
         return batch.taught["features"], batch.taught["seen"][:, 0]
@@ -54,7 +54,7 @@ def taught_features(teacher: Network, batch: Batch) -> tuple[Tensor, Tensor] | N
 
 
 def taught_outputs(teacher: Network, batch: Batch) -> dict[str, object] | None:
-    """What the modules of the teacher that are listened to make of the batch, by path; None where it sees nothing of it."""
+    """The outputs of the teacher's recorded modules for the batch, by path; None if the teacher cannot read the batch."""
     if not batch.inputs.keys() & teacher.encoder.keys():
         return None
     teacher.eval()
@@ -63,7 +63,7 @@ def taught_outputs(teacher: Network, batch: Batch) -> dict[str, object] | None:
 
 
 def mean(values: Tensor, seen: Tensor) -> Tensor:
-    """The mean of `values [batch]` over the examples that are `seen`; 0 where none is."""
+    """The mean of `values [batch]` over the examples in the mask `seen`; 0 if there are none."""
     return (values * seen).sum() / seen.sum().clamp_min(1)
 
 
@@ -74,7 +74,7 @@ def _evaluated(teacher: Network, batch: Batch) -> Tensor:
 
 
 def _sees(teacher: Network, batch: Batch, labelled: bool = True) -> Tensor:
-    """`bool [batch]`: which examples have any modality of the teacher."""
+    """Whether each example has a modality of the teacher, `bool [batch]`."""
     names = batch.inputs.keys() & teacher.encoder.keys()
     rows = batch.rows if labelled else None
     if names and all(name in batch.present for name in names):
@@ -88,10 +88,10 @@ def _sees(teacher: Network, batch: Batch, labelled: bool = True) -> Tensor:
 def by_logits(
     network: Network, batches: Mapping[str, Batch], teachers: Sequence[Network], weight: float, term: Term
 ) -> dict[str, Tensor]:
-    """`(1 - weight) CE(y, z)` on the target, plus `weight term` on every role that a teacher sees: the convention of all that
-    learns from logits. `term(z [batch, classes], what taught_logits gives, labels)` is a scalar.
+    """`(1 - weight) CE(y, z)` on the target, plus `weight term` on every role that a teacher can read: the convention of all
+    distillation of logits. `term(z [batch, classes], *taught_logits(...), labels)` is a scalar.
 
-    Raises `Problem` where no batch has a modality of a teacher.
+    Raises: `Problem` if no batch has a modality of a teacher.
     """
     losses = {}
     for role, batch in batches.items():
@@ -102,12 +102,12 @@ def by_logits(
             losses[f"{role}_teacher"] = weight * term(logits, *taught, batch.labels)
     if not any(name.endswith("_teacher") for name in losses):
         modalities = " and ".join(sorted({name for each in teachers for name in each.encoder}))
-        raise Problem(f"the teacher reads {modalities}, which no task has. Choose a source of pairs.")
+        raise Problem(f"the teacher reads {modalities}, but no task has this modality. Choose a source of paired modalities.")
     return losses
 
 
 def need_mixture(name: str, temperature: float, weight: float) -> None:
-    """Raise unless the temperature is above 0 and the teacher's share is one."""
+    """Raise `Problem` for a temperature not above 0, and for a weight outside [0, 1]."""
     if not temperature > 0:
         raise Problem(f"{name}: temperature={temperature}: give more than 0, e.g. 4.")
     if not 0 <= weight <= 1:
