@@ -205,7 +205,7 @@ def test_arguments_out_of_range_are_told():
     for minibatch in (0, 3):
         with pytest.raises(Problem, match=f"minibatch={minibatch}: give 1 to 2"):
             Reptile(begun(network, descent()), minibatch=minibatch)
-    with pytest.raises(Problem, match="reptile needs a base learner that descends"):
+    with pytest.raises(Problem, match="reptile needs a gradient-descent base learner"):
         Reptile(begun(network, None))
 
 

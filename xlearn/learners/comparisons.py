@@ -154,10 +154,9 @@ def each_task(components: Components, roles: Roles) -> dict[str, Learner]:
 
 
 def each_modality(components: Components, roles: Roles) -> dict[str, Learner]:
-    """Unimodal learners, one per modality of a multimodal target; empty for a target of one modality.
-
-    Each runs the phases of the run with the sources that have the modality. It is trained from scratch if the phases need
-    pairs of modalities, if no source has the modality, or if the sharing needs several modalities.
+    """Unimodal learners, one per modality of a multimodal target; empty for a target of one modality. Each runs the phases of
+    the run with the sources that have the modality. It is trained from scratch if the phases need pairs of modalities, if no
+    source has the modality, or if the sharing needs several modalities.
     """
     target = roles["target"]["target"]
     if len(target.inputs) == 1 or components.episodic:
@@ -200,10 +199,8 @@ def _possible(made: Learner) -> bool:
 
 
 def _teacher(components: Components, roles: Roles, alone: bool) -> tuple[Network, set[str]]:
-    """The source's network with its initial weights, and the names of the tensors that will be learned.
-
-    Only learned tensors may be copied; random weights of the source have no value for the target.
-    """
+    """The source's network with its initial weights, and the names of the tensors that will be learned (only these may be
+    copied)."""
     target = roles["target"]["target"]
     tasks = list(roles["source"].values())
     # If a phase reads the target's inputs, the encoders of its modalities are learned too.

@@ -46,8 +46,8 @@ class Bbse:
         weights = shift(predicted, labels, target / target.sum())
         if weights is None:
             return {
-                "note": "bbse left the head as it was: some classes are not told apart on the source's validation split, so "
-                "their shares cannot be estimated"
+                "note": "bbse did not change the head: the confusion matrix on the source's validation split is singular, so "
+                "the class shares cannot be estimated"
             }
         shares = torch.bincount(labels, minlength=classes).double()
         estimated = weights * shares / shares.sum()

@@ -82,7 +82,7 @@ def test_features_that_were_computed_before_are_taken_over():
             "a sequence of 6 channels, .* maps of 4 channels",
         ),
         ("cnn", "lstm", "image", Attention, {}, "have no common modality whose encoders both output maps"),
-        ("lstm", "few_words", "text", Attention, {}, "cannot read what the phase reads .*another form than the student"),
+        ("lstm", "few_words", "text", Attention, {}, "cannot read the phase's examples .*another form than the student"),
         ("cnn", "wide", "image", Attention, {"weight": -1.0}, "weight=-1.0"),
     ],
 )  # fmt: skip

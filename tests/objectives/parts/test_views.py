@@ -97,5 +97,5 @@ def test_texts_whose_unknown_token_is_another_are_refused(objective):
     context, net = adaptation_context()
     net.encoder["text"] = torch.nn.Identity()
     task = replace(context.tasks[UNLABELED], inputs={"text": TextSpec(9, 5, "published", 100)})
-    with pytest.raises(Problem, match=r"tokenisers learned here \(this one: 100\)"):
+    with pytest.raises(Problem, match=r"tokenisers trained by xlearn have \(this one: 100\)"):
         objective(replace(context, tasks={**context.tasks, UNLABELED: task}))

@@ -197,7 +197,7 @@ def test_a_class_that_is_missing_is_named():
     objective(net, batch_of(context))
     assert objective.missing[1] and not objective.missing[[0, 2]].all()
     assert 1 not in objective.labels
-    with pytest.raises(Problem, match="no unlabelled example is labelled .*c1"):
+    with pytest.raises(Problem, match="no unlabelled example has the pseudo-label .*c1"):
         Shot(context, require_all=True)(net, batch_of(context))
 
 

@@ -23,8 +23,8 @@ class Attention:
     F_c^2)` over the positions of a module's output F: pixels, frames or tokens (Zagoruyko & Komodakis, ICLR 2017, eq. 2).
 
     The mean is over positions, then over the examples with a modality of the teacher, as in the authors' code with its weight
-    of 1000 (the paper: `beta / 2` times the norm without the square). If sizes differ, the larger Q is pooled to the smaller size
-    (adaptive average). Padding positions are included, because modules have no mask.
+    of 1000 (the paper: `beta / 2` times the norm without the square). If sizes differ, the larger Q is pooled to the smaller
+    size (adaptive average). Padding positions are included, because modules have no mask.
     `student`, `teacher`: paths of modules, paired in order. null: the blocks of the common encoders with spatial outputs, maps
     with maps and sequences with sequences, paired from the top down.
 

@@ -1,4 +1,4 @@
-"""Inter-domain mixup: examples between two environments."""
+"""Inter-domain mixup: examples interpolated between two environments."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,12 +21,11 @@ class DomainMixup:
     role, in a random order, each paired with the next and the last with the first; one `l ~ Beta(alpha, alpha)` for a pair
     (inter-domain mixup: Yan et al., 2020; Wang et al., ICASSP 2020; the variant of DomainBed). The phase's objective.
 
-    Examples are paired by their places in the batches; the longer one's surplus is not read. Images and columns of numbers are
-    mixed as they are. Where inputs are sequences (token numbers, sounds), where some examples lack a modality, or where the two
-    have other modalities, the features that the heads read are mixed instead. While the network evaluates, nothing is drawn:
-    the plain cross-entropies are given by role.
+    Examples are paired by position in the batches; surplus examples of the longer batch are dropped. Images and numeric columns
+    are mixed directly. The features below the heads are mixed instead for sequences (tokens, sounds), if examples lack a
+    modality, or if the modalities differ. In evaluation mode nothing is mixed: the result is the cross-entropy by role.
 
-    Raises `Problem` for alpha not above 0, for fewer than two environments, and for environments of different classes.
+    Raises: `Problem` for alpha not above 0, for fewer than two environments, and for environments with different classes.
     """
 
     def __init__(self, context: PhaseContext, *, alpha: float = 0.2) -> None:
@@ -37,8 +36,8 @@ class DomainMixup:
         for role, space in spaces.items():
             if space.key != (first := spaces[roles[0]]).key:
                 raise Problem(
-                    f"mixup mixes labels of all sources, and {roles[0]} has the classes {', '.join(first.classes[:8])}, {role} "
-                    f"{', '.join(space.classes[:8])}. Give sources of the same classes, or choose pretrain=supervised."
+                    f"mixup mixes labels of all sources, but {roles[0]} has the classes {', '.join(first.classes[:8])}, {role} "
+                    f"{', '.join(space.classes[:8])}. Choose sources with the same classes, or pretrain=supervised."
                 )
         self.alpha = alpha
 
@@ -69,7 +68,7 @@ def mixed_loss(network: Network, one: Batch, other: Batch, share: float) -> Tens
 
 
 def _dense(batch: Batch) -> bool:
-    """Whether the inputs can be mixed as they are."""
+    """Whether the inputs can be mixed directly."""
     plain = all(isinstance(given, Tensor) for given in batch.inputs.values())
     return plain and batch.features is None and not batch.present and batch.rows is None
 

@@ -1,4 +1,4 @@
-"""What domain generalisation asks of a step: the risks of several labelled environments, each a role."""
+"""The risks of several labelled environments, each a role, and the annealing of penalties."""
 
 from collections.abc import Mapping
 
@@ -17,19 +17,19 @@ def need_environments(context: PhaseContext, name: str) -> list[str]:
     roles = [*context.class_counts]
     if len(roles) < 2:
         raise Problem(
-            f"{name} compares several environments, and the phase reads {len(roles) or 'none'}. Give two or more sources, e.g. "
-            "source=[mnist5k,optdigits], or choose pretrain=supervised."
+            f"{name} compares several environments, but the phase reads {len(roles) or 'none'}. Choose two or more sources, "
+            "e.g. source=[mnist5k,optdigits], or pretrain=supervised."
         )
     return roles
 
 
 def risks(network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
-    """The mean cross-entropy of each environment, in single precision whatever the run's."""
+    """The mean cross-entropy of each environment, always in single precision."""
     return {role: functional.cross_entropy(network(batch).float(), batch.labels) for role, batch in batches.items()}
 
 
 def need_annealing(name: str, weight: float, anneal: float) -> None:
-    """Raises `Problem` for a weight below 0 and a share outside [0, 1]."""
+    """Raise `Problem` for a weight below 0 and a share outside [0, 1]."""
     if weight < 0:
         raise Problem(f"{name}: weight={weight}: give 0 or more, e.g. 10.")
     if not 0 <= anneal <= 1:
@@ -37,5 +37,5 @@ def need_annealing(name: str, weight: float, anneal: float) -> None:
 
 
 def annealed(weight: float, step: Tensor, until: float) -> Tensor:
-    """The weight from step `until` on, and before it 1 (or the weight, if less). `step` counts from 0."""
+    """The weight from step `until` on, and before it 1 (or the weight, if smaller). `step` counts from 0."""
     return torch.where(step >= until, weight, min(weight, 1.0))

@@ -1,4 +1,4 @@
-"""Group distributionally robust optimisation: the worst environment counts most."""
+"""GroupDRO: group distributionally robust optimisation, with the largest weight on the worst environment."""
 
 from collections.abc import Mapping
 
@@ -17,8 +17,8 @@ class GroupDro(nn.Module):
     `q_g <- q_g exp(eta l_g)`, scaled to `sum_g q_g = 1`, without a gradient; q starts uniform (Sagawa et al., ICLR 2020,
     algorithm 1, with all groups in every step as in DomainBed).
 
-    The phase's objective. Losses are given by role, `q_g l_g`, for balance=equal to sum. An environment that a step lacks
-    counts there as one with l_g = 0.
+    The phase's objective. Returns the losses `q_g l_g` by role, which balance=equal sums. An environment without examples in a
+    step has l_g = 0.
 
     Raises `Problem` for eta below 0, and for fewer than two environments.
     """
@@ -38,13 +38,13 @@ class GroupDro(nn.Module):
         found = risks(network, {role: batches[role] for role in self.roles if role in batches})
         none = torch.zeros_like(self.q[0])
         losses = torch.stack([found.get(role, none) for role in self.roles]).detach()
-        # q exp(eta l), scaled; as a softmax nothing overflows.
+        # q exp(eta l), normalised, as a softmax to avoid overflow.
         moved = (self.q.log() + self.eta * losses).softmax(0)
         if torch.is_grad_enabled():
             self._next = moved
         return {f"{role}_groupdro": moved[self.roles.index(role)] * loss for role, loss in found.items()}
 
     def follow(self, network: Network) -> None:
-        # Only here, so that whoever looks at the losses between two steps moves nothing.
+        # Updated here only, so that forward passes between steps do not change q.
         if self._next is not None:
             self.q.copy_(self._next)

@@ -1,4 +1,4 @@
-"""Invariant risk minimisation: one head that is the best in every environment."""
+"""IRM: invariant risk minimisation, with features whose optimal head is the same in every environment."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,14 @@ from xlearn.objectives.generalization.environments import annealed, need_anneali
 
 class Irm(nn.Module):
     """`weight * mean_e ||d/dw R_e(w z)|_{w=1}||^2` over environments e, each a role: R_e is the mean cross-entropy of logits z
-    that are multiplied by the number w (IRMv1: Arjovsky et al., 2019). Beside the cross-entropy.
+    that are multiplied by the number w (IRMv1: Arjovsky et al., 2019). Added to the cross-entropy.
 
-    The square is the product of the derivatives on two halves of the batch, every other example, which is unbiased (the
-    paper's appendix D, and DomainBed): it may be negative. An environment with a single example in a step adds 0. The weight is
-    1 before the share `anneal` of the steps is done, as in DomainBed, which also begins its Adam anew there; this does not. The
-    phase sums the cross-entropies of the environments, where DomainBed takes their mean.
+    The square is the product of the derivatives on two halves of the batch (alternate examples), which is unbiased (the paper's
+    appendix D, and DomainBed) and may be negative. An environment with a single example in a step adds 0. The weight is 1 for
+    the first share `anneal` of the steps, as in DomainBed, which also resets Adam then; this does not. The phase sums the
+    cross-entropies of the environments; DomainBed takes their mean.
 
-    Raises `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
+    Raises: `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
     """
 
     step: Tensor
@@ -51,6 +51,6 @@ class Irm(nn.Module):
 
 
 def scale_slopes(logits: Tensor, labels: Tensor) -> Tensor:
-    """`float [n]`: d/dw CE(w z_i, y_i) at w = 1, which is `sum_c (p_ic - y_ic) z_ic`. Labels are classes or distributions."""
+    """d/dw CE(w z_i, y_i) at w = 1, `sum_c (p_ic - y_ic) z_ic`, `float [n]`. Labels are classes or distributions."""
     wanted = labels if labels.is_floating_point() else functional.one_hot(labels, logits.shape[1])
     return ((logits.softmax(1) - wanted) * logits).sum(1)

@@ -1,4 +1,4 @@
-"""Risk extrapolation: environments that are learned equally well."""
+"""V-REx: risk extrapolation by penalising the variance of the risks of the environments."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from xlearn.objectives.generalization.environments import annealed, need_anneali
 
 class Vrex(nn.Module):
     """`weight * 1/E sum_e (R_e - mean R)^2` over the E environments of a step, each a role, with their mean cross-entropies R_e
-    (V-REx: Krueger et al., ICML 2021). Beside the cross-entropy.
+    (V-REx: Krueger et al., ICML 2021). Added to the cross-entropy.
 
-    The variance is over E, not E - 1, as in DomainBed. The paper and this sum the R_e beside it, DomainBed takes their mean.
-    The weight is 1 before the share `anneal` of the steps is done, as in DomainBed, which also begins its Adam anew there; this
-    does not. A step with a single environment (joint.tasks other than `all`) adds 0.
+    The variance has the divisor E, not E - 1, as in DomainBed. The phase sums the R_e, as the paper; DomainBed takes their
+    mean. The weight is 1 for the first share `anneal` of the steps, as in DomainBed, which also resets Adam then; this does
+    not. A step with a single environment (joint.tasks other than `all`) adds 0.
 
     Raises `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
     """

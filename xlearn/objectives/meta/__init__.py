@@ -1,1 +1,1 @@
-"""Objectives over episodes, tasks of few examples. What learns an episode is a base learner (`xlearn.base_learners`)."""
+"""Meta-learning: objectives over episodes. A base learner (`xlearn.base_learners`) learns each episode."""

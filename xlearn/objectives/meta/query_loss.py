@@ -1,4 +1,4 @@
-"""The loss on the queries of tasks that were learned from their supports: what meta-learners minimise."""
+"""The query loss of episodes, after the base learner learned their supports: the objective of MAML and its relatives."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from xlearn.runtime.errors import Problem
 
 
 def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """`float [tasks]` of logits `[tasks, n, outputs]`: the mean cross-entropy of each (labels `int64 [tasks * n]`), or the mean
-    squared error (labels `float [tasks * n, 1]`).
+    """The loss of each episode, `float [tasks]`, of logits `[tasks, n, outputs]`: the mean cross-entropy (labels `int64
+    [tasks * n]`), or the mean squared error (labels `float [tasks * n, 1]`).
     """
     if labels.is_floating_point():
         return (logits - labels.reshape(logits.shape)).square().mean((1, 2))
@@ -22,17 +22,16 @@ def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class QueryLoss:
-    """`mean over tasks of L_query(learner(network, support))` with the phase's base learner: MAML, ANIL and Meta-SGD where
-    that is gradient descent, prototypical networks where it is the nearest class mean, matching networks where it is attention.
-
-    Cross-entropy, or the mean squared error where tasks predict numbers.
+    """`mean over episodes of L_query(learner(network, support))` with the phase's base learner: MAML, ANIL and Meta-SGD with
+    gradient descent, prototypical networks with the nearest class mean, matching networks with attention. Cross-entropy, or
+    the mean squared error for regression.
     """
 
     def __init__(self, context: PhaseContext) -> None:
         if context.learner is None or context.kind is None:
-            raise Problem("query_loss needs tasks of few examples: name the phase's base_learner, as in pretrain=maml.")
+            raise Problem("query_loss needs episodes: set the phase's base_learner, as in pretrain=maml.")
         if context.kind.queries < 1:
-            raise Problem("query_loss needs queries: give the phase's episodes.queries, e.g. 5.")
+            raise Problem("query_loss needs queries: set the phase's episodes.queries, e.g. to 5.")
         self.learner, self.tasks = context.learner, context.kind.tasks
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Reptile: towards where the descents of single tasks end."""
+"""Reptile: move the initialisation towards the weights learned on each episode."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,18 +13,18 @@ from xlearn.runtime.errors import Problem
 
 
 class Reptile:
-    """`1/2 mean_i ||w - w_i||^2` with w_i, a constant, where the phase's base learner ends on task i: its gradient is Reptile's
-    `mean_i (w - w_i)` (Nichol et al., 2018; batched version), so that with `optimizer=sgd` the step is `w <- w + lr mean_i
-    (w_i - w)`.
+    """`1/2 mean_i ||w - w_i||^2` with the constant w_i, the weights that the phase's base learner learns on episode i: its
+    gradient is Reptile's `mean_i (w - w_i)` (Nichol et al., 2018; batched version), so that with `optimizer=sgd` the step is
+    `w <- w + lr mean_i (w_i - w)`.
 
-    The inner loop reads the support only, each step `minibatch` examples of every class at random (null: all). Inner steps are
-    plain gradient descent; the authors have Adam without momentum there.
-    Raises `Problem` without a base learner that descends, and for a minibatch below 1.
+    The inner loop reads the support only, in each step `minibatch` random examples per class (null: all). Inner steps are plain
+    gradient descent; the authors use Adam without momentum. Raises `Problem` without a gradient-descent base learner, and for a
+    minibatch below 1.
     """
 
     def __init__(self, context: PhaseContext, *, minibatch: int | None = 2) -> None:
         if context.learner is None or context.kind is None or not hasattr(context.learner, "weights"):
-            raise Problem("reptile needs a base learner that descends: name the phase's base_learner, as in pretrain=reptile.")
+            raise Problem("reptile needs a gradient-descent base learner: set base_learner, as in pretrain=reptile.")
         if minibatch is not None and not 1 <= minibatch <= context.kind.shots:
             raise Problem(
                 f"reptile: minibatch={minibatch}: give 1 to {context.kind.shots} (the phase's episodes.shots), or null."

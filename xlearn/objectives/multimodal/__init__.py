@@ -1,1 +1,1 @@
-"""Alignment of modalities by contrasting pairs. They train encoders and no head."""
+"""Contrastive alignment of paired modalities. Trains encoders and no head."""

@@ -1,4 +1,4 @@
-"""What contrastive objectives across modalities have in common: the embeddings of pairs."""
+"""The embeddings of paired modalities, for contrastive alignment."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ from xlearn.runtime.errors import Problem
 
 
 def pairs(network: Network, batches: Mapping[str, Batch]) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """(name, z_a, z_b) for each role and each two modalities a < b: unit vectors `[m, width]` of the m examples with both.
+    """Yields (name, z_a, z_b) for each role and two modalities a < b: unit vectors `[m, width]` of the m examples with both.
 
-    z is what the heads would read of one modality alone; m may be 0. Raises `Problem` for a task with a single modality.
+    z are the unimodal features below the heads; m may be 0. Raises `Problem` for a task with a single modality.
     """
     for role, batch in batches.items():
         names = sorted(batch.inputs.keys() & network.encoder.keys())
         if len(names) < 2:
-            raise Problem(f"{role} has the modality {' '.join(names)} only; alignment needs pairs. Choose another source.")
+            raise Problem(f"{role} has only the modality {' '.join(names)}, but alignment needs pairs. Choose another source.")
         embedded = {name: functional.normalize(network.features(batch.only(name)), dim=1) for name in names}
         for first, second in itertools.combinations(names, 2):
             both = _both(batch, first, second)

@@ -38,13 +38,13 @@ class Clip(nn.Module):
         return self.log_scale.exp()
 
     def follow(self, network: Network) -> None:
-        # In place and nowhere else: at a clamp in `forward` the parameter would lose its gradient, and never come back.
+        # Clamped in place here: a clamp in `forward` would set the gradient to 0 for good.
         with torch.no_grad():
             self.log_scale.clamp_(max=math.log(self.highest))
 
 
 def info_nce(one: Tensor, other: Tensor, scale: Tensor) -> Tensor:
-    """The symmetric cross-entropy of `scale * one @ other.T [m, m]` against its diagonal; 0 where m < 2: no negatives."""
+    """The symmetric cross-entropy of `scale * one @ other.T [m, m]` against its diagonal; 0 for m < 2 (no negatives)."""
     if len(one) < 2:
         return scale * (one.sum() + other.sum()) * 0
     logits = scale * similarities(one, other)

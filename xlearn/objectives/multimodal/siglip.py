@@ -1,4 +1,4 @@
-"""SigLIP: alignment of paired modalities, each pair of the batch judged by itself."""
+"""SigLIP: alignment of paired modalities by a sigmoid loss for each pair of the batch."""
 
 import math
 from collections.abc import Mapping
@@ -40,13 +40,13 @@ class SigLip(nn.Module):
         return {f"siglip_{name}": sigmoid_loss(one, other, scale, self.bias) for name, one, other in pairs(network, batches)}
 
     def follow(self, network: Network) -> None:
-        # In place and nowhere else: at a clamp in `forward` the parameter would lose its gradient, and never come back.
+        # Clamped in place here: a clamp in `forward` would set the gradient to 0 for good.
         with torch.no_grad():
             self.log_scale.clamp_(max=math.log(self.highest))
 
 
 def sigmoid_loss(one: Tensor, other: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Sum over candidates, mean over the m queries; 0 where there are none."""
+    """The sigmoid loss, summed over candidates, mean over the m queries; 0 for m = 0."""
     logits = scale * similarities(one, other) + bias
     signs = 2 * torch.eye(len(logits), device=logits.device, dtype=logits.dtype) - 1
     return -functional.logsigmoid(signs * logits).sum() / max(len(logits), 1)

@@ -1,1 +1,1 @@
-"""What several families of objectives share. A part is no objective by itself."""
+"""Common parts of several families of objectives. A part is no objective itself."""

@@ -1,4 +1,4 @@
-"""What adaptation asks of a step: the source's examples with their labels, and the target's without."""
+"""The two domains of adaptation: labelled source features and unlabelled target features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from xlearn.runtime.errors import Problem
 
 @dataclass(frozen=True)
 class Domains:
-    """Both domains of a step, as the heads read them: `source float [n, width]` with `labels int64 [n]`, of all sources one
-    after the other; `target float [m, width]`, the unlabelled examples.
+    """The features below the heads, of both domains: `source float [n, width]` with `labels int64 [n]`, all sources
+    concatenated; `target float [m, width]`, the unlabelled examples.
     """
 
     source: Tensor
@@ -25,10 +25,10 @@ class Domains:
 
 
 def domains(network: Network, batches: Mapping[str, Batch]) -> Domains:
-    """The features of both domains, in single precision whatever the run's, computed once for all who ask.
+    """The features of both domains, always in single precision, computed once per step for all objectives.
 
-    Each task passes the network by itself: a batch normalisation sees one domain at a time in training, and its running
-    statistics, by which it evaluates, are a mixture of both (TLlib passes both as one batch).
+    Each task has a separate forward pass: in training batch normalisation uses the statistics of one domain, and its running
+    statistics are a mixture of both (TLlib passes both domains as one batch).
     """
     roles = sources(batches)
     source = torch.cat([network.features(batches[role]) for role in roles]).float()
@@ -37,14 +37,14 @@ def domains(network: Network, batches: Mapping[str, Batch]) -> Domains:
 
 
 def classify(network: Network, batches: Mapping[str, Batch], features: Tensor) -> Tensor:
-    """Logits `float [n, classes]` of features by the target's head, which the source has too."""
+    """Logits `float [n, classes]` of features by the target's head, which source and target share."""
     return network.head[batches[UNLABELED].space.key](features).float()
 
 
 def need_domains(context: PhaseContext, name: str, source: bool = True) -> int:
-    """The number of classes. Raises `Problem` where the phase reads no unlabelled target, or (`source`) no source."""
+    """The number of classes. Raises `Problem` if the phase reads no unlabelled target, or (with `source`) no source."""
     if UNLABELED not in context.tasks:
-        raise Problem(f"{name} adapts to unlabelled examples of the target, and its phase reads none. Set reads: everything.")
+        raise Problem(f"{name} adapts to unlabelled examples of the target, but its phase reads none. Set reads: everything.")
     if source and not sources(context.tasks):
-        raise Problem(f"{name} compares the target with a source, and its phase reads none. Set reads: everything.")
+        raise Problem(f"{name} compares the target with a source, but its phase reads none. Set reads: everything.")
     return len(context.tasks[UNLABELED].labels.classes)

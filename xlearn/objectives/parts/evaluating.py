@@ -1,4 +1,4 @@
-"""Evaluation mode for a while: afterwards the network is as before."""
+"""Temporary evaluation mode of a network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from xlearn.networks.network import Network
 
 @contextmanager
 def evaluating(network: Network) -> Iterator[None]:
-    """Within, every module evaluates and the network keeps no features; afterwards each is as it was."""
+    """Within this context all modules are in evaluation mode and the network memoises no features; then modes are restored."""
     modes, keeps = [(module, module.training) for module in network.modules()], network.keeps_features
     network.eval()
     network.keeps_features = False

@@ -1,4 +1,4 @@
-"""Layers of an objective's own, drawn from the network's weights when the phase begins."""
+"""Layers of objectives, initialised from a seed that depends on the network's weights."""
 
 import torch
 from torch import nn
@@ -8,12 +8,12 @@ from xlearn.runtime.hashing import derive, digest
 
 
 def linear(before: int, after: int, network: Network, use: str) -> nn.Linear:
-    """A layer with torch's uniform beginning, drawn by what the network's heads are when the phase begins (without heads, by
-    the first 64 numbers of each of its parameters): another seed draws another one, and which phases came from the cache does
-    not matter.
+    """A linear layer with torch's uniform initialisation, seeded by the network's heads at the start of the phase (without
+    heads, by the first 64 numbers of each parameter). So it differs between seeds of runs, and not between cached and computed
+    phases.
     """
     heads = [parameter.tolist() for parameter in network.head.parameters()]
-    # Of encoders only the beginnings: they may be large, and what was drawn differs from its first number on.
+    # Only the first numbers of encoders, which may be large: random weights already differ in them.
     seed = derive(0, use, digest(heads or [parameter.flatten()[:64].tolist() for parameter in network.parameters()]))
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(before, after)
@@ -24,7 +24,7 @@ def linear(before: int, after: int, network: Network, use: str) -> nn.Linear:
 
 @torch.no_grad()
 def second_head(network: Network, key: str, use: str, apart: float) -> nn.Linear:
-    """A head beside the network's for the label space `key`, beginning as it, plus `apart` times weights as of `linear`."""
+    """A second head for the label space `key`, initialised with the network's head plus `apart` times weights of `linear`."""
     first = network.head[key]
     assert isinstance(first, nn.Linear)
     layer = linear(first.in_features, first.out_features, network, use).to(first.weight.device)

@@ -1,4 +1,4 @@
-"""A module's moving average: the network that momentum methods compare with."""
+"""The exponential moving average of a module (momentum encoders, mean teachers)."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,29 +12,29 @@ from xlearn.networks.network import Network
 
 
 class MovingAverage(nn.Module):
-    """`w' = d w' + (1 - d) w` of every floating parameter and saved buffer w of a module (statistics of normalisations among
-    them), from what they are now; d may differ from step to step. `average(module, ...)` is what the module would give with
-    these weights, without a gradient and in the modes that the module is in.
+    """`w' = d w' + (1 - d) w` of every floating-point parameter and saved buffer w of a module (also running statistics),
+    starting from the current values; d may differ between steps. `average(module, ...)` is the output of the module with these
+    weights, without gradient and in the module's current mode.
 
-    The averages are buffers, not a copy of the module: they are saved and resumed, and no optimizer trains them. The module
-    itself is handed over at every call, so that it does not become part of the objective.
+    The averages are buffers, not a copy of the module: they are saved and resumed, and no optimizer trains them. The module is
+    passed to every call, so that it is not registered in the objective.
     """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         saved = module.state_dict().keys()
         found = {name: value for name, value in [*module.named_parameters(), *module.named_buffers()] if name in saved}
-        # Counts of normalisations say nothing to who evaluates.
+        # Batch counters of normalisation layers are not used in evaluation mode.
         found = {name: value for name, value in found.items() if value.is_floating_point()}
         self.names = [*found]
         # By position: names of buffers cannot have dots.
         for position, value in enumerate(found.values()):
             self.register_buffer(f"value_{position}", value.detach().clone())
-        # Laid out alike whether the phase goes on or begins, so that a resumed one computes the same bits.
+        # The same memory layout in a new and in a resumed phase, so that both are bit-identical.
         self.to(memory_format=torch.channels_last)
 
     def weights(self) -> dict[str, Tensor]:
-        """The averages by the names that they have in the module."""
+        """The averages by their names in the module."""
         return {name: self.get_buffer(f"value_{position}") for position, name in enumerate(self.names)}
 
     @torch.no_grad()
@@ -50,8 +50,8 @@ class MovingAverage(nn.Module):
 
 
 class Features(nn.Module):
-    """A network as a module that gives features: `Batch -> float [batch, width]`, with nothing taken over from the batch's
-    memo, where those of the network's own weights may be.
+    """A network as a module that returns features, `Batch -> float [batch, width]`, without the batch's memo, which may contain
+    features of other weights.
     """
 
     def __init__(self, network: Network) -> None:

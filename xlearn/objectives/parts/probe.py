@@ -1,4 +1,4 @@
-"""Outputs of a network's modules for two examples, to know their shapes before any training."""
+"""Outputs of a network's modules for two examples, for their shapes before training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +14,8 @@ from xlearn.runtime.errors import Problem
 
 @torch.no_grad()
 def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> dict[str, Tensor]:
-    """What modules give for two examples, the longest, of the first task that calls each, evaluating; channels first. Modules
-    that are never called are left out. Raises `Problem` where the network cannot read the examples.
+    """The outputs of modules, channels first, for the two longest examples of the first task that calls each, in evaluation
+    mode. Modules that are never called are left out. Raises `Problem` if the network cannot read the examples.
     """
     listening, modes = network.listening, [(module, module.training) for module in network.modules()]
     network.listening = [*paths]
@@ -32,8 +32,8 @@ def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> 
                 found.setdefault(path, channels_first(network, path, value))
     except (IndexError, RuntimeError) as error:  # token numbers out of range, sizes that do not fit
         raise Problem(
-            f"a network with encoders of {' and '.join(network.encoder)} cannot read what the phase reads ({error}). A teacher "
-            "that reads another form than the student is only asked for logits or features: leave paths null, as transfer=rkd."
+            f"a network with encoders of {' and '.join(network.encoder)} cannot read the phase's examples ({error}). A teacher "
+            "that reads another form than the student can only give logits or features: leave paths null, as in transfer=rkd."
         ) from error
     finally:
         network.listening = listening
@@ -43,11 +43,11 @@ def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> 
 
 
 def described(shape: Sequence[int]) -> str:
-    """Of one example: "a vector of 16", "a sequence of 16 channels", "maps of 16 channels"."""
+    """The shape of one example in words: "a vector of 16", "a sequence of 16 channels", "maps of 16 channels"."""
     return ["a vector of {}", "a sequence of {} channels", "maps of {} channels"][len(shape) - 1].format(shape[0])
 
 
 def channels_first(network: Network, path: str, given: Any) -> Tensor:
-    """The first tensor that the module at `path` gave, `[batch, channels, *places]`."""
+    """The first output tensor of the module at `path`, as `[batch, channels, *positions]`."""
     value = first(given)
     return value if value.ndim < 3 else value.movedim(channel_axis(network.get_submodule(path), value), 1)

@@ -5,6 +5,6 @@ from torch import Tensor
 
 
 def similarities(one: Tensor, other: Tensor) -> Tensor:
-    """`one @ other.T [m, m]` in single precision, whatever the run's: temperatures of 100 leave no room for rounding."""
+    """`one @ other.T [m, m]`, always in single precision, because scales of up to 100 amplify rounding errors."""
     with torch.autocast(one.device.type, enabled=False):
         return one.float() @ other.float().T

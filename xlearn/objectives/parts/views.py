@@ -1,4 +1,4 @@
-"""Views of a batch: what a phase's `views` make of it."""
+"""Views of a batch: augmented copies by the phase's `views`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,13 +10,13 @@ from xlearn.data.columns import Inputs, Sequences
 from xlearn.data.task import Batch
 
 Augment = Callable[[Batch, torch.Generator], Batch]
-# Of numbers that have no augmentation of their own so many stay in a strong view.
+# The share of numbers kept in a strong view, for inputs without an augmentation.
 KEPT = 0.8
 
 
 def viewed(batch: Batch, views: Sequence[Augment]) -> Batch:
-    """The examples, changed by each of `views`, and numbers without a view of their own as in `strong`. Drawn from torch's
-    global generator, so that two calls give two views. Nothing that was computed of the batch before is taken over.
+    """A random view of the batch: changed by each of `views`, with dropout of numbers that have no augmentation, as in
+    `strong`. Drawn from torch's global generator, so that two calls return two views. The memo is empty.
     """
     generator = generator_of_views()
     for each in views:
@@ -29,7 +29,7 @@ def generator_of_views() -> torch.Generator:
 
 
 def thinned(batch: Batch, generator: torch.Generator) -> Batch:
-    """Numbers dropped from what has no augmentation of its own: columns, vectors, and tokens that were computed before."""
+    """Dropout of numbers in inputs without an augmentation: columns, vectors, and precomputed tokens."""
 
     def thin(given: Inputs) -> Inputs:
         if isinstance(given, Sequences):

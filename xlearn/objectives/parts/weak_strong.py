@@ -1,4 +1,4 @@
-"""Weak and strong views of a batch, for objectives that compare what a network makes of both."""
+"""Weak and strong views of a batch, for consistency objectives."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,15 +21,15 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import KEPT, Augment, dropped, generator_of_views, thinned, thins
 from xlearn.runtime.errors import Problem
 
-# What makes tokens unknown.
+# Augmentations that insert the unknown token.
 HIDING = (token_dropout, span_masking)
 
 
 def weak(batch: Batch) -> Batch:
-    """The examples, hardly changed: images cropped by at most an eighth of a side, sounds shifted by at most 5 % of their
-    length, all else as it is. Nothing that was computed of the batch before is taken over.
+    """A weak view: images cropped by at most an eighth of a side, sounds shifted by at most 5 % of their length, other inputs
+    unchanged. The memo is empty.
 
-    Nothing is mirrored: of digits and letters that would be other classes. Drawn from torch's global generator.
+    No mirroring, which would change the class of digits and letters. Drawn from torch's global generator.
     """
     generator = generator_of_views()
     for view in (_cropped, _shifted):
@@ -38,12 +38,12 @@ def weak(batch: Batch) -> Batch:
 
 
 def strong(batch: Batch) -> Batch:
-    """The examples, changed as far as their classes stay. Drawn from torch's global generator, as is `weak`.
+    """A strong view, which should preserve the class. Drawn from torch's global generator, as `weak`.
 
-    Images: as `weak`, then rotated by up to 30 degrees, and a square of a third of the side blackened. Texts: every token
-    unknown with probability 0.2. Sounds: shifted by up to 10 %, noise of 10 to 30 dB, and of frames bands and stretches of time
-    hidden. Columns of numbers, and what frozen networks made of the inputs (tokens, vectors, features): every number kept with
-    probability 0.8 and divided by 0.8, otherwise 0; missing values stay missing.
+    Images: as `weak`, then rotated by up to 30 degrees, with a black square of a third of the side. Texts: every token replaced
+    by the unknown token with probability 0.2. Sounds: shifted by up to 10 %, noise of 10 to 30 dB, and masked bands and time
+    spans of frames. Numeric columns and precomputed tokens, vectors and features: dropout with probability 0.2; missing values
+    stay missing.
     """
     generator = generator_of_views()
     if batch.features is not None:
@@ -54,7 +54,7 @@ def strong(batch: Batch) -> Batch:
 
 
 def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
-    """Raises `Problem` where views of the task's examples cannot be made, or change nothing of one of its modalities."""
+    """Raise `Problem` if views of the task's examples cannot be made, or do not change one of its modalities."""
     _need_unknown(
         task.inputs.get("text"), any(getattr(each, "func", each) in HIDING for each in views), f"phase {phase}: views"
     )
@@ -65,21 +65,21 @@ def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
         given = batch.only(name)
         if all(each(given, torch.Generator().manual_seed(0)) is given for each in views) and not thins(given, name):
             raise Problem(
-                f"phase {phase}: no view changes the {name} of {task.name}, so that there is nothing to learn from "
-                f"two of them. "
-                "Choose views=standard, or add one (`xlearn show augment`)."
+                f"phase {phase}: no view changes the {name} of {task.name}, so two views are equal and "
+                f"there is nothing to learn. "
+                "Choose views=standard, or add a view (`xlearn show augment`)."
             )
 
 
 def need_views(context: PhaseContext, name: str) -> None:
-    """Raises `Problem` where a strong view of the target's texts could not be made: nothing is known as the unknown token."""
+    """Raise `Problem` if strong views of the target's texts cannot be made, because its tokeniser has another unknown token."""
     _need_unknown(context.tasks[UNLABELED].inputs.get("text"), "text" in context.network.encoder, name)
 
 
 def _need_unknown(text: Spec | None, hides: bool, name: str) -> None:
     if hides and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
         raise Problem(
-            f"{name} makes tokens unknown, which is number {UNKNOWN} only in tokenisers learned here (this one: "
+            f"{name} inserts the unknown token {UNKNOWN}, which only tokenisers trained by xlearn have (this one: "
             f"{text.unknown}). Choose another encoder/text, e.g. transformer, or a method without views, e.g. pseudo_label."
         )
 
@@ -101,7 +101,7 @@ def _unknown(batch: Batch, generator: torch.Generator) -> Batch:
 
 
 def _sound(batch: Batch) -> Sequences | None:
-    """Waves or frames; None where there are none, or tokens in their place."""
+    """The waves or frames of the batch; None without sounds, and for precomputed tokens."""
     given = batch.inputs.get("audio")
     return given if isinstance(given, Sequences) and "audio" not in batch.encoded else None
 

@@ -1,1 +1,1 @@
-"""Penalties on weights or features beside a loss. Some pull towards the weights or features of the source."""
+"""Penalties on weights or features, added to a loss. Some penalise the distance to the source's weights or features."""

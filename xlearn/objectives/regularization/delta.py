@@ -1,4 +1,4 @@
-"""DELTA: what the feature maps of the source's network show is kept, channel by channel."""
+"""DELTA: penalise changes of the source network's feature maps, weighted by the importance of each channel."""
 
 import copy
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.probe import probe
 from xlearn.runtime.errors import Problem
 
-# So many labelled examples say how much a channel matters.
+# The number of labelled examples for the importance of channels.
 EXAMPLES = 64
 
 
 class Delta:
     """`alpha sum_l mean_i sum_j W_lj ||FM_lj(w, x_i) - FM_lj(w0, x_i)||^2 + beta / 2 ||w'||^2` (Li et al., ICLR 2019, eq. 2 to
-    5), beside the cross-entropy: FM_lj is channel j of what module l gives, w0 the weights at the start of the phase, w' what
-    did not come from the source.
+    5), added to the cross-entropy: FM_lj is channel j of the output of module l, w0 the weights at the start of the phase, w'
+    the parameters that were not copied from the source.
 
-    With `attention`, `W_l = softmax_j(L(FM_lj set to 0) - L)`: what the loss of the network at the start of the phase gains by
-    losing the channel, mean over 64 of the target's labelled examples (the paper: of each example by itself). So the head
-    has to know the target already: a probe comes before. Without, W_lj = 1 / channels. Places of padding count as others.
+    With `attention`, `W_l = softmax_j(L(FM_lj set to 0) - L)`: the increase of the loss without the channel, at the start of
+    the phase, mean over 64 of the target's labelled examples (the paper: per example). So the head must be trained on the
+    target before, by a linear probe. Without attention, W_lj = 1 / channels. Padding positions are included.
+    `student`: paths of modules l (null: the last module with parameters of every encoder's last block).
 
-    `student`: paths of modules l (null: of every encoder's last block the last module that has parameters). Raises `Problem`
-    for a path that does not exist, for a module that is never called, and for alpha or beta below 0.
+    Raises: `Problem` for a path that does not exist, for a module that is never called, and for alpha or beta below 0.
     """
 
     looks_inside = True
@@ -59,7 +59,7 @@ class Delta:
         self.alpha, self.beta, self.attention = alpha, beta, attention
         self.examples: Examples | None = context.tasks["target"].train if "target" in context.tasks else None
         self.copied = context.copied
-        # At the start of the phase; a resumed one starts from the same weights.
+        # The weights at the start of the phase; a resumed phase starts from the same.
         self.before = copy.deepcopy(context.network).requires_grad_(False).eval()
         self.shares: dict[str, Tensor] = {}
         called = probe(self.before, self.paths, context.tasks)
@@ -67,8 +67,8 @@ class Delta:
         self.paths = [path for path in self.paths if path not in silent]
         if silent and (student is not None or not self.paths):
             raise Problem(
-                f"delta: {silent[0]} is never called: torch reads its parameters elsewhere. Name another module, or use an "
-                "encoder whose blocks are called (encoder/text=text_cnn or transformer)."
+                f"delta: {silent[0]} is never called, because torch reads its parameters in another module. Name another "
+                "module, or use an encoder whose blocks are called (encoder/text=text_cnn or transformer)."
             )
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
@@ -91,13 +91,13 @@ class Delta:
         return (by_channel.sum(1) * self.shares[path].to(own)).sum(1).mean()
 
     def _settle(self, batch: Batch) -> None:
-        """Once, before the first step: how much each channel matters."""
+        """Compute the importance of each channel once, before the first step."""
         if self.shares:
             return
-        # Laid out as the network that is trained.
+        # The memory layout of the trained network.
         self.before.to(batch.labels.device).to(memory_format=torch.channels_last)
         taken = batch
-        if self.examples is not None:  # evenly spaced: data may stand class by class
+        if self.examples is not None:  # evenly spaced, because data may be sorted by class
             count = len(self.examples)
             taken = self.examples.take(torch.linspace(0, count - 1, min(EXAMPLES, count)).round().long())
         taken = taken.to(batch.labels.device)
@@ -115,7 +115,7 @@ def _even(network: Network, path: str, given: Any) -> Tensor:
 def attention(network: Network, path: str, batch: Batch) -> Tensor:
     """`softmax_j(L(channel j of the module set to 0) - L) float [channels]`, with L the mean cross-entropy of the batch.
 
-    Blocks before the module's own give what they gave: only what stands above is computed for every channel.
+    The outputs of blocks before the module are reused: only the layers above are computed for every channel.
     """
     order = [each for blocks in block_paths(network).values() for block in blocks for each in block]
     own = next((each for each in order if path == each or path.startswith(f"{each}.")), None)
@@ -136,5 +136,5 @@ def attention(network: Network, path: str, batch: Batch) -> Tensor:
 
 
 def _given(value: Any, *arguments: Any, **named: Any) -> Any:
-    """What was given before, whatever is read."""
+    """Returns a recorded output instead of calling the module."""
     return value

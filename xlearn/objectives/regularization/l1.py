@@ -1,4 +1,4 @@
-"""The penalty of the lasso."""
+"""L1 penalty (lasso)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The penalty of ridge regression."""
+"""L2 penalty (ridge regression)."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""L2-SP: stay close to the starting point."""
+"""L2-SP: L2 penalty on the distance to the initial weights of the phase."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from xlearn.objectives import PhaseContext
 class L2SP(nn.Module):
     """`alpha/2 * sum (w - w0)^2` over copied, `beta/2 * sum w^2` over fresh parameters (Li et al., ICML 2018, eq. 3).
 
-    w0 is the value at the start of the phase. Only parameters that are trained count.
+    w0 is the value at the start of the phase. Only trained parameters are penalised.
     """
 
     def __init__(self, context: PhaseContext, *, alpha: float, beta: float) -> None:
@@ -21,7 +21,7 @@ class L2SP(nn.Module):
         self.alpha, self.beta = alpha, beta
         self.copied = [name for name, _ in context.network.named_parameters() if name in context.copied]
         for position, name in enumerate(self.copied):
-            # Not persistent: a resumed phase starts from the same weights and makes them again.
+            # Not persistent: a resumed phase starts from the same weights and registers them again.
             value = context.network.get_parameter(name).detach().clone()
             self.register_buffer(f"start_{position}", value, persistent=False)
 

@@ -1,1 +1,1 @@
-"""Learning from inputs without labels: contrast, redundancy reduction, and reconstruction. They train no task's head."""
+"""Self-supervision: contrastive learning, redundancy reduction and reconstruction, without labels. Trains no task's head."""

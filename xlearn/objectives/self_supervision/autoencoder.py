@@ -1,4 +1,4 @@
-"""Autoencoding: tell the input from its embedding."""
+"""Autoencoder: reconstruct the input from its features."""
 
 from collections.abc import Mapping
 
@@ -12,18 +12,18 @@ from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 
 
 class Autoencoder(SelfSupervised):
-    """`mean over pieces of loss(decoder(f(x), place), piece)`: everything is reconstructed from the features, nothing is hidden
-    (Hinton & Salakhutdinov, Science 2006; trained at once, where they pretrain layer by layer).
+    """`mean over pieces of loss(decoder(f(x), place), piece)`: all pieces are reconstructed from the features, without masking
+    (Hinton & Salakhutdinov, Science 2006; trained end to end, while they pretrain layer by layer).
 
     Pieces and losses: `xlearn.objectives.self_supervision.reconstruction`: patches of images (`patch` pixels a side), tokens,
-    stretches of `frames` frames, columns. What keeps it from copying is the width of the features alone: where they are wider
-    than the input it may learn little, and `pretrain=denoising` or `mae` ask for more.
+    stretches of `frames` frames, columns. Only the width of the features prevents copying: with features wider than the input
+    it may learn little; then use `pretrain=denoising` or `mae`.
 
     `width`: of the decoder; `tokens`: how many tokens of a text are decoded in a step, at most. Raises `Problem` as
     `Reconstruction` does.
     """
 
-    # It changes none, but needs them as they are: nothing may be computed before in their place.
+    # It reconstructs the original inputs, so encoder outputs cannot be precomputed.
     changes_inputs = True
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Barlow Twins: the numbers of two views correlate each with itself, and with no other."""
+"""Barlow Twins: redundancy reduction, with the identity as cross-correlation of two views' embeddings."""
 
 from collections.abc import Mapping
 
@@ -12,19 +12,19 @@ from xlearn.objectives.self_supervision.projector import pairs_of_views, project
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
 
-# As of a batch normalisation: a number that does not vary has the correlation 0.
+# As in batch normalisation: a constant dimension has the correlation 0.
 SMALLEST = 1e-5
 
 
 class BarlowTwins(SelfSupervised):
-    """`sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2`, C `[width, width]` the correlation over the batch of what a
-    projector makes of the features of two views (Zbontar et al., ICML 2021, eq. 1 and 2):
+    """`sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2`, with C `[width, width]` the correlation over the batch of the
+    projected features of two views (Zbontar et al., ICML 2021, eq. 1 and 2):
 
         C_ij = 1/N sum_b u_bi v_bj, u and v the projections, less their mean over the batch, divided by sqrt(variance + 1e-5).
 
     The variance has the divisor N, as in the authors' code and lightly, which use a batch normalisation; with N - 1 (as in the
     paper's pseudocode, if its `std` is torch's) C_ii would never reach 1. The paper has a redundancy of 0.005 and a projector
-    of three layers of 8192 numbers. One loss per role.
+    of three layers of width 8192. One loss per role.
 
     Raises `Problem` for a redundancy below 0, and for width or hidden below 1; needs batches of two examples.
     """
@@ -51,7 +51,7 @@ def redundancy_reduction(one: Tensor, other: Tensor, redundancy: float) -> Tenso
     """The loss of two views `float [n, width]`; n of 2 or more."""
     correlation = _standardised(one).T @ _standardised(other) / len(one)
     own = correlation.diagonal()
-    # Not the difference of two sums: near 0 it would be rounding.
+    # Masked, because the difference of two sums would lose precision near 0.
     others = correlation.masked_fill(torch.eye(len(own), dtype=torch.bool, device=own.device), 0)
     return (1 - own).square().sum() + redundancy * others.square().sum()
 

@@ -1,4 +1,4 @@
-"""BYOL: predict what the moving average of oneself makes of another view."""
+"""BYOL: predict the target network's projection of another view; the target network is a moving average."""
 
 import math
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ class Byol(SelfSupervised):
 
     The target network is the moving average of network and projector, `w' = d w' + (1 - d) w` after each step, where
     `d = 1 - (1 - decay) (cos(pi k / K) + 1) / 2` grows from `decay` in the first step, k = 0, to 1 after the last, K. The paper
-    begins with 0.996, over a hundred thousand steps and more. Its encoder evaluates, by averages of the statistics of
-    normalisations (Cai et al., CVPR 2021) and without dropout; the paper's takes the batch's. lightly's negative cosine
-    similarity, of which examples take half the sum over both directions, is this loss / 4 - 1.
+    starts with 0.996, over a hundred thousand steps and more. The target encoder is in evaluation mode, with averaged running
+    statistics (Cai et al., CVPR 2021) and without dropout; the paper uses batch statistics. lightly's negative cosine
+    similarity, averaged over both directions, is this loss / 4 - 1.
 
     Raises `Problem` for a decay outside [0, 1), and for width or hidden below 1; needs batches of two examples.
     """
@@ -61,7 +61,7 @@ class Byol(SelfSupervised):
         return losses
 
     def decay(self) -> Tensor:
-        """d of the step, a scalar."""
+        """d of the current step, a scalar."""
         return 1 - (1 - self.first_decay) * ((math.pi * self.step / self.steps).cos() + 1) / 2
 
     @torch.no_grad()

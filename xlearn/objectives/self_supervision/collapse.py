@@ -1,4 +1,4 @@
-"""Has an embedding collapsed? Its spread and its rank, told at every look."""
+"""Collapse of embeddings: spread and effective rank, recorded at every evaluation."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Below, all examples lie on nearly one point.
+# The spread below which an embedding counts as collapsed: nearly all examples at one point.
 COLLAPSED = 0.1
 
 
 class CollapseMonitor:
-    """What the representation of the last batch of each role was like: of features `z [batch, width]` (unit vectors u)
+    """Measures the features of the last batch of each role, `z [batch, width]` (unit vectors u):
 
-        spread = sqrt(width) mean_j std_j(u): about 1 where u fills the sphere, 0 where all examples are one point
+        spread = sqrt(width) mean_j std_j(u): about 1 if u is uniform on the sphere, 0 if all examples are one point
         (Chen & He, CVPR 2021, fig. 2);
         rank = exp(-sum_k p_k log p_k), p = singular values of z / their sum: the effective rank, from 1 to min(batch, width)
-        (RankMe; Garrido et al., ICML 2023; of z as it is, as there).
+        (RankMe; Garrido et al., ICML 2023; of z without centring, as there).
 
     A spread below 0.1 counts as collapsed.
     """
@@ -29,7 +29,7 @@ class CollapseMonitor:
         self.last[role] = features.detach()
 
     def log(self) -> dict[str, Any]:
-        """For the record of a look: `{"embedding": {role: {"spread", "rank", "width", "collapsed"}}}`."""
+        """For the record of an evaluation: `{"embedding": {role: {"spread", "rank", "width", "collapsed"}}}`."""
         return {"embedding": {role: described(each) for role, each in self.last.items()}} if self.last else {}
 
 

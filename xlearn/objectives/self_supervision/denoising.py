@@ -1,4 +1,4 @@
-"""Denoising autoencoding: tell the clean input from a noisy one."""
+"""Denoising autoencoder: reconstruct the clean input from a noisy one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,18 +19,19 @@ from xlearn.runtime.errors import Problem
 
 
 class Denoising(SelfSupervised):
-    """`mean over pieces of loss(decoder(f(noisy x), place), piece of x)`: everything is reconstructed, from an input with noise
+    """`mean over pieces of loss(decoder(f(noisy x), place), piece of x)`: all pieces are reconstructed from an input with noise
     (Vincent et al., ICML 2008; Gaussian noise: Vincent et al., JMLR 2010).
 
-    `noise=masking`: of each example `round(share d)` of its d numbers are 0, as in the paper: pixels (each channel by itself)
-    black, numbers of frames and columns the mean; of texts so many tokens are unknown. `noise=gaussian`: N(0, deviation^2)
-    is added to columns, and `255 deviation` times as much to pixels, which stay in 0 to 255; frames get noise of `low` to
-    `high` decibel (`xlearn.data.augment.noise`); texts, which have no such noise, the same as with masking. Missing columns
-    stay missing. Unlike `mae`, what is kept is reconstructed too, and the encoder is not told which numbers are noise.
+    `noise=masking`: `round(share d)` of an example's d numbers are set to 0, as in the paper: pixels (per channel) to black,
+    numbers of frames and columns to the mean; the same share of a text's tokens becomes unknown. `noise=gaussian`: columns get
+    N(0, deviation^2), pixels N(0, (255 deviation)^2), clamped to 0 to 255, and frames noise of `low` to `high` decibel
+    (`xlearn.data.augment.noise`); texts are masked as above. Missing columns stay missing. Unlike in `mae`, unchanged pieces
+    are reconstructed too, and the encoder has no mask of the noisy numbers.
+    Pieces and losses: `xlearn.objectives.self_supervision.reconstruction`. `width`: of the decoder. `tokens`: the largest
+    number of a text's tokens that are decoded in a step.
 
-    Pieces and losses: `xlearn.objectives.self_supervision.reconstruction`; `width`: of the decoder; `tokens`: how many
-    tokens of a text are decoded in a step, at most. Raises `Problem` for a share outside (0, 1), a deviation not above 0,
-    decibels in descending order, and as `Reconstruction` does.
+    Raises: `Problem` for a share outside (0, 1), a deviation not above 0, decibels in descending order, and as
+    `Reconstruction`.
     """
 
     changes_inputs = True
@@ -69,7 +70,7 @@ class Denoising(SelfSupervised):
         return losses
 
     def noisy(self, batch: Batch, cuts: Mapping[str, Cut]) -> Batch:
-        """The examples with noise, drawn from torch's global generator; `cuts` are their pieces."""
+        """The batch with noise, drawn from torch's global generator; `cuts` are its pieces."""
         inputs = dict(batch.inputs)
         for name, cut in cuts.items():
             if not cut.content.is_floating_point():

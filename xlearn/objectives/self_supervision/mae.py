@@ -1,4 +1,4 @@
-"""Masked autoencoding: tell what is hidden from what is seen."""
+"""Masked autoencoder: reconstruct masked pieces of the input from the visible ones."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,21 +15,21 @@ from xlearn.runtime.errors import Problem
 
 
 class Mae(SelfSupervised):
-    """`mean over hidden pieces of loss(decoder(f(x without them), place), piece)`: of each example `round(share n)` of its n
-    pieces, at least one and not all, are drawn uniformly and hidden (He et al., CVPR 2022, masked autoencoders; of texts Devlin
-    et al., NAACL 2019, masked language modelling; of several modalities at once Bachmann et al., ECCV 2022).
+    """`mean over masked pieces of loss(decoder(f(x without them), place), piece)`: `round(share n)` of an example's n pieces,
+    at least one and not all, are drawn uniformly and masked (He et al., CVPR 2022, masked autoencoders; for texts Devlin et
+    al., NAACL 2019, masked language modelling; for several modalities Bachmann et al., ECCV 2022).
 
     Pieces and losses: `xlearn.objectives.self_supervision.reconstruction`: patches of images (`patch` pixels a side), tokens,
-    stretches of `frames` frames, columns. As in SimMIM (Xie et al., CVPR 2022) hidden pieces are replaced (by the batch's mean
-    colour, the unknown token, 0, a missing value), not left out as by He et al.: so any encoder will do. What differs from all
-    of these: the decoder reads the one vector that heads read, not a token for each place. Of BERT's 80/10/10 rule only the
-    80 % is left: every hidden token is replaced, and no seen one is asked for. Where there is one piece, it is not hidden.
+    stretches of `frames` frames, columns. As in SimMIM (Xie et al., CVPR 2022) masked pieces are replaced (by the batch's mean
+    colour, the unknown token, 0, a missing value), not removed as by He et al., so it works with any encoder. Unlike all of
+    these, the decoder reads the single feature vector below the heads, not a token per position. Unlike BERT's 80/10/10 rule,
+    every masked token is replaced, and no visible one is predicted. A single piece is not masked.
+    `width`: of the decoder. `tokens`: the largest number of a text's masked tokens that are decoded in a step. The default
+    share lies between those of the papers (.15, .75) and is not tuned: with one seed of linear probes (validation), .75 was
+    worse on optdigits and fsdd, and lower shares as good or better on optdigits and bbc_news. 4 frames were better than 8 on
+    fsdd.
 
-    `width`: of the decoder; `tokens`: how many hidden tokens of a text are decoded in a step, at most. The share lies
-    between those of the papers (.15, .75) and is not tuned: one seed of linear probes (validation) found .75 worse on optdigits
-    and fsdd, and lower shares as good or better on optdigits and bbc_news. 4 frames were better than 8 on fsdd.
-
-    Raises `Problem` for a share outside (0, 1), and as `Reconstruction` does.
+    Raises: `Problem` for a share outside (0, 1), and as `Reconstruction`.
     """
 
     changes_inputs = True

@@ -1,4 +1,4 @@
-"""MoCo: which key is of the same example, among those of many earlier batches?"""
+"""MoCo: momentum contrast of a view with a queue of keys from earlier batches."""
 
 from collections.abc import Mapping
 
@@ -19,19 +19,18 @@ from xlearn.runtime.errors import Problem
 class MoCo(SelfSupervised):
     """`mean_i -log[ exp(q_i k_i / t) / (exp(q_i k_i / t) + sum_n exp(q_i n / t)) ]`: q_i and k_i are unit vectors of two views
     of an example, n the keys of earlier batches in the role's queue (He et al., CVPR 2020, eq. 1), t the temperature. The
-    projector is that of MoCo v2, two layers without a normalisation (Chen et al., 2020). One loss per role.
+    projector is that of MoCo v2, two layers without normalisation (Chen et al., 2020). One loss per role.
 
-    Keys come without a gradient from the moving average of network and projector, `w' = d w' + (1 - d) w` after each step, d =
-    `decay`. It evaluates, by averages of the statistics of normalisations (Cai et al., CVPR 2021): no batch tells by its
-    statistics which key belongs to it, what the paper shuffles its batches for. The paper has d = 0.999 and a queue of 65536.
+    Keys come without gradient from the moving average of network and projector, `w' = d w' + (1 - d) w` after each step, d =
+    `decay`, in evaluation mode with averaged running statistics (Cai et al., CVPR 2021). So batch statistics do not reveal the
+    positive key; the paper shuffles its batches for this. The paper has d = 0.999 and a queue of 65536.
+    A batch's keys replace the oldest in the queue after the step, so they are never their own negatives. Empty slots are no
+    negatives: the first loss is 0 (the paper starts with random keys). A queue has `queue` keys, but at most half the role's
+    training examples, because a longer one would contain earlier keys of the same example. Between two epochs, about one
+    example in eight still has its earlier key as a negative.
 
-    A batch's keys enter the queue after the step, in the place of the oldest, so that they are never among their own negatives.
-    Places that are not filled yet are no negatives: the first loss is 0 (the paper begins with random keys). A queue holds
-    `queue` keys, but at most half as many as the role has training examples: a longer one would mostly hold keys of the example
-    itself. Where one pass over the data ends and the next begins, about one example in eight still meets its own earlier key.
-
-    Raises `Problem` for a temperature not above 0, a decay outside [0, 1), and queue, width or hidden below 1; needs batches of
-    two examples.
+    Raises: `Problem` for a temperature not above 0, a decay outside [0, 1), and queue, width or hidden below 1; needs batches
+    of two examples.
     """
 
     views = True
@@ -63,7 +62,7 @@ class MoCo(SelfSupervised):
         # By position: names of modules cannot be those of all tasks.
         self.positions = {role: position for position, role in enumerate(sizes)}
         self.queues = nn.ModuleList(Queue(size, width) for size in sizes.values())
-        # The keys of the step, until it is done.
+        # The keys of the current step, added to the queue after it.
         self.fresh: dict[str, Tensor] = {}
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
@@ -96,7 +95,7 @@ class MoCo(SelfSupervised):
 
 
 class Queue(nn.Module):
-    """The last `size` keys that were added, `float [size, width]`; `added int64 []` counts all that ever were."""
+    """The last `size` added keys, `float [size, width]`; `added int64 []` counts all additions."""
 
     keys: Tensor
     added: Tensor
@@ -108,11 +107,11 @@ class Queue(nn.Module):
 
     @property
     def filled(self) -> Tensor:
-        """`bool [size]`: which places hold a key."""
+        """Which slots have a key, `bool [size]`."""
         return torch.arange(len(self.keys), device=self.keys.device) < self.added
 
     def add(self, keys: Tensor) -> None:
-        """`float [n, width]`, in the place of the oldest; of more than there are places, the last stay."""
+        """Add keys, `float [n, width]`, in place of the oldest; of more than `size` keys only the last are kept."""
         kept = keys[-len(self.keys) :]
         places = (self.added + len(keys) - len(kept) + torch.arange(len(kept), device=keys.device)) % len(self.keys)
         self.keys[places] = kept
@@ -120,7 +119,7 @@ class Queue(nn.Module):
 
 
 def contrast(queries: Tensor, keys: Tensor, queue: Queue, temperature: float) -> Tensor:
-    """InfoNCE of unit vectors `float [n, width]` with the queue's keys as negatives; 0 where it holds none."""
+    """InfoNCE of unit vectors `float [n, width]` with the queue's keys as negatives; 0 for an empty queue."""
     own = (queries * keys).sum(1, keepdim=True)
     others = (queries @ queue.keys.T).masked_fill(~queue.filled, -torch.inf)
     scores = torch.cat([own, others], dim=1) / temperature

@@ -1,4 +1,4 @@
-"""What an input consists of: patches of an image, tokens of a text, stretches of a sound, columns of a table."""
+"""Pieces of inputs to mask and reconstruct: image patches, tokens, stretches of sound frames, table columns."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -12,8 +12,8 @@ from xlearn.data.task import ImageSpec, TextSpec
 
 
 class Cut(NamedTuple):
-    """The pieces of a batch: `content float [batch, pieces, size]` and which numbers of it are `known`, bool of the same
-    shape; of texts `content int64 [batch, pieces]`, `known bool [batch, pieces]`.
+    """The pieces of a batch: `content float [batch, pieces, size]`, and `known`, bool of the same shape, False for missing
+    numbers; of texts `content int64 [batch, pieces]`, `known bool [batch, pieces]`.
     """
 
     content: Tensor
@@ -21,12 +21,12 @@ class Cut(NamedTuple):
 
     @property
     def there(self) -> Tensor:
-        """bool `[batch, pieces]`: which pieces have anything."""
+        """Which pieces have a known number, `bool [batch, pieces]`."""
         return self.known.any(2) if self.known.ndim == 3 else self.known
 
 
 class Pieces(Protocol):
-    """How inputs of one modality are cut: at most `places` pieces of `size` numbers, or of one token out of `size`."""
+    """Cuts inputs of one modality into at most `places` pieces of `size` numbers, or of one token of a vocabulary of `size`."""
 
     @property
     def places(self) -> int: ...
@@ -39,7 +39,7 @@ class Pieces(Protocol):
         ...
 
     def hide(self, given: Inputs, hidden: Tensor) -> Inputs:
-        """The inputs without the pieces that `hidden bool [batch, pieces]` names: something that says nothing stands there."""
+        """The inputs with the pieces in the mask `hidden bool [batch, pieces]` replaced by an uninformative value."""
         ...
 
 
@@ -47,8 +47,8 @@ class Pieces(Protocol):
 class Patches:
     """Squares of `patch` pixels a side, row by row from the top left, as `pixel / 127.5 - 1`.
 
-    A strip at the right and at the bottom that is narrower than a patch is in none: never hidden, never reconstructed. Hidden
-    ones are filled with the mean colour of the images of the batch that have a hidden one.
+    Strips narrower than a patch at the right and at the bottom are never masked or reconstructed. Masked patches are filled
+    with the mean colour of the batch's images with a masked patch.
     """
 
     spec: ImageSpec
@@ -89,7 +89,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class Words:
-    """Tokens, each a piece. One that the tokeniser does not know is not known here either; hidden ones become as it."""
+    """Tokens, each a piece. Unknown tokens are not reconstructed; masked tokens become the unknown token."""
 
     spec: TextSpec
 
@@ -112,7 +112,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Stretches:
-    """`frames` frames of a sound one after the other; the last stretch may be shorter. Hidden ones become 0, the mean."""
+    """Stretches of `frames` consecutive frames of a sound; the last may be shorter. Masked ones become 0, the mean."""
 
     bands: int
     frames: int
@@ -141,7 +141,7 @@ class Stretches:
 
 @dataclass(frozen=True)
 class Columns:
-    """The numbers of a table, each a piece. A missing one (NaN) is not known; hidden ones become missing."""
+    """Numeric columns, each a piece. Missing values (NaN) are not reconstructed; masked ones become missing."""
 
     places: int
     size: Literal[1] = 1
@@ -156,9 +156,9 @@ class Columns:
 
 
 def drawn(there: Tensor, count: Tensor) -> Tensor:
-    """bool, as `there [batch, n]`: in every row so many of its True places, `count int64 [batch]`, each as likely. Drawn from
+    """A random mask, bool as `there [batch, n]`: `count int64 [batch]` of the True entries of every row, uniformly. Drawn from
     torch's global generator.
     """
-    # Those that are not there stand behind all others.
+    # False entries are sorted last.
     scores = torch.rand(there.shape).to(there.device).masked_fill(~there, 2.0)
     return (scores.argsort(1).argsort(1) < count[:, None]) & there

@@ -1,4 +1,4 @@
-"""Inputs of any modality, reconstructed piece by piece from the features below the heads."""
+"""Reconstruction of inputs of any modality, piece by piece, from the features below the heads."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ from xlearn.runtime.errors import Problem
 
 
 class Decoder(nn.Module):
-    """The content of the piece at place p from features z: `C g(B g(A z' + e_p))`, g = GELU, e_p learned; `width` wide.
+    """Decodes the piece at position p from features z: `C g(B g(A z' + e_p))`, g = GELU, e_p learned, `width` hidden units.
 
-    `z' = (z - mean) / deviation` of each feature over the batch, always: a decoder that reads z soon makes do with the mean
-    example, and the features of all others come to lie near one point (`mae`, optdigits, one seed: spread .05, with z' .11).
+    `z' = (z - mean) / deviation` of each feature over the batch. A decoder of z itself soon predicts the mean example, and the
+    features collapse towards one point (`mae`, optdigits, one seed: spread .05, with z' .11).
     """
 
     def __init__(self, before: int, width: int, pieces: Pieces, network: Network, use: str) -> None:
@@ -30,9 +30,9 @@ class Decoder(nn.Module):
         self.leave = linear(width, pieces.size, network, f"{use} leave")
 
     def forward(self, features: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-        """`float [m, size]` of m pieces: of which example (`rows int64 [m]`), and where in it (`places int64 [m]`)."""
+        """The content of m pieces, `float [m, size]`, by their example (`rows int64 [m]`) and position (`places int64 [m]`)."""
         features = functional.batch_norm(features, None, None, training=True)
-        # Not indexed: the gradient of that adds up in whatever order several threads come.
+        # `embedding`, because the gradient of indexing is summed in a random order of threads.
         found = functional.gelu(functional.embedding(rows, self.enter(features)) + functional.embedding(places, self.place))
         return self.leave(functional.gelu(self.middle(found)))
 
@@ -40,14 +40,14 @@ class Decoder(nn.Module):
 class Reconstruction(nn.Module):
     """Pieces and a decoder for every modality that both the phase's tasks and the network have.
 
-    The loss of a piece is the mean squared error over its known numbers, on a fixed scale (pixels as -1 to 1, frames and
-    columns as standardised as they come; not normalised per patch, as He et al. do with `norm_pix_loss`), or the cross-entropy
-    over the vocabulary; the result is the mean over all chosen pieces of the batch. Of a text at most `tokens` chosen ones are
-    decoded in a step, drawn anew: a loss of the same mean, without logits `[batch, length, vocabulary]`.
+    The loss of a piece is the mean squared error over its known numbers, on a fixed scale (pixels as -1 to 1, standardised
+    frames and columns; without He et al.'s normalisation per patch, `norm_pix_loss`), or the cross-entropy over the vocabulary.
+    The result is the mean over all chosen pieces of the batch. At most `tokens` chosen tokens of a text, a new sample in each
+    step, are decoded: a loss with the same mean, without logits `[batch, length, vocabulary]`.
+    `patch=None` is a seventh of the shorter side (28 or 32 pixels: 4; 224: 32, as SimMIM), at least 2.
 
-    `patch=None` is a seventh of the shorter side (28 or 32 pixels: 4; 224: 32, as SimMIM), at least 2. Raises `Problem` for
-    sizes below 1, a patch larger than the images, waves, inputs that a frozen network encoded, and, where pieces are hidden
-    (`hides`), tokenisers without an unknown token.
+    Raises: `Problem` for sizes below 1, a patch larger than the images, waves, precomputed inputs, and, with `hides` (pieces
+    are masked), for tokenisers without an unknown token.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Reconstruction(nn.Module):
         for each, spec in specs.items():
             if hides and each in self.pieces and isinstance(spec, TextSpec) and spec.unknown is None:
                 raise Problem(
-                    f"{name} makes tokens unknown, and this tokeniser ({spec.tokenizer}) has no unknown token. Choose another "
-                    "encoder/text, e.g. lstm, or pretrain=autoencoder, which hides nothing."
+                    f"{name} masks tokens, but this tokeniser ({spec.tokenizer}) has no unknown token. Choose another "
+                    "encoder/text, e.g. lstm, or pretrain=autoencoder, which masks nothing."
                 )
         before = context.network.width
         self.decoder = nn.ModuleDict(
@@ -75,7 +75,7 @@ class Reconstruction(nn.Module):
         )
 
     def cut(self, batch: Batch) -> dict[str, Cut]:
-        """The pieces of each modality of the batch; of examples that lack one nothing is known there."""
+        """The pieces of each modality of the batch; none are known for examples without the modality."""
         found = {}
         for each in sorted(batch.inputs.keys() & self.pieces.keys()):
             if each in batch.encoded:
@@ -87,12 +87,12 @@ class Reconstruction(nn.Module):
         return found
 
     def hide(self, batch: Batch, hidden: Mapping[str, Tensor]) -> dict[str, Inputs]:
-        """The inputs of the batch without hidden pieces, by modality."""
+        """The inputs of the batch with masked pieces, by modality."""
         return {each: self.pieces[each].hide(batch.inputs[each], where) for each, where in hidden.items()}
 
     def losses(self, role: str, features: Tensor, cuts: Mapping[str, Cut], chosen: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`<name>_<role>`, followed by `_<modality>` where there are several: how far the `chosen` pieces (bool `[batch,
-        pieces]`, that are there) are from what `features [batch, width]` tell. 0 where none is chosen.
+        """The reconstruction losses of the `chosen` pieces (bool `[batch, pieces]`) from `features [batch, width]`, named
+        `<name>_<role>`, followed by `_<modality>` for several modalities. 0 if no piece is chosen.
         """
         with torch.autocast(features.device.type, enabled=False):
             return {
@@ -121,14 +121,14 @@ def _pieces(name: str, modality: str, spec: Spec, tasks: Mapping[str, Task], pat
             side = min(spec.height, spec.width)
             patch = min(max(side // 7, 2), side) if patch is None else patch
             if patch > side:
-                raise Problem(f"{name}: patch={patch} does not suit {spec.height} x {spec.width} images. Give 1 to {side}.")
+                raise Problem(f"{name}: patch={patch} does not fit {spec.height} x {spec.width} images. Give 1 to {side}.")
             return Patches(spec, patch)
         case TextSpec():
             return Words(spec)
         case AudioSpec(bands=0):
             raise Problem(
-                f"{name} reconstructs frames of sounds, and this encoder reads waves. Choose encoder/audio=audio_cnn, or a "
-                "method of views, e.g. pretrain=simclr."
+                f"{name} reconstructs frames of sounds, but this encoder reads waves. Choose encoder/audio=audio_cnn, or a "
+                "method that compares views, e.g. pretrain=simclr."
             )
         case AudioSpec():
             columns = [task.train.inputs[modality] for task in tasks.values() if modality in task.inputs]
@@ -142,6 +142,6 @@ def _pieces(name: str, modality: str, spec: Spec, tasks: Mapping[str, Task], pat
 def _encoded(name: str, modality: str) -> str:
     instead = {"image": "cnn", "text": "lstm", "audio": "audio_cnn", "tabular": "mlp"}[modality]
     return (
-        f"{name} reconstructs inputs, and of {modality} there is only what a frozen network made of them. Choose "
-        f"encoder/{modality}={instead}, or leave it out where there is another (pretrain.phases.pretrain.modalities=[...])."
+        f"{name} reconstructs inputs, but the {modality} input has only precomputed features. Choose "
+        f"encoder/{modality}={instead}, or leave {modality} out (pretrain.phases.pretrain.modalities=[...])."
     )

@@ -1,4 +1,4 @@
-"""Rotation prediction: by which right angle was an image turned?"""
+"""Rotation prediction: classify by which right angle an image was rotated."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,14 +16,14 @@ from xlearn.runtime.errors import Problem
 
 
 class Rotation(SelfSupervised):
-    """`mean_i 1/4 sum_k CE(W f(x_i turned by 90 k degrees), k)`, k = 0..3 (Gidaris et al., ICLR 2018, eq. 2-3).
+    """`mean_i 1/4 sum_k CE(W f(x_i rotated by 90 k degrees), k)`, k = 0..3 (Gidaris et al., ICLR 2018, eq. 2-3).
 
-    Every image is in the batch in all four rotations, as the paper found best: the network reads `4 batch` images in a step.
-    Turned counterclockwise. W is a linear head of its own on the features of the image alone, other modalities are not read;
-    examples without an image do not count. The features are those that heads read, where the paper takes an earlier block for
-    its probes. Of what looks alike when turned (o, 8, x) there is nothing to learn.
+    Every image is in the batch in all four rotations (counterclockwise), which the paper found best: the network reads
+    `4 batch` images in a step. W is a separate linear head on the image features; other modalities are not read, and examples
+    without an image do not count. The features are those below the heads; the paper probes an earlier block. Images that are
+    symmetric under rotation (o, 8, x) teach nothing.
 
-    Raises `Problem` where a task has no images, or a frozen network encoded them, and for images that are not square.
+    Raises: `Problem` for tasks without images, for precomputed image features, and for images that are not square.
     """
 
     changes_inputs = True
@@ -34,17 +34,17 @@ class Rotation(SelfSupervised):
             spec = task.inputs.get("image")
             if spec is None:
                 raise Problem(
-                    f"rotation turns images, and {task.name} has {' and '.join(sorted(task.inputs))} only. Choose tasks of "
+                    f"rotation needs images, but {task.name} has only {' and '.join(sorted(task.inputs))}. Choose tasks with "
                     "images, or another pretrain, e.g. mae."
                 )
             if not isinstance(spec, ImageSpec):
                 raise Problem(
-                    f"rotation turns images, and of those of {task.name} there is only what a frozen network made of them. "
+                    f"rotation needs images, but {task.name} has only precomputed features of its images. "
                     "Choose encoder/image=cnn."
                 )
             if spec.height != spec.width:
                 raise Problem(
-                    f"rotation turns square images, and those of {task.name} are {spec.height} x {spec.width}. Set image.size, "
+                    f"rotation needs square images, but those of {task.name} are {spec.height} x {spec.width}. Set image.size, "
                     "e.g. to 32."
                 )
         self.classifier = linear(context.network.width, 4, context.network, "rotation")
@@ -64,7 +64,7 @@ class Rotation(SelfSupervised):
 
 
 def turned(batch: Batch) -> Batch:
-    """The images of the batch alone, `[4 batch, channels, side, side]`: as they are, then by 90, 180 and 270 degrees."""
+    """The images of the batch, `[4 batch, channels, side, side]`: rotated by 0, 90, 180 and 270 degrees."""
     images = batch.inputs["image"]
     assert isinstance(images, Tensor)
     four = torch.cat([images.rot90(quarter, (2, 3)) for quarter in range(4)])

@@ -1,4 +1,4 @@
-"""What objectives of self-supervision have in common: they need no labels, and their features are watched."""
+"""The base class of self-supervised objectives: no labels, and a monitor of collapse."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from xlearn.objectives.self_supervision.collapse import CollapseMonitor
 
 
 class SelfSupervised(nn.Module):
-    """An objective that learns from no labels and trains no head. It hands the features of every step to `monitor.note(role,
-    features)`, and needs batches of two examples: one alone is not spread.
+    """An objective that uses no labels and trains no head. It passes the features of every step to `monitor.note(role,
+    features)`, and needs batches of two examples, because the spread of one is undefined.
     """
 
     unlabeled = reads_inputs = True

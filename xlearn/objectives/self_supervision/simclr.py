@@ -1,4 +1,4 @@
-"""SimCLR: of all views in the batch, which one is of the same example?"""
+"""SimCLR: contrast two views of an example with all other views in the batch."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,13 @@ from xlearn.runtime.errors import Problem
 
 
 class SimClr(SelfSupervised):
-    """NT-Xent of two views per example, on unit vectors z that a projector makes of the features (Chen et al., ICML 2020):
+    """NT-Xent of two views per example, on unit vectors z, the projected features (Chen et al., ICML 2020):
 
         mean over the 2N views i of -log[ exp(z_i z_p(i) / t) / sum_{k != i} exp(z_i z_k / t) ],
 
     p(i) the other view of the same example, t the temperature: 2N - 2 negatives per view, as in the paper and in lightly. One
-    loss per role, among the N examples of its batch. 0.2 is a temperature for small batches; the paper has 0.1 to 1. The paper
-    passes all views as one batch; here each passes the network and the projector by itself.
+    loss per role, among the N examples of its batch. A temperature of 0.2 suits small batches; the paper has 0.1 to 1. The
+    paper passes all views as one batch; here each view has a separate forward pass.
 
     Raises `Problem` for a temperature not above 0, and for width or hidden below 1; needs batches of two examples.
     """
@@ -46,7 +46,7 @@ class SimClr(SelfSupervised):
 def nt_xent(one: Tensor, other: Tensor, temperature: float) -> Tensor:
     """The normalised temperature-scaled cross-entropy of two views `float [n, width]`; n of 2 or more."""
     unit = functional.normalize(torch.cat([one, other]), dim=1)
-    # A view is no negative of itself.
+    # A view is not its own negative.
     scores = (unit @ unit.T / temperature).fill_diagonal_(-torch.inf)
     partner = torch.arange(len(unit), device=unit.device).roll(len(one))
     return functional.cross_entropy(scores, partner)

@@ -1,4 +1,4 @@
-"""Supervised contrast: views of examples of one class lie together, away from all others."""
+"""SupCon: supervised contrastive learning, with all views of a class as positives."""
 
 from collections.abc import Mapping
 
@@ -15,17 +15,16 @@ from xlearn.runtime.errors import Problem
 
 
 class SupCon(SelfSupervised):
-    """L_out of two views per example, on unit vectors z that a projector makes of the features (Khosla et al., NeurIPS 2020,
-    eq. 2):
+    """L_out of two views per example, on unit vectors z, the projected features (Khosla et al., NeurIPS 2020, eq. 2):
 
         mean over the 2N views i of -1/|P(i)| sum_{p in P(i)} log[ exp(z_i z_p / t) / sum_{a != i} exp(z_i z_a / t) ],
 
-    P(i) all other views of examples of i's class, the other view of the same one among them; t the temperature. Eq. 2 sums
+    P(i) all other views of examples of i's class, including the other view of the same example; t the temperature. Eq. 2 sums
     over i; the mean is that of the authors' code and of pytorch-metric-learning, whose factor t / (base temperature) is 1 here.
     Of mixed labels the heavier class counts. One loss per role, among the examples of its batch.
+    It uses labels, but trains no head; a later phase trains it.
 
-    It learns from labels, but trains no head: a later phase does. Raises `Problem` for a temperature not above 0, and for width
-    or hidden below 1; needs batches of two examples.
+    Raises: `Problem` for a temperature not above 0, and for width or hidden below 1; needs batches of two examples.
     """
 
     views = labels = True
@@ -52,14 +51,14 @@ class SupCon(SelfSupervised):
 
 
 def supervised_contrast(one: Tensor, other: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """L_out, mean over anchors, of two views `float [n, width]` of examples with `labels int64 [n]`. Where all labels differ,
-    it is NT-Xent.
+    """L_out, mean over anchors, of two views `float [n, width]` of examples with `labels int64 [n]`. If all labels differ, it
+    is NT-Xent.
     """
     unit = functional.normalize(torch.cat([one, other]), dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     scores = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     classes = labels.repeat(2)
     positive = (classes == classes.unsqueeze(1)) & ~itself
-    # Not times the mask: -inf * 0 is no number.
+    # Not multiplied by the mask: -inf * 0 is NaN.
     logs = torch.where(positive, scores.log_softmax(1), 0)
     return -(logs.sum(1) / positive.sum(1)).mean()

@@ -1,4 +1,4 @@
-"""VICReg: views agree, every number varies, and no two numbers say the same."""
+"""VICReg: invariance between views, with variance and covariance regularisation."""
 
 from collections.abc import Mapping
 
@@ -13,21 +13,21 @@ from xlearn.objectives.self_supervision.projector import pairs_of_views, project
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
 
-# Under the root, where the slope would be infinite.
+# Added under the root, whose slope is infinite at 0.
 SMALLEST = 1e-4
 
 
 class VicReg(SelfSupervised):
-    """`invariance * s(Z, Z') + variance * [v(Z) + v(Z')] / 2 + covariance * [c(Z) + c(Z')]`, Z and Z' `[n, width]` what a
-    projector makes of the features of two views (Bardes et al., ICLR 2022, eq. 1-6):
+    """`invariance * s(Z, Z') + variance * [v(Z) + v(Z')] / 2 + covariance * [c(Z) + c(Z')]`, Z and Z' `[n, width]` the
+    projected features of two views (Bardes et al., ICLR 2022, eq. 1-6):
 
         s = mean over examples and numbers of (Z - Z')^2;
         v(Z) = mean_j max(0, 1 - sqrt(Var(Z_j) + 1e-4));
         c(Z) = 1/width sum_{i != j} Cov(Z)_ij^2; variance and covariance over the batch with the divisor n - 1.
 
-    25, 25 and 1 are the paper's weights. The paper writes v(Z) + v(Z') and s as a sum over numbers; the authors' code, with
-    which these weights were found, and lightly take half and the mean, as here. Their projector has three layers of 8192
-    numbers. One loss per role.
+    25, 25 and 1 are the paper's weights. The paper writes v(Z) + v(Z') and s as a sum over dimensions; the authors' code, for
+    which these weights were tuned, and lightly take half and the mean, as here. Their projector has three layers of width 8192.
+    One loss per role.
 
     Raises `Problem` for a weight below 0, and for width or hidden below 1; needs batches of two examples.
     """
@@ -66,12 +66,12 @@ class VicReg(SelfSupervised):
 
 
 def lacking_variance(values: Tensor) -> Tensor:
-    """v of `float [n, width]`: how far the standard deviations of the numbers are below 1, on average."""
+    """v of `float [n, width]`: the mean hinge `max(0, 1 - deviation)` of the standard deviations of the dimensions."""
     return functional.relu(1 - (values.var(0) + SMALLEST).sqrt()).mean()
 
 
 def squared_covariance(values: Tensor) -> Tensor:
-    """c of `float [n, width]`: the squares of all covariances of two numbers, divided by the width."""
+    """c of `float [n, width]`: the sum of squared covariances of two different dimensions, divided by the width."""
     centred = values - values.mean(0)
     covariance = centred.T @ centred / (len(values) - 1)
     itself = torch.eye(values.shape[1], dtype=torch.bool, device=values.device)

@@ -1,4 +1,4 @@
-"""Entropy minimisation: confident predictions of what has no labels."""
+"""Entropy minimisation: confident predictions on unlabelled examples."""
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ class EntropyMin:
     """`weight * (mean_i H(p_i) - diversity * H(mean_i p_i))` on the unlabelled batch, `H(p) = -sum_c p_c log p_c` in nats,
     p = softmax of the logits (Grandvalet & Bengio, NIPS 2004, for the first term).
 
-    The second term keeps all classes in use; with `diversity=1` the two are minus the mutual information of input and class
-    (information maximisation: Krause et al., NIPS 2010). Beside the source's cross-entropy, or alone as an objective: then
-    labels of the target, where it has some, are not used.
+    The second term keeps all classes in use; with `diversity=1` both terms are minus the mutual information of input and class
+    (information maximisation: Krause et al., NIPS 2010). Added to the source's cross-entropy, or the only objective; then no
+    target labels are used.
 
-    Raises `Problem` for a weight or a diversity below 0, and in a phase that reads no unlabelled target.
+    Raises: `Problem` for a weight or a diversity below 0, and without unlabelled target examples.
     """
 
     unlabeled = True
@@ -45,7 +45,7 @@ def information_loss(logits: Tensor, diversity: float) -> Tensor:
     with torch.autocast(logits.device.type, enabled=False):
         logs = logits.float().log_softmax(1)
         loss = entropy(logs).mean()
-        # The logarithm of the mean, so that a class of probability 0 adds 0 and has a gradient.
+        # Log of the mean by logsumexp, so that a class of probability 0 adds 0 and has a finite gradient.
         return loss if diversity == 0 else loss - diversity * entropy(logs.logsumexp(0) - math.log(len(logs)))
 
 

@@ -1,4 +1,4 @@
-"""What the network makes of all unlabelled training examples, looked at now and then."""
+"""A bank of features and predictions of all unlabelled training examples, refreshed at intervals."""
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,11 @@ BATCH = 256
 
 
 class FeatureBank(nn.Module):
-    """`features float [n, width]` and `probabilities float [n, classes]` of `examples`, as the network was at the last refresh;
-    row i is the example whose batch says `taught["position"] == i`. Zeros before the first refresh.
+    """`features float [n, width]` and `probabilities float [n, classes]` of `examples`, by the network at the last refresh; row
+    i is the example with `taught["position"] == i` in its batch. Zeros before the first refresh.
 
-    The owner asks `due()` in a step, calls `refresh(network)` if so, and `follow()` after each step: due is the first step and
-    every `every`-th after it. The contents and the count of steps are state, saved and resumed with the phase.
+    The owner calls `refresh(network)` in a step if `due()`, and `follow()` after each step. Due are the first step and every
+    `every`-th after it. Contents and step count are saved and resumed with the phase.
     """
 
     features: Tensor
@@ -29,7 +29,7 @@ class FeatureBank(nn.Module):
         self.register_buffer("features", torch.zeros(len(examples), width))
         self.register_buffer("probabilities", torch.zeros(len(examples), len(examples.space.classes)))
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        # The count as a number, so that a GPU is not waited for in every step, and the step of the last refresh.
+        # The step count as a Python number, to avoid a GPU synchronisation in every step, and the step of the last refresh.
         self._count: int | None = None
         self._done: int | None = None
         self.register_load_state_dict_post_hook(_forget)
@@ -44,7 +44,7 @@ class FeatureBank(nn.Module):
         self._count = None if self._count is None else self._count + 1
 
     def refresh(self, network: Network) -> None:
-        """Evaluates; modes, statistics, random numbers and what the network keeps are afterwards as before."""
+        """Compute the bank in evaluation mode; then modes, statistics, random state and memos are restored."""
         state, lengths = random_state(), self.examples.lengths()
         order = torch.arange(len(self.examples)) if lengths is None else lengths.argsort(stable=True)
         with torch.no_grad(), evaluating(network):
@@ -56,7 +56,7 @@ class FeatureBank(nn.Module):
                 places = positions.to(self.features.device)
                 self.features[places] = features.float()
                 self.probabilities[places] = logits.float().softmax(1)
-        # Weights that were cast without a gradient must not serve the step.
+        # Weights cast by autocast without gradient must not be reused in the step.
         torch.clear_autocast_cache()
         set_random_state(state)
         self._done = self._count

@@ -1,4 +1,4 @@
-"""FixMatch: a weak view gives the label, a strong view is to follow."""
+"""FixMatch: pseudo-labels of a weak view train a strong view."""
 
 from collections.abc import Mapping
 
@@ -17,15 +17,14 @@ from xlearn.objectives.self_training.pseudo_labels import confident
 
 class FixMatch:
     """`weight * 1/n sum_i 1[max q_i >= threshold] CE(z(strong(x_i)), argmax q_i)`, `q_i = softmax(z(weak(x_i)))`, over all n
-    unlabelled examples of the batch, beside the cross-entropy of the labelled ones (Sohn et al., NeurIPS 2020, eq. 4).
+    unlabelled examples of the batch, added to the cross-entropy of the labelled ones (Sohn et al., NeurIPS 2020, eq. 4).
 
-    Labels carry no gradient; the weak pass runs in training mode as the strong one, as in the authors' code: with dropout, and
-    batch statistics move. Both are passes of their own, over one view each. The views are those of
-    `xlearn.objectives.parts.weak_strong` in the place of flips and RandAugment; the labelled examples are augmented as the
-    phase says.
+    Labels have no gradient. As in the authors' code both passes run in training mode, with dropout and updates of running
+    statistics; here each view has a separate pass. The views are those of `xlearn.objectives.parts.weak_strong` instead of
+    flips and RandAugment; the labelled examples have the phase's augmentations.
 
-    Raises `Problem` for a weight below 0, a threshold outside [0, 1], in a phase that reads no unlabelled target, and for texts
-    of a tokeniser whose unknown token is not known.
+    Raises: `Problem` for a weight below 0, a threshold outside [0, 1], without unlabelled target examples, and for texts of a
+    tokeniser with another unknown token.
     """
 
     unlabeled = True
@@ -40,7 +39,7 @@ class FixMatch:
         batch = batches[UNLABELED]
         with torch.no_grad():
             given = classify(network, batches, network.features(weak(batch)))
-        # Weights that were cast without a gradient must not serve the strong view.
+        # Weights cast by autocast without gradient must not be reused for the strong view.
         torch.clear_autocast_cache()
         labels, mask = confident(given, self.threshold)
         logits = classify(network, batches, network.features(strong(batch)))

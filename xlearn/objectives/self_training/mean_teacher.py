@@ -1,4 +1,4 @@
-"""Mean teacher: agree with the moving average of oneself."""
+"""Mean teacher: consistency with the moving average of the network."""
 
 from collections.abc import Mapping
 
@@ -18,15 +18,15 @@ from xlearn.runtime.errors import Problem
 
 class MeanTeacher(nn.Module):
     """`weight * a(t) * mean_{i,c} (p_ic - q_ic)^2` on the unlabelled batch: p is the student's softmax on the strong view, q
-    the teacher's on the weak one, without a gradient; beside the cross-entropy (Tarvainen & Valpola, NIPS 2017, eq. 1).
+    the teacher's on the weak one, without gradient; added to the cross-entropy (Tarvainen & Valpola, NIPS 2017, eq. 1).
 
     The teacher's weights are `w' = d w' + (1 - d) w` after step t (from 0), `d = min(1 - 1 / (t + 1), decay)` as in the
-    authors' code, with the statistics of normalisations averaged likewise; it evaluates, where theirs runs in training mode.
-    `a(t) = exp(-5 (1 - min(1, t / (ramp * steps)))^2)`, their sigmoid-shaped ramp-up (`ramp=0`: at once 1). The run evaluates
+    authors' code, with averaged running statistics; the teacher is in evaluation mode (the authors: training mode).
+    `a(t) = exp(-5 (1 - min(1, t / (ramp * steps)))^2)`, their sigmoid-shaped ramp-up (`ramp=0`: constant 1). The run evaluates
     the student; the paper reports the teacher. The mean over classes is that of the authors' code.
 
-    Raises `Problem` for a weight below 0, a decay outside [0, 1), a ramp outside [0, 1], in a phase that reads no unlabelled
-    target, and for texts of a tokeniser whose unknown token is not known.
+    Raises: `Problem` for a weight below 0, a decay outside [0, 1), a ramp outside [0, 1], without unlabelled target examples,
+    and for texts of a tokeniser with another unknown token.
     """
 
     unlabeled = True

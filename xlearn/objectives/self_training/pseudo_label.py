@@ -1,4 +1,4 @@
-"""Pseudo-labels: what the network is sure of counts as a label."""
+"""Pseudo-labels: confident predictions on unlabelled examples serve as labels."""
 
 from collections.abc import Mapping
 
@@ -16,13 +16,13 @@ from xlearn.runtime.errors import Problem
 
 
 class PseudoLabel(nn.Module):
-    """`weight * a(t) * 1/n sum_i 1[max p_i >= threshold] CE(z_i, argmax p_i)` on the n unlabelled examples of the batch, beside
-    the cross-entropy of the labelled ones (Lee, ICML workshop 2013, eq. 15-16).
+    """`weight * a(t) * 1/n sum_i 1[max p_i >= threshold] CE(z_i, argmax p_i)` on the n unlabelled examples of the batch, added
+    to the cross-entropy of the labelled ones (Lee, ICML workshop 2013, eq. 15-16).
 
-    `a(t) = min(1, t / (ramp * steps))` grows with the steps t done; `ramp=0`: at once 1. The paper has no threshold (0 here),
-    and starts the ramp after 100 epochs. Label and prediction are of the same pass, in training mode.
+    `a(t) = min(1, t / (ramp * steps))` grows with the number of steps t; `ramp=0`: constant 1. The paper has no threshold (0
+    here), and starts the ramp after 100 epochs. Label and prediction come from the same pass, in training mode.
 
-    Raises `Problem` for a weight below 0, a threshold or a ramp outside [0, 1], and in a phase that reads no unlabelled target.
+    Raises: `Problem` for a weight below 0, a threshold or a ramp outside [0, 1], and without unlabelled target examples.
     """
 
     unlabeled = True
@@ -48,7 +48,7 @@ class PseudoLabel(nn.Module):
 
 
 def need_threshold(name: str, weight: float, threshold: float) -> None:
-    """Raises `Problem` for a weight below 0 and a threshold outside [0, 1]."""
+    """Raise `Problem` for a weight below 0 and a threshold outside [0, 1]."""
     if weight < 0:
         raise Problem(f"{name}: weight={weight}: give 0 or more, e.g. 1.")
     if not 0 <= threshold <= 1:
@@ -56,6 +56,6 @@ def need_threshold(name: str, weight: float, threshold: float) -> None:
 
 
 def on_confident(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """`1/n sum_i mask_i CE(logits_i, labels_i)`: the mean over all n examples, whether they are sure or not."""
+    """`1/n sum_i mask_i CE(logits_i, labels_i)`: the mean over all n examples, confident or not."""
     with torch.autocast(logits.device.type, enabled=False):
         return (functional.cross_entropy(logits.float(), labels, reduction="none") * mask).mean()

@@ -1,4 +1,4 @@
-"""Where pseudo-labels come from: confident predictions, or the nearest centroid."""
+"""Pseudo-labels by confident predictions, or by the nearest centroid."""
 
 import torch
 from torch import Tensor
@@ -6,22 +6,20 @@ from torch.nn import functional
 
 
 def confident(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """`(labels int64 [n], mask bool [n])`: the class of the highest probability, and whether that is `threshold` or more.
-    Without a gradient.
-    """
+    """The most probable class, `int64 [n]`, and whether its probability is at least `threshold`, `bool [n]`; no gradient."""
     highest, labels = logits.detach().float().softmax(1).max(1)
     return labels, highest >= threshold
 
 
 @torch.no_grad()
 def by_centroids(features: Tensor, probabilities: Tensor, rounds: int = 1, members: int = 1) -> Tensor:
-    """`int64 [n]`: the class whose centroid is nearest by cosine distance (SHOT: Liang et al., ICML 2020, eq. 4-6).
+    """The class of the nearest centroid by cosine distance, `int64 [n]` (SHOT: Liang et al., ICML 2020, eq. 4-6).
 
     `features [n, width]` get a constant 1 appended and are scaled to unit length, as in the authors' code. The first centroids
     are `c_k = sum_i p_ik f_i / sum_i p_ik` with `probabilities p [n, classes]`; then, `rounds` times, `c_k` is the mean of the
-    features that are labelled k. A class that fewer than `members` examples are predicted to have gets no label (the authors'
-    code for objects with its threshold 0 is `members=1`, the one for digits, which keeps all classes, `members=0`). A class
-    that has no example left in a round gets none either; the distances to its centroid, zero, would be NaN.
+    features with label k. A class with fewer than `members` predicted examples gets no label (the authors' code for objects,
+    with its threshold 0, is `members=1`; their code for digits, which keeps all classes, is `members=0`). A class without
+    examples in a round gets no label either; the distances to its zero centroid would be NaN.
     """
     with torch.autocast(features.device.type, enabled=False):
         features, probabilities = features.float(), probabilities.float()
@@ -35,7 +33,7 @@ def by_centroids(features: Tensor, probabilities: Tensor, rounds: int = 1, membe
 
 
 def _nearest(points: Tensor, weights: Tensor, there: Tensor) -> Tensor:
-    """`int64 [n]`: the nearest centroid of the classes that are there and have weight, each the weighted mean of the points."""
+    """The nearest centroid, `int64 [n]`, among classes in `there` with positive weight; centroids are weighted means."""
     total = weights.sum(0)
     centroids = (weights / total.clamp_min(torch.finfo(total.dtype).tiny)).T @ points
     cosines = points @ functional.normalize(centroids, dim=1).T
@@ -43,5 +41,5 @@ def _nearest(points: Tensor, weights: Tensor, there: Tensor) -> Tensor:
 
 
 def missing(labels: Tensor, classes: int) -> Tensor:
-    """`bool [classes]`: which classes no example is labelled with."""
+    """Which classes are the label of no example, `bool [classes]`."""
     return torch.bincount(labels, minlength=classes) == 0

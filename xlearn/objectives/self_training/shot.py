@@ -1,4 +1,4 @@
-"""SHOT: adapt the features to a head that stays, without the source's data."""
+"""SHOT: source-free adaptation of the encoder to the frozen source head."""
 
 from collections.abc import Mapping
 
@@ -18,19 +18,19 @@ from xlearn.runtime.errors import Problem
 
 
 class Shot(nn.Module):
-    """`[mean_i H(p_i) - H(mean_i p_i)] + beta * mean_i CE(z_i, yhat_i)` on the unlabelled batch, for an encoder under a frozen
-    head (Liang et al., ICML 2020, eq. 3 and 7). The phase's objective; with labelled examples of the target, their
-    cross-entropy is added.
+    """`[mean_i H(p_i) - H(mean_i p_i)] + beta * mean_i CE(z_i, yhat_i)` on the unlabelled batch, for an encoder with a frozen
+    head (Liang et al., ICML 2020, eq. 3 and 7). The phase's objective; the cross-entropy of labelled target examples, if any,
+    is added.
 
     yhat are pseudo-labels by the nearest centroid (`by_centroids`: `rounds`, `members`) of the features of all unlabelled
-    examples, computed anew `refreshes` times over the phase, at even distances from its first step on (the authors: once per
-    epoch on digits, 15 times on objects). `beta` is 0.1 for digits in the paper, 0.3 otherwise. The head is a plain linear
-    layer, without their weight normalisation and bottleneck; label smoothing is up to the source's phase.
+    examples, recomputed `refreshes` times over the phase, evenly spaced from its first step on (the authors: once per epoch on
+    digits, 15 times on objects). `beta` is 0.1 for digits in the paper, 0.3 otherwise. The head is a plain linear layer,
+    without their weight normalisation and bottleneck; label smoothing is an option of the source's phase.
+    `missing bool [classes]`: the classes without a pseudo-label at the last refresh; the records of the phase
+    (`missing_classes`) and the summary of the run name them.
 
-    `missing bool [classes]` says which classes no example was labelled with at the last refresh; the records of the phase name
-    them (`missing_classes`), and so does the summary of the run. Raises `Problem` for a beta
-    below 0, for less than one refresh, for rounds or members below 0, in a phase that reads no unlabelled target, and with
-    `require_all`, in training, for a class that no example is labelled with.
+    Raises: `Problem` for a beta below 0, for less than one refresh, for rounds or members below 0, without unlabelled target
+    examples, and with `require_all`, in training, for a class without a pseudo-label.
     """
 
     unlabeled = True
@@ -81,7 +81,7 @@ class Shot(nn.Module):
         self.bank.follow()
 
     def log(self) -> dict[str, list[str]]:
-        """For the record of a look: the classes that no example was labelled with at the last refresh, if any."""
+        """For the record of an evaluation: the classes without a pseudo-label at the last refresh, if any."""
         without = [name for name, lacks in zip(self.names, self.missing.tolist(), strict=True) if lacks]
         return {"missing_classes": without} if without else {}
 
@@ -91,6 +91,6 @@ class Shot(nn.Module):
         self.missing.copy_(missing(self.labels, len(self.names)))
         if self.require_all and (without := self.log().get("missing_classes")):
             raise Problem(
-                f"shot: no unlabelled example is labelled {' or '.join(without)}, and require_all is set. The source's network "
-                "may not know these classes on the target: train it longer, or set require_all=false."
+                f"shot: no unlabelled example has the pseudo-label {' or '.join(without)}, but require_all=true. The source's "
+                "network may not recognise these classes on the target: train it longer, or set require_all=false."
             )

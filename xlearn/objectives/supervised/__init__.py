@@ -1,1 +1,1 @@
-"""Losses on labels. They also hold the weights of classes for imbalanced data."""
+"""Supervised losses, including those for imbalanced classes."""

@@ -1,4 +1,4 @@
-"""Deferred re-weighting: rare classes count more, but only once features are learned."""
+"""Deferred re-weighting (DRW): class weights only in the last part of training."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ class Deferred(nn.Module):
     (DRW: Cao et al., NeurIPS 2019, section 3.3, without their margins; they change at 0.8 of the epochs).
 
     w are the weights by the effective number of examples, with `beta`: see `class_weights`. Soft labels as in cross-entropy.
-    The first weighted step is number `round(after * steps)`, counted from 0; `after=1` never weighs. A phase that ends early
-    (`patience`, `stop_below`) may end before. The paper also takes a tenth of the learning rate from there on; here that is
-    the schedule's concern. Raises `Problem` unless 0 <= after <= 1 and 0 <= beta < 1.
+    The first weighted step is number `round(after * steps)`, counted from 0; `after=1` never weighs. A phase with early
+    stopping (`patience`, `stop_below`) may end before. The paper also divides the learning rate by ten at this step; here the
+    schedule can do so. Raises `Problem` unless 0 <= after <= 1 and 0 <= beta < 1.
     """
 
     step: Tensor
@@ -46,5 +46,5 @@ class Deferred(nn.Module):
         }
 
     def follow(self, network: Network) -> None:
-        # Here and not in `forward`, which is also called to look at the gradients.
+        # Not in `forward`, which is also called to measure gradients.
         self.step += 1

@@ -1,4 +1,4 @@
-"""Cross-entropy of the whole, and of each modality by itself."""
+"""Cross-entropy of all modalities together, and of each modality separately."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from xlearn.runtime.errors import Problem
 
 
 class EachModality:
-    """`CE(y, all modalities) + weight * sum_m CE(y, modality m alone)` per role, over examples that have m.
+    """`CE(y, all modalities) + weight * sum_m CE(y, only modality m)` per role, over examples that have m.
 
-    Against the laziness of fusions, where a strong modality starves the others (Wang et al., CVPR 2020; without their
-    weights from overfitting rates). With `fusion=late` and weight > 0 each modality is a classifier of its own, and the
-    whole is their average. Raises `Problem` for a weight below 0.
+    It prevents that a strong modality suppresses the training of the others (Wang et al., CVPR 2020; without their weights from
+    overfitting rates). With `fusion=late` and weight > 0 each modality is a separate classifier, and the joint prediction is
+    their average. Raises `Problem` for a weight below 0.
     """
 
     reads_inputs = True

@@ -1,4 +1,4 @@
-"""Focal loss: easy examples count less."""
+"""Focal loss: smaller weights for easy examples."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Logit adjustment and Balanced Softmax: the frequencies of the classes are told to the loss, not learned by the network."""
+"""Logit adjustment and Balanced Softmax: class frequencies added to the logits in training."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
-# In the place of no example: log 0 would make NaN of a soft label 0 and of tau 0.
+# The count of a class without examples: log 0 would give NaN with a soft label 0 or tau 0.
 SMALLEST = 1e-12
 
 
@@ -18,10 +18,10 @@ class LogitAdjustment(nn.Module):
     """`CE(y, z + tau log pi)` per role, `pi_c = n_c / n` the share of class c among the labelled training examples (Menon et
     al., ICLR 2021, eq. 10).
 
-    At the test the logits are z, without what was added: a class is predicted as if all were equally frequent. tau 1 is
-    consistent for the balanced error, and is Balanced Softmax, `-log(n_y exp z_y / sum_c n_c exp z_c)` (Ren et al., NeurIPS
-    2020, eq. 4); tau 0 is cross-entropy. A class without examples has the probability 0 while training (n_c counts
-    as 1e-12), so that nothing is learned of it. Raises `Problem` for a tau below 0.
+    At test time the logits are z, without the adjustment: predictions are as for equally frequent classes. tau 1 is consistent
+    for the balanced error, and is Balanced Softmax, `-log(n_y exp z_y / sum_c n_c exp z_c)` (Ren et al., NeurIPS 2020, eq. 4);
+    tau 0 is cross-entropy. A class without examples has probability 0 in training (n_c is set to 1e-12), so nothing is learned
+    of it. Raises `Problem` for a tau below 0.
     """
 
     def __init__(self, context: PhaseContext, *, tau: float = 1.0) -> None:
@@ -29,7 +29,7 @@ class LogitAdjustment(nn.Module):
         if not tau >= 0:
             raise Problem(f"objective.tau={tau}: give 0 (cross-entropy) or more, e.g. 1 (balanced softmax).")
         for role, counts in context.class_counts.items():
-            # log n_c in the place of log pi_c: a constant on all logits changes no probability.
+            # log n_c instead of log pi_c: a constant on all logits changes no probability.
             self.register_buffer(f"prior_{role}", tau * counts.float().clamp_min(SMALLEST).log())
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
