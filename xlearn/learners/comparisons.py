@@ -127,7 +127,7 @@ def source_only(components: Components, roles: Roles) -> Learner:
 
 
 def bounds(components: Components, roles: Roles, compared: Learner) -> dict[str, Learner]:
-    """The bounds of a run that adapts or whose target has no labels; empty for other runs.
+    """The bounds of a run that adapts or has a target without labels; empty for other runs.
 
     `source_only`: the source's network applied unchanged, if it has the target's classes. `target_only`: the target from
     scratch on the labels of all training examples (hidden ones too), with the baseline's budget. `compared`: the run's

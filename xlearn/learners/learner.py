@@ -134,7 +134,7 @@ class Learner:
             return []
         if phase.taught_by in ("source", "sources"):
             return [source.teaching() for source in self.source_networks]
-        # Before training, `ended` is empty: this network stands in.
+        # Before training, `ended` is empty, and this network has the same structure.
         return [Teaching(ended.get(phase.taught_by, self.network), self.roles)]
 
     @contextmanager
@@ -168,7 +168,7 @@ class Learner:
         return {name for phase in self.phases for name in rates(phase, self.network)}
 
     def moved(self) -> set[str]:
-        """The modalities whose encoders a phase trains, including the source's phases if their weights are copied."""
+        """The modalities of the encoders that a phase trains, including the source's phases if their weights are copied."""
         before = {name for source in self.source_networks if self.carried is not None for name in _trained(source)}
         return self.network.moving(self.trained() | before)
 

@@ -92,10 +92,10 @@ def _need_head(network: Network, task: Task, who: str) -> None:
     """Raise where the network cannot predict the task: it lacks the head, or an encoder."""
     if task.labels.key not in network.head:
         heads = ", ".join(network.head)
-        raise Problem(f"{who}: {task.name} is predicted by the head {task.labels.key!r}, and the network has {heads}.")
+        raise Problem(f"{who}: {task.name} is predicted by the head {task.labels.key!r}, but the network has {heads}.")
     if not {*task.inputs} & {*network.encoder}:
         there = ", ".join(network.encoder)
-        raise Problem(f"{who}: {task.name} has {', '.join(sorted(task.inputs))}, and the network has encoders for {there}.")
+        raise Problem(f"{who}: {task.name} has {', '.join(sorted(task.inputs))}, but the network has encoders for {there}.")
 
 
 def measured(networks: Sequence[Network], task: Task, split: str, device: str) -> list[dict[str, Any]]:

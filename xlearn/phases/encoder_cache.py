@@ -20,7 +20,7 @@ from xlearn.runtime.storage import cache_root, read_tensors, write_tensors
 SHARE = 0.1
 # Outputs that took longer than this many seconds are also kept on disk.
 WORTH_KEEPING = 2.0
-# Number of data sets whose outputs stay in memory for the next run of a sweep.
+# Number of encoded data sets that stay in memory for the next run of a sweep.
 HELD = 16
 _held: dict[str, Column] = {}
 

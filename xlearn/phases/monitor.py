@@ -22,8 +22,8 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 class Monitor:
     """Evaluates a phase `evaluations` times: reads the losses, computes validation scores, reports, and keeps the best weights.
 
-    `judges`: the roles whose validation scores select the weights. `valid`: functions that return the validation score, by
-    role. `candidates`: for a phase that adapts, the evaluated weights with their score under each selection rule. The
+    `judges`: the roles that select the weights by their validation scores. `valid`: functions that return the validation score,
+    by role. `candidates`: for a phase that adapts, the evaluated weights with their score under each selection rule. The
     monitor's state can be saved and resumed.
     """
 

@@ -122,7 +122,7 @@ def reading(phase: Phase, roles: Roles) -> dict[str, Task]:
 
 
 def judges(phase: Phase, roles: Roles) -> dict[str, Task]:
-    """The tasks whose validation split selects the weights and decides early stopping (`patience`)."""
+    """The tasks that select the weights and decide early stopping (`patience`), by their validation splits."""
     if not trains_heads(phase) or (phase.patience is None and (phase.keep == "last" or phase.adapts)):
         return {}  # adaptation phases use selection rules (`xlearn.selection`), episodic ones validation episodes
     named = phase.keep in ("best_source", "best_target")
@@ -181,7 +181,7 @@ def runs_teacher(phase: Phase) -> bool:
 
 
 def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
-    """The roles whose labels the phase learns from: the objective's `roles` (default all), or the target in distillation."""
+    """The labelled roles that the phase learns from: the objective's `roles` (default all), or the target in distillation."""
     main = phase.objectives[0]
     if not trains_heads(phase):
         return []

@@ -59,7 +59,7 @@ def build(config: dict[str, Any]) -> Components:
 
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:
-    """The tasks whose own configuration is valid; errors elsewhere in the configuration are ignored."""
+    """The tasks with a valid configuration; errors elsewhere in the configuration are ignored."""
     named = [(node, name, f"source.{name}") for name, node in config["source"].items()]
     named.append((config["target"], config["choices"].get("target", "target"), "target"))
     right = []
@@ -174,7 +174,7 @@ def _check_teachers(components: Components, found: Collector) -> None:
     chosen = components.config["choices"].get("objective", "cross_entropy")
     found.need(
         not (taught and own) or chosen == "cross_entropy",
-        f"objective={chosen} would change the teacher and the baseline, but not {transfer}, whose phases set their own "
+        f"objective={chosen} would change the teacher and the baseline, but not {transfer}, because its phases set their "
         "objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
     )
     found.need(

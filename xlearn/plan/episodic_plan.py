@@ -46,7 +46,7 @@ def episodic(config: Mapping[str, Any], found: Collector) -> dict[str, Any]:
 
 
 def _need_apart(config: Mapping[str, Any], where: str, found: Collector) -> None:
-    """Refuse phases that learn or select on a target of episodes, whose examples are all measured, and options of its split."""
+    """Refuse phases that learn or select on a target of episodes (all its examples are measured), and options of its split."""
     why = f"all examples of a target of episodes are measured ({where})"
     for name, phase in config["pretrain"]["phases"].items():
         for key, right in (("reads", ("source", "inputs")), ("keep", ("last", "best_source"))):

@@ -19,7 +19,7 @@ def retrieval(network: Network, examples: Examples, machine: Machine) -> dict[st
     """`{"image->text": {"recall@1": ..., "recall@5", "recall@10", "chance@10", "items"}}`, for each pair and direction.
 
     Queries and candidates are unimodal features, compared by cosine similarity, over the examples that have both modalities.
-    Recall@k is the share of queries whose pair ranks k or better.
+    Recall@k is the share of queries with their pair at rank k or better.
     """
     found: dict[str, dict[str, float]] = {}
     for first, second in itertools.combinations(sorted(examples.inputs), 2):

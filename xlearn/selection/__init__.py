@@ -62,7 +62,7 @@ def scores(seen: Seen, metric: Callable[[Tensor, Tensor], float]) -> dict[str, f
     """The score of each rule that can be computed, in the order of `RULES`; higher is better for all of them.
 
     `metric(logits, labels)` computes `source_val` and `oracle`, with higher values better. `last` is left out, and each rule
-    whose inputs are missing: no source, no validation split, no mixed inputs, fewer than 2 examples. A network with outputs
+    with missing inputs: no source, no validation split, no mixed inputs, fewer than 2 examples. A network with outputs
     that are not finite has the score -inf, so that it is never selected.
     """
     # Imported here, because these modules import `Seen`.

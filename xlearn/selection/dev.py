@@ -11,7 +11,7 @@ def dev(seen: Seen) -> float:
 
     l is the 0-1 loss and w of `density_ratio`, by features, learned from training examples of the sources and of the target.
     E[W] = 1 is known, so the control variate removes most of the variance of the weights. If all weights are equal, eta is 0.
-    The paper's code and skada's scorer use cross-entropy by default, whose scale differs between networks; with the 0-1 loss
+    The paper's code and skada's scorer use cross-entropy by default; its scale differs between networks. With the 0-1 loss
     and standardised features, skada's scorer is the same. Not finite: -inf.
     """
     if seen.weighted is None:

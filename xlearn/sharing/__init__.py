@@ -11,9 +11,9 @@ It may have:
 
 * `penalties(network, batches) -> {name: loss}`, called after the forward pass;
 * `rates() -> {name: multiplier}` of the learning rate;
-* `merge(network, task)`, which writes the task's private parameters into the network, and returns whether the network alone
-  now serves the task;
-* `modalities`, whose encoders differ between tasks; `below`, False where only heads differ;
+* `merge(network, task)`, which writes the task's private parameters into the network, and returns whether the network
+  now serves the task without the structure;
+* `modalities`, those with different encoders per task; `below`, False where only heads differ;
 * `mixes`, if a column also reads the inputs of other tasks;
 * `ties`, if tasks share no parameter but a penalty ties their weights;
 * `frozen(network, role)`, the parameters that are used without a gradient.

@@ -35,7 +35,7 @@ class Lora(nn.Module):
     to recurrent layers. B starts at zero, so all tasks start from the unchanged network. Merges exactly into W_t. Parameters
     per task and layer: `rank (inputs + outputs)`; the inputs of a convolution are channels times kernel positions.
     `layers`: shell-style patterns of the layers with a low-rank part (null: all; the paper has queries and values only,
-    `["*.query", "*.value"]` of MiniLM). `largest`: layers whose part would have more than this share of the weight's numbers
+    `["*.query", "*.value"]` of MiniLM). `largest`: layers where a part would have more than this share of the weight's numbers
     are left out: for a first convolution it costs as much as full training, with a gradient through the whole network.
 
     Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer, and if no layer is left.

@@ -22,8 +22,8 @@ def layers(
     largest: float = 1.0,
 ) -> dict[str, nn.Module]:
     """The layers of these kinds below the heads, by path, that are called and match a shell-style pattern (None: all). Left
-    out are grouped convolutions, and layers whose part of this rank would have more than the share `largest` of the weight's
-    numbers.
+    out are grouped convolutions, and layers where a part of this rank would have more than the share `largest` of the
+    weight's numbers.
 
     Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer, and without such a layer.
     """

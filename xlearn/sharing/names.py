@@ -1,4 +1,4 @@
-"""Share the parameters whose names match patterns."""
+"""Share the parameters with names that match patterns."""
 
 from fnmatch import fnmatchcase
 

@@ -66,8 +66,8 @@ class Parts(nn.Module):
         return found
 
     def merge(self, network: Network, task: str) -> bool:
-        """Write the task's private parameters into the network. Returns whether all parts merged, so that the network alone
-        serves the task.
+        """Write the task's private parameters into the network. Returns whether all parts merged, so that the network
+        serves the task without them.
         """
         merged = [part.merge(network, task) for part in self._having("merge").values()]
         return len(merged) == len(self.parts) and all(merged)

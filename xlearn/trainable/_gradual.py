@@ -7,7 +7,7 @@ from xlearn.trainable import Rate
 def gradual(network: Network, *, backbone: float, until: float) -> dict[str, Rate]:
     """Head, trunk and fusion train from the start; the k-th block from the top joins at `until * k / L` of the steps.
 
-    `backbone` multiplies the learning rate of the blocks (Howard & Ruder, ACL 2018, who unfreeze one layer per epoch).
+    `backbone` multiplies the learning rate of the blocks (Howard & Ruder, ACL 2018: one more layer per epoch).
     """
     starts = {}
     for found in encoder_blocks(network).values():

@@ -81,7 +81,7 @@ def test_features_that_were_computed_before_are_taken_over():
             "audio", "frames", "audio", Attention, {"student": ["encoder.audio.frame"], "teacher": ["encoder.audio.blocks.0"]},
             "a sequence of 6 channels, .* maps of 4 channels",
         ),
-        ("cnn", "lstm", "image", Attention, {}, "have no common modality whose encoders both output maps"),
+        ("cnn", "lstm", "image", Attention, {}, "have no common modality where both encoders output maps"),
         ("lstm", "few_words", "text", Attention, {}, "cannot read the phase's examples .*another form than the student"),
         ("cnn", "wide", "image", Attention, {"weight": -1.0}, "weight=-1.0"),
     ],

@@ -21,7 +21,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse(x: Tensor, coefficient: Tensor) -> Tensor:
-    """The identity, whose gradient is multiplied by `-coefficient`, a 0-d tensor on x's device."""
+    """The identity, with the gradient multiplied by `-coefficient`, a 0-d tensor on x's device."""
     return _Reverse.apply(x, coefficient)
 
 

@@ -110,7 +110,7 @@ def _paired(context: PhaseContext, teacher: Network) -> Sequence[tuple[str, str]
     pairs = [pair for kind in own for pair in zip(own[kind][::-1], given.get(kind, [])[::-1], strict=False)]
     if not pairs:
         raise Problem(
-            "attention: student and teacher have no common modality whose encoders both output maps or sequences; "
+            "attention: student and teacher have no common modality where both encoders output maps or sequences; "
             "a vector has no attention map. Use for example encoder/image=cnn, encoder/text=transformer, "
             "encoder/audio=audio_cnn, or transfer=rkd, which distils vectors."
         )

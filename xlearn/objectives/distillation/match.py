@@ -74,7 +74,7 @@ def _shapes(network: Network, paths: Sequence[str | None], tasks: Mapping[str, T
 
 
 def _there(batch: Batch, path: str | None, seen: Tensor) -> Tensor:
-    """Restrict `seen` to the examples with the modality of the path's encoder."""
+    """Restrict the mask to the examples with the modality of the path's encoder."""
     parts = (path or "").split(".")
     there = batch.present.get(parts[1]) if parts[0] == "encoder" and len(parts) > 1 else None
     return seen if there is None else seen & there

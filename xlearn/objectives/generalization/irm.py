@@ -1,4 +1,4 @@
-"""IRM: invariant risk minimisation, with features whose optimal head is the same in every environment."""
+"""IRM: invariant risk minimisation, with features for which one head is optimal in every environment."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Rotation prediction: classify by which right angle an image was rotated."""
+"""Rotation prediction: classify the angle of rotated images (0, 90, 180 or 270 degrees)."""
 
 from collections.abc import Mapping
 from dataclasses import replace

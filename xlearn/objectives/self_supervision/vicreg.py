@@ -13,7 +13,7 @@ from xlearn.objectives.self_supervision.projector import pairs_of_views, project
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
 
-# Added under the root, whose slope is infinite at 0.
+# Added under the root, because its slope is infinite at 0.
 SMALLEST = 1e-4
 
 

@@ -15,8 +15,8 @@ from xlearn.runtime.errors import Problem, nearest
 class CrossEntropy(nn.Module):
     """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i.
 
-    `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see the function. `roles`: the roles whose
-    labels are used, e.g. `[target]` in a phase that reads others for a penalty; null: all. Raises `Problem` unless 0 <= s < 1,
+    `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see the function. `roles`: restricts the
+    labelled roles, e.g. `[target]` in a phase that reads others for a penalty; null: all. Raises `Problem` unless 0 <= s < 1,
     and for a role that the phase does not read.
     """
 
