@@ -163,11 +163,12 @@ def _arguments(node: dict) -> str:
     if "_target_" not in node:
         return ""
     given = {name: value for name, value in node.items() if name != "_target_" and not isinstance(value, dict)}
-    shown = {None: "null", True: "true", False: "false"}
-    return ", ".join(
-        f"`{name}: {_text(shown.get(value, str(value)) if not isinstance(value, list) else str(value))}`"
-        for name, value in given.items()
-    )
+    return ", ".join(f"`{name}: {_text(_yaml(value))}`" for name, value in given.items())
+
+
+def _yaml(value: object) -> str:
+    """A value as YAML has it: 1 is no `true`."""
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
 def main() -> int:

@@ -38,7 +38,12 @@ def printed(lines: list[str], folder: Path) -> str:
     parts = []
     for line in lines:
         words = shlex.split(line, comments=True)
-        variables = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        # A cache of the page's own, so that it does not depend on what was computed before.
+        paths = {
+            "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+            "XLEARN_CACHE": str(folder / ".cache"),
+        }
+        variables = {**os.environ, **paths}
         command = [sys.executable, "-m", *words]
         done = subprocess.run(
             command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
