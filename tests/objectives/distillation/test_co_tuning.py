@@ -111,7 +111,7 @@ def test_wrong_beginnings_are_told():
         (
             context(few),
             {"relationship": "reverse"},
-            "'c0' of .* has 1 labelled example.*needs 2 of each. Raise shots or use rel",
+            "'c0' of .* has 1 labelled example.*needs 2 per class. Raise shots or use rel",
         ),
         (context(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 of each"),
         (context(), {"weight": -1.0}, "weight=-1.0: give 0 or more"),

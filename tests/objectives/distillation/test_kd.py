@@ -93,7 +93,7 @@ def test_what_the_teacher_does_not_see_does_not_count():
     assert objective(student, {"target": given, "source": given.only("tabular")}).keys() == {
         "target_labels", "target_teacher",
     }  # fmt: skip
-    with pytest.raises(Problem, match="the teacher reads image, which no task has"):
+    with pytest.raises(Problem, match="the teacher reads image, but no task has"):
         objective(student, {"target": given.only("tabular")})
 
 

@@ -101,5 +101,5 @@ def test_temperatures_out_of_range_are_told():
     with pytest.raises(Problem, match="scale=200"):
         SigLip(bare_context(pair_network()), scale=200.0)
     net = pair_network()
-    with pytest.raises(Problem, match="the modality image only"):
+    with pytest.raises(Problem, match="only the modality image"):
         list(pairs(net, {"source": pair_batch().only("image")}))

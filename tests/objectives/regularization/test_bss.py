@@ -54,7 +54,11 @@ def test_bss_reads_the_features_of_the_heads():
     assert all(each.grad is not None for each in network.encoder.parameters())
     ready = Batch({}, given.labels[:3], given.space, torch.eye(3, 8))
     assert float(Bss(context)(network, {"target": ready})["target_bss"]) == pytest.approx(0.001)
-    for options, told in (({"eta": -1.0}, "eta=-1.0"), ({"k": 0}, "k=0"), ({"k": 8}, "k=8: the features have 8 singular")):
+    for options, told in (
+        ({"eta": -1.0}, "eta=-1.0"),
+        ({"k": 0}, "k=0"),
+        ({"k": 8}, "k=8: the features have at most 8 singular"),
+    ):
         with pytest.raises(Problem, match=told):
             Bss(context, **options)
 

@@ -107,7 +107,7 @@ def test_noise_follows_torchs_global_generator():
         ({"share": 1.0}, "share=1.0: give a share between 0 and 1"),
         ({"deviation": 0.0}, "deviation=0.0: give more than 0"),
         ({"low": 5.0, "high": 1.0}, "low=5.0 is above high=1.0"),
-        ({"patch": 9}, "patch=9 does not suit 6 x 7 images"),
+        ({"patch": 9}, "patch=9 does not fit 6 x 7 images"),
     ],
 )
 def test_noise_out_of_range_is_refused(options, told):

@@ -213,7 +213,7 @@ def test_an_interrupted_phase_goes_on_bit_identically():
     [
         (["image"], {"share": 0.0}, "share=0.0: give a share between 0 and 1"),
         (["image"], {"share": 1.0}, "share=1.0: give a share between 0 and 1"),
-        (["image"], {"patch": 7}, "patch=7 does not suit 6 x 7 images. Give 1 to 6"),
+        (["image"], {"patch": 7}, "patch=7 does not fit 6 x 7 images. Give 1 to 6"),
         (["image"], {"patch": 0}, "patch=0: give 1 or more"),
         (["audio"], {"frames": 0}, "frames=0: give 1 or more"),
         (["image"], {"width": -1}, "width=-1: give 1 or more"),

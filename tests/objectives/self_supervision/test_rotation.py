@@ -98,7 +98,7 @@ def test_the_monitor_tells_of_the_images_as_they_are():
     ("names", "specs", "told"),
     [
         (["image"], {}, "those of toy are 6 x 7. Set image.size"),
-        (["tabular"], {}, "toy has tabular only"),
+        (["tabular"], {}, "toy has only tabular"),
         (["image"], {"image": VectorSpec(5, "some network")}, "Choose encoder/image=cnn"),
     ],
 )
