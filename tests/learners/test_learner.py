@@ -219,10 +219,7 @@ CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=
         ([*CLIP, *SMALL, "budget.pretrain.patience=2"], "but the phase trains no head"),
         ([*CLIP, *SMALL, "pretrain.phases.align.batch_size=1"], "needs at least 2 pairs"),
         ([*CLIP, *SMALL, "pretrain.phases.align.objective.temperature=0"], "temperature=0"),
-        (
-            ["source=blobs", "transfer=kd", "source.blobs.head=x"],
-            "teacher and student do not both have a head for the classes of blobs",
-        ),
+        (["source=blobs", "transfer=kd", "source.blobs.head=x"], "do not both have a head for the classes of blobs"),
         (["transfer=knowledge_fusion", "transfer.carry=true"], "carry: true copies from a single network"),
         (["transfer=kd", "transfer.phases.distill.taught_by=sorce"], "taught_by=sorce"),
         (["pretrain.phases.pretrain.taught_by=source"], "only phases of the transfer have teachers"),

@@ -113,7 +113,7 @@ def test_wrong_beginnings_are_told():
             {"relationship": "reverse"},
             "'c0' of .* has 1 labelled example.*needs 2 per class. Raise shots or use rel",
         ),
-        (context(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 of each"),
+        (context(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 per class"),
         (context(), {"weight": -1.0}, "weight=-1.0: give 0 or more"),
         (context(width=6), {}, "width 6, but the target's network has width 8"),
         (context(teachers=0), {}, "needs one teacher, and there is none"),

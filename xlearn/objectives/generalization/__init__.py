@@ -1,1 +1,1 @@
-"""Domain generalization: several sources, each an environment, and a target that is not used in training."""
+"""Domain generalization: several sources, and a target that is not used in training. Each source is an environment."""

@@ -1,1 +1,1 @@
-"""Self-training: learn from the network's predictions on unlabelled examples, by pseudo-labels, consistency and entropy."""
+"""Self-training: learn from the network's predictions on unlabelled examples. Pseudo-labels, consistency and entropy."""

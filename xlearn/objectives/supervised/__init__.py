@@ -1,1 +1,1 @@
-"""Supervised losses, including those for imbalanced classes."""
+"""Supervised losses on labels. Some weigh or adjust classes for imbalanced data."""
