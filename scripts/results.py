@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "docs" / "results"
-PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
+PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md", ROOT / "README.zh.md")
 # The mark, an empty line, the lines of the table, and in the README its notes.
 TABLE = re.compile(r"(<!-- table: (?P<words>[^\n]+) -->\n\n)(?P<table>(?:\|[^\n]*\n)*)(?P<notes>\n(?:- [^\n]*\n)+)?")
 
