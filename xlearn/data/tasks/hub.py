@@ -81,10 +81,10 @@ def splits_of(key: str, files: Sequence[Path], root: Path) -> dict[Path, str | N
     for file in files:
         words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != root else "")
         found[file] = next((word for word in words if word in SPLITS), None)
-    untold = [file for file, split in found.items() if split is None]
-    if 0 < len(untold) < len(files):
+    without_split = [file for file, split in found.items() if split is None]
+    if 0 < len(without_split) < len(files):
         raise Problem(
-            f"{key}={root}: {untold[0]} has no split in its name, but other files have. Known: {', '.join(SPLITS)}. "
+            f"{key}={root}: {without_split[0]} has no split in its name, but other files have. Known: {', '.join(SPLITS)}. "
             "Rename it, as in test-00000.parquet or test/0000.parquet, or remove it."
         )
     return found
