@@ -18,6 +18,7 @@ def texts(file):
     """(line number, text) of comments and strings of Python, and of every line of Markdown and comment of YAML."""
     content = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
+        content = re.sub(r"\]\([^)]*\)", "]", content)  # the anchors of links are titles of other pages
         yield from (
             (number, line) for number, line in enumerate(content.splitlines(), 1) if file.suffix == ".md" or "#" in line
         )
