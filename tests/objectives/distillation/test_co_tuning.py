@@ -116,8 +116,8 @@ def test_wrong_beginnings_are_told():
         (context(replace(few, train=one)), {}, "'c1' of .* has 0 labelled example.*relationship=direct needs 1 per class"),
         (context(), {"weight": -1.0}, "weight=-1.0: give 0 or more"),
         (context(width=6), {}, "width 6, but the target's network has width 8"),
-        (context(teachers=0), {}, "needs one teacher, and there is none"),
-        (context(teachers=2), {}, "needs one teacher, and there are 2"),
+        (context(teachers=0), {}, "needs one teacher, but there is none"),
+        (context(teachers=2), {}, "needs one teacher, but there are 2"),
     ):
         with pytest.raises(Problem, match=told):
             CoTuning(begun[0], **options)
