@@ -31,7 +31,7 @@ def title(result: dict[str, Any]) -> str:
     config, choices = result["config"], result["choices"]
     target = config["target"]
     labels = (
-        f"{target['shots'] or 'no'} labels{' per class' * bool(target['shots'])}"
+        f"{target['shots'] or 'no'} label{'s' * (target['shots'] != 1)}{' per class' * bool(target['shots'])}"
         if target["shots"] is not None
         else "all labels"
     )

@@ -127,7 +127,8 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
     if options.shots > len(rest):
         raise Problem(
             f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
-            f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). Give at most {len(rest)}."
+            f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). "
+            f"Give at most {len(rest)}, or lower {name}.val or {name}.test."
         )
     if options.shots == 0:  # without labels only the oracle selects
         return rest[:0], val, test, rest

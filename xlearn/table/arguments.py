@@ -35,7 +35,9 @@ def sources(words: list[str], tables: dict[str, Path]) -> Sources:
         elif "=" in word:
             overrides.append(word)
         else:
-            raise Problem(f"{word} is neither a folder nor a table. {nearest(word, tables)}")
+            there = Path("outputs") / word
+            fix = f"There is a folder {there}." if there.is_dir() else nearest(word, tables)
+            raise Problem(f"{word} is neither a folder nor a table. {fix}")
     if not folders and not names:
         raise Problem(f"Say what to show: a folder of results (outputs), or a table: {', '.join(tables)}.")
     if names and (folders or len(names) > 1):

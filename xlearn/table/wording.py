@@ -71,7 +71,7 @@ def sentences(table: Table) -> list[str]:
     against = f"the row {table.against}" if table.against is not None else own
     found = [*_numbers(table), *_delta(table), *_selection(table), *_parentheses(table)]
     found += [cost_sentence(table)] if costs(table) else []
-    if table.tests or table.compared:
+    if table.tests:
         found.append(
             f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after "
             f"Holm's correction for all {table.tests} test(s) of this table."
