@@ -56,7 +56,7 @@ def _anchor(folder: Path) -> str:
 
 
 def architecture() -> str:
-    """The page as it is, with the tree of today below its mark."""
+    """The page with the present tree below its mark."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     return f"{text.partition(BEGIN)[0]}{BEGIN}\n\n{tree()}\n"
 
@@ -97,7 +97,7 @@ def migration() -> str:
             "",
             "## Modules, classes and functions",
             "",
-            "In imports; what stands in a module moves with it.",
+            "In imports; the content of a module moves with it.",
             "",
             *rows(addresses()),
         ]
@@ -128,7 +128,7 @@ def options_page() -> str:
         "",
         "## Keys",
         "",
-        "`NAME` stands for the name of a source or of a phase (`transfer.phases.finetune.keep`).",
+        "`NAME` is the name of a source or of a phase (`transfer.phases.finetune.keep`).",
         "",
         "| key | default | meaning |",
         "|---|---|---|",

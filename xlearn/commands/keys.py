@@ -10,7 +10,7 @@ from xlearn.config.folders import conf_folder
 from xlearn.runtime.addresses import PACKAGE
 
 SCHEMA, OPTIONS = PACKAGE / "config" / "schema.py", PACKAGE / "data" / "options.py"
-# Keys that stand in the configuration under several paths: (file, class, paths).
+# Keys with several paths in the configuration: (file, class, paths).
 CLASSES = (
     (OPTIONS, "TaskOptions", ("target.{}", "source.NAME.{}")),
     (SCHEMA, "PhaseConfig", ("pretrain.phases.NAME.{}", "transfer.phases.NAME.{}")),
@@ -22,7 +22,7 @@ LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: +(?P<default>[^#\n]*?))?(?: 
 
 
 class Key(NamedTuple):
-    """`paths`: where it stands in the configuration; `default` as it is written in YAML."""
+    """`paths`: its places in the configuration; `default` as in YAML."""
 
     paths: tuple[str, ...]
     default: str

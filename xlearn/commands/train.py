@@ -22,7 +22,7 @@ from xlearn.runtime.errors import Interrupted, Problem, Problems
 # Tasks that are files of the user: the default source has rarely to do with them.
 OWN_FILES = ("image_folder", "hf_images", "audio_folder", "own_table")
 SOURCE_NOTE = (
-    "note: the source is {} by default. Name another (source=...), or use published weights alone: source=none pretrain=none "
+    "note: the source is {} by default. Name another (source=...), or use only published weights: source=none pretrain=none "
     "with an encoder that has them (`xlearn show encoder/image`)."
 )
 
@@ -65,8 +65,8 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:  # stdout was closed, as by `head`: `xlearn.cli` handles it
         raise
     except OSError as error:
-        told = f"{error.filename or 'output'}: {error.strerror or error}"
-        print(f"error: {told}. Start in a writable folder, or set hydra.run.dir (hydra.sweep.dir).", file=sys.stderr)
+        reason = f"{error.filename or 'output'}: {error.strerror or error}"
+        print(f"error: {reason}. Start in a writable folder, or set hydra.run.dir (hydra.sweep.dir).", file=sys.stderr)
         return 1
     return 1 if _failed else 0
 

@@ -83,19 +83,19 @@ def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -
     return chosen(context) if isclass(bare) else chosen
 
 
-def _need_network(network: Any, who: str) -> None:
+def _need_network(network: Any, caller: str) -> None:
     if not isinstance(network, Network):
-        raise Problem(f"{who}: {type(network).__name__} is no xlearn.Network (encoders, a fusion and heads). Build one of it.")
+        raise Problem(f"{caller}: {type(network).__name__} is no xlearn.Network. Build one of encoders, a fusion and heads.")
 
 
-def _need_head(network: Network, task: Task, who: str) -> None:
+def _need_head(network: Network, task: Task, caller: str) -> None:
     """Raise where the network cannot predict the task: it lacks the head, or an encoder."""
     if task.labels.key not in network.head:
         heads = ", ".join(network.head)
-        raise Problem(f"{who}: {task.name} is predicted by the head {task.labels.key!r}, but the network has {heads}.")
+        raise Problem(f"{caller}: {task.name} is predicted by the head {task.labels.key!r}, but the network has {heads}.")
     if not {*task.inputs} & {*network.encoder}:
         there = ", ".join(network.encoder)
-        raise Problem(f"{who}: {task.name} has {', '.join(sorted(task.inputs))}, but the network has encoders for {there}.")
+        raise Problem(f"{caller}: {task.name} has {', '.join(sorted(task.inputs))}, but the network has encoders for {there}.")
 
 
 def measured(networks: Sequence[Network], task: Task, split: str, device: str) -> list[dict[str, Any]]:
