@@ -1,6 +1,7 @@
 """`xlearn show`: what can be chosen. Reads YAML and source text; trains nothing and imports no torch."""
 
 import ast
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,12 +60,25 @@ def show_word(word: str, folders: list[Path]) -> str:
     if word == BASELINE:
         return BASELINE_SAID
     if not _is_group(word, folders):
+        if not found and (said := show_argument(word, folders)):
+            return said
         if not found:
             known = {*_all_groups(folders), BASELINE, *(path for key in keys() for path in key.paths)}
             names = {path.rpartition(".")[2] for path in known}
             raise Problem(f"{word}: there is no such group and no such key. {nearest(word, {*known, *names})}")
         return show_keys(found)
     return show_group(word, folders)
+
+
+def show_argument(word: str, folders: list[Path]) -> str:
+    """The options with an argument of this name (`target.size`, `sharing.first`) and their defaults; or nothing."""
+    path, _, name = word.rpartition(".")
+    found = options(_folder(path.replace(".", "/")), folders) if path else {}
+    given = {option: read_yaml(file) for option, file in found.items()}
+    having = {option: node[name] for option, node in given.items() if name in node and name not in ("defaults", "_target_")}
+    lines = [f"    {path.replace('.', '/')}={option}: default {json.dumps(value)}" for option, value in having.items()]
+    example = f"{path.replace('.', '/')}={next(iter(having))}" if having else ""
+    return "\n".join([f"{word}: an argument of", *lines, f"`xlearn show {example}` explains it."]) if having else ""
 
 
 def show_keys(found: Sequence[Key]) -> str:

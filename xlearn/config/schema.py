@@ -15,8 +15,9 @@ from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, Phas
 class PhaseConfig:
     """One phase. Null: the value at the top of the configuration, or that of the budget."""
 
-    # The tasks that the phase reads: source | target | both | unlabeled (the target's inputs) | everything | inputs (of both,
-    # without labels). Null: source in pretrain, target in transfer.
+    # The tasks that the phase reads: source | target | both (labelled examples of source and target) | unlabeled (the target's
+    # unlabelled examples, and its labelled ones if there are any) | everything (source, and the target as in unlabeled) |
+    # inputs (of both, without labels). Null: source in pretrain, target in transfer.
     reads: str | None = None
     modalities: list[str] | None = None  # the modalities that the phase reads; null: all
     trainable: Any = None  # the parameters that are trained, with multipliers of the learning rate; null: all
