@@ -107,8 +107,8 @@ def _check_chain(components: Components, found: Collector) -> None:
         found.need(
             bool(components.pretrained_of("source")),
             f"transfer={choices.get('transfer')} copies weights, but there are no learned weights: pretrain=none, and "
-            "no encoder has published weights to copy. Use pretrain=supervised, encoder.image.weights, or transfer=scratch (with "
-            "fixed features, such as efficientnet_features, it trains the head on them).",
+            "no encoder has published weights to copy. Use pretrain=supervised, encoder.image.weights, or transfer=scratch "
+            "(with fixed features, such as efficientnet_features, it trains the head on them).",
         )
     joint = components.config["joint"]
     found.need(
