@@ -71,7 +71,9 @@ def renewed(text: str, only_quick: bool) -> str:
 
 
 def masked(text: str) -> str:
-    """Without what the machine decides: numbers (but for digests), and the widths of columns."""
+    """Without what depends on the machine: numbers (but for digests), widths of columns, marks, notes on the sign of a gain."""
+    text = re.sub(r"^ *negative transfer: .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r" \(cached\)|\*\*|\*[↑↓]|\bneg\.\??", "", text)
     return re.sub(r"[ -]+", " ", re.sub(r"(?<![0-9a-f])[+-]?\d+(\.\d+)?(?![0-9a-f]{8})", "#", text))
 
 
