@@ -1,19 +1,12 @@
 """How printed blocks are compared: what a machine decides is left out, what a command says is not."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "printed.py"
+from toys.files import script
 
 
 @pytest.fixture
 def printed():
-    spec = importlib.util.spec_from_file_location("printed_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("printed")
 
 
 @pytest.mark.parametrize(

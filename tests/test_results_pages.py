@@ -1,12 +1,12 @@
 """The tables of the pages are those of their data."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from toys.files import script
 from toys.results import fill
 
 from xlearn.config.folders import conf_folder, options
@@ -18,11 +18,7 @@ SCRIPT = ROOT / "scripts" / "results.py"
 
 @pytest.fixture
 def results():
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("results_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("results")
 
 
 def test_the_pages_are_up_to_date():

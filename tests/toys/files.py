@@ -1,7 +1,9 @@
 """Files of the user's own data."""
 
+import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy
@@ -35,3 +37,12 @@ def write_picture(folder: Path, name: str, seed: int = 0) -> str:
 def write_sound(folder: Path, name: str, length: int = 800, rate: int = 8000, pitch: int = 300) -> str:
     soundfile.write(folder / name, numpy.sin(numpy.arange(length) * pitch / rate * 6.28) / 2, rate)
     return name
+
+
+def script(name: str) -> Any:
+    """A file of `scripts/` as a module."""
+    spec = importlib.util.spec_from_file_location(f"script_{name}", Path(__file__).parents[2] / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

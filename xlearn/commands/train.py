@@ -19,8 +19,6 @@ from xlearn.config.folders import conf_folder
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
 
-# Tasks that are files of the user: the default source has rarely to do with them.
-OWN_FILES = ("image_folder", "hf_images", "audio_folder", "own_table")
 SOURCE_NOTE = (
     "note: the source is {} by default. Name another (source=...), or use only published weights: source=none pretrain=none "
     "with an encoder that has them (`xlearn show encoder/image`)."
@@ -71,8 +69,10 @@ def main(arguments: list[str]) -> int:
     return 1 if _failed else 0
 
 
-def _names_source(overrides: Sequence[str]) -> bool:
-    return any(word.lstrip("+~").startswith(("source", "pretrain")) for word in overrides)
+def _source_is_default(overrides: Sequence[str]) -> bool:
+    """Whether a command names its target and leaves the source to the default, which may be unrelated."""
+    groups = {word.lstrip("+~").partition("=")[0].partition(".")[0] for word in overrides}
+    return any(word.startswith("target=") for word in overrides) and not groups & {"source", "pretrain"}
 
 
 def job(config: DictConfig) -> None:
@@ -87,7 +87,7 @@ def job(config: DictConfig) -> None:
             check_choices(chosen)
             with sentences([]):
                 content = {**complete(config), "choices": chosen}
-            if chosen.get("target") in OWN_FILES and not _names_source(hydra_config.overrides.task):
+            if not multirun and content["transfer"]["carry"] and _source_is_default(hydra_config.overrides.task):
                 print(SOURCE_NOTE.format(" + ".join(content["source"])), file=sys.stderr)
             result, again = run(content, folder, multirun, _recomputed)
     except Problem as problem:

@@ -26,8 +26,7 @@ def prepared(components: Components) -> Prepared:
     unread = ("target",) if components.episodic and components.sources else ()
     given = formats(every, config, components.encoders, seed, unread)
     target = prepare(components.target, given, seed)
-    if components.episodic or config["metric"] == "mse":
-        need_metric(config["metric"], target)
+    need_metric(config["metric"], target)
     if components.episodic:
         target = target_episodes(target)
     sources = {each.name: prepare(each, given, seed) for each in components.sources}

@@ -69,7 +69,9 @@ def outcome(
     with own.keeping("target"):
         found = predicted(own, test)
     metrics = measure(found, test.labels, classes)
-    compared = measure(compared_with(learned.baseline, test), test.labels, classes)
+    # Logits on the test split: the metrics and the rows that each network predicts correctly follow from them.
+    logits_of = {"run": found, "baseline": compared_with(learned.baseline, test)}
+    compared = measure(logits_of["baseline"], test.labels, classes)
     alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
     used = (*components.transfer, *(components.pretrain if components.carries or components.teaches else ()))
     result: dict[str, Any] = {
@@ -91,16 +93,15 @@ def outcome(
         for name, each in learned.bounds.items():
             # The source's network may be both the baseline and a bound.
             again = result["baseline"] if each is learned.baseline else None
+            logits_of[f"bounds.{name}"] = logits_of["baseline"] if again else compared_with(each, test)
             result["bounds"][name] = {
-                "metrics": again["metrics"] if again else measure(compared_with(each, test), test.labels, classes),
+                "metrics": again["metrics"] if again else measure(logits_of[f"bounds.{name}"], test.labels, classes),
                 "phases": phases[f"bound {name}"], "cost": again["cost"] if again else cost(each.network, target),
                 "selection": sorted({phase.keep for phase in each.every_phase()}),
             }  # fmt: skip
         result["gap_closed"] = gap_closed(metrics, result["bounds"])
     # The correct rows of each network, for paired comparisons.
-    others = {"baseline": learned.baseline, **{f"bounds.{name}": each for name, each in learned.bounds.items()}}
-    right = {"run": found, **{name: compared_with(each, test) for name, each in others.items()}}
-    correct = {f"correct.{name}": each.argmax(1) == test.labels for name, each in right.items()}
+    correct = {f"correct.{name}": each.argmax(1) == test.labels for name, each in logits_of.items()}
     given = {"logits": found, "labels": test.labels, "rows": test.rows, **correct}
     write_tensors(folder / "predictions.safetensors", given)
     if own.selection:

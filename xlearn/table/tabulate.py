@@ -1,7 +1,7 @@
 """Records to cells by row and column: means over seeds, paired tests, Holm's correction."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xlearn.config.schema import REPLICATES
@@ -17,7 +17,7 @@ from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
 from xlearn.table.spread import Spread
 from xlearn.table.statistics import mean
 from xlearn.table.tasks import by_task
-from xlearn.table.versions import newest
+from xlearn.table.versions import newest, packages
 
 BASELINE = "scratch"  # the default row that others are tested against
 
@@ -94,17 +94,8 @@ def common(records: Sequence[Record]) -> dict[str, Any]:
         "replicates": tuple((key, ordered({str(each) for each in values})) for key, values in seen.items() if values),
         "failures": tuple((str(each.folder), each.failure.splitlines()[-1]) for each in records if each.failure),
         "codes": Counter(str(result.get("code", "unknown")) for result in done),
-        "versions": versions(done),
+        "versions": packages(done),
     }
-
-
-def versions(results: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Package -> the versions that computed the results."""
-    found: dict[str, set[str]] = {}
-    for result in results:
-        for name, version in (result.get("versions") or {}).items():
-            found.setdefault(name, set()).add(str(version))
-    return {name: tuple(sorted(each)) for name, each in sorted(found.items())}
 
 
 def _lacking(spread: Spread, what: Measure, columns: Sequence[str]) -> list[str]:

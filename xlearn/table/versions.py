@@ -1,6 +1,7 @@
 """The same run, computed by several versions of xlearn: the newest result counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from xlearn.config.schema import identity
 from xlearn.results.files import RESULT
@@ -34,6 +35,15 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
     listed = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
     note = f"{len(places)} result(s) of an earlier version are left out: their runs were computed again ({listed})."
     return [record for record in records if id(record) not in older], (note,)
+
+
+def packages(results: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Package -> the versions that computed the results."""
+    found: dict[str, set[str]] = {}
+    for result in results:
+        for name, version in (result.get("versions") or {}).items():
+            found.setdefault(name, set()).add(str(version))
+    return {name: tuple(sorted(each)) for name, each in sorted(found.items())}
 
 
 def _written(record: Record) -> tuple[int, float]:
