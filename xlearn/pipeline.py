@@ -13,14 +13,16 @@ from typing import Any
 from xlearn.data.leakage import USED, used_rows
 from xlearn.data.prepare import tiny
 from xlearn.learners import comparisons
+from xlearn.learners.own import own as make_own
 from xlearn.networks.network import tensors
 from xlearn.phases.phase import Setting
 from xlearn.plan.components import Components
+from xlearn.plan.smaller import fewest, smaller
 from xlearn.plan.tasks import prepared
-from xlearn.results.episodic_outcome import check_target, episodic_outcome, fewest
 from xlearn.results.files import write_result
 from xlearn.results.network import WEIGHTS, final
-from xlearn.results.target import Learned, check_robustness, outcome
+from xlearn.results.robustness import check_robustness
+from xlearn.results.target import Learned, outcome
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Interrupted
 from xlearn.runtime.fingerprints import stamp
@@ -33,9 +35,12 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy",
 
 @dataclass
 class Run:
-    """A run and its folder. `small`: a smoke test with two examples per class and two steps per phase."""
+    """A run and its folder. `config`: the configuration that its result records. `small`: a smoke test with few examples per
+    class and two steps per phase.
+    """
 
     components: Components
+    config: dict[str, Any]
     machine: Machine
     folder: Path
     cache: Cache
@@ -45,45 +50,39 @@ class Run:
     def __call__(self) -> dict[str, Any]:
         """Execute the run, write all files into its folder (`result.json` last), and return the content of `result.json`."""
         began = time.monotonic()
-        components, config = self.components, self.components.config
+        components, config = self.components, self.config
         stamped = stamp(config)  # before reading the files, so that a change during the run is detected later
         roles, forms = prepared(components)
         if self.small:
+            components = smaller(components)
             few = partial(tiny, per_class=fewest(components))
             roles = {role: {name: few(task) for name, task in tasks.items()} for role, tasks in roles.items()}
-            forms = forms and {role: {name: tiny(task) for name, task in tasks.items()} for role, tasks in forms.items()}
+            forms = forms and {role: {name: few(task) for name, task in tasks.items()} for role, tasks in forms.items()}
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         target = roles["target"]["target"]
-        own = comparisons.own(components, roles, forms)
+        own = make_own(components, roles, forms)
         own.check()
-        baseline = comparisons.baseline(components, roles)
-        bounding = comparisons.bounds(components, roles, baseline)
-        alone, single = comparisons.each_modality(components, roles), comparisons.each_task(components, roles)
-        for each in (baseline, *bounding.values(), *alone.values(), *single.values()):
-            each.check()
+        compared = comparisons.compared(components, roles)
+        for each in compared:
+            each.learner.check()
         own.check_augmentations()
-        check_robustness(components, target)
-        if components.episodic:
-            check_target(components, target)
+        check_robustness(components.robustness, target)
+        for measuring in (components.measuring, components.baseline_measuring):
+            measuring.check(target)
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
         with self._lines:
-            phases = {"own": own.learn(setting), "baseline": baseline.learn(setting)}
-            for name, each in alone.items():
-                phases[name] = each.learn(replace(setting, report=partial(self._write_line, alone=name)))
-            for name, each in bounding.items():
-                report = partial(self._write_line, bound=name)
-                phases[f"bound {name}"] = (
-                    phases["baseline"] if each is baseline else each.learn(replace(setting, report=report))
-                )
-            for role, each in single.items():
-                phases[f"single {role}"] = each.learn(replace(setting, report=partial(self._write_line, single=role)))
+            phases = {"own": own.learn(setting)}
+            learned: dict[int, str] = {}
+            for each in compared:
+                # One network may be both the baseline and a bound.
+                same = learned.setdefault(id(each.learner), each.phases)
+                report = partial(self._write_line, **each.tag)
+                phases[each.phases] = phases[same] if same in phases else each.learner.learn(replace(setting, report=report))
         if own.carried is not None:
             write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
-        learned = Learned(components, own, baseline, alone, single, bounding)
-        measured = episodic_outcome if components.episodic else outcome
-        found = measured(learned, phases, roles, self.machine, self.folder)
+        found = outcome(Learned(components, own, compared), phases, roles, config, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
         write_tensors(self.folder / WEIGHTS, tensors(final(own)))
         write_tensors(self.folder / USED, used_rows([target, *roles["source"].values()]))
@@ -93,15 +92,15 @@ class Run:
         return result
 
     def _make_setting(self) -> Setting:
-        config = self.components.config
+        options = self.components.options
         return Setting(
-            seed=config["seed"],
+            seed=options.seed,
             machine=self.machine,
             cache=self.cache,
-            metric=config["metric"],
-            evaluations=config["evaluations"],
-            checkpoint_seconds=config["checkpoint_seconds"],
-            recomputed=self.recomputed if config["force"] else None,
+            metric=options.metric,
+            evaluations=1 if self.small else options.evaluations,
+            checkpoint_seconds=options.checkpoint_seconds,
+            recomputed=self.recomputed if options.force else None,
             pretrained=self.components.pretrained_of("target"),
             report=self._write_line,
         )

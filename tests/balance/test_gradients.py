@@ -21,7 +21,8 @@ from xlearn.fusion.concat import Concat
 from xlearn.networks.network import Network, tensors
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
-from xlearn.phases.fit import Update, fit
+from xlearn.phases.fit import fit
+from xlearn.phases.update import Update
 from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
 

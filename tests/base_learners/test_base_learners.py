@@ -178,7 +178,8 @@ def test_sequences_without_a_rule_for_vmap_pass_all_the_same():
 def test_they_add_nothing_to_the_network_and_read_no_head():
     network = on_images("mlp")
     for learner in (*PLAIN, LinearProbe()):
-        assert not any(hasattr(learner, name) for name in ("parts", "log", "trains")) and not learner.reads_head
+        assert learner.parts(None) is None and not learner.log() and not learner.trains("head.x.weight")
+        assert not learner.needs.trains_head
         before = {name: each.clone() for name, each in network.state_dict().items()}
         learner.curve(network, *episode())
         assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())

@@ -18,8 +18,10 @@ from xlearn.data.options import TaskOptions
 from xlearn.data.splits import split
 from xlearn.data.tasks import OPEN, TEST, VAL
 from xlearn.data.unlabeled import HIDDEN, UNLABELED, hidden, revealed
+from xlearn.objectives import Objective
 from xlearn.phases.fit import fit
 from xlearn.phases.phase import reading
+from xlearn.runtime.needs import Needs
 from xlearn.trainable import Rate
 
 
@@ -88,8 +90,8 @@ def test_using_a_hidden_label_fails_and_does_not_cheat():
 def noting(needs_none):
     """An objective that notes the roles it is given in every step."""
 
-    class Noting:
-        unlabeled = needs_none
+    class Noting(Objective):
+        needs = Needs(unlabeled=needs_none)
         seen: ClassVar[list] = []
 
         def __init__(self, start):

@@ -10,8 +10,8 @@ from xlearn.learners import comparisons
 @pytest.mark.parametrize(("shots", "baseline"), [(0, "source_only"), (5, "scratch")])
 def test_the_source_s_network_is_built_once(shots, baseline, toy, monkeypatch):
     """Where the target has no labels it is the baseline and a bound; else it is a bound only."""
-    made, real = [], comparisons.source_only
-    monkeypatch.setattr(comparisons, "source_only", lambda *given: made.append(1) or real(*given))
+    made, real = [], comparisons.Plan.source_only
+    monkeypatch.setattr(comparisons.Plan, "source_only", lambda *given: made.append(1) or real(*given))
     assert main([*toy, "transfer=mmd", f"target.shots={shots}"]) == 0
     _, result = only()
     bound = result["bounds"]["source_only"]

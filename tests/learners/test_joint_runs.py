@@ -230,7 +230,7 @@ def test_more_that_is_refused(tasks, capsys):
     joint = [*tasks, "transfer=joint"]
     assert "copies none" in refused([*joint, "pretrain=checkpoint", "pretrain.start.path=x"], capsys)
     assert "is for tasks that are learned together" in refused([*joint, "sharing=lora", "transfer.carry=true"], capsys)
-    assert "no phase reads a source" in refused([*joint, "transfer.phases.joint.reads=target"], capsys)
+    assert "no phase reads a source" in refused([*joint, "transfer.phases.joint.reads=[target]"], capsys)
     assert "joint.statistics=task is for tasks" in refused([*tasks, "joint.statistics=task"], capsys)
     told = refused([*joint, "budget.transfer.keep=best_each", "target.val=0"], capsys)
     assert "need validation examples of the target. Raise target.val" in told

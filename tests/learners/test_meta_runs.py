@@ -4,8 +4,8 @@ import pytest
 import torch
 from toys.runs import needs_digits, sign_runs
 
+from xlearn.base_learners import few_shot
 from xlearn.data.tasks._sinusoid import sinusoid
-from xlearn.phases import few_shot
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
 
@@ -38,7 +38,7 @@ def slow(*words):
     ],
 )
 def test_each_method_is_measured_on_tasks_of_other_classes(run, pretrain, moments):
-    small = ["pretrain.phases.meta.episodes.shots=4"] if pretrain == "reptile" else []
+    small = ["pretrain.phases.meta.batches.shots=4"] if pretrain == "reptile" else []
     folder, result = run(f"pretrain={pretrain}", "transfer=episodes", *small)
     found = result["episodes"]
     assert found["ways"] == 3 and found["shots"] == 2 and found["count"] == 12
@@ -107,17 +107,20 @@ def test_what_cannot_be_is_told(run):
         (("pretrain=maml", "transfer=episodes", "metric=mse"), "metric=mse: others predicts classes"),
         (("pretrain=maml", "transfer=episodes", "episodes.shots=11"), "episodes.shots=11 and episodes.queries=3: class"),
         (("pretrain=maml", "transfer=episodes", "pretrain.phases.meta.base_learner.rate=-1"), "rate=-1.* more than 0"),
-        (("pretrain=reptile", "transfer=episodes", "pretrain.phases.meta.episodes.shots=1"), "minibatch=2: give 1 to 1"),
+        (("pretrain=reptile", "transfer=episodes", "pretrain.phases.meta.batches.shots=1"), "minibatch=2: give 1 to 1"),
         (
-            ("pretrain=maml", "transfer=episodes", "pretrain.phases.meta.episodes.ways=4"),
+            ("pretrain=maml", "transfer=episodes", "pretrain.phases.meta.batches.ways=4"),
             "a head for 4 classes",
         ),
         (
-            ("pretrain=protonet", "transfer=episodes", "pretrain.phases.meta.reads=target"),
-            "reads=target: all examples of a target",
+            ("pretrain=protonet", "transfer=episodes", "pretrain.phases.meta.reads=[target]"),
+            "reads=[target]: all examples of a target",
         ),
-        (("pretrain=supervised", "transfer=episodes_probe", "pretrain.phases.pretrain.reads=both"), "reads=both: all examples"),
-        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), "reads=inputs: all examples"),
+        (
+            ("pretrain=supervised", "transfer=episodes_probe", "pretrain.phases.pretrain.reads=[source,target]"),
+            "reads=[source,target]: all examples",
+        ),
+        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), "reads=[source.inputs,target.inputs]: all examples"),
         (
             ("pretrain=protonet", "transfer=episodes", "target.folds=5", "target.fold=3"),
             "(?s)target.folds=5: all.*target.fold=3",

@@ -16,8 +16,8 @@ from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import load, tensors
 from xlearn.objectives.self_training.entropy_min import EntropyMin
+from xlearn.phases.checkpoints_by_rule import look
 from xlearn.phases.feasible import check
-from xlearn.phases.solve import look
 from xlearn.runtime.cache import Cache, weights_digest
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.selection import RULES

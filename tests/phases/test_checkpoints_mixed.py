@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from toys.networks import image_network
-from toys.phases import CPU, adapting, phase, setting_in, solve
+from toys.phases import CPU, adapting, phase, solve
 from toys.tasks import blobs, prepared, shifted_tasks
 
 from xlearn.data.columns import Ragged
@@ -74,7 +74,7 @@ def mixtures(probes, originals, within):
 
 
 def judged(examples, network, folder):
-    return Candidates(network, {UNLABELED: examples}, setting_in(folder))
+    return Candidates(network, {UNLABELED: examples}, "accuracy", 0, CPU)
 
 
 @pytest.fixture
@@ -169,6 +169,6 @@ def test_all_sources_that_validate_judge_a_look(tmp_path):
         assert torch.equal(found[f"val {task.name}"].rows, task.val.rows)
     network = solve(tmp_path, phase(), given=both[0])[0].eval()
     right = [int((logits(network, task.val, CPU).argmax(1) == task.val.labels).sum()) for task in both]
-    scores = Candidates(network, found, setting_in(tmp_path)).look(1)
+    scores = Candidates(network, found, "accuracy", 0, CPU).look(1)
     assert scores["source_val"] == pytest.approx(sum(right) / sum(len(task.val) for task in both))
     assert right[0] > 0.9 * len(both[0].val) and right[1] < 0.1 * len(both[1].val)

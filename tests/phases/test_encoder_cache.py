@@ -143,7 +143,7 @@ def test_only_encoders_that_a_phase_does_not_train(tmp_path, monkeypatch):
     assert asked and all(names == ["image"] for names in asked)
     asked.clear()
     # Augmented inputs are new ones at every step; those of the validation split never are.
-    solve(tmp_path, phase(**probe, augment=(lambda batch, generator: batch,)), pretrained=frozenset({"image"}))
+    solve(tmp_path, phase(**probe, augment=(partial(lambda batch, generator: batch),)), pretrained=frozenset({"image"}))
     assert asked == [["image"]]
     asked.clear()
     solve(tmp_path, phase(**probe, augment=(partial(modality_dropout, probability=0.5),)), pretrained=frozenset({"image"}))

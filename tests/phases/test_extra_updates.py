@@ -13,9 +13,10 @@ from toys.tasks import shifted_tasks
 
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import tensors
-from xlearn.objectives import ExtraUpdate
+from xlearn.objectives import ExtraUpdate, Objective
 from xlearn.phases.feasible import check
 from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.runtime.needs import Needs
 from xlearn.trainable._frozen import frozen
 
 RATE = 0.05
@@ -25,12 +26,12 @@ def digits(network, batch):
     return nn.functional.cross_entropy(network(batch), batch.labels)
 
 
-class Game(nn.Module):
+class Game(Objective, nn.Module):
     """The phase's own update classifies; then a module of its own learns to tell the domains by the features, then the heads
     are made to be unsure of the target, then the encoders to confuse the module.
     """
 
-    unlabeled = True
+    needs = Needs(unlabeled=True)
 
     def __init__(self, context, noted):
         super().__init__()
@@ -177,7 +178,7 @@ def test_a_turn_that_could_move_nothing_is_refused():
 
 def test_two_losses_of_one_name_are_refused_across_turns(tmp_path):
     class Twice:
-        unlabeled = True
+        needs = Needs(unlabeled=True)
 
         def __init__(self, context):
             pass

@@ -33,7 +33,7 @@ CORAL = ["transfer=coral"]
         (["transfer=adabn"], {}, "the network has no normalisation with parameters"),
         ([*CORAL, "source=none"], {}, "trains on a source, but there is none. Choose one (source=mnist5k)"),
         ([*CORAL, "augment=mixup"], {}, "augment=mixup mixes labels, but some examples are unlabelled. Leave it out"),
-        ([*CORAL, "batch_size=1"], {}, "Coral needs batches of 2 examples, but batches of blobs have 1 (batch_size=1"),
+        ([*CORAL, "batch_size=1"], {}, "Coral needs batches of 2 examples, but batches of blobs have 1 ("),
         (
             CORAL,
             {"shots": None},
@@ -44,10 +44,10 @@ CORAL = ["transfer=coral"]
             {},
             "adds gives the target's network private layers, but a phase also reads sources",
         ),
-        ([*CORAL, "joint.tasks=equal"], {}, "compares the domains in every step. It does not work with joint.tasks=equal"),
+        ([*CORAL, "joint.tasks=equal"], {}, "compares the domains in every step: joint.tasks samples one task"),
         (["transfer=adda", "transfer.carry=false"], {}, "carry=false copies nothing, and no phase trains head."),
         (
-            ["transfer=kd", "transfer.phases.distill.reads=everything"],
+            ["transfer=kd", "transfer.phases.distill.reads=[source,target,target.unlabeled]"],
             {},
             "none of its objectives and penalties uses unlabelled examples. Add one that does, as in transfer=coral",
         ),

@@ -15,9 +15,10 @@ from toys.phases import CPU, adam_update, same, target_batches
 from toys.tasks import SPEC, random_images
 
 from xlearn.networks.network import load, tensors
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
-from xlearn.phases.fit import Update, fit
+from xlearn.phases.fit import fit
+from xlearn.phases.update import Update
 from xlearn.schedules._cosine import cosine
 from xlearn.trainable import Rate
 
@@ -158,7 +159,7 @@ def test_rates_and_schedule_multiply_the_learning_rate():
         torch.testing.assert_close(tensors(network)[name], before[name] - rate * gradient)
 
 
-class Teacher(nn.Module):
+class Teacher(Objective, nn.Module):
     """An objective with a parameter and a moving average: what later methods need of the loop."""
 
     def __init__(self, network):

@@ -7,22 +7,24 @@ import pytest
 import torch
 from toys.phases import phase
 
+from xlearn.base_learners import NearestCentroid
 from xlearn.config.component import component
 from xlearn.data.episodes import Kind
 from xlearn.objectives.supervised.focal import Focal
 from xlearn.phases.phase import Phase
 from xlearn.schedules._cosine import cosine
+from xlearn.solvers import AdaBN, Bbse
 from xlearn.trainable._frozen import frozen
 
 OTHERS = {
-    "position": 1, "reads": "source", "modalities": ("image",), "trainable": partial(frozen, patterns=["head.*"]),
+    "position": 1, "reads": ("source",), "modalities": ("image",), "trainable": partial(frozen, patterns=["head.*"]),
     "objectives": (partial(Focal, gamma=2.0),), "balance": partial(print), "optimizer": partial(torch.optim.SGD, lr=0.1),
-    "schedule": partial(cosine), "augment": (partial(print),), "views": (partial(print),), "batch_size": 8, "balanced": True,
-    "tasks": "equal", "temperature": 3.0, "common": False, "merge": partial(print), "solver": partial(print),
-    "base_learner": partial(print), "kind": Kind(5, 1, 5, 4), "epochs": 2.0, "steps": 41, "patience": 3,
-    "stop_below": 0.1, "keep": "best_target",
+    "schedule": partial(cosine), "clip": 1.0, "augment": (partial(print),), "views": (partial(print),), "merge": partial(print),
+    "epochs": 2.0, "steps": 41, "patience": 3, "stop_below": 0.1,
 }  # fmt: skip
-BESIDE = {"name", "taught_by", "begins"}  # a name determines nothing; the others are in the key by their weights
+# A name determines nothing; teachers and the weights of the start are in the key by their digests, the others by their
+# documents.
+BESIDE = {"name", "teachers", "start_from", "batches", "keeping", "solver"}
 
 
 def test_every_field_is_in_the_key_or_known_to_be_beside_it():
@@ -37,8 +39,25 @@ def test_another_value_is_another_document(name):
     assert replace(made, **{name: OTHERS[name]}).document != made.document
 
 
+@pytest.mark.parametrize(
+    "other", [{"batch_size": 8}, {"balanced": True}, {"tasks": "equal"}, {"temperature": 3.0}, {"common": False}]
+)
+def test_other_batches_are_another_document(other):
+    both = {"a": None, "b": None}
+    assert phase(**other).batches.document(both) != phase().batches.document(both)
+
+
+def test_other_episodes_solvers_and_rules_are_other_documents():
+    kind, learner = Kind(5, 1, 5, 4), partial(NearestCentroid)
+    given = [phase(kind=kind, base_learner=learner), phase(kind=replace(kind, ways=3), base_learner=learner)]
+    given += [phase(kind=kind, base_learner=partial(NearestCentroid, scale=2.0)), phase()]
+    assert len({str(each.batches.document({})) for each in given}) == 4
+    assert phase(solver=partial(AdaBN)).solver.document() != phase(solver=partial(Bbse)).solver.document()
+    assert phase(keep="best_target").keeping.document() != phase().keeping.document()
+
+
 def test_what_determines_nothing_leaves_the_document_alone():
-    assert replace(phase(), name="other", taught_by="source", begins="start").document == phase().document
+    assert replace(phase(), name="other", teachers=("source",), start_from="start").document == phase().document
 
 
 def test_arguments_and_order_of_components_count():

@@ -18,7 +18,7 @@ from xlearn.networks.evaluate import logits
 from xlearn.networks.network import tensors
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.kd import Kd
-from xlearn.phases.teacher_outputs import Teaching, validation, with_lessons
+from xlearn.phases.teacher_outputs import Teaching, validation, with_outputs
 from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.storage import read_tensors
 
@@ -36,7 +36,7 @@ def test_lessons_are_what_the_teacher_says_batch_by_batch():
     given = blobs_task()
     teachers = [image_network(given.train, dropout=0.5, seed=seed) for seed in (1, 2)]
     teachings = [Teaching(each, roles(given)) for each in teachers]
-    [known] = with_lessons({"target": given.train}, teachings, {"logits"}, CPU).values()
+    [known] = with_outputs({"target": given.train}, teachings, {"logits"}, CPU).values()
     assert known.taught["logits"].shape == (len(given.train), 2, 3) and known.taught["seen"].all()
     student = image_network(given.train, seed=3)
     objective = Kd(PhaseContext(student, frozenset(), {}, tuple(teachers)))
@@ -55,7 +55,7 @@ def test_lessons_are_what_the_teacher_says_batch_by_batch():
 def test_lessons_go_with_their_examples():
     given = blobs_task()
     teacher = image_network(given.train, seed=1)
-    [known] = with_lessons({"target": given.train}, [Teaching(teacher, roles(given))], {"logits", "features"}, CPU).values()
+    [known] = with_outputs({"target": given.train}, [Teaching(teacher, roles(given))], {"logits", "features"}, CPU).values()
     index = torch.tensor([5, 2, 9])
     batch = known.subset(torch.arange(20)).take(index)
     assert torch.equal(batch.taught["logits"], known.taught["logits"][index])
@@ -199,8 +199,8 @@ def test_how_a_teacher_was_selected_is_told(toy):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["transfer.phases.finetune.taught_by=source"], "none of its objectives and penalties uses a teacher"),
-        (["transfer=kd", "joint.tasks=equal"], "joint.tasks=equal: distillation"),
+        (["transfer.phases.finetune.teachers=[source]"], "none of its objectives and penalties uses a teacher"),
+        (["transfer=kd", "joint.tasks=equal"], "needs joint.tasks=all, because a sampled batch"),
         (["transfer=kd", "objective=focal"], "objective=focal would change the teacher and the baseline"),
         (["source.blobs.head=x", "transfer=kd"], "teacher and student do not both have a head"),
     ],

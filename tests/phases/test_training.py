@@ -86,7 +86,7 @@ def test_a_probe_on_features_equals_a_probe_on_images(tmp_path):
 
     trainable = partial(head_and_backbone, head=1.0, backbone=0.0)
     fast, _, _ = solve(tmp_path, phase(trainable=trainable))
-    slow, _, _ = solve(tmp_path, phase(trainable=trainable, augment=(same,)))
+    slow, _, _ = solve(tmp_path, phase(trainable=trainable, augment=(partial(same),)))
     for name, value in tensors(slow).items():
         torch.testing.assert_close(tensors(fast)[name], value, atol=1e-5, rtol=1e-4)
 

@@ -12,6 +12,7 @@ from xlearn.commands.train import main
 from xlearn.data.task import Task
 from xlearn.encoders.efficientnet_lite0 import SameConv2d
 from xlearn.networks.network import Network
+from xlearn.networks.unshared import Unshared
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
 from xlearn.sharing.adapter import Adapter
@@ -85,7 +86,7 @@ def test_frozen_weights_get_no_gradient_and_parts_merge_away(kind, encoder):
         merged = alone(network, "target", batch.space.key)
         torch.testing.assert_close(merged(batch), together, rtol=1e-4, atol=1e-5)
         bare = copy.deepcopy(network)
-        bare.sharing = None
+        bare.sharing = Unshared()
         assert not torch.allclose(bare(batch), together, atol=1e-3)
     assert not any(name.startswith("sharing.") for name in merged.state_dict())
 

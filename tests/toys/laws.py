@@ -136,8 +136,9 @@ def needs_two_and_trains_no_head(made: type, labels: bool = False) -> None:
     """Batches of two are enough, gradients reach all but the heads, and its parameters are its own."""
     context, net = compared_context(labels=labels)
     objective = made(context)
-    assert made.smallest_batch() == 2 and made.views and made.reads_inputs
-    assert getattr(made, "labels", True) is labels and getattr(made, "unlabeled", False) is not labels
+    needs = made.needed()
+    assert needs.batch == 2 and needs.views and needs.raw_inputs and not needs.trains_head
+    assert needs.labels is labels and needs.unlabeled is not labels
     given = batch_of(context, 2)
     losses = objective(net, given)
     assert len(losses) == len(given) and all(loss.isfinite() and loss.ndim == 0 for loss in losses.values())

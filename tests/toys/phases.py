@@ -1,10 +1,12 @@
 """Phases: the one builder of them, solving them, stopping them, and the loop without the rest."""
 
 import io
+import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,35 +17,58 @@ from torch import Tensor
 
 from toys.networks import image_network
 from toys.tasks import blobs_task, shifted_tasks
+from xlearn import averaging
 from xlearn.balance._equal import equal
-from xlearn.data.batches import Batches
+from xlearn.batches import Batches, Episodes
+from xlearn.config.renamed import READS
+from xlearn.data import batches as sources_of_batches
+from xlearn.data.episodes import Kind
+from xlearn.data.reads import ADAPTS
 from xlearn.data.task import Examples, Task
 from xlearn.networks.network import Network, tensors
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_training.entropy_min import EntropyMin
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases import training
-from xlearn.phases.fit import Update, fit
+from xlearn.phases.checkpoints_by_rule import ByRule
+from xlearn.phases.fit import fit
+from xlearn.phases.keeping import Keeping
 from xlearn.phases.phase import Phase, Setting
 from xlearn.phases.solve import solve as solve_phase
+from xlearn.phases.solving import ClosedForm, GradientDescent
+from xlearn.phases.update import Update
 from xlearn.runtime import interrupt
 from xlearn.runtime.cache import Cache, Entry, weights_digest
 from xlearn.runtime.machine import Machine
 from xlearn.schedules._constant import constant
 from xlearn.trainable import Rate
+from xlearn.trainable._frozen import frozen
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 Solved = tuple[Network, Entry, list]
 
 
-def phase(**values: Any) -> Phase:
+def phase(
+    *, reads: str | tuple[str, ...] = "target", batch_size: int = 16, balanced: bool = False, tasks: Any = "all",
+    temperature: float = 1.0, common: bool = True, base_learner: Any = None, kind: Kind | None = None, keep: str = "last",
+    solver: Any = None, **values: Any,
+) -> Phase:  # fmt: skip
+    """A phase; `reads` may be one of the old words, which stand for lists of views."""
+    views = READS[reads] if isinstance(reads, str) else reads
+    sampling: Any = "balanced" if balanced else "shuffled"
+    batches: Any = (
+        Batches(None, batch_size=batch_size, sampling=sampling, tasks=tasks, temperature=temperature, common=common)
+        if kind is None
+        else Episodes(base_learner, **asdict(kind))
+    )
     defaults = {
-        "name": "learn", "position": 0, "reads": "target", "modalities": None, "trainable": None,
-        "taught_by": None, "begins": None, "merge": None, "solver": None, "views": (), "base_learner": None, "kind": None,
-        "objectives": (partial(CrossEntropy),),
+        "name": "learn", "position": 0, "modalities": None, "trainable": partial(frozen, patterns=[]),
+        "teachers": (), "start_from": "previous", "merge": partial(averaging.trained), "views": (),
+        "objectives": (partial(CrossEntropy),), "clip": math.inf,
         "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
-        "schedule": partial(constant), "augment": (), "batch_size": 16, "balanced": False, "epochs": None, "steps": 40,
-        "patience": None, "stop_below": None, "keep": "last", "tasks": "all", "temperature": 1.0, "common": True,
+        "schedule": partial(constant), "augment": (), "epochs": None, "steps": 40, "patience": None, "stop_below": None,
+        "reads": views, "batches": batches, "keeping": (ByRule if ADAPTS in views else Keeping)(keep),
+        "solver": GradientDescent() if solver is None else ClosedForm(solver),
     }  # fmt: skip
     return Phase(**{**defaults, **values})
 
@@ -113,8 +138,8 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def target_batches(given: Examples, batch_size: int = 16, **options: Any) -> Batches:
-    return Batches({"target": given}, batch_size=batch_size, seed=3, **options)
+def target_batches(given: Examples, batch_size: int = 16, **options: Any) -> sources_of_batches.Batches:
+    return sources_of_batches.Batches({"target": given}, batch_size=batch_size, seed=3, **options)
 
 
 def adam_update(objectives: list, rates: dict, lr: float = 0.01) -> Update:
@@ -144,7 +169,7 @@ def trained(
     context: PhaseContext, net: Network, objective: torch.nn.Module, steps: int, state: dict | None = None, stop: int = 0
 ) -> tuple[dict[str, Tensor], list[dict[str, float]], dict | None]:
     """All parameters but the heads' are trained: (network and objective afterwards, losses, the state saved at `stop`)."""
-    batches = Batches({role: each.train for role, each in context.tasks.items()}, batch_size=16, seed=3)
+    batches = sources_of_batches.Batches({role: each.train for role, each in context.tasks.items()}, batch_size=16, seed=3)
     losses, saved = stepped(net, [adam_update([objective], every_rate(net, "head."), lr=0.003)], batches, steps, state, stop)
     return {**tensors(net), **{f"own.{name}": value for name, value in tensors(objective).items()}}, losses, saved
 
@@ -157,7 +182,7 @@ def played(
     rates = every_rate(network)
     updates = [adam_update(objectives, rates)]
     updates += [adam_update([extra], {name: rate for name, rate in rates.items() if extra.moves(name)}) for extra in extras]
-    batches = Batches({role: task.train for role, task in context.tasks.items()}, batch_size=16, seed=3)
+    batches = sources_of_batches.Batches({role: task.train for role, task in context.tasks.items()}, batch_size=16, seed=3)
     before = tensors(network)
     losses, saved = stepped(network, updates, batches, steps, state, stop)
     return {name for name, value in tensors(network).items() if not torch.equal(before[name], value)}, losses, saved

@@ -1,16 +1,12 @@
 """Balances: combine the losses of several tasks into one gradient. `balance(losses, backward)` runs the backward pass.
 
-A balance is a function, or a class that is built with a `PhaseContext` when its phase begins. A class may have:
-
-- parameters: trained with the phase, at `rate` times its learning rate;
-- state: saved and resumed with the phase;
-- `weights`: the weight of each task in the last step, for the log;
-- `follow(network)`: called after each step;
-- `again(losses)`: called after each step with a function that computes the losses of the same batches once more.
+A balance is a function, or a class that inherits from `Balance` and is built with a `PhaseContext` when its phase begins. Its
+parameters are trained with the phase, at `rate` times the learning rate; its state is saved and resumed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import lazy_loader as lazy
 import torch
@@ -19,6 +15,7 @@ from torch import Tensor, nn
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Declares, Needs
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,47 @@ class Backward:
     def __call__(self, total: Tensor) -> None:
         """Add the gradient of a scalar to all parameters' `grad`."""
         self.scale(total).backward()
+
+
+# Called with (losses by name, backward); an instance of `Balance`, or a function.
+Combine: TypeAlias = Callable[[Mapping[str, Tensor], Backward], None]
+# Where the gradients of the tasks are compared: on the shared parameters, or on the features that all heads read.
+At: TypeAlias = Literal["parameters", "features"]
+
+
+class Balance(Declares):
+    """A balance with hooks that do nothing here. `weights`: the weight of each task in the last step, for the log."""
+
+    needs = replace(NO_LABELS, several_tasks=True)
+    rate: float = 1.0
+    weights: Mapping[str, Tensor] = {}
+    # Whether `again` must be called: it costs a forward pass.
+    repeats: ClassVar[bool] = False
+
+    @classmethod
+    def needed(cls, *, at: At = "parameters", **others: Any) -> Needs:
+        return replace(cls.needs, common_features=at == "features")
+
+    def follow(self, network: Network) -> None:
+        """Called after each step."""
+
+    def again(self, losses: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Called after each step, with a function that computes the losses of the same batches once more."""
+
+
+class Plain(Balance):
+    """A function as a balance."""
+
+    def __init__(self, function: Combine) -> None:
+        self.function = function
+
+    def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
+        self.function(losses, backward)
+
+
+def balance(combine: Combine) -> Any:
+    """A balance with its hooks: the given one, or a function with hooks that do nothing."""
+    return combine if isinstance(combine, Balance) else Plain(combine)
 
 
 def tasks(context: PhaseContext, name: str) -> tuple[str, ...]:

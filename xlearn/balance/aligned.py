@@ -6,15 +6,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.objectives import PhaseContext
 
 # For squared singular values: those below 1e-3 of the largest are zero. Parallel float32 gradients leave about 3e-4.
 TOLERANCE = 1e-6
 
 
-class Aligned:
+class Aligned(Balance):
     """`sum_t w_t g_t`, `w = sigma V S^-1 V^T 1`, with `G = V S^2 V^T` the Gramian (Senushkin et al., CVPR 2023, Algorithm 1).
 
     sigma is the smallest singular value in S (`scale=min`, the paper's), their median or their root mean square (`rmse`, the
@@ -29,7 +29,7 @@ class Aligned:
     ) -> None:
         self.scale = scale
         self.gradients = Gradients(tasks(context, "aligned"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

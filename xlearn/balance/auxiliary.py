@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.balance import Backward, Balance, by_task, tasks, weighted
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
-class Auxiliary(nn.Module):
+class Auxiliary(Balance, nn.Module):
     """`L_target + w sum_s L_s` over the sources s, w from `first` to `last` over the steps of the phase (joint learning with
     auxiliary tasks).
 
@@ -35,7 +35,7 @@ class Auxiliary(nn.Module):
         self.roles = with_target(context, "auxiliary")
         self.first, self.last, self.shape, self.steps = first, last, shape, context.steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def forward(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)

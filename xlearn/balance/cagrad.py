@@ -8,8 +8,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.balance.gramian import RIDGE, lengths_and_cosines, nonnegative
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
@@ -17,7 +17,7 @@ from xlearn.runtime.errors import Problem
 STEPS, TOLERANCE = 60, 1e-10
 
 
-class CAGrad:
+class CAGrad(Balance):
     """`K d / s`, `d = argmax_d min_t <g_t, d>` with `|d - g_0| <= c |g_0|`, g_0 the mean of the K gradients (Liu et al.,
     NeurIPS 2021; `c=0.5` as there).
 
@@ -41,7 +41,7 @@ class CAGrad:
             raise Problem(f"balance.c={c}: give a radius in [0, 1), e.g. 0.5.")
         self.c, self.scale = c, {"none": 1.0, "linear": 1 + c, "square": 1 + c**2}[rescale]
         self.gradients = Gradients(tasks(context, "cagrad"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.balance import Backward, Balance, by_task, tasks, weighted
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
-class DynamicWeightAverage(nn.Module):
+class DynamicWeightAverage(Balance, nn.Module):
     """`sum_t w_t L_t`, `w = K softmax(r / temperature)`, `r_t = M_t(e-1) / M_t(e-2)` (Liu et al., CVPR 2019, eq. 7).
 
     M_t(e) is the mean loss of task t in window e. A window is `every` steps, because the tasks' epochs differ in length. r_t is
@@ -36,7 +36,7 @@ class DynamicWeightAverage(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         for name in ("total", "count", "last", "before"):
             self.register_buffer(name, torch.zeros(len(self.roles)))
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def forward(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.balance import Backward, Balance, by_task, tasks, weighted
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 EPSILON = 1e-8
 
 
-class Famo(nn.Module):
+class Famo(Balance, nn.Module):
     """`K c sum_t z_t log D_t`, `z = softmax(xi)`, `D_t = L_t - lowest`, `c = 1 / sum_t (z_t / D_t)` (Liu et al., NeurIPS 2023).
 
     c is a constant to the gradient. After the step, on the same batches (same dropout, unchanged normalisation statistics):
@@ -25,6 +25,7 @@ class Famo(nn.Module):
     Raises `Problem` for a rate or a decay below 0.
     """
 
+    repeats = True
     xi: Tensor
     mean: Tensor
     square: Tensor
@@ -39,7 +40,7 @@ class Famo(nn.Module):
         for name in ("xi", "mean", "square", "count"):
             self.register_buffer(name, torch.zeros(len(self.roles)))
         self.before: dict[str, Tensor] = {}
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def forward(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.balance import Backward, Balance, by_task, tasks, weighted
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
 
 
-class GeometricMean:
+class GeometricMean(Balance):
     """`K (prod_t max(L_t, epsilon))^(1/K)` of K tasks (Chennupati et al., CVPR workshops 2019).
 
     The gradient is `sum_t w_t g_t` with `w_t = (prod_s L_s)^(1/K) / L_t`. The paper has no factor K; with it, losses of one
@@ -24,7 +24,7 @@ class GeometricMean:
         if not epsilon > 0:
             raise Problem(f"balance.epsilon={epsilon}: give a number above 0, e.g. 1e-8; losses are clamped there.")
         self.roles, self.epsilon = tasks(context, "gls"), epsilon
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward
+from xlearn.balance import At, Backward, Balance
 from xlearn.balance.auxiliary import with_target
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance.gradients import Gradients
 from xlearn.objectives import PhaseContext
 
 
-class GradientSimilarity:
+class GradientSimilarity(Balance):
     """`g_target + sum_s w_s g_s` over the sources s, `w_s = max(0, cos(g_target, g_s))` (Du et al., arXiv 1812.02224, the
     weighted version); with `hard` w_s is 1 where that cosine is 0 or more, else 0 (the unweighted one).
 
@@ -24,7 +24,7 @@ class GradientSimilarity:
     def __init__(self, context: PhaseContext, *, hard: bool = False, at: At = "parameters") -> None:
         self.hard = hard
         self.gradients = Gradients(with_target(context, "gradient_similarity"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

@@ -1,16 +1,14 @@
 """Per-task gradients on shared parameters or features, combined with weights that follow from their Gramian."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task, weighted
+from xlearn.balance import At, Backward, by_task, weighted
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
-At = Literal["parameters", "features"]
 Weigh = Callable[[Tensor, Sequence[str]], Tensor]
 # A gradient with a squared length below this counts as zero.
 SMALLEST = torch.finfo(torch.float32).tiny

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, by_task, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
@@ -15,7 +15,7 @@ from xlearn.runtime.errors import Problem
 SMALLEST = 1e-3
 
 
-class GradNorm(nn.Module):
+class GradNorm(Balance, nn.Module):
     """`sum_t w_t g_t` on shared parameters or features, w learned by the gradient of `sum_t |w_t |g_t| - m r_t^alpha|`, where
     `m = mean_t w_t |g_t|` and `r_t = (L_t / L_t(0)) / mean_s (L_s / L_s(0))` are constants (Chen et al., ICML 2018, eq. 2).
 
@@ -42,7 +42,7 @@ class GradNorm(nn.Module):
         self.register_buffer("first", torch.zeros(len(self.roles)))
         self.register_buffer("count", torch.zeros(len(self.roles)))
         self.gradients = Gradients(self.roles, at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def forward(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found = {role: loss.detach().float() for role, loss in by_task(losses, self.roles)[0].items()}

@@ -6,13 +6,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.balance.gramian import lengths_and_cosines
 from xlearn.objectives import PhaseContext
 
 
-class IMTLG:
+class IMTLG(Balance):
     """`K sum_t w_t g_t`, `sum_t w_t = 1`, such that `<d, g_t> / |g_t|` is the same for all K tasks (Liu et al., ICLR 2021,
     section 3.1).
 
@@ -24,7 +24,7 @@ class IMTLG:
 
     def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
         self.gradients = Gradients(tasks(context, "imtl_g"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

@@ -7,13 +7,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, by_task, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, by_task, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.balance.gramian import lengths_and_cosines, nonnegative
 from xlearn.objectives import PhaseContext
 
 
-class MGDA:
+class MGDA(Balance):
     """`K sum_t w_t g_t`, `w = argmin |sum_t w_t g_t / n_t|` over the simplex, K tasks (Sener & Koltun, NeurIPS 2018).
 
     `normalise` is n_t: `none` 1, `l2` |g_t|, `loss` L_t, `loss+` L_t |g_t|. With `none` short gradients get most of the weight.
@@ -30,7 +30,7 @@ class MGDA:
     ) -> None:
         self.roles, self.normalise = tasks(context, "mgda"), normalise
         self.gradients = Gradients(self.roles, at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, _ = by_task(losses, self.roles)

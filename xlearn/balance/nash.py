@@ -7,13 +7,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.balance.gramian import lengths_and_cosines
 from xlearn.objectives import PhaseContext
 
 
-class Nash:
+class Nash(Balance):
     """`K sum_t a_t g_t / sum_t a_t` where `G a = 1 / a`, a > 0, G the Gramian of K gradients (Navon et al., ICML 2022, Claim
     3.1).
 
@@ -27,7 +27,7 @@ class Nash:
 
     def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
         self.gradients = Gradients(tasks(context, "nash"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

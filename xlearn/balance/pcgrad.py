@@ -6,12 +6,12 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.objectives import PhaseContext
 
 
-class PCGrad:
+class PCGrad(Balance):
     """`sum_t h_t`: h_t starts as g_t; for each other task s in random order, `h_t -= <h_t, g_s> / |g_s|^2 g_s` where that inner
     product is below 0 (Yu et al., NeurIPS 2020, Algorithm 1).
 
@@ -22,7 +22,7 @@ class PCGrad:
 
     def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
         self.gradients = Gradients(tasks(context, "pcgrad"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

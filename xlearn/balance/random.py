@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.balance import Backward, Balance, by_task, tasks, weighted
 from xlearn.objectives import PhaseContext
 
 
-class Random:
+class Random(Balance):
     """`sum_t w_t L_t`, `w = K softmax(z)`, z ~ N(0, I) anew in each step, K tasks (RLW: Lin et al., TMLR 2022).
 
     The paper's weights add up to 1, these to K, so that the step is as long as that of `equal`. Tasks without a loss in a
@@ -18,7 +18,7 @@ class Random:
 
     def __init__(self, context: PhaseContext) -> None:
         self.roles = tasks(context, "random")
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)

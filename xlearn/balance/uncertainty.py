@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from xlearn.balance import Backward, by_task, tasks, weighted
+from xlearn.balance import Backward, Balance, by_task, tasks, weighted
 from xlearn.objectives import PhaseContext
 
 
-class Uncertainty(nn.Module):
+class Uncertainty(Balance, nn.Module):
     """`sum_t e^{-s_t} L_t + s_t / 2` with learned s_t = log sigma_t^2 (Kendall et al., CVPR 2018, eq. 10).
 
     This is the paper's form for classification; its form for regression has `L_t / 2`. s starts at 0, where the weights
@@ -21,7 +21,7 @@ class Uncertainty(nn.Module):
         super().__init__()
         self.roles, self.rate = tasks(context, "uncertainty"), rate
         self.log_variance = nn.Parameter(torch.zeros(len(self.roles)))
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def forward(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         found, others = by_task(losses, self.roles)

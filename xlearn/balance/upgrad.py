@@ -6,13 +6,13 @@ import numpy
 import torch
 from torch import Tensor
 
-from xlearn.balance import Backward, tasks
-from xlearn.balance.gradients import At, Gradients
+from xlearn.balance import At, Backward, Balance, tasks
+from xlearn.balance.gradients import Gradients
 from xlearn.balance.gramian import lengths_and_cosines, nonnegative
 from xlearn.objectives import PhaseContext
 
 
-class UPGrad:
+class UPGrad(Balance):
     """`sum_t p(g_t)`, p the projection onto the cone of the d with `<d, g_s> >= 0` for all s (Quinton & Rey, 2024,
     arXiv 2406.16232).
 
@@ -24,7 +24,7 @@ class UPGrad:
 
     def __init__(self, context: PhaseContext, *, at: At = "parameters") -> None:
         self.gradients = Gradients(tasks(context, "upgrad"), at, context.network)
-        self.weights: dict[str, Tensor] = {}
+        self.weights = {}
 
     def __call__(self, losses: Mapping[str, Tensor], backward: Backward) -> None:
         self.weights = self.gradients(losses, backward, self._weigh)

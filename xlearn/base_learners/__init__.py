@@ -1,17 +1,8 @@
 """Base learners: algorithms that learn an episode's task from its support. Meta-learning trains their initial network.
 
-`learner(network, support, query, tasks)` gives the logits of the queries, `float [tasks, queries, outputs]`, differentiable in
-the network's parameters. Both batches hold `tasks` episodes, one after the other (see `xlearn.data.episodes`).
-`learner.curve(...)` gives the same without gradients as `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner
-steps, or one moment without inner steps or with `every=False`.
-
-- `reads_head`: whether it predicts with the network's head.
-- `statistics`: which statistics batch normalisation uses; without it, the running ones.
-- `trains(name)`: whether it adapts this parameter to a task.
-- `parts(network)`: modules that it adds to the network (learned step sizes), or None.
-- `log()`: what it adds to the record of an evaluation.
-
-The last three belong to learners that adapt the network's parameters.
+A base learner inherits from `BaseLearner`. `learner(network, support, query, tasks)` gives the logits of the queries, `float
+[tasks, queries, outputs]`, differentiable in the network's parameters. Both batches hold `tasks` episodes, one after the other
+(see `xlearn.data.episodes`).
 """
 
 from dataclasses import replace
@@ -19,7 +10,7 @@ from typing import Any
 
 import lazy_loader as lazy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.base_learners.statistics import Normalisation, Statistics
@@ -27,6 +18,45 @@ from xlearn.base_learners.tasks import over_tasks, stacked
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import SUPERVISED, Declares
+
+
+class BaseLearner(Declares):
+    """A base learner, with hooks that do nothing here. It needs a trained head (`trains_head`) if it predicts with the
+    network's head.
+    """
+
+    needs = replace(SUPERVISED, trains_head=False)
+    # The statistics of batch normalisation in an episode (see `xlearn.base_learners.statistics`).
+    statistics: Statistics = "running"
+
+    def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
+        """The logits of the queries without gradients, `float [moments, tasks, queries, outputs]`: after 0, 1, ... inner steps,
+        or one moment without inner steps or with `every=False`.
+        """
+        raise NotImplementedError
+
+    def trains(self, name: str) -> bool:
+        """Whether it adapts this parameter of the network to a task."""
+        return False
+
+    def parts(self, network: Network) -> nn.Module | None:
+        """Modules that it adds to the network (learned step sizes)."""
+        return None
+
+    def weights(self, network: Network, support: Batch, tasks: int, minibatch: int | None = None) -> dict[str, Tensor]:
+        """The parameters after learning each task, `[tasks, ...]` each. Raises `Problem` for a learner that has no inner
+        steps.
+        """
+        raise Problem(
+            f"base_learner={type(self).__name__} has no inner steps. Use a gradient-descent base learner, as in "
+            "pretrain=reptile."
+        )
+
+    def log(self) -> dict[str, Any]:
+        """Added to the record of an evaluation."""
+        return {}
+
 
 NUMBERS = "this base learner predicts classes, but these tasks have numbers as labels. Use base_learner=gradient_descent."
 

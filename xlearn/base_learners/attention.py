@@ -3,22 +3,20 @@
 import torch
 from torch import Tensor
 
-from xlearn.base_learners import embedded, one_hot
+from xlearn.base_learners import BaseLearner, embedded, one_hot
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
 
-class Attention:
+class Attention(BaseLearner):
     """`p(y | x) = sum_i a(x, x_i) [y_i = y]`, `a = softmax_i(scale * cos(f(x), f(x_i)))` over the support (matching networks,
     Vinyals et al., NIPS 2016, eq. 1, without full context embeddings; there scale is 1, with which no probability comes near
     1). Logits are `log p`.
 
     Raises `Problem` for a scale that is not above 0.
     """
-
-    reads_head = False
 
     def __init__(self, *, scale: float = 10.0, statistics: Statistics = "batch") -> None:
         if not scale > 0:

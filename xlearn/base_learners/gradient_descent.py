@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from xlearn.base_learners import embedded, rebuilt
+from xlearn.base_learners import BaseLearner, embedded, rebuilt
 from xlearn.base_learners.paths import Path
 from xlearn.base_learners.statistics import Normalisation, Statistics
 from xlearn.base_learners.tasks import chosen, count, over_tasks, stacked
@@ -15,11 +15,12 @@ from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.objectives.meta.query_loss import task_losses
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 Weights = dict[str, Tensor]
 
 
-class GradientDescent:
+class GradientDescent(BaseLearner):
     """`steps` times `w <- w - a grad L_support(w)`, from the network's weights, on all of the support (Finn et al., ICML 2017).
 
     - `rate`: a. With `learned_rates` every number has its own a, which begins at `rate` and is learned with the network
@@ -35,7 +36,7 @@ class GradientDescent:
     Raises `Problem` for a rate that is not above 0, and for steps below 0.
     """
 
-    reads_head = True
+    needs = Needs()  # it predicts with the network's head
 
     def __init__(
         self,

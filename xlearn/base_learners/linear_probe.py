@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from xlearn.base_learners import NUMBERS, embedded
+from xlearn.base_learners import NUMBERS, BaseLearner, embedded
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
@@ -11,15 +11,13 @@ from xlearn.runtime.errors import Problem
 from xlearn.solvers.classifier import classifier
 
 
-class LinearProbe:
+class LinearProbe(BaseLearner):
     """Multinomial logistic regression on the features of each support, with the penalty `1 / (2 strength) ||W||^2`, by L-BFGS
     (see `classifier`): a strong baseline (Tian et al., ECCV 2020, with features of length 1: `normalised`).
 
     `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. The solution is not differentiable: it can
     evaluate a network, but not meta-train it. Raises `Problem` for a strength that is not above 0.
     """
-
-    reads_head = False
 
     def __init__(self, *, strength: float = 1.0, normalised: bool = True, statistics: Statistics = "running") -> None:
         if not strength > 0:

@@ -5,22 +5,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from xlearn.base_learners import embedded, one_hot
+from xlearn.base_learners import BaseLearner, embedded, one_hot
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
 
-class NearestCentroid:
+class NearestCentroid(BaseLearner):
     """Logits `-||f(x) - c_y||^2` with c_y the mean of f over the support of class y, f being the features below the head
     (prototypical networks, Snell et al., NIPS 2017). `distance: cosine` gives `scale * cos(f(x), c_y)` instead (Chen et al.,
     ICLR 2019, have a learned scale; here it is fixed).
 
     `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. Raises `Problem` for a scale not above 0.
     """
-
-    reads_head = False
 
     def __init__(
         self, *, distance: Literal["euclidean", "cosine"] = "euclidean", scale: float = 10.0, statistics: Statistics = "batch"

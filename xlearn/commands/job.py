@@ -98,7 +98,7 @@ def execute(
     with listening():
         components = build(content)
         place = machine(content["device"], content["precision"], content["threads"], multirun)
-        result = Run(components, place, folder, cache or Cache(), set() if recomputed is None else recomputed, small)()
+        result = Run(components, content, place, folder, cache or Cache(), set() if recomputed is None else recomputed, small)()
     (folder / ERROR).unlink(missing_ok=True)
     return result
 

@@ -64,7 +64,13 @@ def register(config_dirs: list[Path]) -> None:
                     problems.append(str(problem))
     if problems:
         raise Problems(problems)
+    OmegaConf.register_new_resolver("first", _first, replace=True)
     OmegaConf.register_new_resolver("digest", lambda _root_: digest(identity(_root_, plain)), replace=True)
+
+
+def _first(*given: Any) -> Any:
+    """The first value that is not null."""
+    return next((each for each in given if each is not None), None)
 
 
 def _hidden(folders: list[Path]) -> list[str]:

@@ -16,7 +16,14 @@ from xlearn.runtime.addresses import exports, public
 DETERMINES_NUMBERS = False
 
 # Keys of a phase (`transfer.phases.NAME.KEY`).
-KEYS = {"leaves": "merge"}
+KEYS = {"leaves": "merge", "taught_by": "teachers", "begins": "start_from", "batch_size": "batches.batch_size"}
+
+# Words of earlier versions for what a phase reads, and the views that they name.
+READS = {
+    "source": ("source",), "target": ("target",), "both": ("source", "target"),
+    "unlabeled": ("target", "target.unlabeled"), "everything": ("source", "target", "target.unlabeled"),
+    "inputs": ("source.inputs", "target.inputs"),
+}  # fmt: skip
 
 # Modules that moved into a subpackage and kept their name: package -> subpackage -> names.
 _MOVED = {

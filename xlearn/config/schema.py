@@ -8,31 +8,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, PhaseEpisodes, TextOptions
+from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, TextOptions
 
 
 @dataclass
 class PhaseConfig:
     """One phase. Null: the value at the top of the configuration, or that of the budget."""
 
-    # The tasks that the phase reads: source | target | both (labelled examples of source and target) | unlabeled (the target's
-    # unlabelled examples, and its labelled ones if there are any) | everything (source, and the target as in unlabeled) |
-    # inputs (of both, without labels). Null: source in pretrain, target in transfer.
-    reads: str | None = None
+    # The views of tasks that the phase reads, a list: source, target (labelled examples), target.unlabeled (the target's
+    # unlabelled examples), source.inputs, target.inputs (all training examples, without labels). Null: [source] in pretrain,
+    # [target] in transfer.
+    reads: Any = None
     modalities: list[str] | None = None  # the modalities that the phase reads; null: all
     trainable: Any = None  # the parameters that are trained, with multipliers of the learning rate; null: all
-    taught_by: str | None = None  # the teachers: source (one network of all sources) | sources (one each) | an earlier phase
-    begins: str | None = None  # start: from the weights that the chain began with; null: from the last phase's weights
+    teachers: list[str] = field(
+        default_factory=list
+    )  # source (one network of all sources) | sources (one each) | an earlier phase
+    start_from: str = "previous"  # the weights of the previous phase | start: those that the chain started from
     objective: Any = None  # the loss; null: as at the top
     penalties: dict[str, Any] = field(default_factory=dict)  # further losses that are added, by name
     optimizer: Any = None  # null: as at the top
     schedule: Any = None  # the learning rate's schedule; null: as at the top
     augment: bool = True  # whether batches are augmented
+    batches: Any = None  # the batches of each step; without _target_: arguments that differ from those at the top
     base_learner: Any = None  # the learner of an episode; null: the phase reads no episodes
-    episodes: PhaseEpisodes = field(default_factory=PhaseEpisodes)  # where training episodes differ from `episodes`
+    clip: float | None = None  # the largest norm of the gradient; longer ones are scaled down to it. Null: not clipped
     solver: Any = None  # computes the weights in closed form instead of the training loop; null: the loop
     merge: Any = None  # the weights that the phase returns, from (initial, trained); null: trained
-    batch_size: int | None = None  # examples per task and step; null: as at the top
     epochs: float | None = None  # passes over the largest task; null: as in the budget
     steps: int | None = None  # optimizer steps, instead of epochs; null: as in the budget
     patience: int | None = None  # validations without a better score, after which the phase ends; null: as in the budget
@@ -48,8 +50,11 @@ class ChainConfig:
     carry: bool = True  # transfer: whether parameters are copied from the source's network
     adds: Any = None  # transfer: a structure that is added to the target's network (low-rank parts, adapters)
     joins: bool = False  # transfer: whether source and target are learned together, in one network
-    episodes: bool = False  # transfer: whether the target is measured on episodes drawn from its classes
-    base_learner: Any = None  # transfer: the learner of each episode; null: that of pretraining
+    measuring: Any = None  # transfer: how networks are measured on the target; null: on its test split
+    base_learner: Any = None  # transfer: the learner of each measured episode; null: that of pretraining
+    comparisons: dict[str, Any] = field(
+        default_factory=dict
+    )  # transfer: networks to compare with, besides the usual ones, by name
     phases: dict[str, PhaseConfig] = field(default_factory=dict)  # the phases by name, in their order
 
 
@@ -123,6 +128,7 @@ class TrainConfig:
     objective: Any = None
     regularizer: Any = None
     balance: Any = None
+    batches: Any = None
     optimizer: Any = None
     schedule: Any = None
     augment: dict[str, Any] = field(default_factory=dict)

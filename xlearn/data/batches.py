@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch, Examples
 from xlearn.runtime.hashing import derive
+from xlearn.runtime.machine import Machine
 
 BUCKET = 20
 # The number of draws of a task that are made at once.
@@ -27,7 +28,48 @@ class _Pool:
     lengths: Tensor | None
 
 
-class Batches:
+class Source:
+    """A source of batches, called as `source(step, network) -> {role: Batch}`, with hooks for one without state.
+
+    The network is the one that is trained, as it is at this step.
+    """
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of steps that `epochs=1` lasts."""
+        return 1
+
+    def __call__(self, step: int, network: nn.Module | None = None) -> dict[str, Batch]:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """The state to save with the training: plain containers and tensors."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state, with the next step."""
+
+    def finish(self, network: nn.Module, machine: Machine) -> bool:
+        """Called once with the network's final weights. Returns whether it changed them."""
+        return False
+
+
+class Function(Source):
+    """A function as a source of batches."""
+
+    def __init__(self, function: Callable[[int, Any], dict[str, Batch]]) -> None:
+        self.function = function
+
+    def __call__(self, step: int, network: nn.Module | None = None) -> dict[str, Batch]:
+        return self.function(step, network)
+
+
+def source(batches: Callable[[int, Any], dict[str, Batch]]) -> Source:
+    """A source of batches with its hooks: the given one, or a function without state."""
+    return batches if isinstance(batches, Source) else Function(batches)
+
+
+class Batches(Source):
     """`batches(step, network) -> {role: Batch}`. It has no state to save: a resumed phase asks for its next step.
 
     Each role runs through permutations of its examples. The last, incomplete batch of a permutation is left out, so that

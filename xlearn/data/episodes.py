@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xlearn.data.batches import Augment, Source
 from xlearn.data.columns import join
 from xlearn.data.task import Batch, Examples, LabelSpace, Task
 from xlearn.runtime.errors import Problem
@@ -15,8 +16,6 @@ from xlearn.runtime.hashing import derive
 
 # The name in `Examples.taught` of the numbers to predict, for tasks with numbers as labels.
 VALUE = "value"
-
-Augment = Callable[[Batch, torch.Generator], Batch]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def predicts_numbers(task: Task) -> bool:
     return VALUE in task.train.taught
 
 
-class Episodes:
+class Episodes(Source):
     """`episodes(step, network) -> {"support": Batch, "query": Batch}`. It has no state to save, as `Batches`.
 
     Each episode has its own generator. It draws one of the roles (in proportion to their numbers of classes), N = `ways` of its

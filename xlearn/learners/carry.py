@@ -1,7 +1,8 @@
 """Copying of weights from the source's network to the target's: strict selection, and a report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class Carried:
 def choose(
     source: Mapping[str, Tensor],
     target: Network,
-    sharing: Callable[[list[str], Network], list[str]],
+    sharing: partial[list[str]],
     names: str,
     empty: bool = False,
 ) -> Carried:
@@ -56,7 +57,7 @@ def choose(
             f"{names}: parameters with the same name have different shapes: {listed}. Use the same encoder and "
             "sizes for both (fusion=mean with a fusion.width maps all modalities to one width), or copy less (sharing=encoder)."
         )
-    if not chosen and not empty and getattr(sharing, "func", sharing) is not none:
+    if not chosen and not empty and sharing.func is not none:
         raise Problem(
             f"{names}: this sharing copies nothing. The source has {_tops(source)}, the target {_tops(own)}. "
             "Use sharing=all, a source of the same modality, a shared trunk (trunk=mlp), or transfer=scratch."

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from xlearn.data.augment._span_masking import span_masking
 from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
-from xlearn.data.task import Spec, TextSpec
+from xlearn.data.reads import Roles
+from xlearn.data.task import Examples, Spec, Task, TextSpec
 from xlearn.learners.carry import Carried, carry
+from xlearn.measuring import Asked, Measured, Measuring
 from xlearn.networks.network import Network, load, tensors
 from xlearn.phases.feasible import check
-from xlearn.phases.phase import Phase, Roles, Setting, rates, reading
+from xlearn.phases.phase import Phase, Setting, rates, reading
 from xlearn.phases.solve import solve
 from xlearn.phases.teacher_outputs import Teaching
 from xlearn.runtime.cache import weights_digest
@@ -46,11 +48,14 @@ class SourceNetwork:
 @dataclass
 class Learner:
     """`phases` train `network`, after the `source_networks` are trained. `carried`: the tensors copied from the only source
-    network. The teachers of a phase are the source networks or an earlier phase."""
+    network. The teachers of a phase are the source networks or an earlier phase. `measuring`: how the network is measured;
+    `pretrained`: the modalities with a pretrained encoder."""
 
     network: Network
     phases: tuple[Phase, ...]
     roles: Roles
+    measuring: Measuring
+    pretrained: frozenset[str] = frozenset()
     source_networks: tuple[SourceNetwork, ...] = ()
     carried: Carried | None = None
     # Per task, the weights of its best step, for keep=best_each.
@@ -116,26 +121,34 @@ class Learner:
         incoming, done = weights_digest(began), []
         ended: dict[str, Network] = {}
         for phase in phases:
-            if phase.begins == "start":
+            if phase.start_from == "start":
                 load(network, began)
                 incoming = weights_digest(began)
             entry = solve(network, phase, roles, copied, incoming, setting, self._teachings(phase, ended))
             incoming = entry.digest
             if network is self.network:
                 self.kept_by_task, self.selection = entry.others, entry.report.get("selection", {})
-            if any(each.taught_by == phase.name for each in phases):
+            if any(phase.name in each.teachers for each in phases):
                 ended[phase.name] = copy.deepcopy(network)
             done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})
         return done
 
     def _teachings(self, phase: Phase, ended: Mapping[str, Network]) -> list[Teaching]:
         """The teachers of a phase: the trained source networks, or the network after an earlier phase."""
-        if phase.taught_by is None:
-            return []
-        if phase.taught_by in ("source", "sources"):
-            return [source.teaching() for source in self.source_networks]
+        earlier = {each.name for each in self.phases}
         # Before training, `ended` is empty, and this network has the same structure.
-        return [Teaching(ended.get(phase.taught_by, self.network), self.roles)]
+        own = [Teaching(ended.get(name, self.network), self.roles) for name in phase.teachers if name in earlier]
+        sources = self.source_networks if len(own) < len(phase.teachers) else ()
+        return [*own, *(source.teaching() for source in sources)]
+
+    def still(self) -> list[str]:
+        """The modalities with a pretrained encoder that no phase and no measurement changes: it encodes a data set once."""
+        moved = self.moved() | self.network.moving(self.measuring.trains(self.network))
+        return sorted((self.pretrained & self.network.encoder.keys()) - moved)
+
+    def measured(self, task: Task, examples: Examples, asked: Asked) -> Measured:
+        """The measurement on the opened test examples of a task."""
+        return self.measuring(self.network, task, examples, self.still(), asked)
 
     @contextmanager
     def keeping(self, task: str) -> Iterator[None]:

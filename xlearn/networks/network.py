@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
+from xlearn.networks.unshared import Unshared
 from xlearn.runtime.errors import Problem, nearest
 
 
@@ -45,7 +46,7 @@ class Network(nn.Module):
         # The configuration of its parts, without weights: part of the cache key of everything trained with it.
         self.document: dict[str, Any] = {}
         # Called as `sharing.overrides(network, batch)`: a task's replacements of the network's modules.
-        self.sharing: Any = None
+        self.sharing: Any = Unshared()
         # With `keeps_features`: by task, the features that its head read last.
         self.keeps_features = False
         self.seen: dict[str, Tensor] = {}
@@ -61,7 +62,7 @@ class Network(nn.Module):
     @contextmanager
     def serving(self, batch: Batch) -> Iterator[None]:
         """Within, the network is that of the batch's task: the task's private modules replace the shared ones."""
-        if self.sharing is None or self._serving == batch.task:
+        if self._serving == batch.task or not self.sharing.parts:
             yield
             return
         self._serving, before = batch.task, self._serving
@@ -74,7 +75,7 @@ class Network(nn.Module):
     def moving(self, trained: Iterable[str]) -> set[str]:
         """The modalities whose encoders change if these parameters are trained, or differ between tasks."""
         own = {name.split(".")[1] for name in trained if name.startswith("encoder.")}
-        return own | (set() if self.sharing is None else self.sharing.modalities)
+        return own | self.sharing.modalities
 
     def tokens(self, batch: Batch) -> dict[str, Tokens]:
         """The encoders' outputs for the batch, by modality. A modality without an encoder is not read."""
@@ -122,7 +123,7 @@ class Network(nn.Module):
     def _computed(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
         """Features and recorded outputs, computed once per batch. Tasks with common examples and parameters share them."""
         memo: dict[Any, Any] = {} if batch.memo is None else batch.memo.setdefault(id(self), {})
-        below, modalities = (False, set()) if self.sharing is None else (self.sharing.below, self.sharing.modalities)
+        below, modalities = self.sharing.below, self.sharing.modalities
         # A tuple, because a task may be called `tokens` or `heard`.
         key = ("features", batch.task if below else None)
         if key not in memo:

@@ -1,26 +1,17 @@
 """Objectives: `(network, batches by role) -> {name: scalar loss}`.
 
-A function is called directly. A class is built with a `PhaseContext` when its phase begins; it may hold parameters and state,
-which are trained, saved and resumed with the phase. A method `follow(network)` is called after each step (moving averages).
-`reads_inputs = True`: it reads the inputs of single modalities, so that their features cannot be precomputed. `pairs = True`:
-it needs examples of several modalities, and trains no head.
+A function is called directly. A class inherits from `Objective`, and is built with a `PhaseContext` when its phase begins; it
+may hold parameters and state, which are trained, saved and resumed with the phase.
 
-`lessons` names the teacher outputs that it uses (`logits`, `features`); without augmentation they are precomputed.
-`looks_inside = True`, or an option `student` or `teacher` with the path of a module: it reads outputs of intermediate modules.
-`runs_teacher = True`: the teacher runs at every step.
-
-`labels = False` (self-supervision): it uses no labels, trains no head and has no validation score. `views = True`: it compares
-views of the examples (`context.view`). `changes_inputs = True`: it masks or changes the inputs itself. `heads = False`: it
-uses labels, but trains no head. In a phase with a `base_learner` the batches are `support` and `query` of episodes.
-
-Only an objective with `unlabeled = True` receives the target's unlabelled examples (role `unlabeled`, labels hidden). A method
-`extra_updates()` returns further updates of every step, each an `ExtraUpdate`. The result of a method `log()` is added to the
-record of every evaluation.
+An objective declares its `needs` (see `xlearn.runtime.needs`): unlabelled examples, views, a teacher, pairs of modalities. In a
+phase that reads episodes, the batches are `support` and `query`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import isroutine
+from typing import Any, TypeAlias
 
 import lazy_loader as lazy
 from torch import Tensor, nn
@@ -28,6 +19,8 @@ from torch import Tensor, nn
 from xlearn.data.episodes import Kind
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, SUPERVISED, Declares, Needs
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,56 @@ class PhaseContext:
     kind: Kind | None = None
 
 
-class ExtraUpdate(nn.Module):
+class Objective(Declares):
+    """A loss with needs, and with hooks that do nothing here. `rate` multiplies the learning rate of its own parameters."""
+
+    rate: float = 1.0
+
+    @classmethod
+    def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
+        """The roles whose labels an objective with these arguments learns from."""
+        return [*roles]
+
+    def follow(self, network: Network) -> None:
+        """Called after each step, e.g. to move an average of the weights."""
+
+    def log(self) -> dict[str, Any]:
+        """Added to the record of every evaluation."""
+        return {}
+
+    def extra_updates(self) -> Sequence["ExtraUpdate"]:
+        """Further updates of every step, after the phase's own."""
+        return ()
+
+
+# Called with (network, batches by role); an instance of `Objective`, or a function.
+Loss: TypeAlias = Callable[[Network, Mapping[str, Batch]], dict[str, Tensor]]
+
+
+class Plain(Objective):
+    """A function as an objective."""
+
+    def __init__(self, function: Loss, needs: Needs) -> None:
+        self.function = function
+        vars(self)["needs"] = needs
+
+    def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        return self.function(network, batches)
+
+
+def objective(loss: Loss) -> Any:
+    """The loss as an `Objective`: itself, or a function with its declared needs. Raises `Problem` for another object."""
+    if isinstance(loss, Objective):
+        return loss
+    bare = loss.func if isinstance(loss, partial) else loss
+    if not isroutine(bare):
+        raise Problem(
+            f"{type(bare).__name__} is no objective: let it inherit from xlearn.objectives.Objective, or give a function."
+        )
+    return Plain(loss, bare.__dict__.get("needs", SUPERVISED))
+
+
+class ExtraUpdate(Objective, nn.Module):
     """An additional update in every step, after the phase's own.
 
     `loss(network, batches)` returns named losses. `moves(name)`: whether the update changes a parameter of the network that the
@@ -62,7 +104,7 @@ class ExtraUpdate(nn.Module):
     weights after the previous update. All other parameters must be detached from the losses.
     """
 
-    unlabeled = True
+    needs = replace(NO_LABELS, unlabeled=True)
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Train and evaluate a network outside of a run, with the same loop and the same metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from inspect import isclass, signature
 from typing import Any
@@ -15,9 +16,11 @@ from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
-from xlearn.phases.fit import Update, fit
+from xlearn.phases.fit import fit
+from xlearn.phases.update import Update
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine, machine
+from xlearn.runtime.needs import declared
 from xlearn.trainable import Rate
 
 SPLITS = ("train", "val", "test")
@@ -58,29 +61,31 @@ def trained(
     return [{name: float(loss) for name, loss in record.losses.items()} for record in records]
 
 
-# Attributes of objectives that need more than labelled examples, and the words for messages.
-NEEDS = {
-    "views": "two views of every example", "unlabeled": "unlabelled examples", "lessons": "a teacher",
-    "runs_teacher": "a teacher", "pairs": "pairs of modalities",
-}  # fmt: skip
-
-
 def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -> Callable[..., Any]:
     """The objective, ready to be called. Raises `Problem` for one that needs more than labelled examples, and for missing
     arguments.
     """
-    bare = getattr(chosen, "func", chosen)
-    name = getattr(bare, "__name__", type(bare).__name__)
-    if isinstance(bare, torch.nn.Module):
+    given_to = chosen if isinstance(chosen, partial) else partial(chosen)
+    name = getattr(given_to.func, "__name__", type(given_to.func).__name__)
+    if isinstance(given_to.func, torch.nn.Module):
         raise Problem(f"fit: objective={name}: give a function of (network, batches by role), or a class of xlearn.objectives.")
-    if needed := [told for flag, told in NEEDS.items() if getattr(bare, flag, False)]:
-        raise Problem(f"fit: {name} needs {needed[0]}, which a run gives it: use xlearn.run (xlearn.show() lists the options).")
-    given = (context,) if isclass(bare) else (network, {})
+    needs = declared(given_to)
+    if lacking := replace(needs, **GIVEN).words():
+        raise Problem(
+            f"fit: {name} needs {lacking[0]}, which a run gives it: use xlearn.run (xlearn.show() lists the options)."
+        )
+    given = (context,) if isclass(given_to.func) else (network, {})
     try:
         signature(chosen).bind(*given)
     except TypeError as error:
         raise Problem(f"fit: {name}: {error}. Give a partial with its arguments, e.g. partial({name}, ...).") from error
-    return chosen(context) if isclass(bare) else chosen
+    return chosen(context) if isclass(given_to.func) else chosen
+
+
+# Needs that `fit` meets: labelled examples, read as they are.
+GIVEN: dict[str, Any] = {
+    "labels": True, "trains_head": True, "raw_inputs": False, "runs_encoders": False, "copied": False, "batch": 1,
+}  # fmt: skip
 
 
 def _need_network(network: Any, caller: str) -> None:

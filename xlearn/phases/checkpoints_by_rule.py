@@ -1,7 +1,8 @@
-"""Checkpoints of an adaptation phase: the weights at each evaluation, and their score under each selection rule."""
+"""Selection of the weights of an adaptation phase by rules: each evaluation, and its score under each rule."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import metadata
 from math import isfinite
 from typing import Any
 
@@ -9,17 +10,25 @@ import torch
 from torch import Tensor
 
 from xlearn.data.columns import Column
+from xlearn.data.reads import Roles
 from xlearn.data.task import Examples, Task
 from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import seen
 from xlearn.networks.network import Network, tensors
-from xlearn.phases.phase import Setting
+from xlearn.phases.keeping import Checkpoints, Keeping
+from xlearn.runtime.cache import Entry, weights_digest
+from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
+from xlearn.runtime.machine import Machine
 from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.selection import RULES, Seen, scores
 from xlearn.selection.mixval import LAMBDA, pairs
 
+# Packages that compute closed forms, transport plans and selection scores.
+SOLVING = ("numpy", "pot", "scikit-learn")
+# Rules that need the labels of the sources' validation split.
+BY_SOURCE = ("source_val", "importance_weighted", "dev")
 # Candidates are scored on at most this many training examples per domain.
 SAMPLE = 500
 
@@ -50,22 +59,65 @@ def _sample(examples: Examples, seed: int) -> Examples:
     return examples.subset(order[:SAMPLE].sort().values)
 
 
-@dataclass
-class Candidates:
+class ByRule(Keeping):
+    """The rule of a phase that adapts (see `xlearn.selection`). It keeps the weights that any rule selects, so that the rule is
+    chosen afterwards.
+    """
+
+    def judges(self, reads: Sequence[str], patience: int | None) -> tuple[str, ...]:
+        return ("source",) if patience is not None else ()
+
+    @property
+    def scores_tasks(self) -> bool:
+        return False
+
+    def document(self) -> dict[str, Any]:
+        return {"keep": None, "packages": {name: metadata.version(name) for name in SOLVING}}
+
+    def check(self, phase: str, read: Mapping[str, Task], target: Task, trains: bool) -> None:
+        held = sum(len(read[role].val) for role in sources(read)) > 1
+        if self.rule in BY_SOURCE and not held:
+            raise Problem(
+                f"phase {phase}: keep={self.rule} needs a validation split of the source, but the phase reads none. Use "
+                "keep=entropy, infomax, snd or last."
+            )
+        if self.rule == "oracle" and len(target.val) == 0:
+            raise Problem(f"phase {phase}: keep=oracle needs validation examples of the target. Raise target.val.")
+        if not trains and self.rule != "last":
+            raise Problem(f"phase {phase} has a closed-form solution, so keep={self.rule} cannot select. Use keep=last.")
+
+    def examples(
+        self, read: Mapping[str, Task], roles: Roles, modalities: Sequence[str] | None, seed: int
+    ) -> dict[str, Examples]:
+        target = roles["target"]["target"]
+        return splits(read, (target if modalities is None else target.only(*modalities)).val, seed)
+
+    def begin(
+        self, network: Network, examples: Mapping[str, Examples], metric: str, seed: int, machine: Machine
+    ) -> "Candidates":
+        return Candidates(network, examples, metric, seed, machine)
+
+    def chosen(self, entry: Entry) -> tuple[dict[str, Tensor], str, Any]:
+        if self.rule == "last":
+            return super().chosen(entry)
+        step = entry.report["selection"][self.rule]["step"]
+        weights = entry.others[look(step)]
+        return weights, weights_digest(weights), step
+
+
+class Candidates(Checkpoints):
     """The candidates of an adaptation phase. `looks` has, per evaluation, the step, the scores, and the weights while at
     least one rule selects them; it holds plain containers and tensors, so it can be saved.
     """
 
-    network: Network
-    examples: Mapping[str, Examples]
-    setting: Setting
-
-    def __post_init__(self) -> None:
+    def __init__(self, network: Network, examples: Mapping[str, Examples], metric: str, seed: int, machine: Machine) -> None:
+        super().__init__(network)
+        self.examples, self.metric, self.seed, self.machine = examples, metric, seed, machine
         self.looks: list[dict[str, Any]] = []
 
-    def look(self, step: int) -> dict[str, float]:
+    def look(self, step: int) -> dict[str, Any]:
         """Score the current weights by every rule that can be computed, and keep them if a rule selects them."""
-        metric = self.setting.metric
+        metric = self.metric
         sign = 1 if HIGHER_IS_BETTER[metric] else -1
         found = scores(self._seen(), lambda logits, labels: sign * score(metric, logits, labels))
         self.looks.append({"step": step, "scores": found, "weights": tensors(self.network)})
@@ -73,7 +125,7 @@ class Candidates:
         selected = {each["step"] for each in self.chosen().values()}
         for each in self.looks:
             each["weights"] = each["weights"] if each["step"] in selected else {}
-        return {rule: value for rule, value in found.items() if isfinite(value)}
+        return {"scores": {rule: value for rule, value in found.items() if isfinite(value)}}
 
     def chosen(self) -> dict[str, dict[str, Any]]:
         """Per rule, the step with the best score (the first of equal ones) and that score; `last` has no score."""
@@ -85,7 +137,17 @@ class Candidates:
                 found[rule] = {"step": best["step"], "score": value if isfinite(value) else None}
         return found
 
-    def chosen_weights(self) -> dict[str, dict[str, Tensor]]:
+    def report(self) -> dict[str, Any]:
+        """Per rule, the selected step and its score."""
+        return {"selection": self.chosen()}
+
+    def state(self) -> Any:
+        return self.looks
+
+    def restore(self, saved: Any) -> None:
+        self.looks = saved
+
+    def kept_by_name(self) -> dict[str, dict[str, Tensor]]:
         """The weights that at least one rule selects, by their cache name."""
         return {look(each["step"]): each["weights"] for each in self.looks if each["weights"]}
 
@@ -94,17 +156,17 @@ class Candidates:
             each = [examples for name, examples in self.examples.items() if name.startswith(f"{kind} ")]
             if not each:
                 return None, None, None
-            parts = [seen(self.network, examples, self.setting.machine) for examples in each]
+            parts = [seen(self.network, examples, self.machine) for examples in each]
             labels = torch.cat([examples.labels for examples in each])
             return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]), labels
 
         source_features, source_logits, source_labels = of("val")
-        target_features, target_logits = seen(self.network, self.examples[UNLABELED], self.setting.machine)
+        target_features, target_logits = seen(self.network, self.examples[UNLABELED], self.machine)
         held = self.examples.get("held")
         return Seen(
             source_features=source_features, source_logits=source_logits, source_labels=source_labels,
             training_features=of("training")[0], target_features=target_features, target_logits=target_logits,
-            target_val_logits=None if held is None else seen(self.network, held, self.setting.machine)[1],
+            target_val_logits=None if held is None else seen(self.network, held, self.machine)[1],
             target_val_labels=None if held is None else held.labels,
             mixed_logits=self._mixed(target_features, target_logits),
         )  # fmt: skip
@@ -113,7 +175,7 @@ class Candidates:
         """The logits of mixed target examples, for mixval. Images and vectors are mixed as inputs; sequences, which cannot be
         added, as features.
         """
-        generator = torch.Generator().manual_seed(derive(self.setting.seed, "mixval"))
+        generator = torch.Generator().manual_seed(derive(self.seed, "mixval"))
         found: dict[str, Tensor] = {}
         for kind, partner in zip(("inter", "intra"), pairs(logits, generator), strict=True):
             rows = (partner >= 0).nonzero().flatten()
@@ -132,7 +194,7 @@ class Candidates:
             mixed = replace(one, inputs=inputs)
         else:
             mixed = one.with_features(_mix(features[rows], features[partners]))
-        return seen(self.network, mixed, self.setting.machine)[1]
+        return seen(self.network, mixed, self.machine)[1]
 
 
 def _mix(one: object, other: object) -> Tensor:

@@ -1,6 +1,7 @@
 """The monitor of a phase: losses, validation scores, task weights of the balance, and the best network weights so far."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,13 +9,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.balance.gradients import cosines
-from xlearn.data.batches import Batches
-from xlearn.data.episodes import Episodes
 from xlearn.data.task import Task
-from xlearn.networks.network import Network, tensors
-from xlearn.phases.checkpoints_by_rule import Candidates
-from xlearn.phases.fit import Record, Update
-from xlearn.phases.phase import Phase, Setting, trains_heads
+from xlearn.networks.network import Network
+from xlearn.phases.fit import Record
+from xlearn.phases.keeping import Checkpoints
+from xlearn.phases.phase import Phase, Setting
+from xlearn.phases.update import Update
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.names import HIGHER_IS_BETTER
 
@@ -22,9 +22,8 @@ from xlearn.runtime.names import HIGHER_IS_BETTER
 class Monitor:
     """Evaluates a phase `evaluations` times: reads the losses, computes validation scores, reports, and keeps the best weights.
 
-    `judges`: the roles that select the weights by their validation scores. `valid`: functions that return the validation score,
-    by role. `candidates`: for a phase that adapts, the evaluated weights with their score under each selection rule. The
-    monitor's state can be saved and resumed.
+    `judges`: the names of the scores that select the weights. `valid`: functions that return a validation score, by name.
+    `checkpoints`: the weights that the phase may return. The monitor's state can be saved and resumed.
     """
 
     def __init__(
@@ -37,16 +36,16 @@ class Monitor:
         valid: Mapping[str, Callable[[], float]],
         setting: Setting,
         steps: int,
-        candidates: Candidates | None = None,
+        checkpoints: Checkpoints,
     ) -> None:
         self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
-        self.tasks, self.judges, self.valid, self.candidates = tasks, judges, valid, candidates
+        self.tasks, self.judges, self.valid, self.checkpoints = tasks, judges, valid, checkpoints
         self.every = max(1, -(-steps // setting.evaluations))
         self.pending: dict[str, list[Tensor]] = {}
         self.weights: dict[str, list[Tensor]] = {}
         self.records: list[dict[str, Any]] = []
-        # Per judging role, or for their mean ("all"): the best score so far, its step and its weights.
-        self.best: dict[str, dict[str, Any]] = {}
+        # Per judging role, or for their mean ("all"): the best score so far.
+        self.best: dict[str, float] = {}
         self.stale = 0
 
     def note(self, record: Record) -> None:
@@ -58,16 +57,16 @@ class Monitor:
     def due(self, step: int) -> bool:
         return step % self.every == 0 or step == self.steps
 
-    def look(self, step: int, batches: Batches | Episodes, bar: tqdm) -> bool:
+    def look(self, record: Record, bar: tqdm) -> bool:
         """Evaluate: read the losses, score, report, and keep the best weights. Returns True if the phase ends at this step."""
+        step = record.step
         losses = self._mean_losses(step)
         metric = self.setting.metric
         scores: dict[str, Any] = {f"{role}_val_{metric}": each() for role, each in self.valid.items()}
-        if self.candidates is not None:
-            scores["scores"] = self.candidates.look(step)
-        line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
-        for each in self.update.objectives:
-            line |= each.log() if hasattr(each, "log") else {}
+        scores |= self.checkpoints.look(step)
+        line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(record)}
+        for each in self.update.losses:
+            line |= each.log()
         self.records.append(line)
         self.setting.report(line)
         shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}
@@ -79,54 +78,36 @@ class Monitor:
             return True
         return phase.patience is not None and self.stale >= phase.patience
 
-    def _balance(self, step: int, batches: Batches | Episodes) -> dict[str, Any]:
-        """The mean weight of each task since the last evaluation, and the cosines of task gradients on the next batches."""
+    def _balance(self, record: Record) -> dict[str, Any]:
+        """The mean weight of each task since the last evaluation, and the cosines of task gradients on the last batches."""
         found: dict[str, Any] = {}
-        if len(self.tasks) < 2 or self.candidates is not None or not trains_heads(self.phase):
+        if len(self.tasks) < 2 or self.phase.needs.unlabeled or not self.phase.trains_heads:
             return found
         if self.weights:
             found["weights"] = {name: float(torch.stack(values).float().mean()) for name, values in self.weights.items()}
             self.weights = {}
-        if self.phase.tasks == "all":
+        if self.phase.batches.every_role:
             # Evaluation mode: running statistics do not change, and no random numbers are drawn.
             self.network.eval()
-            given = batches(step, self.network)
+            # Without what the training step computed of them.
+            given = {role: replace(batch, memo=None) for role, batch in record.batches.items()}
             # cuDNN has no gradients of recurrent layers in evaluation mode.
             with torch.backends.cudnn.flags(enabled=False):
-                losses = {name: loss for each in self.update.objectives for name, loss in each(self.network, given).items()}
+                losses = {name: loss for each in self.update.losses for name, loss in each(self.network, given).items()}
                 found["cosines"] = cosines(losses, [*self.tasks], [*self.network.parameters()])
         return found
 
     def _judge(self, step: int, values: dict[str, float]) -> None:
-        if self.phase.keep != "best_each":
+        if not self.phase.keeping.by_task:
             values = {"all": sum(values.values()) / len(values)}
-        keeps, better = self.phase.keep != "last" and self.candidates is None, False
+        better = False
         for role, value in values.items():
             value *= 1 if HIGHER_IS_BETTER[self.setting.metric] else -1
-            if role not in self.best or value > self.best[role]["score"]:
+            if role not in self.best or value > self.best[role]:
                 better = True
-                self.best[role] = {"score": value, "step": step, "weights": tensors(self.network) if keeps else {}}
+                self.best[role] = value
+                self.checkpoints.better(role, value, step)
         self.stale = 0 if better else self.stale + 1
-
-    def kept(self, done: int) -> tuple[dict[str, Tensor], Any]:
-        """The weights that the phase returns (for keep=best_each the target's best), and their step, or their steps by task."""
-        if self.phase.keep == "last" or self.candidates is not None:
-            return tensors(self.network), done
-        best = self.best.get("target") or next(iter(self.best.values()))
-        steps = {role: each["step"] for role, each in self.best.items()}
-        return best["weights"], steps if len(steps) > 1 else best["step"]
-
-    def kept_by_name(self) -> dict[str, dict[str, Tensor]]:
-        """Further weights to keep: per task its best ones (keep=best_each), or those that the selection rules choose; empty if
-        all tasks keep the same weights.
-        """
-        if self.candidates is not None:
-            return self.candidates.chosen_weights()
-        return {role: each["weights"] for role, each in self.best.items()} if len(self.best) > 1 else {}
-
-    def selected(self) -> dict[str, Any]:
-        """For the report: per selection rule, the selected step and its score."""
-        return {} if self.candidates is None else {"selection": self.candidates.chosen()}
 
     def _mean_losses(self, step: int) -> dict[str, float]:
         """The mean of each loss since the last evaluation. Losses are copied from the device here, not at every step."""
@@ -138,7 +119,7 @@ class Monitor:
             guilty = [name for name, back in broken.items() if back == first]
             data = ", ".join(self.tasks[name].name for name in guilty if name in self.tasks)
             # If each step samples one task, a task's losses do not belong to consecutive steps.
-            where = f"at step {step + 1 + first}" if self.phase.tasks == "all" else f"before step {step + 1}"
+            where = f"at step {step + 1 + first}" if self.phase.batches.every_role else f"before step {step + 1}"
             raise Problem(
                 f"The loss {' and '.join(map(repr, guilty))} became {float(stacked[guilty[0]][first])} in phase "
                 f"{self.phase.name} {where} of {self.steps}. Lower optimizer.lr (try a tenth), or check the data of "
@@ -149,10 +130,9 @@ class Monitor:
 
     def state(self) -> dict[str, Any]:
         pending, weights = ({name: torch.stack(v) for name, v in each.items()} for each in (self.pending, self.weights))
-        looks = [] if self.candidates is None else self.candidates.looks
         return {
             "pending": pending, "weights": weights, "records": self.records, "best": self.best, "stale": self.stale,
-            "looks": looks,
+            "checkpoints": self.checkpoints.state(),
         }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -161,7 +141,6 @@ class Monitor:
             {name: [*values.unbind()] for name, values in saved[key].items()} for key in ("pending", "weights")
         )
         self.records, self.best, self.stale = saved["records"], saved["best"], saved["stale"]
-        if self.candidates is not None:
-            self.candidates.looks = saved["looks"]
+        self.checkpoints.restore(saved["checkpoints"])
         for line in self.records:
             self.setting.report(line)

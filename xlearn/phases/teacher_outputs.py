@@ -32,8 +32,8 @@ class Teaching:
         return sorted(examples.inputs.keys() & self.network.encoder.keys())
 
 
-def with_lessons(
-    read: Mapping[str, Examples], teachings: Sequence[Teaching], wanted: set[str], machine: Machine
+def with_outputs(
+    read: Mapping[str, Examples], teachings: Sequence[Teaching], wanted: frozenset[str], machine: Machine
 ) -> dict[str, Examples]:
     """The examples with the teachers' outputs for the same rows, computed in evaluation mode. Roles that no teacher can read
     are returned unchanged.
@@ -41,10 +41,12 @@ def with_lessons(
     Shapes: `logits float [n, teachers, classes]`, of the head of the examples' label space; `features float [n, width]`, the
     input of the heads, for a single teacher; `seen bool [n, teachers]`, whether an example has a modality of the teacher.
     """
-    return {role: _with_lessons(role, each, teachings, wanted, machine) for role, each in read.items()}
+    return {role: _with_outputs(role, each, teachings, wanted, machine) for role, each in read.items()}
 
 
-def _with_lessons(role: str, examples: Examples, teachings: Sequence[Teaching], wanted: set[str], machine: Machine) -> Examples:
+def _with_outputs(
+    role: str, examples: Examples, teachings: Sequence[Teaching], wanted: frozenset[str], machine: Machine
+) -> Examples:
     forms = [_form(role, examples, each, machine) for each in teachings]
     if not wanted or all(form is None for form in forms):
         return examples

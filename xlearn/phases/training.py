@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,109 +10,103 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.balance._equal import equal
-from xlearn.data.augment import holds
-from xlearn.data.batches import Batches
-from xlearn.data.episodes import Episodes
-from xlearn.data.task import Examples, Task
-from xlearn.metrics.measure import score
-from xlearn.networks.evaluate import features, logits
+from xlearn.batches import Beginning
+from xlearn.data.reads import Roles, seed_word
+from xlearn.data.task import Examples
+from xlearn.networks.evaluate import features
 from xlearn.networks.network import Network, load, tensors
-from xlearn.networks.statistics import estimated
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import viewed
-from xlearn.phases.checkpoints_by_rule import Candidates, splits
 from xlearn.phases.encoder_cache import encode
-from xlearn.phases.few_shot import Validation
-from xlearn.phases.fit import Update, fit
+from xlearn.phases.fit import fit
 from xlearn.phases.monitor import Monitor
 from xlearn.phases.phase import (
     Phase,
-    Roles,
     Setting,
     begun,
     begun_balance,
-    changes_inputs,
     counted,
     extra_updates,
     judges,
-    lessons,
-    looks_inside,
     rates,
     reading,
-    runs_teacher,
     steps,
-    trains_heads,
 )
-from xlearn.phases.teacher_outputs import Teaching, validation, with_lessons
+from xlearn.phases.teacher_outputs import Teaching, validation, with_outputs
+from xlearn.phases.update import Update
 from xlearn.runtime import interrupt
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import place
 
 
+@dataclass(frozen=True)
+class Computation:
+    """Everything that determines the weights of a phase. `key`: its cache key."""
+
+    network: Network
+    phase: Phase
+    roles: Roles
+    copied: frozenset[str]
+    key: str
+    setting: Setting
+    teachings: Sequence[Teaching]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The weights that a phase returns, its report, and further weights to keep, by name."""
+
+    weights: dict[str, Tensor]
+    report: dict[str, Any]
+    others: Mapping[str, dict[str, Tensor]]
+
+
 class PhaseTraining:
     """One training of one phase."""
 
-    def __init__(
-        self,
-        network: Network,
-        phase: Phase,
-        roles: Roles,
-        copied: frozenset[str],
-        key: str,
-        setting: Setting,
-        teachings: Sequence[Teaching],
-    ) -> None:
+    def __init__(self, computation: Computation) -> None:
+        network, phase, roles, setting = computation.network, computation.phase, computation.roles, computation.setting
+        teachings = computation.teachings
         tasks = reading(phase, roles)
-        self.network, self.phase, self.key, self.setting = network, phase, key, setting
+        self.network, self.phase, self.key, self.setting = network, phase, computation.key, setting
         judging = judges(phase, roles)
-        self.before = tensors(network) if phase.merge is not None else {}
+        self.before = tensors(network)
         trained = rates(phase, network, tasks)
-        read = {role: task.train for role, task in tasks.items()}
-        # Adaptation phases have selection rules instead of validation scores.
-        judged = (judging if phase.adapts or not trains_heads(phase) else {**judging, **tasks}).items()
-        valid = {role: task.val for role, task in judged if len(task.val) and task.labels.key in network.head}
-        self.learner = None if phase.base_learner is None else phase.base_learner()
-        held = None if phase.base_learner is None else Validation(phase, tasks, setting.seed)
-        if held is not None:
-            read, valid = held.train, {}
-        augment = phase.augment
+        scored = {**judging, **tasks} if phase.trains_heads and phase.keeping.scores_tasks else judging
+        scored = {role: task for role, task in scored.items() if task.labels.key in network.head}
+        held = phase.batches.hold_out(phase.asked, tasks, scored, [*judging], setting.seed)
+        read, valid = held.train, held.valid
         for each in teachings:
             # Same memory layout as a freshly trained network, so that a cached teacher is bit-identical.
             place(each.network, setting.machine)
-        running = bool(teachings) and runs_teacher(phase)
-        if teachings and not running:
-            read = with_lessons(read, teachings, lessons(phase), setting.machine)
+        if teachings and not phase.runs_teachers:
+            read = with_outputs(read, teachings, phase.needs.teacher, setting.machine)
         # A running teacher has other encoders, and intermediate outputs need a forward pass: precompute nothing then.
-        inside = running or looks_inside(phase) or changes_inputs(phase)
-        if not inside and all(holds("keeps_inputs", each) for each in augment):
+        inside = phase.runs_teachers or phase.needs.runs_encoders
+        if not inside and not phase.augments.runs_encoders:
             read = self._encoded(read, trained)
         valid = self._encoded(valid, trained)
-        if held is not None:
-            held.held = self._encoded(held.held, trained)
-        looks = held is not None or any(getattr(each.func, "reads_inputs", False) for each in phase.objectives)
-        if not (augment or inside or looks) and all(name.startswith("head.") for name in trained):
+        if not (phase.augment or inside or phase.needs.raw_inputs) and all(name.startswith("head.") for name in trained):
             # Linear probe: all layers below the head are frozen, so the features are computed once.
             read = self._with_features(read)
             valid = self._with_features(valid)
-        order = derive(setting.seed, phase.reads, phase.position, "batches")
-        device = setting.machine.device
-        self.batches: Batches | Episodes
-        if phase.kind is not None:
-            self.batches = Episodes(read, phase.kind, seed=order, device=device, augment=augment)
-        else:
-            self.batches = self._whole_batches(read, order, bool(teachings))
+        order = derive(setting.seed, seed_word(phase.reads), phase.position, "batches")
+        # Distillation reads every task in every step: the teacher may not be able to read a sampled task. Mixed labels are of
+        # one task.
+        separate = bool(teachings) or phase.needs.unlabeled or phase.augments.one_task
+        beginning = Beginning(read, order, setting.machine.device, phase.augment, separate=separate, every=bool(teachings))
+        self.batches = phase.batches.begin(beginning)
         self.steps = steps(phase, self.batches.steps_per_epoch)
         self.teachers = teachers = tuple(each.network for each in teachings)
-        weighs = any(each.keywords.get("combine") == "validation" for each in phase.objectives)
-        losses = validation(teachings, setting.machine) if weighs else None
+        losses = validation(teachings, setting.machine) if "validation" in phase.needs.teacher else None
         view = partial(viewed, views=phase.views)
         context = PhaseContext(
-            network, copied, counted(tasks), teachers, self.steps, tasks, losses, view, self.learner, phase.kind
+            network, computation.copied, counted(tasks), teachers, self.steps, tasks, losses, view, **held.extra
         )
         balance = begun_balance(phase, context)
         objectives = begun(phase, context)
-        own = Update(objectives, trained, phase.optimizer, phase.schedule, balance)
+        own = Update(objectives, trained, phase.optimizer, phase.schedule, balance, phase.clip)
         later = [
             Update(
                 [extra],
@@ -120,46 +114,16 @@ class PhaseTraining:
                 phase.optimizer,
                 phase.schedule,
                 equal,
+                phase.clip,
             )
-            for extra in extra_updates(objectives)
+            for extra in extra_updates(own.losses)
         ]
         self.updates = [own, *later]
-        candidates = self._candidates(roles, tasks, trained) if phase.adapts else None
-        judged_by = {role: partial(self._score, each) for role, each in valid.items()}
-        named = [*judging]
-        if held is not None and held.judged_by is not None:
-            judged_by = {"episodes": partial(held.score, network, self.learner, setting.metric, setting.machine)}
-            named = ["episodes"] if phase.keep != "last" or phase.patience is not None else []
-        self.monitor = Monitor(network, phase, own, tasks, named, judged_by, setting, self.steps, candidates)
+        further = self._encoded(phase.keeping.examples(tasks, roles, phase.modalities, setting.seed), trained)
+        checkpoints = phase.keeping.begin(network, further, setting.metric, setting.seed, setting.machine)
+        scores = {name: partial(score, network, valid, setting.metric, setting.machine) for name, score in held.scores.items()}
+        self.monitor = Monitor(network, phase, own, tasks, held.judges, scores, setting, self.steps, checkpoints)
         self.seconds = 0.0
-
-    def _whole_batches(self, read: Mapping[str, Examples], seed: int, taught: bool) -> Batches:
-        phase = self.phase
-        mixes = any(holds("mixes_labels", each) for each in phase.augment)  # mixed labels are of one task
-        return Batches(
-            read,
-            batch_size=phase.batch_size,
-            seed=seed,
-            balanced=phase.balanced,
-            augment=phase.augment,
-            device=self.setting.machine.device,
-            common=phase.common and not taught and not phase.adapts and not mixes,
-            # Distillation reads every task in every step: the teacher may not be able to read a sampled task.
-            tasks="all" if taught else phase.tasks,
-            temperature=phase.temperature,
-        )
-
-    def _score(self, examples: Examples) -> float:
-        """The run's metric on `examples` with the network's current weights."""
-        machine = self.setting.machine
-        return score(self.setting.metric, logits(self.network, examples, machine), examples.labels)
-
-    def _candidates(self, roles: Roles, tasks: Mapping[str, Task], trained: Mapping[str, Any]) -> Candidates:
-        """The examples that score the candidates of an adaptation phase, restricted to the phase's modalities."""
-        target = roles["target"]["target"]
-        target = reading(replace(self.phase, reads="target"), {"target": {"target": target}})["target"]
-        given = splits(tasks, target.val, self.setting.seed)
-        return Candidates(self.network, self._encoded(given, trained), self.setting)
 
     def _with_features(self, read: Mapping[str, Examples]) -> dict[str, Examples]:
         machine = self.setting.machine
@@ -170,8 +134,8 @@ class PhaseTraining:
         still = (self.setting.pretrained & self.network.encoder.keys()) - self.network.moving(trained)
         return {role: encode(self.network, each, sorted(still), self.setting.machine) for role, each in read.items()}
 
-    def compute(self) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, dict[str, Tensor]]]:
-        """Train the phase. Returns its final weights, its report, and the additional weights that are kept, by name."""
+    def compute(self) -> Solution:
+        """Train the phase."""
         setting, phase, monitor = self.setting, self.phase, self.monitor
         saved = setting.cache.read_state(self.key)
         state = None
@@ -182,14 +146,14 @@ class PhaseTraining:
         began = clock = time.monotonic()
         done = state["step"] if state else 0
         bar = tqdm(total=self.steps, initial=done, desc=phase.name, unit="step", disable=None, leave=False)
-        seed = derive(setting.seed, phase.reads, phase.position, "random")
+        seed = derive(setting.seed, seed_word(phase.reads), phase.position, "random")
         loop = fit(self.network, self.updates, self.batches, steps=self.steps, seed=seed, machine=setting.machine, state=state)
         with bar:
             for record in loop:
                 bar.update()
                 done = record.step
                 monitor.note(record)
-                if monitor.due(done) and monitor.look(done, self.batches, bar):
+                if monitor.due(done) and monitor.look(record, bar):
                     break
                 now = time.monotonic()
                 if interrupt.asked() or now - clock > setting.checkpoint_seconds:
@@ -198,13 +162,11 @@ class PhaseTraining:
                     setting.cache.write_state(self.key, {**beside, **monitor.state()})
                     if (number := interrupt.asked()) is not None:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
-        weights, kept_step = monitor.kept(done)
-        if isinstance(self.batches, Episodes):  # episodes leave BatchNorm statistics untouched: re-estimate them
-            load(self.network, weights)
-            estimated(self.network, self.batches.examples, setting.machine)
+        weights, kept_step = monitor.checkpoints.kept(done)
+        load(self.network, weights)
+        if self.batches.finish(self.network, setting.machine):
             weights = tensors(self.network)
-        if phase.merge is not None:
-            weights = phase.merge(self.before, weights)
+        weights = phase.merge(self.before, weights)
         need_finite(weights, phase.name, done)
         report = {
             "steps": done,
@@ -212,17 +174,15 @@ class PhaseTraining:
             "seconds": self.seconds + time.monotonic() - began,
             "peak_memory": setting.machine.peak_memory(),
             "records": monitor.records,
-            **monitor.selected(),
+            **monitor.checkpoints.report(),
             **_note(monitor.records),
         }
-        others = monitor.kept_by_name()
-        if phase.merge is not None:
-            others = {name: phase.merge(self.before, each) for name, each in others.items()}
+        others = {name: phase.merge(self.before, each) for name, each in monitor.checkpoints.kept_by_name().items()}
         # The next phase must not see the hooks and memos of this phase.
         self.network.seen.clear()
         for each in (self.network, *self.teachers):
             each.listening = []
-        return weights, report, others
+        return Solution(weights, report, others)
 
 
 def _note(records: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Build the components of a run from its configuration, and check them before any data are loaded."""
 
-import inspect
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -12,9 +11,11 @@ from xlearn.config.values import check_values
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
-from xlearn.plan.components import Components
-from xlearn.plan.episodic_plan import episodic
+from xlearn.plan.chain_checks import check_chains
+from xlearn.plan.components import Components, Options
 from xlearn.plan.phases_from_config import chain
+from xlearn.plan.structures import PrivateLayers, Structure, Together
+from xlearn.pretrain import Loaded, Start
 from xlearn.runtime.errors import Problem, Problems, nearest
 
 
@@ -34,25 +35,39 @@ def build(config: dict[str, Any]) -> Components:
         {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()}
         for group in ("encoder", "teacher")
     )
+    chains = {name: chain(config, name, found) for name in ("pretrain", "transfer", "baseline")}
+    sharing, adds = found.component(config["sharing"], "sharing"), found.optional(config["transfer"]["adds"], "transfer.adds")
+    start = found.optional(config["pretrain"]["start"], "pretrain.start")
+    measuring, baseline_measuring = _measuring(config, found)
+    further = [
+        found.component(node, f"transfer.comparisons.{name}") for name, node in config["transfer"]["comparisons"].items()
+    ]
     components = Components(
-        config=config,
+        options=Options(
+            **{name: config[name] for name in ("seed", "metric", "evaluations", "checkpoint_seconds", "force")},
+            modalities={name: config[name] for name in config["encoder"] if name in config},
+        ),
+        names=config["choices"],
         sources=tuple(sources),
         target=target,
         encoders=made,
         teacher=teacher,
         fusion=found.component(config["fusion"], "fusion"),
         trunk=found.component(config["trunk"], "trunk"),
-        sharing=found.component(config["sharing"], "sharing"),
-        adds=found.optional(config["transfer"]["adds"], "transfer.adds"),
-        start=found.optional(config["pretrain"]["start"], "pretrain.start"),
-        pretrain=chain(config, "pretrain", found),
-        transfer=chain(config, "transfer", found),
-        baseline=chain(config, "baseline", found),
-        **episodic(config, found),
+        sharing=sharing,
+        carries=bool(config["transfer"]["carry"]),
+        structure=_structure(config, sharing, adds, found),
+        start=Loaded(start) if start else Start(),
+        **chains,
+        measuring=measuring,
+        baseline_measuring=baseline_measuring,
+        comparisons=tuple(each() for each in further if each),
         robustness={name: found.component(node, f"robustness.{name}") for name, node in config["robustness"].items()},
     )
     if not found.problems:
-        _check_chain(components, found)
+        check_chains(components, found)
+        found.need(not config["baseline"]["carry"], "baseline: the baseline must not copy weights. Set carry: false.")
+        _check_objective(components, config, found)
     if found.problems:
         raise Problems(found.problems)
     return components
@@ -89,102 +104,46 @@ def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> Task
     return TaskSource(name, where, load, rest, chosen)
 
 
-def _check_chain(components: Components, found: Collector) -> None:
-    choices, learns = components.config["choices"], components.carries or components.teaches
-    # If no weights are copied and no teacher is needed, only phases of the transfer can read the source.
-    chains = (*(components.pretrain if learns else ()), *components.transfer)
-    reads_source = [phase for phase in chains if phase.reads not in ("target", "unlabeled", "inputs")]
-    if any(phase.reads != "both" or phase.taught_by is None for phase in reads_source):
-        pretrains = components.pretrain and learns
-        reader = f"pretrain={choices.get('pretrain')}" if pretrains else f"transfer={choices.get('transfer')}"
-        found.need(
-            bool(components.sources),
-            f"{reader} trains on a source, but there is none. Choose one (source=mnist5k), or use "
-            "pretrain=none with a pretrained encoder. To adapt without source data, use pretrain=checkpoint with "
-            "transfer=shot, tent or adabn.",
-        )
-    if components.carries and not components.pretrain and components.start is None:
-        found.need(
-            bool(components.pretrained_of("source")),
-            f"transfer={choices.get('transfer')} copies weights, but there are no learned weights: pretrain=none, and "
-            "no encoder has published weights to copy. Use pretrain=supervised, encoder.image.weights, or transfer=scratch "
-            "(with fixed features, such as efficientnet_features, it trains the head on them).",
-        )
-    joint = components.config["joint"]
+def _structure(config: dict[str, Any], sharing: Any, adds: Any, found: Collector) -> Structure:
+    joins, statistics = config["transfer"]["joins"], config["joint"]["statistics"]
     found.need(
-        (components.joins and not components.carries) or not inspect.isclass(components.sharing.func),
-        f"sharing={choices.get('sharing')} is for tasks that are learned together, but transfer={choices.get('transfer')} "
-        "copies weights. Use transfer=joint, or a sharing that selects the weights to copy (sharing=all).",
-    )
-    found.need(
-        not (components.joins and not components.carries and components.start is not None),
-        f"pretrain={choices.get('pretrain')} loads weights, but transfer={choices.get('transfer')} copies none. Use "
-        "pretrain=none, or a transfer that copies weights, e.g. finetune.",
-    )
-    found.need(
-        components.joins or joint["statistics"] == "shared",
+        joins or statistics == "shared",
         "joint.statistics=task is for tasks that are learned together. Use transfer=joint, or joint.statistics=shared.",
     )
-    balanced = components.config["balance"].get("_target_") != "xlearn.balance.equal"
-    several = len(components.sources) > 1 or any(phase.reads == "both" for phase in components.transfer)
     found.need(
-        several or not balanced,
-        f"balance={choices.get('balance')} weighs the losses of several tasks, but no phase reads more than one task. Use "
-        "transfer=joint, several sources (source=[a,b]), or balance=equal.",
+        not (joins and adds),
+        f"transfer={config['choices'].get('transfer')}: adds gives the target's network private layers, but joins trains one "
+        "network for several tasks. Use transfer=joint with sharing=lora or sharing=adapter.",
     )
-    found.need(
-        joint["tasks"] == "all" or not balanced,
-        f"balance={choices.get('balance')} needs every task in every step, but joint.tasks={joint['tasks']} samples one. Use "
-        "joint.tasks=all, or balance=equal.",
-    )
-    found.need(
-        not components.adapts or (joint["tasks"] == "all" and not components.joins),
-        f"transfer={choices.get('transfer')} compares the domains in every step. It does not work with "
-        f"joint.tasks={joint['tasks']} and joins={str(components.joins).lower()}. Use joint.tasks=all and joins=false.",
-    )
-    found.need(not components.config["baseline"]["carry"], "baseline: the baseline must not copy weights. Set carry: false.")
-    _check_teachers(components, found)
+    if adds:
+        return PrivateLayers(adds)
+    return Together(sharing, statistics) if joins else Structure()
 
 
-def _check_teachers(components: Components, found: Collector) -> None:
-    transfer = f"transfer={components.config['choices'].get('transfer')}"
-    for name, phases in (("pretrain", components.pretrain), ("baseline", components.baseline)):
-        taught = [phase.name for phase in phases if phase.taught_by in ("source", "sources")]
-        found.need(not taught, f"{name}.phases.{'.'.join(taught[:1])}.taught_by: only phases of the transfer have teachers.")
-    found.need(
-        not (components.network_per_source and components.carries),
-        f"{transfer}: taught_by: sources trains one network per source, but carry: true copies from a single network. Set "
-        "carry: false, or use taught_by: source.",
-    )
-    found.need(
-        not components.teacher or (components.teaches and not components.carries),
-        f"teacher.{next(iter(components.teacher), '')} sets the teacher's encoder, but {transfer} "
-        f"{'copies weights' if components.teaches else 'has no teacher'}. Use transfer=kd, or teacher/...=same.",
-    )
-    found.need(
-        not components.teaches or bool(components.pretrain) or components.start is not None,
-        f"{transfer} learns from a teacher, but no phase trains the teacher. Use pretrain=supervised, probe or checkpoint.",
-    )
-    taught = [phase for phase in components.transfer if phase.taught_by is not None]
-    found.need(
-        not taught or components.config["joint"]["tasks"] == "all",
-        f"joint.tasks={components.config['joint']['tasks']}: distillation ({transfer}) needs joint.tasks=all, because a "
-        "sampled batch may contain no task the teacher can read.",
-    )
-    own = all(node["objective"] for node in components.config["transfer"]["phases"].values())
-    chosen = components.config["choices"].get("objective", "cross_entropy")
+def _measuring(config: dict[str, Any], found: Collector) -> tuple[Any, Any]:
+    """The measuring of the run, and of its baseline, which may have another base learner. By default the base learner is that
+    of the last phase of pretraining that has one.
+    """
+    named = [(f"pretrain.phases.{name}", phase["base_learner"]) for name, phase in config["pretrain"]["phases"].items()]
+    own = [*named, ("transfer", config["transfer"]["base_learner"])]
+    place, node = next(((place, each) for place, each in reversed(own) if each), ("transfer", None))
+    where, other = ("baseline", config["baseline"]["base_learner"]) if config["baseline"]["base_learner"] else (place, node)
+    made = found.component(config["transfer"]["measuring"] or {"_target_": "xlearn.measuring.TestSplit"}, "transfer.measuring")
+    learners = [found.optional(each, f"{at}.base_learner") for at, each in ((place, node), (where, other))]
+    try:
+        return tuple(made(each) for each in learners) if made else (None, None)
+    except Problem as problem:
+        found.add(problem)
+    return None, None
+
+
+def _check_objective(components: Components, config: dict[str, Any], found: Collector) -> None:
+    """Refuse an objective at the top that would change the teacher and the baseline, but not the student."""
+    own = all(node["objective"] for node in config["transfer"]["phases"].values())
+    taught = any(phase.teachers for phase in components.transfer)
+    chosen = config["choices"].get("objective", "cross_entropy")
     found.need(
         not (taught and own) or chosen == "cross_entropy",
-        f"objective={chosen} would change the teacher and the baseline, but not {transfer}, because its phases set their "
-        "objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
-    )
-    found.need(
-        components.adds is None or all(phase.reads in ("target", "unlabeled") for phase in components.transfer),
-        f"{transfer}: adds gives the target's network private layers, but a phase also reads sources. Leave adds out, or "
-        "set reads to target or unlabeled.",
-    )
-    found.need(
-        components.adds is None or not components.joins,
-        f"{transfer}: adds gives the target's network private layers, but joins trains one network for several tasks. Use "
-        "transfer=joint with sharing=lora or sharing=adapter.",
+        f"objective={chosen} would change the teacher and the baseline, but not {components.transfer_name}, because its phases "
+        "set their objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
     )

@@ -2,27 +2,54 @@
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from xlearn.data.episodes import Kind
+from torch import nn
+
 from xlearn.data.prepare import TaskSource
 from xlearn.data.task import LabelSpace, Spec, Task
 from xlearn.fusion.concat import Concat
+from xlearn.measuring import Measuring
 from xlearn.networks.network import Network
 from xlearn.phases.phase import Phase
+from xlearn.plan.structures import Structure
+from xlearn.pretrain import Start
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.fingerprints import described
 from xlearn.runtime.hashing import derive
-from xlearn.sharing.together import Parts, join
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of a run that are no components. `modalities`: the form in which encoders read each modality."""
+
+    seed: int
+    metric: str
+    evaluations: int
+    checkpoint_seconds: float
+    force: bool
+    modalities: Mapping[str, Any]
+
+
+# The fusion of a network with a single modality.
+ALONE = partial(Concat)
+vars(ALONE)["address"] = "xlearn.fusion.Concat"
 
 
 @dataclass(frozen=True)
 class Components:
-    """All components of a run, built from its configuration."""
+    """All components of a run, built from its configuration. Behind it, nothing reads the configuration.
 
-    config: dict[str, Any]
+    `names`: the chosen options by group, for messages and the result. `carries`: whether weights are copied from the source's
+    network. `structure`: the private parameters that the target's network has in addition. `start`: the initial weights of the
+    source's network. `comparisons`: networks that the transfer adds to the usual comparisons.
+    """
+
+    options: Options
+    names: Mapping[str, str]
     sources: tuple[TaskSource, ...]
     target: TaskSource
     encoders: dict[str, partial[Any]]
@@ -30,49 +57,45 @@ class Components:
     fusion: partial[Any]
     trunk: partial[Any]
     sharing: partial[Any]
-    adds: partial[Any] | None
-    start: partial[Any] | None
+    carries: bool
+    structure: Structure
+    start: Start
     pretrain: tuple[Phase, ...]
     transfer: tuple[Phase, ...]
     baseline: tuple[Phase, ...]
+    measuring: Measuring
+    baseline_measuring: Measuring
+    comparisons: tuple[Any, ...]
     robustness: dict[str, partial[Any]]
-    # For a target of episodes: the episode spec, and the base learners of the run and of its baseline.
-    kind: Kind | None = None
-    base_learner: partial[Any] | None = None
-    baseline_learner: partial[Any] | None = None
 
-    @property
-    def carries(self) -> bool:
-        return bool(self.config["transfer"]["carry"])
-
-    @property
+    @cached_property
     def teaches(self) -> bool:
         """Whether the sources' networks are teachers."""
-        return any(phase.taught_by in ("source", "sources") for phase in self.transfer)
+        return any({"source", "sources"} & {*phase.teachers} for phase in self.transfer)
 
     @property
     def network_per_source(self) -> bool:
         """Whether a separate network is trained on each source."""
-        return any(phase.taught_by == "sources" for phase in self.transfer)
-
-    @property
-    def episodic(self) -> bool:
-        """Whether the target is evaluated on few-shot episodes."""
-        return self.kind is not None
-
-    @property
-    def joins(self) -> bool:
-        return bool(self.config["transfer"]["joins"])
+        return any("sources" in phase.teachers for phase in self.transfer)
 
     @property
     def reads_source(self) -> bool:
         """Whether the run learns from the sources: it copies their weights, uses them as teachers, or reads their examples."""
-        return self.carries or self.teaches or any(phase.reads not in ("target", "unlabeled") for phase in self.transfer)
+        return self.carries or self.teaches or any(phase.reads_sources for phase in self.transfer)
 
     @property
     def adapts(self) -> bool:
         """Whether a phase reads the target's unlabelled examples."""
         return any(phase.adapts for phase in self.transfer)
+
+    @property
+    def transfer_name(self) -> str:
+        """The transfer, for messages."""
+        return f"transfer={self.names.get('transfer')}"
+
+    def used(self) -> tuple[Phase, ...]:
+        """The phases that determine the run's own network."""
+        return (*self.transfer, *(self.pretrain if self.carries or self.teaches else ()))
 
     def encoders_of(self, role: str) -> dict[str, partial[Any]]:
         """The encoders of the network of `role` (`target` or `source`); a teacher (`source`) may have different ones."""
@@ -85,21 +108,20 @@ class Components:
     def network(
         self,
         specs: Mapping[str, Spec],
-        spaces: list[LabelSpace],
+        spaces: Sequence[LabelSpace],
         role: str,
         weights: bool,
         alone: bool = False,
-        base_learner: Any = None,
+        parts: Sequence[Callable[[Network], dict[str, nn.Module]]] = (),
     ) -> Network:
         """A network for these modalities and label spaces, initialised from the seed and the role.
 
-        `weights`: load the pretrained weights of the encoders. `alone`: a single modality, without the chosen fusion.
-        `base_learner`: its parameters are added to the network (e.g. learned step sizes).
+        `weights`: load the pretrained weights of the encoders. `alone`: a single modality, without the chosen fusion. `parts`:
+        functions that return further modules of the network, by name (e.g. learned step sizes).
         """
         import torch
-        from torch import nn
 
-        seed = self.config["seed"]
+        seed = self.options.seed
         encoders = {}
         for name in sorted(specs):
             each = self.encoders_of(role)[name]
@@ -108,7 +130,7 @@ class Components:
             torch.manual_seed(derive(seed, "network", role))
             encoders[name] = each(specs[name], **({"weights": None} if _brings(each) and not weights else {}))
         torch.manual_seed(derive(seed, "fusion", role))
-        fusion = (Concat if alone else self.fusion)({name: each.width for name, each in encoders.items()})
+        fusion = (ALONE if alone else self.fusion)({name: each.width for name, each in encoders.items()})
         torch.manual_seed(derive(seed, "trunk", role))
         trunk = self.trunk(fusion.width)
         heads = {}
@@ -118,39 +140,30 @@ class Components:
             heads[space.key] = nn.Linear(trunk.width, len(space.classes))
         network = Network(encoders, fusion, heads, trunk)
         network.document = self._document(specs, role, alone)
-        if (parts := getattr(base_learner, "parts", lambda _: None)(network)) is not None:
-            network.rates = parts
+        for made in parts:
+            for name, module in made(network).items():
+                network.add_module(name, module)
         return network
 
     def join(self, network: Network, tasks: Mapping[str, Task]) -> None:
-        """Add the private parameters of the tasks to `network`: by the sharing for tasks that are learned together, else the
-        layers that the transfer adds for the target (`transfer.adds`).
-        """
+        """Add the private parameters of the tasks to `network`."""
         import torch
 
-        torch.manual_seed(derive(self.config["seed"], "sharing"))
-        sharing, node = (
-            (self.sharing, self.config["sharing"]) if self.adds is None else (self.adds, self.config["transfer"]["adds"])
-        )
-        statistics = self.config["joint"]["statistics"]
-        if self.adds is None:
-            join(network, sharing, tasks, statistics)
-        else:
-            network.sharing = Parts([sharing(network, tasks)])
+        torch.manual_seed(derive(self.options.seed, "sharing"))
+        self.structure.join(network, tasks)
         named = {role: [sorted(task.inputs), task.labels.key] for role, task in tasks.items()}
-        shared = [node, statistics, named]
-        network.document = {**network.document, "sharing": shared}
+        network.document = {**network.document, **self.structure.document(named)}
 
     def _document(self, specs: Mapping[str, Spec], role: str, alone: bool) -> dict[str, Any]:
         """The structure of a network, for its digest. Its weights are hashed separately."""
         encoders = {}
         for name in specs:
-            nodes = self.config["teacher"] if role == "source" and name in self.teacher else self.config["encoder"]
-            encoders[name] = {key: value for key, value in nodes[name].items() if key != "weights"}
+            node = described(self.encoders_of(role)[name])
+            encoders[name] = {**node, "arguments": {key: each for key, each in node["arguments"].items() if key != "weights"}}
         return {
             "encoder": encoders,
-            "fusion": {"_target_": "xlearn.fusion.Concat"} if alone else self.config["fusion"],
-            "trunk": self.config["trunk"],
+            "fusion": described(ALONE if alone else self.fusion),
+            "trunk": described(self.trunk),
             "specs": {name: asdict(spec) for name, spec in specs.items()},
         }
 

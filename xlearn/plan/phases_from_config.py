@@ -1,18 +1,24 @@
 """Build the phases of a chain (`pretrain`, `transfer`, `baseline`) from its configuration."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
 
+from xlearn.averaging._trained import trained
 from xlearn.config.collector import Collector
-from xlearn.config.renamed import old_methods, renamed_key
+from xlearn.config.renamed import READS, old_methods, renamed_key
 from xlearn.config.schema import PhaseConfig
-from xlearn.data.episodes import Kind
-from xlearn.data.options import PhaseEpisodes
-from xlearn.phases.phase import ADAPTING, READS, Phase
+from xlearn.data.reads import ADAPTS, VIEWS, in_order
+from xlearn.phases.checkpoints_by_rule import ByRule
+from xlearn.phases.keeping import BY_VALIDATION, Keeping
+from xlearn.phases.phase import Phase
+from xlearn.phases.solving import ClosedForm, GradientDescent
 from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.needs import Needs, declared, union
 from xlearn.selection import RULES
+from xlearn.trainable._frozen import frozen
 
 
 def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase, ...]:
@@ -41,22 +47,23 @@ def _phase(
     found.need(len(given) == 1, f"{lasting}: {told} set. Set exactly one of epochs and steps, the other to null.")
     for key in ("epochs", "steps", "patience"):
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
-    reads = node["reads"] or ("source" if within == "pretrain" else "target")
-    found.need(reads in READS, f"{where}.reads={reads}: {nearest(reads, READS)}")
-    adapts = reads in ADAPTING
-    keeps = [*RULES] if adapts else ["last", "best_source", "best_target", "best_mean", "best_each"]
+    reads = _reads(node["reads"] or ["source" if within == "pretrain" else "target"], where, found)
+    adapts = ADAPTS in reads
+    keeps = [*RULES] if adapts else [*BY_VALIDATION]
     instead = ""
     if not adapts and values["keep"] in RULES:
         instead = " It is for phases that read unlabelled examples: set it in them (transfer.phases.adapt.keep)."
     found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}{instead}")
-    teachers = ["source", "sources", *[*config[within]["phases"]][:position]]
-    taught_by = node["taught_by"]
-    found.need(taught_by in (None, *teachers), f"{where}.taught_by={taught_by}: {nearest(str(taught_by), teachers)}")
-    found.need(node["begins"] in (None, "start"), f"{where}.begins={node['begins']}: give start, or null.")
+    keeping = (ByRule if adapts else Keeping)(values.pop("keep"))
+    known = ["source", "sources", *[*config[within]["phases"]][:position]]
+    for teacher in node["teachers"]:
+        found.need(teacher in known, f"{where}.teachers=[{teacher}]: {nearest(str(teacher), known)}")
+    found.need(len(node["teachers"]) < 2, f"{where}.teachers={node['teachers']}: name one; `sources` are all the sources.")
+    begins = ["previous", "start"]
+    found.need(node["start_from"] in begins, f"{where}.start_from={node['start_from']}: {nearest(node['start_from'], begins)}")
     modalities = None if node["modalities"] is None else tuple(sorted(node["modalities"]))
     found.need(modalities != (), f"{where}.modalities=[]: name at least one, or null for all.")
-    batch_size = config["batch_size"] if node["batch_size"] is None else node["batch_size"]
-    found.need(batch_size >= 1, f"{where + '.' if node['batch_size'] else ''}batch_size={batch_size}: give 1 or more.")
+    found.need(node["clip"] is None or node["clip"] > 0, f"{where}.clip={node['clip']}: give more than 0, or null.")
     nodes = {key: node[key] or config[key] for key in ("objective", "optimizer", "schedule")}
     penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
     # Sorted by name: `augment=[a,b]` and `augment=[b,a]` have one digest, so they are one run.
@@ -66,47 +73,64 @@ def _phase(
     extra = [
         found.component(each, key if key == "regularizer" else f"{where}.penalties.{key}") for key, each in penalties.items()
     ]
-    trainable = found.optional(node["trainable"], f"{where}.trainable")
-    merge = found.optional(node["merge"], f"{where}.merge")
+    trainable = found.optional(node["trainable"], f"{where}.trainable") or partial(frozen, patterns=[])
+    merge = found.optional(node["merge"], f"{where}.merge") or partial(trained)
     solver = found.optional(node["solver"], f"{where}.solver")
     base_learner = found.optional(node["base_learner"], f"{where}.base_learner")
     for each in (made["objective"], *extra, base_learner):
         for told in old_methods(each.func) if each else ():
             found.add(Problem(f"{where}: {each.func.__qualname__}: {told}"))
-    kind = kind_of(config, found, node["episodes"], where) if node["base_learner"] else None
-    others = [key for key, value in (node["episodes"] or {}).items() if value is not None]
-    found.need(not others or kind is not None, f"{where}.episodes: the phase has no base_learner, so it reads no episodes.")
-    found.need(solver is None or reads in ADAPTING, f"{where}.solver: only phases that read unlabelled examples have a solver.")
+    found.need(solver is None or adapts, f"{where}.solver: only phases that read unlabelled examples have a solver.")
     balance = found.component(config["balance"], "balance")
     augments = [found.component(each, f"augment.{key}") for key, each in augment.items()]
-    views = config["views"] if any(getattr(each.func, "views", False) for each in (made["objective"], *extra) if each) else {}
+    batches = _batches(config["batches"], node["batches"] or {}, base_learner, where, found)
+    components = [each for each in (made["objective"], *extra, base_learner, solver, balance) if each]
+    needs = _declared(components, where, found)
+    views = config["views"] if needs.views else {}
     changes = [found.component(each, f"views.{key}") for key, each in views.items()]
-    joint = {key: config["joint"][key] for key in ("tasks", "temperature", "common")}
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
-        taught_by=taught_by, begins=node["begins"], merge=merge, solver=solver,
-        base_learner=base_learner, kind=kind,
+        teachers=tuple(node["teachers"]), start_from=node["start_from"], merge=merge,
+        solver=GradientDescent() if solver is None else ClosedForm(solver),
         objectives=(made["objective"], *extra),
-        balance=balance, optimizer=made["optimizer"], schedule=made["schedule"], augment=tuple(augments), views=tuple(changes),
-        batch_size=batch_size, balanced=config["sampling"] == "balanced", **joint, **values,
+        balance=balance, optimizer=made["optimizer"], schedule=made["schedule"],
+        clip=math.inf if node["clip"] is None else node["clip"],
+        augment=tuple(augments), views=tuple(changes), batches=batches, keeping=keeping, **values,
     )  # fmt: skip
 
 
-def kind_of(config: Mapping[str, Any], found: Collector, own: Mapping[str, Any] | None = None, where: str = "") -> Kind:
-    """The episode spec (ways, shots, queries), with the overrides of the phase at `where`."""
-    given = {each.name: config["episodes"][each.name] for each in fields(PhaseEpisodes)}
-    named = {key: value for key, value in (own or {}).items() if value is not None}
-    shots = config["target"].get("shots") if given["shots"] is None else given["shots"]
-    if not (shots := named.get("shots", shots)):
-        found.add(
-            Problem(f"episodes.shots=null and target.shots={shots}: set episodes.shots to labelled examples per class, e.g. 1.")
-        )
-    for key, value in {**given, **named}.items():
-        place = f"{where}.episodes.{key}" if key in named else f"episodes.{key}"
-        least = 0 if key == "queries" and key in named else 1  # a phase may have no queries
-        found.need(value is None or value >= least, f"{place}={value}: give {least} or more.")
-    judged = {key: config["episodes"][key] for key in ("val", "held_out")}
-    return Kind(**{**given, **named, "shots": shots or 1}, **judged)
+def _reads(given: Any, where: str, found: Collector) -> tuple[str, ...]:
+    """The views that a phase reads; the words of earlier versions are answered by the list that replaces them."""
+    if isinstance(given, str):
+        found.need(given not in READS, f"{where}.reads={given}: it is a list now: reads=[{','.join(READS.get(given, ()))}].")
+        found.need(given in READS, f"{where}.reads={given}: give a list of {', '.join(VIEWS)}.")
+        return ()
+    for view in given:
+        found.need(view in VIEWS, f"{where}.reads=[{','.join(map(str, given))}]: {nearest(str(view), VIEWS)}")
+    found.need(bool(given), f"{where}.reads=[]: name at least one of {', '.join(VIEWS)}.")
+    return in_order(given)
+
+
+def _batches(node: dict[str, Any], own: dict[str, Any], base_learner: Any, where: str, found: Collector) -> Any:
+    """The kind of batches of a phase: its own, or that at the top with the arguments that the phase sets."""
+    whole = own if "_target_" in own else {**node, **own}
+    made = found.component(whole, f"{where}.batches" if own else "batches")
+    try:
+        return made(base_learner) if made else None
+    except Problem as problem:
+        found.add(Problem(f"{where}: {problem}"))
+    return None
+
+
+def _declared(components: Sequence[Any], where: str, found: Collector) -> Needs:
+    """What all components need together. A component that declares nothing is added to `found`."""
+    needs = []
+    for each in components:
+        try:
+            needs.append(declared(each))
+        except Problem as problem:
+            found.add(Problem(f"{where}: {problem}"))
+    return union(needs)
 
 
 def _try_optimizer(optimizer: partial[Any] | None, where: str, found: Collector) -> None:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from xlearn.base_learners.few_shot import need_metric
 from xlearn.data.formats import formats
 from xlearn.data.leakage import lends, need_disjoint
 from xlearn.data.prepare import prepare
-from xlearn.phases.few_shot import need_metric, target_episodes
-from xlearn.phases.phase import Roles
+from xlearn.data.reads import Roles
 from xlearn.plan.components import Components
 
 
@@ -20,21 +20,20 @@ class Prepared(NamedTuple):
 
 def prepared(components: Components) -> Prepared:
     """All tasks that the run reads. Raises `Problem` if a test example would be learned from (a leak)."""
-    config = components.config
-    seed, every = config["seed"], [*components.sources, components.target]
-    # With sources, vocabularies and means are not estimated on the measured classes of a target of episodes.
-    unread = ("target",) if components.episodic and components.sources else ()
-    given = formats(every, config, components.encoders, seed, unread)
+    options, every = components.options, [*components.sources, components.target]
+    seed = options.seed
+    # With sources, vocabularies and means are not estimated on a target whose examples are all measured.
+    unread = ("target",) if components.measuring.measures_all and components.sources else ()
+    given = formats(every, options.modalities, components.encoders, seed, unread)
     target = prepare(components.target, given, seed)
-    need_metric(config["metric"], target)
-    if components.episodic:
-        target = target_episodes(target)
+    need_metric(options.metric, target)
+    target = components.measuring.prepared(target)
     sources = {each.name: prepare(each, given, seed) for each in components.sources}
     # A source that no phase reads may still have contributed to the vocabulary.
     if not components.reads_source:
         sources = {name: task for name, task in sources.items() if lends(task)}
     need_disjoint(sources.values(), target, hidden=components.adapts or len(target.train) == 0)
-    for name, task in sources.items() if components.joins else ():
+    for name, task in sources.items() if components.structure.together else ():
         # Every task is measured: the other tasks must not contain its test rows either.
         others = [each for other, each in sources.items() if other != name]
         need_disjoint([*others, replace(target, name=f"{target.name} (the target)")], task, f"source {task.name}")
@@ -42,7 +41,7 @@ def prepared(components: Components) -> Prepared:
     forms: Roles | None = None
     if components.teacher:
         # A teacher with other encoders may read the same examples in another form.
-        others = formats(every, config, components.encoders_of("source"), seed)
+        others = formats(every, options.modalities, components.encoders_of("source"), seed)
         forms = {
             "source": {each.name: prepare(each, others, seed) for each in components.sources if each.name in sources},
             "target": {"target": prepare(components.target, others, seed)},

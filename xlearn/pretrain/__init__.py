@@ -1,6 +1,54 @@
-"""Initial weights without training. Called as `start(network)`; returns the tensors to load, `{name: tensor}`."""
+"""Initial weights without training. Called as `start(network)`; returns the tensors to load, `{name: tensor}`.
+
+A function whose weights may come from an earlier run declares the argument with its folder, by `@from_run`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import lazy_loader as lazy
+from torch import Tensor
+
+from xlearn.networks.network import Network
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def from_run(argument: str) -> Callable[[Function], Function]:
+    """A decorator that declares the argument with the folder of an earlier run."""
+
+    def declared(function: Function) -> Function:
+        vars(function)["from_run"] = argument
+        return function
+
+    return declared
+
+
+class Start:
+    """The initial weights of the source's network: random ones."""
+
+    # Whether weights are loaded.
+    loads = False
+    # The folder of the earlier run from which they come, if any.
+    folder = ""
+
+    def __call__(self, network: Network) -> dict[str, Tensor]:
+        return {}
+
+
+class Loaded(Start):
+    """Weights that a function of this room loads."""
+
+    loads = True
+
+    def __init__(self, function: partial[Any]) -> None:
+        self.function = function
+        self.folder = str(function.keywords.get(vars(function.func).get("from_run", ""), ""))
+
+    def __call__(self, network: Network) -> dict[str, Tensor]:
+        return self.function(network)
+
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,

@@ -6,10 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from xlearn.networks.network import Network
+from xlearn.pretrain import from_run
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
 
 
+@from_run("path")
 def checkpoint(
     network: Network, *, path: str, names: dict[str, str | None] | None = None, fresh: list[str] | None = None
 ) -> dict[str, Tensor]:

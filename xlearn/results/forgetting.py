@@ -5,24 +5,25 @@ from typing import Any
 
 from xlearn.data.leakage import need_disjoint
 from xlearn.learners.learner import Learner
+from xlearn.measuring import Asked
+from xlearn.measuring.cached_logits import predictions
 from xlearn.metrics.measure import measure, scalars
 from xlearn.networks.evaluate import logits
 from xlearn.phases.encoder_cache import encode
-from xlearn.results.baseline_logits import predictions
+from xlearn.results.opened import Opened
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.machine import Machine
 from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.sharing.together import alone
 
 
-def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
+def forgetting(learner: Learner, opened: Opened, asked: Asked) -> dict[str, Any]:
     """Per source, the metrics on its test split `before` and `after` the transfer, and the difference `lost` (above 0:
     forgotten).
 
     `after` uses the encoders, fusion and trunk of the target's network, with the target's head if the classes are the same,
     else with the source's. Empty if no weights were copied, if no phase followed, or without a common modality.
 
-    Opens the test splits of the sources. A source is not measured, with the reason in `not_measured`, if the target, another
+    A source is not measured, with the reason in `not_measured`, if the target, another
     source or a checkpoint may have learned from its test split, or if no phase trained its head.
     """
     if learner.carried is None or not learner.carried.copied or not learner.phases:
@@ -45,15 +46,15 @@ def forgetting(learner: Learner, machine: Machine) -> dict[str, Any]:
         if reason:
             found[role] = {"name": task.name, "not_measured": reason}
             continue
-        test = task.test.open().only(*names)
-        encoded = encode(source_network.network, test, sorted(source_network.pretrained & {*names}), machine)
-        before = measure(predictions(source_network.network, encoded, machine), test.labels, task.labels.classes)
+        test = opened(role).only(*names)
+        encoded = encode(source_network.network, test, sorted(source_network.pretrained & {*names}), asked.machine)
+        before = measure(predictions(source_network.network, encoded, asked.machine), test.labels, task.labels.classes)
         own = task.labels.key in now.head
         if not own:
             now.head[task.labels.key] = copy.deepcopy(source_network.network.head[task.labels.key])
         # Encoders that no phase trained have encoded the split before (cached).
-        still = encode(now, test, sorted((source_network.pretrained & {*names}) - learner.moved()), machine)
-        after = measure(logits(now, still, machine), test.labels, task.labels.classes)
+        still = encode(now, test, sorted((source_network.pretrained & {*names}) - learner.moved()), asked.machine)
+        after = measure(logits(now, still, asked.machine), test.labels, task.labels.classes)
         lost = {
             name: (value - scalars(after)[name]) * (1 if HIGHER_IS_BETTER[name] else -1)
             for name, value in scalars(before).items()

@@ -1,17 +1,10 @@
-"""Gain over the baseline, share of the gap between the bounds that is closed, mean change over tasks, and majority class."""
+"""Gain over the baseline, share of the gap between the bounds that is closed, and mean change over tasks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from xlearn.data.task import Examples, Task
-from xlearn.metrics.measure import measure, scalars
+from xlearn.metrics.measure import scalars
 from xlearn.runtime.names import HIGHER_IS_BETTER
-
-
-def baseline_name(config: Mapping[str, Any], target: Task) -> str:
-    return str(config["choices"].get("transfer@baseline", "scratch")) if len(target.train) else "source_only"
 
 
 def delta_m(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
@@ -46,14 +39,3 @@ def gap_closed(metrics: dict[str, Any], bounds: Mapping[str, Any]) -> dict[str, 
     low, high = (scalars(bounds[name]["metrics"]) for name in ("source_only", "target_only"))
     way = {name: (high[name] - low[name]) * (1 if HIGHER_IS_BETTER[name] else -1) for name in low}
     return {name: (scalars(metrics)[name] - low[name]) / (high[name] - low[name]) for name in low if way[name] > 0}
-
-
-def majority(task: Task, test: Examples) -> dict[str, Any]:
-    """Majority baseline: predicts the class frequencies of the training split (hidden labels included).
-
-    Hidden labels are needed because `shots` labels equally many examples of each class.
-    """
-    labels = torch.cat([task.train.labels, task.unlabeled.labels])
-    counts = torch.bincount(labels, minlength=len(task.labels.classes)).double()
-    shares = (counts / counts.sum()).clamp_min(1e-9).log().float()
-    return measure(shares.expand(len(test), -1), test.labels, task.labels.classes)

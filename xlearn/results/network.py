@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from xlearn.learners import comparisons
 from xlearn.learners.learner import Learner
+from xlearn.learners.own import own
 from xlearn.networks.network import Network, load, tensors
 from xlearn.plan.build import build
 from xlearn.plan.tasks import prepared
@@ -18,7 +18,7 @@ WEIGHTS = "weights.safetensors"
 def final(learner: Learner) -> Network:
     """The learner's network; for tasks learned together, the target's network without the sharing, where possible."""
     network, target = learner.network, learner.roles["target"]["target"]
-    return network if network.sharing is None else together.alone(network, "target", target.labels.key)
+    return network if not network.sharing.parts else together.alone(network, "target", target.labels.key)
 
 
 def rebuilt(result: dict[str, Any], folder: Path) -> Network:
@@ -30,13 +30,13 @@ def rebuilt(result: dict[str, Any], folder: Path) -> Network:
     """
     components = build({**result["config"], "choices": result["choices"]})
     roles, forms = prepared(components)
-    network = final(comparisons.own(components, roles, forms))
+    network = final(own(components, roles, forms))
     file = folder / WEIGHTS
     if not file.is_file():
         raise Problem(f"{file} is missing. Repeat the run with force=true.")
     weights = read_tensors(file)
-    own, read = ({name: value.shape for name, value in each.items()} for each in (tensors(network), weights))
-    if differing := sorted(name for name in {*own, *read} if own.get(name) != read.get(name)):
+    built, read = ({name: value.shape for name, value in each.items()} for each in (tensors(network), weights))
+    if differing := sorted(name for name in {*built, *read} if built.get(name) != read.get(name)):
         raise Problem(
             f"{file} does not fit the network that its configuration builds now (they differ in {differing[0]}), because "
             "the data or the code changed. Repeat the run with force=true."

@@ -1,129 +1,132 @@
-"""The evaluation on the target's test split, opened once: metrics of the run, its baseline, bounds and unimodal learners."""
+"""The evaluation of a run: its network, the networks that it is compared with, and what follows from their measurements."""
 
 import json
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from xlearn.data.task import Examples, Task, TextSpec
+from xlearn.data.reads import Roles
+from xlearn.data.task import Examples, Task
+from xlearn.learners.comparisons import Compared
 from xlearn.learners.learner import Learner
-from xlearn.metrics.measure import measure, score
-from xlearn.networks.evaluate import logits
+from xlearn.measuring import Asked, Measured
+from xlearn.measuring.cost import together
 from xlearn.phases.checkpoints_by_rule import look
 from xlearn.phases.encoder_cache import encode
-from xlearn.phases.phase import Roles, needs_pairs
 from xlearn.plan.components import Components
-from xlearn.results.baseline_logits import predictions
-from xlearn.results.cost import cost, together
 from xlearn.results.forgetting import forgetting
-from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, majority
+from xlearn.results.gains import delta_m, gain, gap_closed
+from xlearn.results.opened import Opened
 from xlearn.results.retrieval import retrieval
-from xlearn.robustness._noise import UNKNOWN, noise, unit
+from xlearn.results.robustness import robustness
 from xlearn.runtime.code import code_digest
-from xlearn.runtime.errors import Problem
 from xlearn.runtime.fingerprints import RUN, code_of
-from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import write_tensors, write_text
+
+# The reports of the phases of each network, by its name.
+Phases = Mapping[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Learned:
-    """The trained learners of a run: its own, the baseline, one per modality (`alone`), one per source task (`single`), and the
-    bounds."""
+    """The trained networks of a run: its own, and those that it is compared with."""
 
     components: Components
     own: Learner
-    baseline: Learner
-    alone: dict[str, Learner]
-    single: dict[str, Learner]
-    bounds: dict[str, Learner] = field(default_factory=dict)
+    compared: tuple[Compared, ...]
 
 
 def outcome(
-    learned: Learned, phases: dict[str, list[dict[str, Any]]], roles: Roles, machine: Machine, folder: Path
+    learned: Learned, phases: Phases, roles: Roles, config: dict[str, Any], machine: Machine, folder: Path
 ) -> dict[str, Any]:
-    """The measured content of `result.json`. Opens the test split, and writes predictions and robustness curves."""
-    components, target = learned.components, roles["target"]["target"]
-    config, classes = components.config, target.labels.classes
-    test = target.test.open()
-
-    def tokenised(learner: Learner, examples: Examples) -> Examples:
-        # Pretrained encoders that no phase trained encode a data set once for all runs.
-        still = sorted((components.pretrained_of("target") & learner.network.encoder.keys()) - learner.moved())
-        return encode(learner.network, examples, still, machine)
-
-    def predicted(learner: Learner, examples: Examples) -> Tensor:
-        return logits(learner.network, tokenised(learner, examples), machine)
-
-    def compared_with(learner: Learner, examples: Examples) -> Tensor:
-        # Cached: other runs of a sweep have the same baselines.
-        return predictions(learner.network, tokenised(learner, examples), machine)
-
-    own = learned.own
+    """The content of `result.json`: the configuration and everything that is measured. Opens the test splits, and writes
+    predictions and robustness curves.
+    """
+    components, own, target = learned.components, learned.own, roles["target"]["target"]
+    options, opened = components.options, Opened(roles)
+    asked = Asked(options.seed, options.metric, machine)
+    test = opened("target")
     with own.keeping("target"):
-        found = predicted(own, test)
-    metrics = measure(found, test.labels, classes)
-    # Logits on the test split: the metrics and the rows that each network predicts correctly follow from them.
-    logits_of = {"run": found, "baseline": compared_with(learned.baseline, test)}
-    compared = measure(logits_of["baseline"], test.labels, classes)
-    alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
-    used = (*components.transfer, *(components.pretrain if components.carries or components.teaches else ()))
+        found = own.measured(target, test, asked)
+    measured = {each.place: _measured(each, opened, replace(asked, cached=True)) for each in learned.compared}
+    entries = {each.place: _entry(each, measured[each.place], phases, opened, asked) for each in learned.compared}
     result: dict[str, Any] = {
-        **described(learned, roles, machine),
-        "metrics": metrics,
-        "baseline": {
-            "name": baseline_name(config, target), "metrics": compared, "phases": phases["baseline"],
-            "cost": cost(learned.baseline.network, target),
-        },
-        "gain": gain(metrics, compared),
-        "cost": {**cost(own.network, target), "trained": own.count()},
-        "majority": majority(target, test),
-        "alone": {name: {"metrics": alone[name], "phases": phases[name]} for name in alone},
-        "selection": sorted({phase.keep for phase in used}),
+        **_described(learned, roles, config, machine),
+        "metrics": found.metrics,
+        **found.beside,
+        "gain": gain(found.metrics, entries["baseline",]["metrics"]),
+        "cost": {**own.measuring.cost(own.network, target, test, asked), "trained": own.count()},
+        "majority": own.measuring.floor(target, test, found),
+        "alone": {},
+        "selection": sorted({phase.keeping.rule for phase in components.used()}),
         "phases": phases["own"],
-    }  # fmt: skip
-    if learned.bounds:
-        result["bounds"] = {}
-        for name, each in learned.bounds.items():
-            # The source's network may be both the baseline and a bound.
-            again = result["baseline"] if each is learned.baseline else None
-            logits_of[f"bounds.{name}"] = logits_of["baseline"] if again else compared_with(each, test)
-            result["bounds"][name] = {
-                "metrics": again["metrics"] if again else measure(logits_of[f"bounds.{name}"], test.labels, classes),
-                "phases": phases[f"bound {name}"], "cost": again["cost"] if again else cost(each.network, target),
-                "selection": sorted({phase.keep for phase in each.every_phase()}),
-            }  # fmt: skip
-        result["gap_closed"] = gap_closed(metrics, result["bounds"])
-    # The correct rows of each network, for paired comparisons.
-    correct = {f"correct.{name}": each.argmax(1) == test.labels for name, each in logits_of.items()}
-    given = {"logits": found, "labels": test.labels, "rows": test.rows, **correct}
-    write_tensors(folder / "predictions.safetensors", given)
+    }
+    for each in learned.compared:
+        _place(result, each.place, entries[each.place])
+    if "bounds" in result:
+        result["gap_closed"] = gap_closed(found.metrics, result["bounds"])
+    _write_predictions(folder, found, {each.place: (each, measured[each.place]) for each in learned.compared})
     if own.selection:
-        result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)
-    if learned.components.joins:
-        single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
-        result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
-        result |= several(learned, phases, roles, (predicted, compared_with), {"target": (metrics, single)})
+        result["selections"] = _selections(own, target, opened, asked, result)
+    if "tasks" in result:
+        result |= _tasks(learned, result, found, roles, opened, asked)
     # Tasks learned together are measured already.
-    if lost := {} if components.joins else forgetting(own, machine):
+    elif lost := forgetting(own, opened, asked):
         result["forgetting"] = lost
-    if any(needs_pairs(phase) for phase in used) and len(target.inputs) > 1:
-        result["retrieval"] = retrieval(learned.own.network, tokenised(learned.own, test), machine)
+    if any(phase.needs.pairs for phase in components.used()) and len(target.inputs) > 1:
+        encoded = encode(own.network, test, own.still(), machine)
+        result["retrieval"] = retrieval(own.network, encoded, machine)
     if components.robustness:
-        result["robustness"] = robustness(components, lambda examples: predicted(learned.own, examples), test)
+        result["robustness"] = robustness(components.robustness, own, target, test, asked)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
     return result
 
 
-def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any]:
+def _measured(compared: Compared, opened: Opened, asked: Asked) -> Measured:
+    learner = compared.learner
+    return learner.measured(learner.roles["target"]["target"], _examples(compared, opened), asked)
+
+
+def _examples(compared: Compared, opened: Opened) -> Examples:
+    examples = opened(compared.role)
+    return examples.only(compared.modality) if compared.modality else examples
+
+
+def _entry(compared: Compared, measured: Measured, phases: Phases, opened: Opened, asked: Asked) -> dict[str, Any]:
+    """The entry of a compared network in `result.json`."""
+    learner = compared.learner
+    task = learner.roles["target"]["target"]
+    return {
+        **({"name": compared.name} if compared.name else {}),
+        "metrics": measured.metrics,
+        "phases": phases[compared.phases],
+        "cost": learner.measuring.cost(learner.network, task, _examples(compared, opened), asked),
+        "selection": sorted({phase.keeping.rule for phase in learner.every_phase()}),
+        **measured.beside,
+    }
+
+
+def _place(result: dict[str, Any], place: tuple[str, ...], entry: dict[str, Any]) -> None:
+    *path, last = place
+    for name in path:
+        result = result.setdefault(name, {})
+    result[last] = entry
+
+
+def _write_predictions(folder: Path, found: Measured, compared: Mapping[tuple[str, ...], tuple[Compared, Measured]]) -> None:
+    """The run's predictions, and the correct rows of each network on the target's test split, for paired comparisons."""
+    tensors = {**found.tensors, **{f"{name}.run": each for name, each in found.correct.items()}}
+    for place, (each, measured) in compared.items():
+        if each.role == "target" and not each.modality:
+            tensors |= {f"{name}.{'.'.join(place)}": right for name, right in measured.correct.items()}
+    write_tensors(folder / "predictions.safetensors", tensors)
+
+
+def _described(learned: Learned, roles: Roles, config: dict[str, Any], machine: Machine) -> dict[str, Any]:
     """The description of a run in its result: configuration, data, input forms, machine and code."""
-    config = learned.components.config
     tasks = {"target": roles["target"]["target"], **{f"source.{name}": task for name, task in roles["source"].items()}}
     return {
         "config": {name: value for name, value in config.items() if name != "choices"},
@@ -139,46 +142,36 @@ def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any
     }
 
 
-def several(
-    learned: Learned,
-    phases: dict[str, list[dict[str, Any]]],
-    roles: Roles,
-    asked: tuple[Callable[[Learner, Examples], Tensor], Callable[[Learner, Examples], Tensor]],
-    target: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+def _tasks(
+    learned: Learned, result: dict[str, Any], found: Measured, roles: Roles, opened: Opened, asked: Asked
 ) -> dict[str, Any]:
-    """Multi-task results: per task the metrics, the metrics of its single-task learner and the gain, and `delta_m`.
-
-    `asked`: functions that predict with the run's own network, and (cached) with the others. `target`: the target's metrics
-    and its single-task result. Opens the test splits of the sources.
-    """
-    predicted, compared_with = asked
-    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    tasks = {**roles["source"], **roles["target"]}
-    for role, task in roles["source"].items():
-        test, classes = task.test.open(), task.labels.classes
-        with learned.own.keeping(role):
-            metrics = measure(predicted(learned.own, test), test.labels, classes)
-        alone = learned.single[role]
-        before = measure(compared_with(alone, test), test.labels, classes)
-        spent: dict[str, Any] = {"metrics": before, "phases": phases[f"single {role}"], "cost": cost(alone.network, task)}
-        found[role] = (metrics, spent)
-    told: dict[str, Any] = {
-        role: {
-            "name": tasks[role].name, "metrics": metrics, "single": {"name": "single task", **single},
-            "gain": gain(metrics, single["metrics"]),
-        }
-        for role, (metrics, single) in {**found, **target}.items()
-    }  # fmt: skip
-    return {"tasks": told, "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()])}
+    """Multi-task results: per task the metrics, the metrics of its single-task network and the gain, and `delta_m`."""
+    own, baseline = learned.own, result["baseline"]
+    target = {"name": "single task", **{key: baseline[key] for key in ("metrics", "phases", "cost")}}
+    told: dict[str, Any] = {}
+    for role, task in {**roles["source"], **roles["target"]}.items():
+        single = result["tasks"][role]["single"] if role != "target" else target
+        metrics = found.metrics
+        if role != "target":
+            with own.keeping(role):
+                metrics = own.measured(task, opened(role), asked).metrics
+        single = {key: single[key] for key in ("name", "metrics", "phases", "cost")}
+        told[role] = {"name": task.name, "metrics": metrics, "single": single, "gain": gain(metrics, single["metrics"])}
+    all_parameters = together(own.network, {**roles["source"], **roles["target"]})
+    return {
+        "tasks": told,
+        "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()]),
+        "cost": {**result["cost"], "all_parameters": all_parameters},
+    }
 
 
-def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
+def _selections(own: Learner, target: Task, opened: Opened, asked: Asked, result: Mapping[str, Any]) -> dict[str, Any]:
     """Per selection rule, the selected step, its score, and the test metrics of the network at that step."""
     by_step: dict[int, dict[str, Any]] = {}
     for each in own.selection.values():
         if (step := each["step"]) not in by_step:
             with own.keeping(look(step)):
-                by_step[step] = measured()
+                by_step[step] = own.measured(target, opened("target"), asked).metrics
     return {
         rule: {
             **each, "metrics": by_step[each["step"]], "gain": gain(by_step[each["step"]], result["baseline"]["metrics"]),
@@ -186,39 +179,3 @@ def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Map
         }
         for rule, each in own.selection.items()
     }  # fmt: skip
-
-
-def check_robustness(components: Components, target: Task) -> None:
-    """Raise `Problem`, before any training, for a robustness option with a missing modality or an invalid level."""
-    there = target.train if len(target.train) else target.unlabeled
-    few = there.subset(torch.arange(min(2, len(there))))
-    for name, spoil in components.robustness.items():
-        if not spoil.keywords["levels"]:
-            raise Problem(f"robustness.{name}.levels=[]: give at least one level, e.g. 0.5.")
-        spec = target.inputs.get(spoil.keywords["modality"])
-        if spoil.func is noise and isinstance(spec, TextSpec) and spec.unknown != UNKNOWN:
-            raise Problem(
-                f"robustness.{name}: noise in texts replaces tokens with the unknown token {UNKNOWN}, which only tokenisers "
-                "trained by xlearn have. Choose another encoder/text, or robustness=missing."
-            )
-        for level in spoil.keywords["levels"]:
-            spoil(few, level, torch.Generator().manual_seed(0))
-
-
-def robustness(components: Components, predicted: Any, test: Examples) -> dict[str, Any]:
-    """The metric on test inputs corrupted at increasing levels: `{name: {modality, levels, metric: [...]}}`.
-
-    All levels use the same seed, so that higher levels corrupt a superset of the inputs.
-    """
-    metric, curves = components.config["metric"], {}
-    for name, spoil in components.robustness.items():
-        values = []
-        for level in spoil.keywords["levels"]:
-            generator = torch.Generator().manual_seed(derive(components.config["seed"], "robustness", name))
-            spoiled = spoil(test, level, generator)
-            values.append(score(metric, predicted(spoiled), spoiled.labels))
-        modality = spoil.keywords["modality"]
-        curves[name] = {"modality": modality, "levels": spoil.keywords["levels"], metric: values}
-        if spoil.func is noise:
-            curves[name]["unit"] = unit(test, modality)
-    return curves

@@ -4,22 +4,65 @@ A function, called as `sharing(names, network)`, selects from the parameter name
 transfer copies weights, it copies the selected ones. If tasks are learned together (`transfer=joint`), the tasks share the
 selected parameters, and each task has private copies of the others.
 
-A class is a structure for tasks that are learned together, a module built as `Sharing(network, tasks)` with the tasks by role.
-Its parameters are those outside of the network: the target's private modules are the network's own, the sources have copies.
-`overrides(network, batch)` returns the forward functions that replace modules of the network for the batch's task.
-It may have:
-
-* `penalties(network, batches) -> {name: loss}`, called after the forward pass;
-* `rates() -> {name: multiplier}` of the learning rate;
-* `merge(network, task)`, which writes the task's private parameters into the network, and returns whether the network
-  now serves the task without the structure;
-* `modalities`, those with different encoders per task; `below`, False where only heads differ;
-* `mixes`, if a column also reads the inputs of other tasks;
-* `ties`, if tasks share no parameter but a penalty ties their weights;
-* `frozen(network, role)`, the parameters that are used without a gradient.
+A class is a structure for tasks that are learned together (see `Structure`), built as `Sharing(network, tasks)` with the tasks
+by role. Its parameters are those outside of the network: the target's private modules are the network's own, the sources have
+copies.
 """
 
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
 import lazy_loader as lazy
+from torch import Tensor, nn
+
+from xlearn.data.task import Batch
+from xlearn.networks.network import Network
+from xlearn.runtime.needs import NO_LABELS, Declares
+
+if TYPE_CHECKING:
+    from xlearn.sharing.private import Private
+
+
+class Structure(Declares, nn.Module):
+    """What several tasks in one network have beside it, with hooks that do nothing here."""
+
+    needs = replace(NO_LABELS, several_tasks=True)
+    # The modalities whose encoders differ between tasks.
+    modalities: Set[str] = frozenset()
+    # Whether tasks differ in more than their heads.
+    below: bool = True
+    # Whether a column also reads the inputs of other tasks.
+    mixes: bool = False
+    # Whether tasks share no parameter, but a penalty ties their weights.
+    ties: bool = False
+
+    def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
+        """The forward functions that replace modules of the network for the batch's task."""
+        return {}
+
+    def private(self) -> "dict[str, Private]":
+        """Its private copies of modules, by the path of their owner below the structure ("" for the structure itself)."""
+        return {}
+
+    def penalties(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        """Named losses that are added, called after the forward pass."""
+        return {}
+
+    def rates(self) -> dict[str, float]:
+        """The multipliers of the learning rate that are not 1, by parameter name."""
+        return {}
+
+    def frozen(self, network: Network, role: str) -> Sequence[nn.Parameter]:
+        """The parameters that the task uses without a gradient."""
+        return ()
+
+    def merge(self, network: Network, task: str) -> bool:
+        """Write the task's private parameters into the network. Returns whether the network now serves the task without the
+        structure.
+        """
+        return False
+
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,

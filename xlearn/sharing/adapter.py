@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import part_key
 from xlearn.sharing.lora import reached
 from xlearn.sharing.low_rank import layers as low_rank_layers
@@ -32,7 +33,7 @@ class Bottleneck(nn.Module):
         return y + self.up(self.activation(self.down(y.movedim(self.axis, -1)))).movedim(-1, self.axis)
 
 
-class Adapter(nn.Module):
+class Adapter(Structure):
     """Series adapters, private to each task, after every linear and convolutional layer (without groups) below the heads:
     `y + U_t phi(D_t y)`, with y the output of the shared layer.
 

@@ -10,11 +10,12 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, Tokens
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
 from xlearn.runtime.errors import Problem
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import above, copy_key, outputs, part, repeated, together, users
 from xlearn.sharing.private import Private
 
 
-class CrossStitch(nn.Module):
+class CrossStitch(Structure):
     """After block l of an encoder `x~_t = sum_j a_tj x_j`, with x_j the output of task j's column for the input of task t
     (Misra et al., CVPR 2016). a starts with `own` on its diagonal and `(1 - own) / (n - 1)` elsewhere, and is learned at
     `rate` times the learning rate.
@@ -78,6 +79,9 @@ class CrossStitch(nn.Module):
 
     def rates(self) -> dict[str, float]:
         return {f"mix.{name}": self.rate for name in self.mix}
+
+    def private(self) -> dict[str, Private]:
+        return {"columns.": self.columns}
 
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
         found = {

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import part_key, users
 from xlearn.sharing.low_rank import layers as low_rank_layers
 
@@ -28,7 +29,7 @@ class LowRank(nn.Module):
         return (self.scale * self.up @ self.down).view(self.shape)
 
 
-class Lora(nn.Module):
+class Lora(Structure):
     """`W_t = W + alpha / rank * B_t A_t` (Hu et al., ICLR 2022): W is shared, the low-rank part private to each task.
 
     Applied to every linear, convolutional (without groups) and embedding layer below the heads that is called as a module, not

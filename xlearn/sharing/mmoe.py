@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import role_key
 from xlearn.sharing.experts import expert, idleness, need_experts
 
 
-class Mmoe(nn.Module):
+class Mmoe(Structure):
     """`y_t = h_t(sum_k softmax(W_t z)_k f_k(z))` (Ma et al., KDD 2018): `experts` networks f_k on the features z of encoders,
     fusion and trunk, with a gate W_t and a head h_t for every task.
 

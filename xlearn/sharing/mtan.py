@@ -11,6 +11,7 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
 from xlearn.networks.sizes import need_sizes
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import outputs, part_key, users
 
 
@@ -40,7 +41,7 @@ def _fitted(before: Tensor, shared: Tensor) -> Tensor:
     return mean.reshape(len(mean), *[1] * (shared.ndim - 2), -1).expand(*shared.shape[:-1], -1)
 
 
-class Mtan(nn.Module):
+class Mtan(Structure):
     """Multi-task attention network (Liu, Johns & Davison, CVPR 2019): `a_t^l = sigmoid(g_t([u^l; a_t^{l-1}])) * u^l` after
     every block l of the shared encoder with output u^l; fusion and heads read the a_t of the last block.
 

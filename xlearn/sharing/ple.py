@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import role_key
 from xlearn.sharing.experts import expert, need_experts
 
@@ -40,7 +41,7 @@ class Level(nn.Module):
         return found
 
 
-class Ple(nn.Module):
+class Ple(Structure):
     """`y_t = h_t(sum_k softmax(W_t z)_k f_k(z))` over the `own` experts of task t and the `common` ones (customised gate
     control; Tang et al., RecSys 2020). With `levels` > 1 such layers are stacked (progressive layered extraction): the gated
     outputs of one level are the inputs of the next, and the inputs of the common experts come from a gate over all experts.

@@ -9,10 +9,11 @@ from torch import nn
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import owner, part_key
 
 
-class Private(nn.Module):
+class Private(Structure):
     """Private modules at each path in `of`: one of its tasks uses the network's own module, the others have copies, which are
     equal at the start.
     """
@@ -35,6 +36,9 @@ class Private(nn.Module):
         if path in self.paths.get(role, ()):
             return self.copies[part_key(role, path)]
         return network.get_submodule(path)
+
+    def private(self) -> dict[str, "Private"]:
+        return {"": self}
 
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
         paths = self.paths.get(batch.task, ())

@@ -11,11 +11,12 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
 from xlearn.runtime.errors import Problem
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import SLASH, above, outputs, part_key, role_key, users
 from xlearn.sharing.private import Private
 
 
-class Progressive(nn.Module):
+class Progressive(Structure):
     """Block l of the column of task t reads `h_t^{l-1} + sum_{j < t} U_tj^l h_j^{l-1}` (Rusu et al., 2016): the output of its
     own column and, through lateral maps U over channels, those of earlier tasks. The sources are ordered by name, the target
     is last.
@@ -50,6 +51,9 @@ class Progressive(nn.Module):
     @staticmethod
     def _key(role: str, earlier: str, path: str) -> str:
         return f"{role_key(role)}{SLASH}{part_key(earlier, path)}"
+
+    def private(self) -> dict[str, Private]:
+        return {"columns.": self.columns}
 
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
         found = self.columns.overrides(network, batch)

@@ -11,11 +11,12 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
 from xlearn.networks.outputs import block_paths
 from xlearn.runtime.errors import Problem
+from xlearn.sharing import Structure
 from xlearn.sharing.blocks import above, users
 from xlearn.sharing.private import Private
 
 
-class Soft(nn.Module):
+class Soft(Structure):
     """`penalty=l2`: `strength * sum_{i<j} |w_i - w_j|^2` over the tasks' columns (Duong et al., ACL 2015).
     `penalty=trace_norm`: `strength * sum_layers |[vec(W_1), ..., vec(W_n)]|_*`, the sum of the singular values of each layer's
     stacked weights, one row per task (Yang & Hospedales, ICLR workshop 2017).
@@ -51,6 +52,9 @@ class Soft(nn.Module):
             raise Problem("sharing=soft: no two tasks have a common modality, fusion or trunk. Use a trunk (trunk=mlp).")
         self.columns = Private(network, self.of)
         self.modalities = self.columns.modalities
+
+    def private(self) -> dict[str, Private]:
+        return {"columns.": self.columns}
 
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
         return self.columns.overrides(network, batch)

@@ -1,45 +1,54 @@
 """Several tasks in one network: private parts, the parameters that a prediction uses, and the extraction of one task."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from inspect import isclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
+from xlearn.networks.unshared import Unshared
 from xlearn.runtime.errors import Problem
+from xlearn.sharing import Structure
 from xlearn.sharing._none import none
 from xlearn.sharing.blocks import outputs
 from xlearn.sharing.private import Private, batch_norms, unshared
 
 
 class Parts(nn.Module):
-    """All sharing structures of a network as one module: see `xlearn.sharing`."""
+    """All sharing structures of a network as one module: see `xlearn.sharing.Structure`."""
 
-    def __init__(self, parts: Iterable[nn.Module]) -> None:
+    def __init__(self, parts: Iterable[Structure]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
-    def _having(self, name: str) -> dict[int, Any]:
-        """The parts with this attribute, by position."""
-        return {position: part for position, part in enumerate(self.parts) if hasattr(part, name)}
+    def __iter__(self) -> Iterator[Structure]:
+        return cast("Iterator[Structure]", iter(self.parts))
 
     @property
     def below(self) -> bool:
         """Whether tasks differ in more than their heads."""
-        return any(getattr(part, "below", True) for part in self.parts)
+        return any(part.below for part in self)
 
     @property
     def modalities(self) -> set[str]:
-        return {name for part in self._having("modalities").values() for name in part.modalities}
+        return {name for part in self for name in part.modalities}
+
+    @property
+    def mixes(self) -> bool:
+        return any(part.mixes for part in self)
+
+    @property
+    def ties(self) -> bool:
+        return any(part.ties for part in self)
 
     def overrides(self, network: Network, batch: Batch) -> dict[nn.Module, Callable[..., Any]]:
         found: dict[nn.Module, Callable[..., Any]] = {}
-        for part in self._having("overrides").values():
+        for part in self:
             # Each part builds on the overrides of the parts before it.
             with instead(found):
                 own = part.overrides(network, batch)
@@ -47,30 +56,31 @@ class Parts(nn.Module):
         return found
 
     def penalties(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
-        parts = self._having("penalties").values()
-        return {name: loss for part in parts for name, loss in part.penalties(network, batches).items()}
+        return {name: loss for part in self for name, loss in part.penalties(network, batches).items()}
 
     def rates(self) -> dict[str, float]:
         """The multipliers of the learning rate that are not 1, by parameter name."""
-        parts = self._having("rates").items()
-        return {f"parts.{position}.{name}": rate for position, part in parts for name, rate in part.rates().items()}
+        return {f"parts.{position}.{name}": rate for position, part in enumerate(self) for name, rate in part.rates().items()}
 
     def stand_ins(self) -> dict[str, str]:
         """Maps each private-copy parameter to the shared parameter it replaces, by their names in the network."""
-        found = {}
-        for position, part in enumerate(self.parts):
-            private = part if isinstance(part, Private) else getattr(part, "columns", None)
-            if isinstance(private, Private):
-                within = f"sharing.parts.{position}{'' if private is part else '.columns'}."
-                found |= {f"{within}{name}": plain for name, plain in private.stand_ins().items()}
-        return found
+        return {
+            f"sharing.parts.{position}.{within}{name}": plain
+            for position, part in enumerate(self)
+            for within, private in part.private().items()
+            for name, plain in private.stand_ins().items()
+        }
+
+    def frozen(self, network: Network, role: str) -> set[int]:
+        """The identities of the parameters that the task uses without a gradient."""
+        return {id(each) for part in self for each in part.frozen(network, role)}
 
     def merge(self, network: Network, task: str) -> bool:
         """Write the task's private parameters into the network. Returns whether all parts merged, so that the network
         serves the task without them.
         """
-        merged = [part.merge(network, task) for part in self._having("merge").values()]
-        return len(merged) == len(self.parts) and all(merged)
+        merged = [part.merge(network, task) for part in self]
+        return all(merged)
 
 
 def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], statistics: str) -> None:
@@ -80,7 +90,7 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
     """
     structured = isclass(sharing.func)
     network.keep_outputs()
-    parts: list[nn.Module] = [sharing(network, tasks)] if structured else []
+    parts: list[Structure] = [sharing(network, tasks)] if structured else []
     names = [name for name, _ in network.named_parameters()]
     # With a structure, everything below the heads is shared except its private parts, and each task has its own head.
     shared = {name for name in names if not name.startswith("head.")} if structured else {*sharing(names, network)}
@@ -96,17 +106,17 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
         _need_common(network, tasks)
 
 
-def _statistics(network: Network, tasks: Mapping[str, Task], parts: list[nn.Module]) -> list[nn.Module]:
+def _statistics(network: Network, tasks: Mapping[str, Task], parts: list[Structure]) -> list[Structure]:
     """Private batch normalisation layers, except where a private part already contains them."""
     every = batch_norms(network)
     if not every:
         raise Problem("joint.statistics=task: the network has no batch normalisation. Use joint.statistics=shared.")
-    if any(getattr(part, "mixes", False) for part in parts):
+    if Parts(parts).mixes:
         raise Problem(
             "joint.statistics=task: under this sharing every column reads the inputs of all tasks, so there are no statistics "
             "of a single task. Use joint.statistics=shared, or another sharing."
         )
-    covered = tuple(f"{path}." for part in parts for path in _private(part))
+    covered = tuple(f"{path}." for part in parts for private in part.private().values() for path in private.of)
     norms = [path for path in every if not f"{path}.".startswith(covered or ("\0",))]
     return [Private(network, {path: _users(path, tasks) for path in norms})] if norms else []
 
@@ -122,11 +132,6 @@ def _need_called(network: Network, tasks: Mapping[str, Task], own: Mapping[str, 
             )
 
 
-def _private(part: nn.Module) -> list[str]:
-    own = part if isinstance(part, Private) else getattr(part, "columns", None)
-    return [] if own is None else [*own.of]
-
-
 def _users(path: str, tasks: Mapping[str, Task]) -> list[str]:
     """The roles that use the module at a path."""
     kind, _, name = path.partition(".")
@@ -140,10 +145,12 @@ def _users(path: str, tasks: Mapping[str, Task]) -> list[str]:
 
 def _need_common(network: Network, tasks: Mapping[str, Task]) -> None:
     """Raise `Problem` for a task that shares no parameter with any other."""
-    if any(getattr(part, "ties", False) for part in getattr(network.sharing, "parts", ())):
+    if network.sharing.ties:
         return
     if len(tasks) < 2:
-        raise Problem("transfer: tasks are learned together, but no phase reads a source. Set reads: both in a phase.")
+        raise Problem(
+            "transfer: tasks are learned together, but no phase reads a source. Set reads: [source, target] in a phase."
+        )
     read = {role: reads(network, few(task)) for role, task in tasks.items()}
     for role, task in tasks.items():
         if not any(read[role] & read[other] for other in tasks if other != role):
@@ -183,8 +190,7 @@ def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:
         each.requires_grad_(moving[name])
     found = {name for name, grad in zip(parameters, grads, strict=True) if grad is not None}
     # Parameters that are used without a gradient.
-    parts = network.sharing.parts if network.sharing is not None and still else ()
-    behind = {id(each) for part in parts if hasattr(part, "frozen") for each in part.frozen(network, batch.task)}
+    behind = network.sharing.frozen(network, batch.task) if still else set()
     return found | {name for name, each in parameters.items() if id(each) in behind}
 
 
@@ -192,7 +198,7 @@ def alone(network: Network, task: str, head: str) -> Network:
     """A copy of the network for one task and its head, without sharing structures if all of them merge."""
     network.seen.clear()
     made = copy.deepcopy(network)
-    if made.sharing is None or made.sharing.merge(made, task):
-        made.sharing = None
+    if made.sharing.merge(made, task):
+        made.sharing = Unshared()
         made.head = nn.ModuleDict({head: made.head[head]})
     return made

@@ -1,6 +1,7 @@
 """Adaptive batch normalisation (AdaBN)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from xlearn.data.task import Task
@@ -9,9 +10,10 @@ from xlearn.networks.network import Network
 from xlearn.networks.statistics import estimated, normalisations
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
+from xlearn.solvers import Solver
 
 
-class AdaBN:
+class AdaBN(Solver):
     """Replace the means and variances of all batch normalisation layers by those of the unlabelled target; the weights do not
     change (AdaBN, Li et al., ICLR workshop 2017).
 
@@ -20,7 +22,7 @@ class AdaBN:
     """
 
     # Encoder outputs computed with the old statistics cannot be reused.
-    moves_encoders = True
+    needs = replace(Solver.needs, runs_encoders=True)
 
     def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
         self.network, self.examples = network, tasks[UNLABELED].train

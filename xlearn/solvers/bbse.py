@@ -12,13 +12,14 @@ from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
+from xlearn.solvers import Solver
 
 # The smallest ratio of shares: a class that is never predicted stays possible.
 LEAST = 1e-3
 SINGULAR = 1e-4
 
 
-class Bbse:
+class Bbse(Solver):
     """Estimate the target's class shares from predictions, and correct the head's biases (BBSE; Lipton et al., ICML 2018,
     eq. 5): `C w = mu` with `C_ij = P_s(predicted i, true j)` on the source's validation split and `mu_i = P_t(predicted i)` on
     the unlabelled target; negative w are set to 0.

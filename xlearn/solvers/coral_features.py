@@ -10,10 +10,11 @@ from xlearn.data.task import Task
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
 from xlearn.runtime.machine import Machine
+from xlearn.solvers import Solver
 from xlearn.solvers.classifier import centred_covariance, classifier, counts, frozen, set_head
 
 
-class CoralFeatures:
+class CoralFeatures(Solver):
     """Whiten the source's features, re-colour them with the target's covariance, and retrain the head on them (CORAL, Sun et
     al., AAAI 2016, algorithm 1): `f_s' = (f_s - m_s) C_s^{-1/2} C_t^{1/2} + m_t` with `C = cov + ridge I`.
 

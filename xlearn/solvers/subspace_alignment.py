@@ -11,10 +11,11 @@ from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
+from xlearn.solvers import Solver
 from xlearn.solvers.classifier import classifier, counts, frozen, set_head
 
 
-class SubspaceAlignment:
+class SubspaceAlignment(Solver):
     """Align the source's principal subspace with the target's, and retrain the head on the aligned coordinates (Fernando et
     al., ICCV 2013, algorithm 1): `(f_s - m_s) P_s P_s^T P_t` for the source, `(f_t - m_t) P_t` for the target, with P the first
     `components` principal axes `[width, components]` of each.

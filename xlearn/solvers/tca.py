@@ -11,10 +11,11 @@ from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
+from xlearn.solvers import Solver
 from xlearn.solvers.classifier import classifier, counts, frozen, set_head
 
 
-class Tca:
+class Tca(Solver):
     """Project on components with equal domain means and large variance, and retrain the head on the source (Pan et al., IEEE
     TNN 2011, unsupervised TCA): the leading eigenvectors of `(K L K + mu I)^{-1} K H K`, with K the kernel matrix of all n
     examples, `L = e e^T`, e = 1/n_s for the source's and -1/n_t for the target's, `H = I - 1/n`.

@@ -87,4 +87,4 @@ def test_what_the_configuration_says_are_the_defaults(name):
     given = phase["objective"] if name == "adda" else phase["penalties"][name]
     options = signature(get_class(given.pop("_target_"))).parameters
     assert given == {key: each.default for key, each in options.items() if key != "context"}
-    assert phase["reads"] == "everything"
+    assert phase["reads"] == ["source", "target", "target.unlabeled"]

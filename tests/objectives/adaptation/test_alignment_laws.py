@@ -94,6 +94,6 @@ def test_only_mcc_does_without_a_source(kind: Any) -> None:
 
 
 def test_smallest_batches() -> None:
-    assert Coral.smallest_batch(weight=2.0) == 2
+    assert Coral.needed(weight=2.0).batch == 2
     for kind in (Mmd, Jan):
-        assert kind.smallest_batch(weight=2.0) == 2 and kind.smallest_batch(estimator="biased") == 1
+        assert kind.needed(weight=2.0).batch == 2 and kind.needed(estimator="biased").batch == 1

@@ -45,4 +45,4 @@ def test_irm_is_autograds_penalty_with_its_gradient():
 def test_irm_of_a_single_example_is_zero_not_nan():
     context, net = environment_context()
     assert Irm(context)(net, batch_of(context, 1))["irm"].item() == 0
-    assert Irm.smallest_batch(weight=1.0) == 2
+    assert Irm.needed(weight=1.0).batch == 2

@@ -50,4 +50,4 @@ def test_the_monitor_tells_of_what_heads_would_read():
     context, net = related_context("image")
     objective = Autoencoder(context)
     objective(net, batch_of(context))
-    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Autoencoder.smallest_batch() == 2
+    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Autoencoder.needs.batch == 2

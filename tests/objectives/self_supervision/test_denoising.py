@@ -88,7 +88,7 @@ def test_the_monitor_tells_of_what_heads_would_read():
     context, net = related_context("image")
     objective = Denoising(context)
     objective(net, batch_of(context))
-    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Denoising.smallest_batch() == 2
+    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Denoising.needs.batch == 2
 
 
 def test_noise_follows_torchs_global_generator():

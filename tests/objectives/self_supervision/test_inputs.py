@@ -48,7 +48,10 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["pretrain=supervised", "pretrain.phases.pretrain.reads=inputs"], "reads=inputs hides the labels, but its objective"),
+        (
+            ["pretrain=supervised", "pretrain.phases.pretrain.reads=[source.inputs,target.inputs]"],
+            r"reads=\[source.inputs,target.inputs\] hides the labels",
+        ),
         (["pretrain=simclr", "pretrain.phases.pretrain.keep=best_source"], "but the phase trains no head"),
         (["pretrain=simclr", "budget.pretrain.patience=2"], "but the phase trains no head"),
         (["pretrain=simclr", "pretrain.phases.pretrain.trainable=null"], "heads would stay random"),

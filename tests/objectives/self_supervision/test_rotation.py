@@ -91,7 +91,7 @@ def test_the_monitor_tells_of_the_images_as_they_are():
     objective = Rotation(context)
     objective(net, {UNLABELED: batch})
     assert torch.equal(objective.monitor.last[UNLABELED], net.features(replace(batch, memo={})))
-    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Rotation.smallest_batch() == 2
+    assert objective.log()["embedding"][UNLABELED]["width"] == net.width and Rotation.needs.batch == 2
 
 
 @pytest.mark.parametrize(

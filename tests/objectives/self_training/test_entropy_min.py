@@ -37,7 +37,7 @@ def test_entropy_min_weighs_and_a_step_down_makes_it_surer():
     context, net = adaptation_context()
     given = batch_of(context)
     objective = EntropyMin(context, weight=0.5)
-    assert objective.unlabeled
+    assert objective.needs.unlabeled
     [loss] = objective(net, given).values()
     assert loss.item() == pytest.approx(0.5 * information_loss(net(given[UNLABELED]), 0).item())
     loss.backward()

@@ -80,7 +80,7 @@ def test_wrong_values_are_refused(made, values, words):
 @pytest.mark.parametrize("made", [EntropyMin, PseudoLabel, FixMatch, MeanTeacher])
 def test_a_phase_without_unlabelled_examples_is_refused(made):
     context, _ = adaptation_context()
-    with pytest.raises(Problem, match="reads none. Set reads: everything"):
+    with pytest.raises(Problem, match="reads none. Set reads: .source, target, target.unlabeled"):
         made(replace(context, tasks={"source": context.tasks["source"]}))
     assert isinstance(context.tasks["source"].inputs["image"], ImageSpec)
     made(replace(context, tasks={UNLABELED: context.tasks[UNLABELED]}))  # the source need not be there

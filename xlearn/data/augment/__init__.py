@@ -2,34 +2,20 @@
 
 An augmentation returns a batch without its modality unchanged (the same object).
 
-It declares the facts that its phase must know: `mixes_labels` (labels become mixtures of two examples' labels), `keeps_inputs`
-(it only changes which modalities are present, so that frozen encoders may run before it).
+It declares its needs (`xlearn.runtime.needs`) where they differ from those of one that changes inputs: mixup needs labelled
+examples of one task; modality dropout only changes which modalities are present, so that frozen encoders may run before it.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import replace
 
 import lazy_loader as lazy
 from torch import Tensor
 
 from xlearn.data.task import Batch
+from xlearn.runtime.needs import NO_LABELS
 
-Augment = TypeVar("Augment", bound=Callable[..., Batch])
-
-
-def declares(fact: str) -> Callable[[Augment], Augment]:
-    """A decorator that declares `fact` of an augmentation."""
-
-    def declared(augment: Augment) -> Augment:
-        vars(augment)[fact] = True
-        return augment
-
-    return declared
-
-
-def holds(fact: str, augment: Any) -> bool:
-    """Whether an augmentation, or the function of a partial, declares the fact."""
-    return bool(getattr(getattr(augment, "func", augment), fact, False))
+# An augmentation that changes inputs: the outputs of encoders cannot be precomputed.
+CHANGES_INPUTS = replace(NO_LABELS, runs_encoders=True)
 
 
 def pictures(batch: Batch) -> Tensor | None:

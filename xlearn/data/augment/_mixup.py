@@ -6,12 +6,13 @@ import numpy
 import torch
 from torch.nn import functional
 
-from xlearn.data.augment import declares, pictures
+from xlearn.data.augment import CHANGES_INPUTS, pictures
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import declares
 
 
-@declares("mixes_labels")
+@declares(replace(CHANGES_INPUTS, one_task=True))
 def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     """`l x_i + (1 - l) x_j`, the same for one-hot labels, `l ~ Beta(alpha, alpha)` per example (Zhang et al., ICLR 2018).
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
-from xlearn.data.augment import declares
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, declares
 
 
-@declares("keeps_inputs")
+@declares(NO_LABELS)
 def modality_dropout(batch: Batch, generator: torch.Generator, *, probability: float) -> Batch:
     """Hide each modality of each example with `probability`, but never its last one (ModDrop, Neverova et al., TPAMI 2016).
 

@@ -10,15 +10,16 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.networks.network import Network
-from xlearn.objectives import ExtraUpdate, PhaseContext
+from xlearn.objectives import ExtraUpdate, Objective, PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import held
 from xlearn.objectives.distillation.teaching import need_teacher, taught_features
 from xlearn.objectives.parts.domains import need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Adda(nn.Module):
+class Adda(Objective, nn.Module):
     """The objective of a phase with the source's network as teacher (ADDA; Tzeng et al., CVPR 2017, eq. 9). Each step updates
 
         D:    1/2 (E_s -log D(f_s) + E_t -log(1 - D(f_t)))
@@ -32,8 +33,7 @@ class Adda(nn.Module):
     the source, and without both domains.
     """
 
-    unlabeled = True
-    lessons = ("features",)
+    needs = Needs(unlabeled=True, teacher=frozenset({"features"}))
 
     def __init__(self, context: PhaseContext, *, hidden: int = 64) -> None:
         super().__init__()

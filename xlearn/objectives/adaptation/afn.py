@@ -7,12 +7,13 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Afn:
+class Afn(Objective):
     """`weight * (E_s (||f|| - sg(||f||) - delta)^2 + E_t (||f|| - sg(||f||) - delta)^2)` of the features f `[batch, width]`
     below the heads, with sg the stop-gradient (SAFN: Xu et al., ICCV 2019; the sum of both domains' means is TLlib's, the paper
     averages over all examples).
@@ -27,7 +28,7 @@ class Afn:
     Raises: `Problem` for a weight below 0, a delta not above 0, and without a source or unlabelled target.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, trains_head=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 0.05, delta: float = 1.0) -> None:
         need_domains(context, "afn")

@@ -8,18 +8,19 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import Reversal
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.objectives.parts.layers import linear
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 # The paper's limit: larger products are approximated by random projections.
 LARGEST = 4096
 
 
-class Cdan(nn.Module):
+class Cdan(Objective, nn.Module):
     """`weight 1/2 (E_s -w log D(R T(f, g)) + E_t -w log(1 - D(R T(f, g))))` with gradient reversal R (CDAN; Long et al.,
     NeurIPS 2018). Added to the source's cross-entropy.
 
@@ -33,7 +34,7 @@ class Cdan(nn.Module):
     and without both domains.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, trains_head=False, unlabeled=True)
 
     def __init__(
         self,

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Coral:
+class Coral(Objective):
     """`weight * ||C_s - C_t||_F^2 / (4 d^2)`, with `C = 1 / (n - 1) sum_i (f_i - mean f)(f_i - mean f)^T` the covariance of the
     features `[batch, d]` below the heads, of all sources together and of the unlabelled target (Sun and Saenko, ECCV Workshops
     2016, eq. 1-3).
@@ -22,22 +23,16 @@ class Coral:
     here: a pure shift costs nothing. The loss scales with the fourth power of the features and 1 / d^2, so a good weight
     depends strongly on their scale and width.
 
-    Raises: `Problem` for a weight below 0, and without a source or unlabelled target. A batch needs 2 examples
-    (`smallest_batch`).
+    Raises: `Problem` for a weight below 0, and without a source or unlabelled target. A batch needs 2 examples.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, trains_head=False, unlabeled=True, batch=2)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0) -> None:
         need_domains(context, "coral")
         if weight < 0:
             raise Problem(f"coral: weight={weight}: give 0 or more, e.g. 1.")
         self.weight = weight
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        """The smallest number of examples in a batch."""
-        return 2
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         both = domains(network, batches)

@@ -7,14 +7,15 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.adaptation.discriminator import Discriminator, discriminate
 from xlearn.objectives.adaptation.gradient_reversal import Reversal
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Dann(nn.Module):
+class Dann(Objective, nn.Module):
     """`weight 1/2 (E_s -log D(R f) + E_t -log(1 - D(R f)))`: the discriminator D minimises it, and the encoder of f maximises
     it, because R reverses gradients (DANN; Ganin and Lempitsky, ICML 2015; Ganin et al., JMLR 2016). Added to the source's
     cross-entropy.
@@ -24,7 +25,7 @@ class Dann(nn.Module):
     Raises `Problem` for a negative weight, hidden below 1, alpha not above 0, and without both domains.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, trains_head=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, hidden: int = 64, alpha: float = 10.0) -> None:
         super().__init__()

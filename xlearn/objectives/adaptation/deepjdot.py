@@ -10,15 +10,16 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 # Sinkhorn iterations; a fixed number, so that no convergence check synchronises the device.
 ITERATIONS = 100
 
 
-class DeepJdot:
+class DeepJdot(Objective):
     """`weight * sum_ij G_ij c_ij`, `c_ij = alpha ||f_i - f_j||^2 + CE(y_i, h(f_j)) [n, m]` between the sources' examples i and
     the unlabelled target's j (Damodaran et al., ECCV 2018, whose lambda_t is `weight`, and alpha `weight * alpha`).
 
@@ -33,7 +34,7 @@ class DeepJdot:
     unlabelled target.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, trains_head=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 0.3, alpha: float = 0.1, regularisation: float = 0.0) -> None:
         need_domains(context, "deepjdot")

@@ -1,19 +1,22 @@
 """JAN: match the joint distributions of features and predictions."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.adaptation.kernels import Estimator, discrepancy, gaussian, smallest_batch, squared_distances
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.adaptation.kernels import Estimator, discrepancy, gaussian, squared_distances
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Needs
 
 
-class Jan:
+class Jan(Objective):
     """`weight * MMD^2_k` of both domains with the product kernel `k = k_f(f, f') * k_p(p, p')` over two layers: the features f
     `[batch, width]` below the heads, and the predictions p = softmax(h(f)) `[batch, classes]`, not the logits (Long et al.,
     ICML 2017, without the adversarial variant).
@@ -23,11 +26,14 @@ class Jan:
     are the head's; the source's labels are not used. Gradients reach features and head. `estimator` as for `Mmd`.
 
     Raises: `Problem` for a weight below 0, a sigma not above 0, and without a source or unlabelled target. `unbiased` needs 2
-    examples in a batch (`smallest_batch`).
+    examples in a batch.
     """
 
-    unlabeled = True
-    smallest_batch = staticmethod(smallest_batch)
+    needs = replace(NO_LABELS, unlabeled=True)
+
+    @classmethod
+    def needed(cls, *, estimator: Estimator = "unbiased", **others: Any) -> Needs:
+        return replace(cls.needs, batch=2 if estimator == "unbiased" else 1)
 
     def __init__(
         self, context: PhaseContext, *, weight: float = 1.0, sigma: float = 0.92, estimator: Estimator = "unbiased"

@@ -55,8 +55,3 @@ def _within(kernel: Tensor, estimator: Estimator) -> Tensor:
         return kernel.mean()
     count = len(kernel)
     return (kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))
-
-
-def smallest_batch(*, estimator: Estimator = "unbiased", **others: object) -> int:
-    """The smallest number of examples in a batch for the estimate."""
-    return 2 if estimator == "unbiased" else 1

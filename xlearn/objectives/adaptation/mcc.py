@@ -9,23 +9,24 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Mcc:
+class Mcc(Objective):
     """`weight * 1/K sum_{j != j'} C~_jj'` of the target's predictions `p = softmax(z / T) [batch, K]` (Jin et al., ECCV 2020):
     `C = p^T diag(w) p [K, K]`, `C~` its rows divided by their sums, `w_i = n (1 + exp(-H(p_i))) / sum_l (1 + exp(-H(p_l)))`.
 
     The weights w pass no gradient, as in TLlib and the authors' code; in skada they do. `temperature` T is 2.5 as in TLlib's
     runs (skada: 1). A class with probability 0 for all examples counts as not confused. It reads no source, so a phase with
-    `reads: unlabeled` can use it.
+    `reads: [target, target.unlabeled]` can use it.
 
     Raises: `Problem` for a weight below 0, a temperature not above 0, and without unlabelled target examples.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, temperature: float = 2.5) -> None:
         need_domains(context, "mcc", source=False)

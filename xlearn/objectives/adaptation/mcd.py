@@ -10,14 +10,15 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import ExtraUpdate, PhaseContext
+from xlearn.objectives import ExtraUpdate, Objective, PhaseContext
 from xlearn.objectives.adaptation.gradient_reversal import held
 from xlearn.objectives.parts.domains import need_domains
 from xlearn.objectives.parts.layers import second_head
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Mcd(nn.Module):
+class Mcd(Objective, nn.Module):
     """Two heads h1 (the network's) and h2 (added) on the encoder f (MCD; Saito et al., CVPR 2018). With `d = E_t 1/K sum_k
     |p1_k - p2_k|` on the unlabelled target, and the cross-entropy CE on all labelled roles, each step updates
 
@@ -34,7 +35,7 @@ class Mcd(nn.Module):
     Raises: `Problem` for a negative weight, generator_steps below 1, and without both domains.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, generator_steps: int = 1) -> None:
         super().__init__()

@@ -9,14 +9,15 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.adaptation.gradient_reversal import Reversal
 from xlearn.objectives.parts.domains import classify, domains, need_domains
 from xlearn.objectives.parts.layers import linear, second_head
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Mdd(nn.Module):
+class Mdd(Objective, nn.Module):
     """`weight (gamma E_s -log p'_y + E_t -log(1 - p'_y))` with `p' = softmax(h'(R f))` and y = argmax h(f) of the first
     head, with gradient reversal R (MDD; Zhang et al., ICML 2019, sec. 5). Added to the source's cross-entropy.
 
@@ -31,7 +32,7 @@ class Mdd(nn.Module):
     both domains.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
 
     def __init__(
         self,

@@ -1,19 +1,22 @@
 """DAN: match the feature distributions by the maximum mean discrepancy (MMD) of several kernels."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.adaptation.kernels import Estimator, mmd, smallest_batch
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.adaptation.kernels import Estimator, mmd
 from xlearn.objectives.parts.domains import domains, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Needs
 
 
-class Mmd:
+class Mmd(Objective):
     """`weight * MMD^2_k(f_s, f_t)`, `k(x, y) = sum_{k=-3..1} exp(-||x - y||^2 / (2 * 2^k * mean ||.||^2))`, of the features
     `[batch, width]` below the heads, of all sources together and of the unlabelled target (DAN: Long et al., ICML 2015). See
     `xlearn.objectives.adaptation.kernels`.
@@ -24,12 +27,14 @@ class Mmd:
     large weights all features collapse to one point. The paper's linear-time estimate over n / 2 quadruples is noisier and not
     offered. Not comparable: skada's `dan_loss` has Laplace kernels exp(-||x - y|| / sigma).
 
-    Raises: `Problem` for a weight below 0, and without a source or unlabelled target. `unbiased` needs 2 examples in a batch
-    (`smallest_batch`).
+    Raises: `Problem` for a weight below 0, and without a source or unlabelled target. `unbiased` needs 2 examples in a batch.
     """
 
-    unlabeled = True
-    smallest_batch = staticmethod(smallest_batch)
+    needs = replace(NO_LABELS, unlabeled=True)
+
+    @classmethod
+    def needed(cls, *, estimator: Estimator = "unbiased", **others: Any) -> Needs:
+        return replace(cls.needs, batch=2 if estimator == "unbiased" else 1)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, estimator: Estimator = "unbiased") -> None:
         need_domains(context, "mmd")

@@ -11,14 +11,15 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.networks.outputs import block_paths
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.match import Match, pooled
 from xlearn.objectives.distillation.teaching import mean, need_teacher
 from xlearn.objectives.parts.probe import described, probe
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Attention:
+class Attention(Objective):
     """`weight * sum_l mean (Q_s / ||Q_s|| - Q_t / ||Q_t||)^2` on every role that the teacher can read, with `Q = vec(mean_c
     F_c^2)` over the positions of a module's output F: pixels, frames or tokens (Zagoruyko & Komodakis, ICLR 2017, eq. 2).
 
@@ -32,8 +33,7 @@ class Attention:
     match, and for vectors, which have no positions.
     """
 
-    looks_inside = True
-    runs_teacher = True
+    needs = Needs(labels=False, trains_head=False, runs_encoders=True, teacher=frozenset({"network"}))
 
     def __init__(
         self,

@@ -10,14 +10,15 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch, Examples
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.teaching import need_teacher
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 BATCH = 256
 
 
-class CoTuning(nn.Module):
+class CoTuning(Objective, nn.Module):
     """`lambda CE(h_s(f(x)), p(y_s | y_t))` on the target, added to its cross-entropy (You et al., NeurIPS 2020, eq. 3), for
     each head h_s of the source's network, copied at the start of the phase and trained. lambda is `weight`.
 
@@ -31,8 +32,9 @@ class CoTuning(nn.Module):
     another width or read another form of the target.
     """
 
+    needs = Needs(trains_head=False, teacher=frozenset({"network"}))
+
     # The teacher reads the target in the student's form, once, at the start of the phase.
-    runs_teacher = True
 
     def __init__(
         self, context: PhaseContext, *, weight: float = 1.0, relationship: Literal["direct", "reverse"] = "direct"

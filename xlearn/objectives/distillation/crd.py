@@ -9,14 +9,15 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.match import Match
 from xlearn.objectives.parts.layers import linear
 from xlearn.objectives.parts.similarities import similarities
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Crd(nn.Module):
+class Crd(Objective, nn.Module):
     """`-weight * mean_i [log h(i, i) + sum_{j in N_i} log(1 - h(i, j))]`, once with the student's embedding as the anchor i and
     the teacher's as j, and once the other way round, on every role that the teacher can read (Tian et al., ICLR 2020, eq.
     17-19).
@@ -33,7 +34,7 @@ class Crd(nn.Module):
     batches of two examples.
     """
 
-    lessons = ("features",)
+    needs = Needs(labels=False, trains_head=False, teacher=frozenset({"features"}), batch=2)
 
     def __init__(
         self,
@@ -58,10 +59,6 @@ class Crd(nn.Module):
         self.teacher = linear(given, width, context.network, "crd teacher")
         self.temperature, self.weight, self.negatives = temperature, weight, negatives
         self.examples = {role: len(task.train) for role, task in context.tasks.items()}
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

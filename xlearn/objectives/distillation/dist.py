@@ -1,18 +1,20 @@
 """DIST: match the correlations of the teacher's predictions, within an example and within a class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.distillation.teaching import by_logits, need_mixture, need_teacher
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.distillation.teaching import by_logits, need_mixture, need_teacher, only_target
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Dist:
+class Dist(Objective):
     """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 [beta (1 - rho_inter) + gamma (1 - rho_intra)]` on every role that the
     teacher can read (Huang et al., NeurIPS 2022).
 
@@ -27,7 +29,11 @@ class Dist:
     teacher.
     """
 
-    lessons = ("logits",)
+    needs = Needs(teacher=frozenset({"logits"}))
+
+    @classmethod
+    def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
+        return only_target(roles)
 
     def __init__(
         self, context: PhaseContext, *, temperature: float = 1.0, weight: float = 0.5, beta: float = 1.0, gamma: float = 1.0

@@ -1,6 +1,7 @@
 """DKD: distillation with separate weights for the label's probability and for the distribution over the other classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,12 +9,13 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture, need_teacher
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture, need_teacher, only_target
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Dkd:
+class Dkd(Objective):
     """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 (alpha TCKD + beta NCKD)` on every role that the teacher can read (Zhao
     et al., CVPR 2022, eq. 7); means over the batch, the second over the examples with a modality of the teacher.
 
@@ -27,7 +29,11 @@ class Dkd:
     teacher, and for a task with a single class.
     """
 
-    lessons = ("logits",)
+    needs = Needs(teacher=frozenset({"logits"}))
+
+    @classmethod
+    def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
+        return only_target(roles)
 
     def __init__(
         self, context: PhaseContext, *, temperature: float = 4.0, weight: float = 0.5, alpha: float = 1.0, beta: float = 2.0

@@ -1,20 +1,22 @@
 """FitNets: match the teacher's features by the student's, through a learned regressor."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.distillation.match import Match, pooled
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.distillation.match import Match, features_or_modules, pooled
 from xlearn.objectives.distillation.teaching import mean
 from xlearn.objectives.parts.layers import linear
 from xlearn.objectives.parts.probe import described
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Needs
 
 
-class FitNets(nn.Module):
+class FitNets(Objective, nn.Module):
     """`weight * ||r(f_s) - f_t||^2 / elements` on every role that the teacher can read (Romero et al., ICLR 2015, eq. 3): the
     mean over the elements of an example, then over the examples with a modality of the teacher. (The paper: half of the sum.)
 
@@ -29,7 +31,11 @@ class FitNets(nn.Module):
     for outputs of different kinds (a vector and maps).
     """
 
-    lessons = ("features",)
+    needs = NO_LABELS
+
+    @classmethod
+    def needed(cls, *, student: str | None = None, teacher: str | None = None, **others: Any) -> Needs:
+        return features_or_modules(student, teacher)
 
     def __init__(
         self, context: PhaseContext, *, weight: float = 0.01, student: str | None = None, teacher: str | None = None

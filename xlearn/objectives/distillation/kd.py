@@ -1,7 +1,7 @@
 """KD: knowledge distillation from the predictions of one or several teachers."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -9,12 +9,13 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture, only_target
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Kd:
+class Kd(Objective):
     """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 KL(p_t || softmax(z_s / tau))` on every role that a teacher can read
     (Hinton et al., 2015); means over the batch, the second over the examples with a modality of a teacher.
 
@@ -33,7 +34,13 @@ class Kd:
     validation split that every teacher can read.
     """
 
-    lessons = ("logits",)
+    @classmethod
+    def needed(cls, *, combine: str = "average", **others: Any) -> Needs:
+        return Needs(teacher=frozenset({"logits", "validation"} if combine == "validation" else {"logits"}))
+
+    @classmethod
+    def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
+        return only_target(roles)
 
     def __init__(
         self,
@@ -45,7 +52,7 @@ class Kd:
     ) -> None:
         need_mixture("kd", temperature, weight)
         if not context.teachers:
-            raise Problem("kd needs a teacher: use it in a phase with `taught_by: source`, such as transfer=kd.")
+            raise Problem("kd needs a teacher: use it in a phase with `teachers: [source]`, such as transfer=kd.")
         self.temperature, self.weight, self.combine, self.teachers = temperature, weight, combine, context.teachers
         by_validation = combine == "validation" and len(context.teachers) > 1
         if by_validation and (context.validation is None or not all(each is not None for each in context.validation)):

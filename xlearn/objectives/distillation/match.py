@@ -1,6 +1,7 @@
 """Pairs of student and teacher outputs: of modules by their paths, or the features below the heads."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +12,7 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import need_teacher, taught_features, taught_outputs
 from xlearn.objectives.parts.probe import channels_first, probe
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Needs
 
 
 class Match:
@@ -46,6 +48,14 @@ class Match:
             other = features if teacher is None else channels_first(self.teacher, teacher, given[teacher])
             found.append((one, other, _there(batch, student, _there(batch, teacher, seen))))
         return found
+
+
+def features_or_modules(student: str | None, teacher: str | None) -> Needs:
+    """The needs of an objective that matches the features below the heads, or the outputs of the named modules: then both
+    networks run in every step.
+    """
+    outputs = {"features"} | ({"network"} if teacher else set())
+    return replace(NO_LABELS, runs_encoders=bool(student), teacher=frozenset(outputs))
 
 
 def pooled(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """RKD: relational distillation of the distances and angles between examples."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,12 +9,13 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.distillation.match import Match
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.objectives.distillation.match import Match, features_or_modules
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Needs
 
 
-class Rkd:
+class Rkd(Objective):
     """`distance * L_D + angle * L_A` on every role that the teacher can read (Park et al., CVPR 2019, eq. 5 to 10), among the
     examples of the batch with a modality of the teacher.
 
@@ -26,7 +28,11 @@ class Rkd:
     Raises: `Problem` for weights below 0, without exactly one teacher, and for a path that does not exist or is never called.
     """
 
-    lessons = ("features",)
+    needs = NO_LABELS
+
+    @classmethod
+    def needed(cls, *, student: str | None = None, teacher: str | None = None, **others: Any) -> Needs:
+        return features_or_modules(student, teacher)
 
     def __init__(
         self,

@@ -20,9 +20,14 @@ def need_teacher(context: PhaseContext, name: str) -> Network:
     if len(context.teachers) != 1:
         there = f"are {len(context.teachers)}" if context.teachers else "is none"
         raise Problem(
-            f"{name} needs one teacher, but there {there}. Use it in a phase with `taught_by: source`, such as transfer=kd."
+            f"{name} needs one teacher, but there {there}. Use it in a phase with `teachers: [source]`, such as transfer=kd."
         )
     return context.teachers[0]
+
+
+def only_target(roles: Sequence[str]) -> list[str]:
+    """The roles with labels that a student learns from: on sources it uses the teachers' predictions alone."""
+    return [role for role in roles if role == "target"]
 
 
 def taught_logits(teachers: Sequence[Network], batch: Batch) -> tuple[Tensor, Tensor] | None:

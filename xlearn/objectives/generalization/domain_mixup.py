@@ -11,12 +11,12 @@ from torch.nn import functional
 from xlearn.data.columns import Inputs
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
 from xlearn.runtime.errors import Problem
 
 
-class DomainMixup:
+class DomainMixup(Objective):
     """`mean over pairs (i, j) of l CE(z, y_i) + (1 - l) CE(z, y_j)`, z of `x = l x_i + (1 - l) x_j`: the environments, each a
     role, in a random order, each paired with the next and the last with the first; one `l ~ Beta(alpha, alpha)` for a pair
     (inter-domain mixup: Yan et al., 2020; Wang et al., ICASSP 2020; the variant of DomainBed). The phase's objective.

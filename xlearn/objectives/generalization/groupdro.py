@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
 from xlearn.runtime.errors import Problem
 
 
-class GroupDro(nn.Module):
+class GroupDro(Objective, nn.Module):
     """`sum_g q_g l_g` over environments g, each a role, with their mean cross-entropies l_g: in each step first
     `q_g <- q_g exp(eta l_g)`, scaled to `sum_g q_g = 1`, without a gradient; q starts uniform (Sagawa et al., ICLR 2020,
     algorithm 1, with all groups in every step as in DomainBed).

@@ -8,11 +8,12 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments
+from xlearn.runtime.needs import Needs
 
 
-class Irm(nn.Module):
+class Irm(Objective, nn.Module):
     """`weight * mean_e ||d/dw R_e(w z)|_{w=1}||^2` over environments e, each a role: R_e is the mean cross-entropy of logits z
     that are multiplied by the number w (IRMv1: Arjovsky et al., 2019). Added to the cross-entropy.
 
@@ -24,6 +25,8 @@ class Irm(nn.Module):
     Raises: `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
     """
 
+    needs = Needs(batch=2)
+
     step: Tensor
 
     def __init__(self, context: PhaseContext, *, weight: float = 100.0, anneal: float = 0.1) -> None:
@@ -32,10 +35,6 @@ class Irm(nn.Module):
         need_annealing("irm", weight, anneal)
         self.weight, self.until = weight, anneal * context.steps
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-
-    @staticmethod
-    def smallest_batch(**options: object) -> int:
-        return 2
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         squares = []

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments, risks
 
 
-class Vrex(nn.Module):
+class Vrex(Objective, nn.Module):
     """`weight * 1/E sum_e (R_e - mean R)^2` over the E environments of a step, each a role, with their mean cross-entropies R_e
     (V-REx: Krueger et al., ICML 2021). Added to the cross-entropy.
 

@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
 def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -21,11 +22,13 @@ def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none").reshape(logits.shape[:2]).mean(1)
 
 
-class QueryLoss:
+class QueryLoss(Objective):
     """`mean over episodes of L_query(learner(network, support))` with the phase's base learner: MAML, ANIL and Meta-SGD with
     gradient descent, prototypical networks with the nearest class mean, matching networks with attention. Cross-entropy, or
     the mean squared error for regression.
     """
+
+    needs = Needs(trains_head=False, episodes=True)
 
     def __init__(self, context: PhaseContext) -> None:
         if context.learner is None or context.kind is None:

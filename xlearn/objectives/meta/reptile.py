@@ -8,11 +8,12 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Reptile:
+class Reptile(Objective):
     """`1/2 mean_i ||w - w_i||^2` with the constant w_i, the weights that the phase's base learner learns on episode i: its
     gradient is Reptile's `mean_i (w - w_i)` (Nichol et al., 2018; batched version), so that with `optimizer=sgd` the step is
     `w <- w + lr mean_i (w_i - w)`.
@@ -21,6 +22,8 @@ class Reptile:
     gradient descent; the authors use Adam without momentum. Raises `Problem` without a gradient-descent base learner, and for a
     minibatch below 1.
     """
+
+    needs = Needs(trains_head=False, episodes=True)
 
     def __init__(self, context: PhaseContext, *, minibatch: int | None = 2) -> None:
         if context.learner is None or context.kind is None or not hasattr(context.learner, "weights"):

@@ -9,20 +9,21 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.multimodal.alignment import pairs
 from xlearn.objectives.parts.similarities import similarities
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Clip(nn.Module):
+class Clip(Objective, nn.Module):
     """`1/2 [CE(s z_a z_b^T, I) + CE(s z_b z_a^T, I)]` per pair of modalities, mean over examples (Radford et al., ICML 2021).
 
     z are unit vectors, s = exp(t) is learned from `1 / temperature` and clamped to at most `highest` (the paper: 100).
     `rate` multiplies the learning rate of t. Raises `Problem` for a temperature that is not above 0 or below 1 / highest.
     """
 
-    pairs = reads_inputs = True
+    needs = Needs(labels=False, trains_head=False, pairs=True, raw_inputs=True)
 
     def __init__(self, context: PhaseContext, *, temperature: float = 0.07, highest: float = 100.0, rate: float = 1.0) -> None:
         super().__init__()

@@ -9,13 +9,14 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.multimodal.alignment import pairs
 from xlearn.objectives.parts.similarities import similarities
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class SigLip(nn.Module):
+class SigLip(Objective, nn.Module):
     """`-1/m sum_ij log sigmoid(l_ij (s z_i . z_j + b))`, l = 1 on the diagonal, else -1 (Zhai et al., ICCV 2023, eq. 1).
 
     z are unit vectors; s = exp(t) starts at `scale`, b at `bias` (the paper: 10 and -10, so that training starts near the
@@ -23,7 +24,7 @@ class SigLip(nn.Module):
     Raises `Problem` unless 0 < scale <= highest.
     """
 
-    pairs = reads_inputs = True
+    needs = Needs(labels=False, trains_head=False, pairs=True, raw_inputs=True)
 
     def __init__(
         self, context: PhaseContext, *, scale: float = 10.0, bias: float = -10.0, highest: float = 100.0, rate: float = 1.0

@@ -44,7 +44,13 @@ def classify(network: Network, batches: Mapping[str, Batch], features: Tensor) -
 def need_domains(context: PhaseContext, name: str, source: bool = True) -> int:
     """The number of classes. Raises `Problem` if the phase reads no unlabelled target, or (with `source`) no source."""
     if UNLABELED not in context.tasks:
-        raise Problem(f"{name} adapts to unlabelled examples of the target, but its phase reads none. Set reads: everything.")
+        raise Problem(
+            f"{name} adapts to unlabelled examples of the target, but its phase reads none. Set "
+            "reads: [source, target, target.unlabeled]."
+        )
     if source and not sources(context.tasks):
-        raise Problem(f"{name} compares the target with a source, but its phase reads none. Set reads: everything.")
+        raise Problem(
+            f"{name} compares the target with a source, but its phase reads none. Set "
+            "reads: [source, target, target.unlabeled]."
+        )
     return len(context.tasks[UNLABELED].labels.classes)

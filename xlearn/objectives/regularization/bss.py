@@ -1,23 +1,32 @@
 """BSS: batch spectral shrinkage of the smallest singular values of the features."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, Needs
 
 
-class Bss:
+class Bss(Objective):
     """`eta sum_{i=1..k} sigma_{-i}^2` per role: the k smallest singular values of the features `[batch, width]` below the heads
     (Chen et al., NeurIPS 2019, eq. 5). Added to the cross-entropy.
 
-    Raises `Problem` for eta below 0, k below 1, and for k not below the width, or the number of examples in a batch
-    (`smallest_batch`): all singular values would be shrunk.
+    Raises `Problem` for eta below 0, k below 1, and for k not below the width, or the number of examples in a batch:
+    all singular values would be shrunk.
     """
+
+    needs = NO_LABELS
+
+    @classmethod
+    def needed(cls, *, k: int = 1, **others: Any) -> Needs:
+        return replace(cls.needs, batch=k + 1)
 
     def __init__(self, context: PhaseContext, *, eta: float = 0.001, k: int = 1) -> None:
         if eta < 0:
@@ -25,11 +34,6 @@ class Bss:
         if not 1 <= k < context.network.width:
             raise Problem(f"bss: k={k}: the features have at most {context.network.width} singular values. Give fewer, e.g. 1.")
         self.eta, self.k = eta, k
-
-    @staticmethod
-    def smallest_batch(*, k: int = 1, **others: object) -> int:
-        """The smallest number of examples in a batch."""
-        return k + 1
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}

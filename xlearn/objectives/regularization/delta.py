@@ -13,15 +13,16 @@ from torch.nn import functional
 from xlearn.data.task import Batch, Examples
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.probe import probe
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 # The number of labelled examples for the importance of channels.
 EXAMPLES = 64
 
 
-class Delta:
+class Delta(Objective):
     """`alpha sum_l mean_i sum_j W_lj ||FM_lj(w, x_i) - FM_lj(w0, x_i)||^2 + beta / 2 ||w'||^2` (Li et al., ICLR 2019, eq. 2 to
     5), added to the cross-entropy: FM_lj is channel j of the output of module l, w0 the weights at the start of the phase, w'
     the parameters that were not copied from the source.
@@ -34,7 +35,7 @@ class Delta:
     Raises: `Problem` for a path that does not exist, for a module that is never called, and for alpha or beta below 0.
     """
 
-    looks_inside = True
+    needs = Needs(labels=False, trains_head=False, runs_encoders=True, copied=True)
 
     def __init__(
         self,

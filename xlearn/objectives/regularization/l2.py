@@ -7,8 +7,10 @@ from torch import Tensor
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
+from xlearn.runtime.needs import NO_LABELS, declares
 
 
+@declares(NO_LABELS)
 def l2(network: Network, batches: Mapping[str, Batch], *, strength: float) -> dict[str, Tensor]:
     """`strength * 1/2 * sum_w w^2` over the parameters being trained.
 

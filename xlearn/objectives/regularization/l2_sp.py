@@ -7,14 +7,17 @@ from torch import Tensor, nn
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
+from xlearn.runtime.needs import Needs
 
 
-class L2SP(nn.Module):
+class L2SP(Objective, nn.Module):
     """`alpha/2 * sum (w - w0)^2` over copied, `beta/2 * sum w^2` over fresh parameters (Li et al., ICML 2018, eq. 3).
 
     w0 is the value at the start of the phase. Only trained parameters are penalised.
     """
+
+    needs = Needs(labels=False, trains_head=False, copied=True)
 
     def __init__(self, context: PhaseContext, *, alpha: float, beta: float) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """Autoencoder: reconstruct the input from its features."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -23,8 +24,9 @@ class Autoencoder(SelfSupervised):
     `Reconstruction` does.
     """
 
+    needs = replace(SelfSupervised.needs, runs_encoders=True)
+
     # It reconstructs the original inputs, so encoder outputs cannot be precomputed.
-    changes_inputs = True
 
     def __init__(
         self, context: PhaseContext, *, patch: int | None = None, frames: int = 4, width: int = 128, tokens: int = 16

@@ -1,6 +1,7 @@
 """Barlow Twins: redundancy reduction, with the identity as cross-correlation of two views' embeddings."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class BarlowTwins(SelfSupervised):
     Raises `Problem` for a redundancy below 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    views = True
+    needs = replace(SelfSupervised.needs, views=True, runs_encoders=True)
 
     def __init__(self, context: PhaseContext, *, width: int = 128, hidden: int = 256, redundancy: float = 0.02) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,7 +32,8 @@ class Byol(SelfSupervised):
     Raises `Problem` for a decay outside [0, 1), and for width or hidden below 1; needs batches of two examples.
     """
 
-    views = True
+    needs = replace(SelfSupervised.needs, views=True, runs_encoders=True)
+
     step: Tensor
 
     def __init__(self, context: PhaseContext, *, width: int = 128, hidden: int = 256, decay: float = 0.99) -> None:

@@ -34,7 +34,7 @@ class Denoising(SelfSupervised):
     `Reconstruction`.
     """
 
-    changes_inputs = True
+    needs = replace(SelfSupervised.needs, runs_encoders=True)
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ class Mae(SelfSupervised):
     Raises: `Problem` for a share outside (0, 1), and as `Reconstruction`.
     """
 
-    changes_inputs = True
+    needs = replace(SelfSupervised.needs, runs_encoders=True)
 
     def __init__(
         self,

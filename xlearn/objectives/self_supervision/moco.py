@@ -1,6 +1,7 @@
 """MoCo: momentum contrast of a view with a queue of keys from earlier batches."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class MoCo(SelfSupervised):
     of two examples.
     """
 
-    views = True
+    needs = replace(SelfSupervised.needs, views=True, runs_encoders=True)
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class Rotation(SelfSupervised):
     Raises: `Problem` for tasks without images, for precomputed image features, and for images that are not square.
     """
 
-    changes_inputs = True
+    needs = replace(SelfSupervised.needs, runs_encoders=True)
 
     def __init__(self, context: PhaseContext) -> None:
         super().__init__()

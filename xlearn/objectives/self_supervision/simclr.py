@@ -1,6 +1,7 @@
 """SimCLR: contrast two views of an example with all other views in the batch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ class SimClr(SelfSupervised):
     Raises `Problem` for a temperature not above 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    views = True
+    needs = replace(SelfSupervised.needs, views=True, runs_encoders=True)
 
     def __init__(self, context: PhaseContext, *, width: int = 128, hidden: int = 256, temperature: float = 0.2) -> None:
         super().__init__()

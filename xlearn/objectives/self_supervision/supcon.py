@@ -12,6 +12,7 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.projector import pairs_of_views, projector
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
 class SupCon(SelfSupervised):
@@ -27,8 +28,7 @@ class SupCon(SelfSupervised):
     Raises: `Problem` for a temperature not above 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    views = labels = True
-    unlabeled = heads = False
+    needs = Needs(trains_head=False, views=True, raw_inputs=True, runs_encoders=True, batch=2)
 
     def __init__(self, context: PhaseContext, *, width: int = 64, hidden: int = 128, temperature: float = 0.1) -> None:
         super().__init__()

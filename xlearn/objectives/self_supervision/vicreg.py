@@ -1,6 +1,7 @@
 """VICReg: invariance between views, with variance and covariance regularisation."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class VicReg(SelfSupervised):
     Raises `Problem` for a weight below 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    views = True
+    needs = replace(SelfSupervised.needs, views=True, runs_encoders=True)
 
     def __init__(
         self,

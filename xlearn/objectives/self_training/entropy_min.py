@@ -9,12 +9,13 @@ from torch import Tensor
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class EntropyMin:
+class EntropyMin(Objective):
     """`weight * (mean_i H(p_i) - diversity * H(mean_i p_i))` on the unlabelled batch, `H(p) = -sum_c p_c log p_c` in nats,
     p = softmax of the logits (Grandvalet & Bengio, NIPS 2004, for the first term).
 
@@ -25,7 +26,7 @@ class EntropyMin:
     Raises: `Problem` for a weight or a diversity below 0, and without unlabelled target examples.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 0.1, diversity: float = 0.0) -> None:
         need_domains(context, "entropy_min", source=False)

@@ -8,14 +8,15 @@ from torch import Tensor
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.parts.weak_strong import need_views, strong, weak
 from xlearn.objectives.self_training.pseudo_label import need_threshold, on_confident
 from xlearn.objectives.self_training.pseudo_labels import confident
+from xlearn.runtime.needs import Needs
 
 
-class FixMatch:
+class FixMatch(Objective):
     """`weight * 1/n sum_i 1[max q_i >= threshold] CE(z(strong(x_i)), argmax q_i)`, `q_i = softmax(z(weak(x_i)))`, over all n
     unlabelled examples of the batch, added to the cross-entropy of the labelled ones (Sohn et al., NeurIPS 2020, eq. 4).
 
@@ -27,7 +28,7 @@ class FixMatch:
     tokeniser with another unknown token.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, threshold: float = 0.95) -> None:
         need_domains(context, "fixmatch", source=False)

@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.parts.evaluating import evaluating
 from xlearn.objectives.parts.moving_average import MovingAverage
 from xlearn.objectives.parts.weak_strong import need_views, strong, weak
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class MeanTeacher(nn.Module):
+class MeanTeacher(Objective, nn.Module):
     """`weight * a(t) * mean_{i,c} (p_ic - q_ic)^2` on the unlabelled batch: p is the student's softmax on the strong view, q
     the teacher's on the weak one, without gradient; added to the cross-entropy (Tarvainen & Valpola, NIPS 2017, eq. 1).
 
@@ -29,7 +30,8 @@ class MeanTeacher(nn.Module):
     and for texts of a tokeniser with another unknown token.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
+
     step: Tensor
 
     def __init__(self, context: PhaseContext, *, weight: float = 10.0, decay: float = 0.99, ramp: float = 0.3) -> None:

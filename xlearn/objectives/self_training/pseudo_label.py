@@ -9,13 +9,14 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.self_training.pseudo_labels import confident
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class PseudoLabel(nn.Module):
+class PseudoLabel(Objective, nn.Module):
     """`weight * a(t) * 1/n sum_i 1[max p_i >= threshold] CE(z_i, argmax p_i)` on the n unlabelled examples of the batch, added
     to the cross-entropy of the labelled ones (Lee, ICML workshop 2013, eq. 15-16).
 
@@ -25,7 +26,8 @@ class PseudoLabel(nn.Module):
     Raises: `Problem` for a weight below 0, a threshold or a ramp outside [0, 1], and without unlabelled target examples.
     """
 
-    unlabeled = True
+    needs = Needs(labels=False, unlabeled=True)
+
     step: Tensor
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, threshold: float = 0.9, ramp: float = 0.5) -> None:

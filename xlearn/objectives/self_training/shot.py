@@ -9,15 +9,16 @@ from torch.nn import functional
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.domains import classify, need_domains
 from xlearn.objectives.self_training.entropy_min import information_loss
 from xlearn.objectives.self_training.feature_bank import FeatureBank
 from xlearn.objectives.self_training.pseudo_labels import by_centroids, missing
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class Shot(nn.Module):
+class Shot(Objective, nn.Module):
     """`[mean_i H(p_i) - H(mean_i p_i)] + beta * mean_i CE(z_i, yhat_i)` on the unlabelled batch, for an encoder with a frozen
     head (Liang et al., ICML 2020, eq. 3 and 7). The phase's objective; the cross-entropy of labelled target examples, if any,
     is added.
@@ -33,7 +34,8 @@ class Shot(nn.Module):
     examples, and with `require_all`, in training, for a class without a pseudo-label.
     """
 
-    unlabeled = True
+    needs = Needs(unlabeled=True)
+
     labels: Tensor
     missing: Tensor
 

@@ -1,24 +1,29 @@
 """Cross-entropy on every task the phase reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
 from xlearn.runtime.errors import Problem, nearest
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropy(Objective, nn.Module):
     """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i.
 
     `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see the function. `roles`: restricts the
     labelled roles, e.g. `[target]` in a phase that reads others for a penalty; null: all. Raises `Problem` unless 0 <= s < 1,
     and for a role that the phase does not read.
     """
+
+    @classmethod
+    def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
+        return [role for role in roles if role in (arguments.get("roles") or roles)]
 
     def __init__(
         self,

@@ -8,12 +8,12 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.class_weights import class_weights
 from xlearn.runtime.errors import Problem
 
 
-class Deferred(nn.Module):
+class Deferred(Objective, nn.Module):
     """Cross-entropy in the first `after` of the phase's steps, then `sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}`, per role
     (DRW: Cao et al., NeurIPS 2019, section 3.3, without their margins; they change at 0.8 of the epochs).
 

@@ -7,11 +7,12 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
-class EachModality:
+class EachModality(Objective):
     """`CE(y, all modalities) + weight * sum_m CE(y, only modality m)` per role, over examples that have m.
 
     It prevents that a strong modality suppresses the training of the others (Wang et al., CVPR 2020; without their weights from
@@ -19,7 +20,7 @@ class EachModality:
     their average. Raises `Problem` for a weight below 0.
     """
 
-    reads_inputs = True
+    needs = Needs(raw_inputs=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0) -> None:
         if weight < 0:

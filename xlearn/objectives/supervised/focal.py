@@ -8,14 +8,14 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
 from xlearn.runtime.errors import Problem
 
 SMALLEST = 1e-7
 
 
-class Focal(nn.Module):
+class Focal(Objective, nn.Module):
     """`-sum_i w_{y_i} (1 - p_{y_i})^gamma log p_{y_i} / sum_i w_{y_i}` per role (Lin et al., ICCV 2017, eq. 4 and 5).
 
     The paper's alpha is `class_weights`. Soft labels q: `sum_c q_c` over the same expression. gamma 0 is cross-entropy.

@@ -7,14 +7,14 @@ from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.objectives import PhaseContext
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
 
 # The count of a class without examples: log 0 would give NaN with a soft label 0 or tau 0.
 SMALLEST = 1e-12
 
 
-class LogitAdjustment(nn.Module):
+class LogitAdjustment(Objective, nn.Module):
     """`CE(y, z + tau log pi)` per role, `pi_c = n_c / n` the share of class c among the labelled training examples (Menon et
     al., ICLR 2021, eq. 10).
 

@@ -7,9 +7,9 @@ from toys.networks import image_network
 from toys.phases import CPU
 from toys.tasks import blobs_task
 
+from xlearn.measuring import cached_logits as module
+from xlearn.measuring.cached_logits import predictions
 from xlearn.networks.evaluate import logits
-from xlearn.results import baseline_logits as module
-from xlearn.results.baseline_logits import predictions
 
 
 def test_a_network_is_asked_once_and_again_when_anything_is_another(monkeypatch):

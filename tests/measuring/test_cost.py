@@ -5,7 +5,7 @@ import torch
 from toys.modalities import ENCODERS
 from toys.sharings import first_batches, joined
 
-from xlearn.results.cost import cost, together
+from xlearn.measuring.cost import cost, together
 from xlearn.sharing.together import alone
 
 

@@ -1,17 +1,15 @@
 """Few-shot evaluation: many episodes, each learned from the same weights."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from xlearn.data.episodes import Episodes, Kind, classes_apart, need_enough, predicts_numbers
-from xlearn.data.task import Examples, Sealed, Task
+from xlearn.data.episodes import Episodes, predicts_numbers
+from xlearn.data.task import Sealed, Task
 from xlearn.metrics.measure import measure, score
 from xlearn.networks.network import Network, tensors
-from xlearn.phases.phase import Phase
 from xlearn.runtime.cache import recent, weights_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive, digest
@@ -125,36 +123,3 @@ def need_metric(metric: str, task: Task) -> None:
     if (metric == "mse") != predicts_numbers(task):
         fits = "mse" if predicts_numbers(task) else next(iter(HIGHER_IS_BETTER))
         raise Problem(f"metric={metric}: {task.name} predicts {'numbers' if fits == 'mse' else 'classes'}. Set metric={fits}.")
-
-
-class Validation:
-    """Validation episodes of held-out classes, or held-out examples; `train` are the other examples, by role.
-    `judged_by`: "classes held out" or "examples held out"; None if there are too few of either.
-    """
-
-    def __init__(self, phase: Phase, tasks: Mapping[str, Task], seed: int) -> None:
-        assert phase.kind is not None
-        found = classes_apart(tasks, phase.kind.held_out, phase.kind, seed)
-        self.train = {role: each.train for role, each in found.items()}
-        held = {role: each.val for role, each in found.items()}
-        kinds = {"classes held out" if each.classes else "examples held out" for each in found.values()}
-        kind = replace(phase.kind, queries=max(phase.kind.queries, 1))
-        # Roles with a validation split too small for one episode are left out.
-        self.held = {role: each for role, each in held.items() if _enough(each, kind)}
-        self.judged_by = " and ".join(sorted(kinds)) if self.held else None
-        self.kind, self.seed = kind, seed
-        self.episodes: Episodes | None = None
-
-    def score(self, network: Network, learner: Any, metric: str, machine: Machine) -> float:
-        """The metric's mean over `kind.val` episodes."""
-        if self.episodes is None:
-            self.episodes = Episodes(self.held, self.kind, seed=derive(self.seed, "validation"), device=machine.device)
-        return float(scores(predicted(network, learner, self.episodes, self.kind.val, machine, every=False), metric).mean())
-
-
-def _enough(examples: Examples, kind: Kind) -> bool:
-    try:
-        need_enough("", examples, kind)
-    except Problem:
-        return False
-    return True

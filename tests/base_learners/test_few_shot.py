@@ -10,23 +10,25 @@ from toys.episodes import KIND, moved_statistics, on_images, sign_examples, sign
 from toys.phases import CPU, phase, same, solve, stopped_at
 from toys.tasks import image_format, signs
 
+from xlearn.base_learners import few_shot
+from xlearn.base_learners.few_shot import Predicted, interval, once, predicted, scores
 from xlearn.base_learners.gradient_descent import GradientDescent
 from xlearn.base_learners.nearest_centroid import NearestCentroid
-from xlearn.data.episodes import Episodes
+from xlearn.batches.episodes import Validation
+from xlearn.data import episodes
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
+from xlearn.measuring import Episodes
 from xlearn.networks.network import load, tensors
 from xlearn.objectives.meta.query_loss import QueryLoss
 from xlearn.objectives.meta.reptile import Reptile
-from xlearn.phases import few_shot
-from xlearn.phases.few_shot import Predicted, Validation, interval, once, predicted, scores, target_episodes
 from xlearn.runtime.errors import Interrupted
 
 descent = partial(GradientDescent, rate=0.2, steps=2, vectorised="never")
 
 
 def drawn(seed=3, kind=KIND):
-    return Episodes({"signs": sign_examples()}, kind, seed=seed)
+    return episodes.Episodes({"signs": sign_examples()}, kind, seed=seed)
 
 
 @pytest.mark.parametrize("name", ["mlp", "conv4"])
@@ -120,14 +122,15 @@ def test_what_was_measured_is_taken_over_for_the_same_network_episodes_and_learn
 def test_the_target_is_measured_on_all_of_its_examples():
     source = TaskSource("signs", "target", signs, {}, TaskOptions(shots=2, test=0.25))
     task = prepare(source, image_format(height=8, width=8), 0)
-    whole = target_episodes(task).test.open()
+    measuring = Episodes(partial(descent))
+    whole = measuring.prepared(task).test.open()
     assert (
         len(whole) == 144
         and torch.equal(whole.rows, torch.arange(144))
         and torch.equal(torch.bincount(whole.labels), torch.full((12,), 12))
     )
     # And nothing of it is left to learn from, with labels or without.
-    found = target_episodes(task)
+    found = measuring.prepared(task)
     assert not len(found.train) and not len(found.val) and not len(found.unlabeled) and not len(found.training)
 
 
@@ -136,12 +139,12 @@ def test_validating_episodes_are_of_classes_or_examples_apart():
     val = everything.rows % 10 >= 4
     task = sign_task(everything.subset((~val).nonzero().flatten()), everything.subset(val.nonzero().flatten()))
     for share, apart in ((0.5, "classes held out"), (0.0, "examples held out")):
-        held = Validation(learning(kind=replace(KIND, held_out=share)), {"signs": task}, 0)
+        held = Validation(replace(KIND, held_out=share), {"signs": task}, 0)
         assert held.judged_by == apart
-        rows = {name: {*held_of["signs"].rows.tolist()} for name, held_of in (("train", held.train), ("held", held.held))}
+        rows = {name: {*held_of["signs"].rows.tolist()} for name, held_of in (("train", held.train), ("held", held.valid))}
         assert not rows["train"] & rows["held"] and rows["train"]
-    none = Validation(learning(kind=replace(KIND, held_out=0.0, queries=5)), {"signs": task}, 0)
-    assert none.judged_by is None and none.held == {}
+    none = Validation(replace(KIND, held_out=0.0, queries=5), {"signs": task}, 0)
+    assert none.judged_by == "" and none.valid == {}
 
 
 def learning(**values):
@@ -193,7 +196,7 @@ def test_batch_normalisations_end_with_the_statistics_of_what_was_learned_from(t
     found, _, _ = learned(tmp_path, learning(), name="conv4")
     network = on_images("conv4")
     load(network, found)
-    held = Validation(learning(), {"signs": sign_task(sign_examples())}, 0)
+    held = Validation(learning().batches.kind, {"signs": sign_task(sign_examples())}, 0)
     batch = held.train["signs"].take(torch.arange(len(held.train["signs"])))
     first = network.encoder["image"].blocks[0]
     norm = next(each for each in first.modules() if isinstance(each, torch.nn.BatchNorm2d))
