@@ -10,7 +10,7 @@ from toys.runs import only
 
 from xlearn.commands.train import main
 from xlearn.data.columns import Ragged
-from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.task import AudioSpec, Examples, ImageSpec, LabelSpace, TabularSpec, TextSpec
 from xlearn.robustness._missing import missing
 from xlearn.robustness._noise import noise
 from xlearn.runtime.errors import Problem
@@ -25,7 +25,11 @@ def given(count=40):
         "audio": Ragged(torch.randn(7 * count, generator=generator), torch.arange(count + 1) * 7),
     }
     labels = torch.arange(count) % 2
-    made = Examples(inputs, labels, torch.arange(count), LabelSpace("toy", ("a", "b")), data="toy")
+    specs = {
+        "image": ImageSpec(1, 4, 4), "text": TextSpec(202, 5, "toy"), "tabular": TabularSpec(tuple("abc"), "toy"),
+        "audio": AudioSpec(0, 8000, "toy"),
+    }  # fmt: skip
+    made = Examples(inputs, labels, torch.arange(count), LabelSpace("toy", ("a", "b")), data="toy", specs=specs)
     return replace(made, whole=made)
 
 

@@ -83,9 +83,9 @@ def random_task(
     inputs = {MODALITIES[type(spec)]: random_column(spec, count, generator) for spec in specs}
     labels, rows = torch.arange(count) % classes, torch.arange(count)
     labelled = LabelSpace(space, tuple(f"c{number}" for number in range(classes)))
-    every = Examples(inputs, labels, rows, labelled, data=data or role, task=role)
-    few = every.subset(rows[:0])
     named = {MODALITIES[type(spec)]: spec for spec in specs}
+    every = Examples(inputs, labels, rows, labelled, data=data or role, task=role, specs=named)
+    few = every.subset(rows[:0])
     return Task(role, named, labelled, every.subset(rows), few, few, Sealed(role, every), data or role, role)
 
 
@@ -148,7 +148,7 @@ def related_context(
     given = {name: specs.get(name, RELATED[name]) for name in names}
     columns = {name: related_column(name, count, seed) for seed, name in enumerate(names)}
     there = {} if present is None else dict(present)
-    examples = Examples(columns, torch.full((count,), -1), torch.arange(count), PAIRED, present=there)
+    examples = Examples(columns, torch.full((count,), -1), torch.arange(count), PAIRED, present=there, specs=given)
     none = examples.subset(torch.arange(0))
     task = Task("toy", given, PAIRED, examples, none, none, Sealed("toy", none), "toy", "toy")
     encoders = {name: small_encoder(spec) for name, spec in given.items()}

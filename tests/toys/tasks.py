@@ -13,7 +13,7 @@ from xlearn.data.modalities.image import ImageFormat
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.splits import Splits
-from xlearn.data.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Task
+from xlearn.data.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Spec, TabularSpec, Task
 from xlearn.data.tasks import Raw
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.runtime.hashing import derive
@@ -141,7 +141,8 @@ def random_images(count: int = 50, classes: int = 3, seed: int = 0) -> Examples:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 1, 6, 6), generator=generator, dtype=torch.uint8)
     labels = torch.arange(count) % classes
-    return Examples({"image": images}, labels, torch.arange(count), LabelSpace("toy", tuple(f"c{n}" for n in range(classes))))
+    space = LabelSpace("toy", tuple(f"c{n}" for n in range(classes)))
+    return Examples({"image": images}, labels, torch.arange(count), space, specs={"image": SPEC})
 
 
 def image_task(given: Examples, name: str = "toy", unlabeled: Examples | None = None) -> Task:
@@ -167,7 +168,8 @@ def pair_batch(count: int = 6, **present: torch.Tensor) -> Batch:
     generator = torch.Generator().manual_seed(2)
     images = torch.randint(0, 256, (count, 1, 6, 6), generator=generator, dtype=torch.uint8)
     inputs = {"image": images, "tabular": torch.randn(count, 2, generator=generator)}
-    return Batch(inputs, torch.arange(count) % 2, PAIRED, present=present)
+    specs: dict[str, Spec] = {"image": SPEC, "tabular": TabularSpec(("a", "b"), "toy")}
+    return Batch(inputs, torch.arange(count) % 2, PAIRED, present=present, specs=specs)
 
 
 def labelled_batch(labels: object) -> dict[str, Batch]:

@@ -46,7 +46,7 @@ _MOVED = {
         "parts": "domains moving_average views",
         "regularization": "bss delta l1 l2 l2_sp",
         "self_supervision": (
-            "autoencoder barlow_twins byol collapse denoising mae moco pieces projector reconstruction rotation "
+            "autoencoder barlow_twins byol collapse denoising mae moco projector reconstruction rotation "
             "self_supervision simclr supcon vicreg"
         ),
         "self_training": "entropy_min feature_bank fixmatch mean_teacher pseudo_label pseudo_labels shot",
@@ -69,6 +69,7 @@ _RENAMED = {
     "xlearn.metric_names": "xlearn.runtime.names",
     "xlearn.metrics": "xlearn.metrics.measure",
     "xlearn.modality_options": "xlearn.data.options",
+    "xlearn.objectives.pieces": "xlearn.data.modalities.pieces",
     "xlearn.outcome": "xlearn.results.target",
     "xlearn.phases": "xlearn.phases.solve",
     "xlearn.plan": "xlearn.plan.components",
@@ -92,6 +93,10 @@ _NAMES = {
     "xlearn.objectives.features.probe": "xlearn.objectives.parts.probe.probe",
     "xlearn.objectives.features.linear": "xlearn.objectives.parts.layers.linear",
     "xlearn.objectives.features.second_head": "xlearn.objectives.parts.layers.second_head",
+    "xlearn.objectives.pieces.Columns": "xlearn.data.modalities.tabular.Columns",
+    "xlearn.objectives.pieces.Patches": "xlearn.data.modalities.image.Patches",
+    "xlearn.objectives.pieces.Stretches": "xlearn.data.modalities.audio.Stretches",
+    "xlearn.objectives.pieces.Words": "xlearn.data.modalities.text.Words",
     "xlearn.plan.Plan": "xlearn.plan.components.Components",
     "xlearn.computation.Computation": "xlearn.phases.training.PhaseTraining",
     "xlearn.learner.Former": "xlearn.learners.learner.SourceNetwork",

@@ -1,18 +1,24 @@
 """One format per modality for all tasks of a run, learned from their training rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from xlearn.data.modalities import Format, Pool, audio, image, tabular, text
+from xlearn.data.modalities import Format, Modality, Pool
+from xlearn.data.modalities.audio import AudioSpec
+from xlearn.data.modalities.image import ImageSpec
+from xlearn.data.modalities.tabular import TabularSpec
+from xlearn.data.modalities.text import TextSpec
 from xlearn.data.prepare import TaskSource, modalities, raw
 from xlearn.data.splits import split
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 
-# The `fit` of each modality; an encoder may have its own `format` instead (see `xlearn.data.modalities`).
-FITS: Mapping[str, Callable[..., Format]] = {"audio": audio.fit, "image": image.fit, "tabular": tabular.fit, "text": text.fit}
+# What loaders call the modalities of xlearn. An encoder may have its own `format` instead (see `xlearn.data.modalities`).
+MODALITIES: Mapping[str, type[Modality]] = {"audio": AudioSpec, "image": ImageSpec, "tabular": TabularSpec, "text": TextSpec}
 # Kept for the next job of a sweep.
 _formats: dict[str, Format] = {}
 
@@ -50,10 +56,13 @@ def formats(
         encoder = encoders[name]
         if (own := getattr(encoder.func, "format", None)) is not None:
             fit, arguments = own, encoder.keywords
-        elif name in FITS:
-            fit, arguments = FITS[name], {}
+        elif (read := MODALITIES.get(name) or spec_of(encoder)) and issubclass(read, Modality) and read.fit is not Modality.fit:
+            fit, arguments = read.fit, {}
         else:
-            raise Problem(f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`.")
+            raise Problem(
+                f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`, or the class "
+                "of its `spec` a `fit`."
+            )
         chosen = options.get(name) or {}
         learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
         key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
@@ -61,3 +70,10 @@ def formats(
             _formats[key] = fit(given, chosen, **arguments)
         found[name] = _formats[key]
     return found
+
+
+def spec_of(encoder: partial[Any]) -> type | None:
+    """The class of the specs that an encoder reads, by the annotation of its `spec`; None without one."""
+    function = encoder.func.__init__ if inspect.isclass(encoder.func) else encoder.func
+    wanted = typing.get_type_hints(function).get("spec")
+    return wanted if isinstance(wanted, type) else None

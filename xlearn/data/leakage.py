@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from xlearn.data.task import AudioSpec, ImageSpec, Spec, TabularSpec, Task, TextSpec
+from xlearn.data.modalities import modality
+from xlearn.data.task import Spec, Task
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
 
@@ -76,10 +77,7 @@ def need_same_splits(path: str | None, target: Task, measured: str = "the target
 
 def lends(task: Task) -> bool:
     """Whether the run learned a common form from this task: a vocabulary, means, deviations."""
-    return any(
-        isinstance(spec, TextSpec | TabularSpec) or (isinstance(spec, AudioSpec) and spec.rate is None)
-        for spec in task.inputs.values()
-    )
+    return any(modality(spec).learned for spec in task.inputs.values())
 
 
 def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:
@@ -104,7 +102,7 @@ def need_same_forms(path: str | None, specs: Mapping[str, Spec]) -> None:
     for name, spec in specs.items():
         # As read from JSON, with lists for tuples.
         now = json.loads(json.dumps(asdict(spec)))
-        if name in before and not isinstance(spec, ImageSpec) and before[name] != now:
+        if name in before and not modality(spec).any_size and before[name] != now:
             raise Problem(
                 f"{path} read {name} in another form ({before[name]}, now {now}), and its weights fit no other. Name the "
                 "same tasks as source and target (they determine the vocabulary or statistics), or use an encoder with a fixed "

@@ -117,7 +117,9 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     labels = relabel[data.labels]
     role = source.where.removeprefix("source.")
     taught = {} if data.values is None else {VALUE: data.values}
-    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, taught=taught)
+    whole = Examples(
+        columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, taught=taught, specs=specs
+    )
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
     counts = {part: len(examples) for part, examples in parts.items()}
     held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}

@@ -8,60 +8,14 @@ import torch
 from torch import Tensor
 
 from xlearn.data.columns import Column, Inputs, Ragged, Sequences, subset, take
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """Images as `uint8 [n, channels, height, width]`."""
-
-    channels: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
-class TextSpec:
-    """Texts as token numbers `int32 [length]`, 0 to `vocabulary - 1`, at most `length` of them.
-
-    `tokenizer` identifies the tokeniser: a digest of its vocabulary and rules, or the name of a published one. `unknown` is the
-    number of the unknown token: 1 in all tokenisers that xlearn learns, None without one.
-    """
-
-    vocabulary: int
-    length: int
-    tokenizer: str
-    unknown: int | None = 1
-
-
-@dataclass(frozen=True)
-class AudioSpec:
-    """Sound as frames `float [frames, bands]`, or as waves `float [samples]` where `bands` is 0.
-
-    `rate` in Hz, None where the data came as frames. `front` identifies the computation of the frames.
-    """
-
-    bands: int
-    rate: int | None
-    front: str
-
-
-@dataclass(frozen=True)
-class TabularSpec:
-    """Numbers `float [n, columns]`, standardised; NaN where a value is missing. `statistics` is the digest of the scaling."""
-
-    columns: tuple[str, ...]
-    statistics: str
-
-
-@dataclass(frozen=True)
-class VectorSpec:
-    """Features of a frozen network, `float [n, width]`, computed once per data set. `of` names the network."""
-
-    width: int
-    of: str
-
-
-Spec = ImageSpec | TextSpec | AudioSpec | TabularSpec | VectorSpec
+from xlearn.data.modalities import Mixture, modality
+from xlearn.data.modalities import Modality as Spec
+from xlearn.data.modalities.audio import AudioSpec as AudioSpec
+from xlearn.data.modalities.image import ImageSpec as ImageSpec
+from xlearn.data.modalities.tabular import TabularSpec as TabularSpec
+from xlearn.data.modalities.text import TextSpec as TextSpec
+from xlearn.data.modalities.vector import ENCODED
+from xlearn.data.modalities.vector import VectorSpec as VectorSpec
 
 
 @dataclass(frozen=True)
@@ -88,7 +42,8 @@ class Batch:
     precomputed, where all below the head is frozen. `encoded`: modalities with the tokens of a frozen encoder as inputs.
     `task`: the role, `target` or the name of a source. Tasks of the same examples may share inputs: then `rows int64 [m]` are
     those with a label for this task (None: all), `labels` has only these, and `memo` keeps what a network computed. `taught`:
-    stored outputs of teachers (see `xlearn.phases.teacher_outputs`).
+    stored outputs of teachers (see `xlearn.phases.teacher_outputs`). `specs`: the form of each raw modality (no entry: nothing
+    is known of it).
     """
 
     inputs: dict[str, Inputs]
@@ -101,9 +56,14 @@ class Batch:
     rows: Tensor | None = None
     memo: dict[Any, Any] | None = None
     taught: dict[str, Tensor] = field(default_factory=dict)
+    specs: dict[str, Spec] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def form(self, name: str) -> Spec:
+        """What may be done to the inputs of a modality, as they are here: raw, or the outputs of a frozen encoder."""
+        return ENCODED if name in self.encoded else modality(self.specs.get(name))
 
     def only(self, *modalities: str) -> "Batch":
         """The same examples without the other modalities."""
@@ -127,15 +87,17 @@ class Batch:
         present = {name: move(column) for name, column in self.present.items()}
         rows = None if self.rows is None else move(self.rows)
         taught = {name: move(column) for name, column in self.taught.items()}
-        return Batch(inputs, move(self.labels), self.space, features, present, self.encoded, self.task, rows, self.memo, taught)
+        labels = move(self.labels)
+        return replace(self, inputs=inputs, labels=labels, features=features, present=present, rows=rows, taught=taught)
 
 
 @dataclass(frozen=True)
 class Examples:
     """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
 
-    `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present`, `encoded`, `task` and
-    `taught` (`[n, ...]`) as in `Batch`. `data` identifies the original data and their form; `whole`: all examples of them.
+    `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present`, `encoded`, `task`,
+    `taught` (`[n, ...]`) and `specs` as in `Batch`. `data` identifies the original data and their form; `whole`: all examples
+    of them.
     """
 
     inputs: dict[str, Column] = field(repr=False)
@@ -149,9 +111,14 @@ class Examples:
     whole: "Examples | None" = field(default=None, repr=False)
     task: str = "target"
     taught: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    specs: dict[str, Spec] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def form(self, name: str) -> Spec:
+        """As of a `Batch`."""
+        return ENCODED if name in self.encoded else modality(self.specs.get(name))
 
     def take(self, index: Tensor) -> Batch:
         labels = self.labels.index_select(0, index)
@@ -160,7 +127,7 @@ class Examples:
             return Batch({}, labels, self.space, self.features.index_select(0, index), task=self.task, taught=taught)
         present = {name: column.index_select(0, index) for name, column in self.present.items()}
         inputs = {name: take(column, index) for name, column in self.inputs.items()}
-        return Batch(inputs, labels, self.space, None, present, self.encoded, self.task, taught=taught)
+        return Batch(inputs, labels, self.space, None, present, self.encoded, self.task, taught=taught, specs=self.specs)
 
     def lengths(self) -> Tensor | None:
         """How long the sequences of each example are, in units of the mean of their modality; None without sequences."""
@@ -189,6 +156,21 @@ class Examples:
     def with_features(self, features: Tensor) -> "Examples":
         """The same examples with precomputed features of the frozen part of a network (`float [n, width]`)."""
         return replace(self, features=features)
+
+
+def mixed_inputs(one: Batch | Examples, other: Batch | Examples, mixture: Mixture) -> dict[str, Any] | None:
+    """The inputs of two batches or examples of the same modalities, mixed row by row by the `mix` of each; None if one of them
+    cannot be mixed, as sequences and precomputed features, which then are mixed below the heads.
+    """
+    if one.features is not None or other.features is not None or one.inputs.keys() != other.inputs.keys():
+        return None
+    mixed: dict[str, Any] = {}
+    for name, given in one.inputs.items():
+        mix, second = one.form(name).mix, other.inputs[name]
+        if mix is None or not isinstance(given, Tensor) or not isinstance(second, Tensor):
+            return None
+        mixed[name] = mix(given, second, mixture)
+    return mixed
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Ragged, Sequences
 from xlearn.data.modalities import Pool
-from xlearn.data.modalities.tokenizer import encode_once
+from xlearn.data.modalities.text import encode_once
 from xlearn.data.task import TextSpec
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from xlearn.data.augment._span_masking import span_masking
 from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
+from xlearn.data.modalities import modality
 from xlearn.data.reads import Roles
-from xlearn.data.task import Examples, Spec, Task, TextSpec
+from xlearn.data.task import Examples, Spec, Task
 from xlearn.learners.carry import Carried, carry
 from xlearn.measuring import Asked, Measured, Measuring
 from xlearn.networks.network import Network, load, tensors
@@ -84,9 +85,9 @@ class Learner:
         before = [(phase, source.roles) for source in self.source_networks for phase in source.phases]
         for phase, roles in (*before, *((phase, self.roles) for phase in self.phases)):
             for task in reading(phase, roles).values():
-                text = task.inputs.get("text")
+                text = modality(task.inputs.get("text"))
                 drops = [each.func for each in phase.augment if each.func in (token_dropout, span_masking)]
-                if drops and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
+                if drops and text.lacks_unknown(UNKNOWN):
                     raise Problem(
                         f"augment={drops[0].__name__} replaces tokens with the unknown token {UNKNOWN}, which only tokenisers "
                         "trained by xlearn have. Leave it out, or choose another encoder/text."

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.data.columns import Column
 from xlearn.data.reads import Roles
-from xlearn.data.task import Examples, Task
+from xlearn.data.task import Examples, Task, mixed_inputs
 from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import seen
@@ -172,8 +171,8 @@ class Candidates(Checkpoints):
         )  # fmt: skip
 
     def _mixed(self, features: Tensor, logits: Tensor) -> dict[str, Tensor] | None:
-        """The logits of mixed target examples, for mixval. Images and vectors are mixed as inputs; sequences, which cannot be
-        added, as features.
+        """The logits of mixed target examples, for mixval. Images and vectors are mixed as inputs; modalities without a `mix`
+        (sequences, ids) as features.
         """
         generator = torch.Generator().manual_seed(derive(self.seed, "mixval"))
         found: dict[str, Tensor] = {}
@@ -188,16 +187,11 @@ class Candidates(Checkpoints):
     def _logits_of_mixed(self, features: Tensor, rows: Tensor, partners: Tensor) -> Tensor:
         examples = self.examples[UNLABELED]
         one, other = examples.subset(rows), examples.subset(partners)
-        dense = all(isinstance(column, Tensor) for column in examples.inputs.values())
-        if dense and not examples.present and examples.features is None:
-            inputs: dict[str, Column] = {name: _mix(column, other.inputs[name]) for name, column in one.inputs.items()}
-            mixed = replace(one, inputs=inputs)
-        else:
-            mixed = one.with_features(_mix(features[rows], features[partners]))
+        inputs = None if examples.present else mixed_inputs(one, other, _mix)
+        mixed = one.with_features(_mix(features[rows], features[partners])) if inputs is None else replace(one, inputs=inputs)
         return seen(self.network, mixed, self.machine)[1]
 
 
-def _mix(one: object, other: object) -> Tensor:
-    assert isinstance(one, Tensor) and isinstance(other, Tensor)
+def _mix(one: Tensor, other: Tensor) -> Tensor:
     mixed = LAMBDA * one.float() + (1 - LAMBDA) * other.float()
     return mixed if one.is_floating_point() else mixed.round().to(one.dtype)

@@ -1,7 +1,6 @@
 """The components of a run, and the networks built from them."""
 
 import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -9,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from xlearn.data.formats import spec_of
 from xlearn.data.prepare import TaskSource
 from xlearn.data.task import LabelSpace, Spec, Task
 from xlearn.fusion.concat import Concat
@@ -176,8 +176,7 @@ def _brings(encoder: partial[Any]) -> bool:
 
 def _need_spec(encoder: partial[Any], modality: str, spec: Spec) -> None:
     """Raise `Problem` if the annotation of an encoder's `spec` names another modality."""
-    function = encoder.func.__init__ if inspect.isclass(encoder.func) else encoder.func
-    wanted = typing.get_type_hints(function).get("spec")
-    if isinstance(wanted, type) and not isinstance(spec, wanted):
+    wanted = spec_of(encoder)
+    if wanted is not None and not isinstance(spec, wanted):
         name, reads, given = (getattr(each, "__name__", "") for each in (encoder.func, wanted, type(spec)))
         raise Problem(f"encoder.{modality}: {name} reads {reads}, and {modality} is {given} here. Choose another encoder.")

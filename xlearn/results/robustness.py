@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from xlearn.data.task import Examples, Task, TextSpec
+from xlearn.data.task import Examples, Task
 from xlearn.learners.learner import Learner
 from xlearn.measuring import Asked
-from xlearn.robustness._noise import UNKNOWN, noise, unit
+from xlearn.robustness._noise import noise
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
 
@@ -21,12 +21,6 @@ def check_robustness(chosen: Mapping[str, partial[Any]], target: Task) -> None:
     for name, spoil in chosen.items():
         if not spoil.keywords["levels"]:
             raise Problem(f"robustness.{name}.levels=[]: give at least one level, e.g. 0.5.")
-        spec = target.inputs.get(spoil.keywords["modality"])
-        if spoil.func is noise and isinstance(spec, TextSpec) and spec.unknown != UNKNOWN:
-            raise Problem(
-                f"robustness.{name}: noise in texts replaces tokens with the unknown token {UNKNOWN}, which only tokenisers "
-                "trained by xlearn have. Choose another encoder/text, or robustness=missing."
-            )
         for level in spoil.keywords["levels"]:
             spoil(few, level, torch.Generator().manual_seed(0))
 
@@ -45,5 +39,5 @@ def robustness(chosen: Mapping[str, partial[Any]], own: Learner, target: Task, t
         modality = spoil.keywords["modality"]
         curves[name] = {"modality": modality, "levels": spoil.keywords["levels"], asked.metric: values}
         if spoil.func is noise:
-            curves[name]["unit"] = unit(test, modality)
+            curves[name]["unit"] = test.form(modality).noise_unit
     return curves

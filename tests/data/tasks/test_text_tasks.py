@@ -11,7 +11,7 @@ import torch
 
 from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
-from xlearn.data.modalities import text
+from xlearn.data.modalities import vocabulary
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.tasks import _bbc_news as bbc_news
@@ -63,7 +63,7 @@ def test_texts_that_a_tokeniser_takes_for_the_same_are_copies(other):
     first = "Film" if other == "\ufb01lm" else "Good Film!"
     assert without_duplicates([first, other], [0, 0]) == ([0], {"duplicates_removed": 1})
     assert without_duplicates([first, "Good film"], [0, 1])[0] == [0, 1]
-    assert text._normalizer(True).normalize_str(other) == spelled(other)
+    assert vocabulary.normalizer_of(True).normalize_str(other) == spelled(other)
 
 
 RATED = (

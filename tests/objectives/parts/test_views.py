@@ -7,8 +7,8 @@ import torch
 from toys.contexts import adaptation_context, batch_of
 from toys.tasks import random_images
 
-from xlearn.data.columns import Sequences
-from xlearn.data.task import Batch, TextSpec
+from xlearn.data.columns import Ragged, Sequences
+from xlearn.data.task import AudioSpec, Batch, TabularSpec, TextSpec
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.objectives.parts import weak_strong as views
 from xlearn.objectives.self_training.fixmatch import FixMatch
@@ -18,7 +18,8 @@ from xlearn.runtime.errors import Problem
 
 def of(inputs, count=4, **values):
     space = random_images(3).space
-    return Batch(inputs, torch.full((count,), -1), space, memo={"stale": 1}, **values)
+    specs = {"tabular": TabularSpec(tuple("abcde"), "toy"), "text": TextSpec(9, 50, "toy"), "audio": AudioSpec(3, 8000, "toy")}
+    return Batch(inputs, torch.full((count,), -1), space, memo={"stale": 1}, specs=specs, **values)
 
 
 def test_views_of_images_change_pixels_and_nothing_else():
@@ -92,10 +93,23 @@ def test_what_a_frozen_encoder_made_of_sounds_is_no_sound():
         assert set(values.unique().tolist()) == {0.0, 1.25}
 
 
+def test_texts_lose_tokens_to_the_unknown_one_of_their_own_tokeniser():
+    mask = torch.ones(4, 50, dtype=torch.bool)
+    batch = replace(
+        of({"text": Sequences(torch.full((4, 50), 7).int(), mask)}), specs={"text": TextSpec(99, 50, "published", 80)}
+    )
+    torch.manual_seed(0)
+    assert set(views.strong(batch).inputs["text"].values.unique().tolist()) == {7, 80}
+
+
 @pytest.mark.parametrize("objective", [FixMatch, MeanTeacher])
-def test_texts_whose_unknown_token_is_another_are_refused(objective):
+def test_texts_without_an_unknown_token_are_refused(objective):
     context, net = adaptation_context()
     net.encoder["text"] = torch.nn.Identity()
-    task = replace(context.tasks[UNLABELED], inputs={"text": TextSpec(9, 5, "published", 100)})
-    with pytest.raises(Problem, match=r"tokenisers trained by xlearn have \(this one: 100\)"):
+    spec, texts = TextSpec(9, 5, "published", None), Ragged.of([torch.ones(5).int()] * 48)
+    task = context.tasks[UNLABELED]
+    task = replace(task, inputs={"text": spec}, train=replace(task.train, inputs={"text": texts}, specs={"text": spec}))
+    with pytest.raises(
+        Problem, match="no strong view of text can be made: TextSpec has no `hide`. Choose another encoder/text"
+    ):
         objective(replace(context, tasks={**context.tasks, UNLABELED: task}))

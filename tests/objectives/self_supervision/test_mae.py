@@ -231,7 +231,7 @@ def test_values_out_of_range_are_refused(names, options, told):
     [
         ({"text": TextSpec(30, 12, "other", unknown=None)}, "no unknown token. Choose another encoder/text, e.g. lstm"),
         ({"audio": AudioSpec(0, 8000, "waves")}, "reads waves. Choose encoder/audio=audio_cnn"),
-        ({"image": VectorSpec(5, "some network")}, "only precomputed features. Choose encoder/image=cnn"),
+        ({"image": VectorSpec(5, "some network")}, "only precomputed features. Choose an encoder that reads the image itself"),
     ],
 )
 def test_inputs_that_cannot_be_hidden_or_told_are_refused(specs, told):
@@ -243,5 +243,5 @@ def test_inputs_that_cannot_be_hidden_or_told_are_refused(specs, told):
 def test_what_a_frozen_encoder_made_is_refused():
     context, net = related_context("image")
     batch = replace(batch_of(context)[UNLABELED], encoded=frozenset({"image"}))
-    with pytest.raises(Problem, match="Choose encoder/image=cnn"):
+    with pytest.raises(Problem, match="Choose an encoder that reads the image itself"):
         Mae(context)(net, {UNLABELED: batch})

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from xlearn.data.columns import Sequences
+from xlearn.data.modalities.text import without_tokens
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
 
@@ -22,7 +23,4 @@ def token_dropout(batch: Batch, generator: torch.Generator, *, share: float) -> 
     texts = batch.inputs.get("text")
     if not isinstance(texts, Sequences) or "text" in batch.encoded or texts.values.is_floating_point():
         return batch
-    # In single precision, drawn uniformly from [0, 1): a share of 0 drops none.
-    dropped = (torch.rand(texts.values.shape, generator=generator) < share).to(texts.values.device) & texts.mask
-    values = texts.values.masked_fill(dropped, UNKNOWN)
-    return replace(batch, inputs={**batch.inputs, "text": Sequences(values, texts.mask)})
+    return replace(batch, inputs={**batch.inputs, "text": without_tokens(texts, UNKNOWN, share, generator)})

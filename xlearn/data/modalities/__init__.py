@@ -1,20 +1,28 @@
-"""Modalities: convert the raw column of a modality to the form that encoders read. One file each.
+"""Modalities: one class each, which says what its inputs are, how they are made of raw data, and what may be done to them.
+
+A modality is a frozen dataclass derived from `Modality`. Its instance is the *spec* of the form that encoders read: sizes, a
+vocabulary, whatever identifies the form. xlearn has `ImageSpec`, `TextSpec`, `AudioSpec`, `TabularSpec` and `VectorSpec`.
 
 `fit(pools, options)` reads the raw data of all tasks of a run and returns a `Format`. Statistics (a vocabulary, means) are
 learned from the rows in `Pool.train` only: training rows, never validation or test rows. An encoder that needs another form (a
 published tokeniser, waves instead of frames, features of a frozen network) has a static method
 `format(pools, options, **arguments)`, which replaces `fit` and gets the encoder's arguments.
+
+What may be done to inputs is an operation of the class: `mix`, `hide`, `noise`, `pieces`, `turns`. None means that it makes no
+sense (item 25 is not half of item 50): whatever needs it refuses the modality by name, before anything trains. A spec that is
+no `Modality` has none of them: its encoders read it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from torch import Tensor
+from torch import Generator, Tensor
 
-from xlearn.data.columns import Column
-from xlearn.data.task import Spec
+from xlearn.data.columns import Column, Inputs
+from xlearn.data.modalities.pieces import PieceOptions, Pieces
 from xlearn.data.tasks import Raw
+from xlearn.runtime.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Format(Protocol):
     """
 
     @property
-    def spec(self) -> Spec: ...
+    def spec(self) -> "Modality": ...
 
     def __call__(self, pool: Pool) -> tuple[Column, dict[str, Any]]:
         """The column `[n, ...]` of all rows, and notes for the result (what was truncated, resampled, ...)."""
@@ -45,3 +53,70 @@ class Format(Protocol):
 
 
 Pools = Sequence[Pool]
+
+
+Mixture = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The protocol of a modality, and what nothing is known of. A class overrides an operation with a method, or, where it
+    depends on the form, with a property.
+    """
+
+    # Augmentations of xlearn.data.augment, which a phase's `views` name, change its inputs.
+    augmented: ClassVar[bool] = False
+    # Weights may read the form in another size: their shapes alone say whether a checkpoint fits.
+    any_size: ClassVar[bool] = False
+    # The unit of a level of `noise`, in words.
+    noise_unit: ClassVar[str] = ""
+
+    @staticmethod
+    def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> Format:
+        """The form that all tasks of a run share, for encoders without a `format`. By default there is none."""
+        raise Problem(f"{pools[0].name}: no form was given for its inputs. Choose an encoder with a `format`.")
+
+    @property
+    def learned(self) -> bool:
+        """Whether the form (a vocabulary, means) is learned from the tasks of a run, whose test rows it must not see then."""
+        return True
+
+    @property
+    def mix(self) -> Callable[[Tensor, Tensor, Mixture], Tensor] | None:
+        """`mix(one, other, mixture)`: two inputs as one; `mixture(a, b)` is a convex mixture of numbers. Without it
+        `keep=mixval` and domain mixup mix features.
+        """
+        return None
+
+    @property
+    def hide(self) -> Callable[[Inputs, float, Generator], Inputs] | None:
+        """`hide(given, share, generator)`: a random share of each input's parts replaced by what says nothing. For views,
+        unless an augmentation makes them.
+        """
+        return None
+
+    @property
+    def noise(self) -> Callable[[Tensor, float, Generator], Tensor] | None:
+        """`noise(values, level, generator)`: all values of a column with noise, for `robustness=noise`; 0 is none."""
+        return None
+
+    @property
+    def pieces(self) -> Callable[[Sequence[Column], PieceOptions], Pieces] | None:
+        """`pieces(columns, options)`: how inputs are cut into pieces that are masked and reconstructed (mae, denoising,
+        autoencoder). `columns`: those of the phase's tasks.
+        """
+        return None
+
+    @property
+    def turns(self) -> Callable[[str, str], Callable[[Tensor], Tensor]] | None:
+        """`turns(method, task)`: a function that returns inputs in all four quarter turns. Both names are for messages."""
+        return None
+
+    def lacks_unknown(self, token: int) -> bool:
+        """Whether inputs are tokens of which this number is not the unknown one, so that nothing may insert it."""
+        return False
+
+
+def modality(spec: object) -> Modality:
+    """What may be done to inputs of this spec: nothing, if its class is no `Modality`."""
+    return spec if isinstance(spec, Modality) else Modality()

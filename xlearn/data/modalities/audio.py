@@ -6,16 +6,56 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from xlearn.data.columns import Ragged
-from xlearn.data.modalities import Pool
+from xlearn.data.columns import Column, Inputs, Ragged, Sequences
+from xlearn.data.modalities import Modality, Pool
 from xlearn.data.modalities.log_mel import VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
+from xlearn.data.modalities.pieces import Cut, Noise, PieceOptions
+from xlearn.data.modalities.sound_noise import noisy_sounds
+from xlearn.data.modalities.vector import noisy
 from xlearn.data.options import AudioOptions
-from xlearn.data.task import AudioSpec
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import kept
+
+
+@dataclass(frozen=True)
+class AudioSpec(Modality):
+    """Sound as frames `float [frames, bands]`, or as waves `float [samples]` where `bands` is 0.
+
+    `rate` in Hz, None where the data came as frames. `front` identifies the computation of the frames.
+    """
+
+    bands: int
+    rate: int | None
+    front: str
+
+    noise_unit = "standard deviations of the column"
+    augmented = True
+
+    @property
+    def learned(self) -> bool:
+        """Means and deviations of frames that came as such; those of waves follow from each clip alone."""
+        return self.rate is None
+
+    @staticmethod
+    def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> "LogMel | Frames":
+        return fit(pools, options)
+
+    def noise(self, values: Tensor, level: float, generator: torch.Generator) -> Tensor:
+        return noisy(values, level, generator)
+
+    def pieces(self, columns: Sequence[Column], options: PieceOptions) -> "Stretches":
+        """Raises `Problem` for waves."""
+        if not self.bands:
+            raise Problem(
+                f"{options.method} reconstructs frames of sounds, but this encoder reads waves. Choose "
+                "encoder/audio=audio_cnn, or a method that compares views, e.g. pretrain=simclr."
+            )
+        longest = max(int(each.lengths.max()) for each in columns if isinstance(each, Ragged))
+        return Stretches(self.bands, options.frames, longest)
 
 
 @dataclass(frozen=True)
@@ -170,3 +210,37 @@ def _rate(pool: Pool) -> int:
     if pool.raw.rate is None:
         raise Problem(f"{pool.name} has waves without a rate: its loader must set Raw.rate.")
     return pool.raw.rate
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Stretches of `frames` consecutive frames of a sound; the last may be shorter. Masked ones become 0, the mean."""
+
+    bands: int
+    frames: int
+    longest: int
+
+    @property
+    def places(self) -> int:
+        return -(-self.longest // self.frames)
+
+    @property
+    def size(self) -> int:
+        return self.frames * self.bands
+
+    def cut(self, given: Inputs) -> Cut:
+        assert isinstance(given, Sequences)
+        lacking = -given.values.shape[1] % self.frames
+        content = functional.pad(given.values, (0, 0, 0, lacking)).unflatten(1, (-1, self.frames)).flatten(2)
+        known = functional.pad(given.mask, (0, lacking)).unflatten(1, (-1, self.frames))
+        return Cut(content, known.repeat_interleave(self.bands, 2))
+
+    def hide(self, given: Inputs, hidden: Tensor) -> Inputs:
+        assert isinstance(given, Sequences)
+        frames = hidden.repeat_interleave(self.frames, 1)[:, : given.values.shape[1], None]
+        return Sequences(given.values.masked_fill(frames, 0), given.mask)
+
+    def disturb(self, given: Inputs, there: Tensor, noise: Noise) -> Inputs:
+        assert isinstance(given, Sequences)
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return noisy_sounds(given, generator, noise.low, noise.high)

@@ -2,15 +2,43 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from xlearn.data.modalities import Pool
-from xlearn.data.task import TabularSpec
+from xlearn.data.columns import Column, Inputs
+from xlearn.data.modalities import Mixture, Modality, Pool
+from xlearn.data.modalities.pieces import Cut, Noise, PieceOptions
+from xlearn.data.modalities.vector import dropped, noisy
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
+
+
+@dataclass(frozen=True)
+class TabularSpec(Modality):
+    """Numbers `float [n, columns]`, standardised; NaN where a value is missing. `statistics` is the digest of the scaling."""
+
+    columns: tuple[str, ...]
+    statistics: str
+
+    noise_unit = "standard deviations of the column"
+
+    @staticmethod
+    def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> "TabularFormat":
+        return fit(pools, options)
+
+    def mix(self, one: Tensor, other: Tensor, mixture: Mixture) -> Tensor:
+        return mixture(one, other)
+
+    def hide(self, given: Inputs, share: float, generator: torch.Generator) -> Inputs:
+        return dropped(given, share, generator)
+
+    def noise(self, values: Tensor, level: float, generator: torch.Generator) -> Tensor:
+        return noisy(values, level, generator)
+
+    def pieces(self, columns: Sequence[Column], options: PieceOptions) -> "Columns":
+        return Columns(len(self.columns))
 
 
 @dataclass(frozen=True)
@@ -75,3 +103,24 @@ def _ordered(pool: Pool, columns: Sequence[str]) -> Tensor:
     assert isinstance(values, Tensor)
     own = pool.raw.columns
     return values if tuple(own) == tuple(columns) else values[:, [own.index(name) for name in columns]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Numeric columns, each a piece. Missing values (NaN) are not reconstructed; masked ones become missing."""
+
+    places: int
+    size: Literal[1] = 1
+
+    def cut(self, given: Inputs) -> Cut:
+        assert isinstance(given, Tensor)
+        return Cut(given.nan_to_num().unsqueeze(2), ~given.isnan().unsqueeze(2))
+
+    def hide(self, given: Inputs, hidden: Tensor) -> Inputs:
+        assert isinstance(given, Tensor)
+        return given.masked_fill(hidden, torch.nan)
+
+    def disturb(self, given: Inputs, there: Tensor, noise: Noise) -> Inputs:
+        """N(0, deviation^2); missing values stay missing."""
+        assert isinstance(given, Tensor)
+        return given + noise.deviation * torch.randn(given.shape).to(given.device)

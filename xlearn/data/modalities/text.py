@@ -1,29 +1,86 @@
-"""Texts as token numbers, by one tokeniser for all tasks of a run, learned from their training rows."""
+"""Texts as token numbers, by one tokeniser for all tasks of a run; a piece of a text is a token."""
 
 import hashlib
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from xlearn.data.columns import Ragged
-from xlearn.data.modalities import Pool
-from xlearn.data.modalities.tokenizer import encode_once, texts_of
+import torch
+from torch import Tensor
+
+from xlearn.data.columns import Column, Inputs, Ragged, Sequences
+from xlearn.data.modalities import Modality, Pool
+from xlearn.data.modalities.pieces import Cut, Noise, PieceOptions, drawn
+from xlearn.data.modalities.tokenizer import encode, texts_of
+from xlearn.data.modalities.vocabulary import byte_pairs, characters
 from xlearn.data.options import TextOptions
-from xlearn.data.task import TextSpec
+from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.hashing import digest
+from xlearn.runtime.storage import kept
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+    from tokenizers import Tokenizer
 
 DEFAULTS: Mapping[str, Any] = asdict(TextOptions())
 TOKENIZERS = ("bpe", "characters")
-# Numbers 0 and 1. The library does not treat them as special tokens: a text with these words is split like any other.
-PADDING, UNKNOWN = "[PAD]", "[UNK]"
-# The share of all characters that the alphabet of `bpe` covers. The rarest are unknown, which leaves room for merges.
-COVERAGE = 0.9995
-SPACE = "\u2581"
+
+
+@dataclass(frozen=True)
+class TextSpec(Modality):
+    """Texts as token numbers `int32 [length]`, 0 to `vocabulary - 1`, at most `length` of them.
+
+    `tokenizer` identifies the tokeniser: a digest of its vocabulary and rules, or the name of a published one. `unknown` is the
+    number of the unknown token: 1 in all tokenisers that xlearn learns, None without one.
+    """
+
+    vocabulary: int
+    length: int
+    tokenizer: str
+    unknown: int | None = 1
+
+    noise_unit = "of the tokens made unknown"
+    augmented = True
+
+    @staticmethod
+    def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> "TextFormat":
+        return fit(pools, options)
+
+    @property
+    def hide(self) -> Callable[..., Inputs] | None:
+        """`token_dropout`; None without an unknown token."""
+        if (unknown := self.unknown) is None:
+            return None
+
+        def hide(given: Inputs, share: float, generator: torch.Generator) -> Inputs:
+            assert isinstance(given, Sequences)
+            return without_tokens(given, unknown, share, generator)
+
+        return hide
+
+    @property
+    def noise(self) -> Callable[..., Tensor] | None:
+        """The share `level` of the tokens becomes unknown; None without an unknown token."""
+        if (unknown := self.unknown) is None:
+            return None
+
+        def noise(values: Tensor, level: float, generator: torch.Generator) -> Tensor:
+            return values.masked_fill(torch.rand(values.shape, generator=generator) < level, unknown)
+
+        return noise
+
+    def pieces(self, columns: Sequence[Column], options: PieceOptions) -> "Words":
+        """Raises `Problem` if tokens are to be masked, and none stands for what is unknown."""
+        if options.masks and self.unknown is None:
+            raise Problem(
+                f"{options.method} masks tokens, but this tokeniser ({self.tokenizer}) has no unknown token. Choose another "
+                "encoder/text, e.g. lstm, or pretrain=autoencoder, which masks nothing."
+            )
+        return Words(self)
+
+    def lacks_unknown(self, token: int) -> bool:
+        return self.unknown != token
 
 
 @dataclass(frozen=True)
@@ -47,7 +104,7 @@ def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> TextFormat:
     whether case is dropped. Texts are normalised to NFKC, and white space to single spaces.
     """
     given = _checked(options)
-    learn = _bpe if given["tokenizer"] == "bpe" else _characters
+    learn = byte_pairs if given["tokenizer"] == "bpe" else characters
     tokenizer = learn([_training(pool) for pool in pools], given["vocabulary"], given["lowercase"])
     rules = hashlib.blake2b(tokenizer.to_str().encode(), digest_size=8).hexdigest()
     return TextFormat(TextSpec(tokenizer.get_vocab_size(), given["length"], rules), tokenizer)
@@ -78,81 +135,49 @@ def _training(pool: Pool) -> list[str]:
     return [texts[row] for row in pool.train.tolist()]
 
 
-def _normalizer(lowercase: bool) -> "normalizers.Normalizer":
-    from tokenizers import Regex, normalizers
+def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Ragged, dict[str, Any]]:
+    """`encode` for the texts of a pool, kept on disk. `spec.tokenizer` must identify the tokeniser."""
 
-    plain = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=lowercase)
-    return normalizers.Sequence([normalizers.NFKC(), plain, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
+    def make() -> dict[str, Tensor]:
+        found, notes = encode(texts_of(pool), tokenizer, spec.length, task=pool.name, present=pool.raw.present.get("text"))
+        return {"numbers": found.values, "offsets": found.offsets, "truncated": torch.tensor(notes.get("truncated", 0))}
 
-
-def _normalised(texts: list[str], normalizer: "normalizers.Normalizer") -> list[str]:
-    return [normalizer.normalize_str(text) for text in texts]
-
-
-def _splitting() -> "pre_tokenizers.PreTokenizer":
-    from tokenizers import Regex, pre_tokenizers
-
-    space = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always", split=True)
-    alone = pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated")
-    # The mark of a space is a symbol too, but must stay with its word. Each digit is a word, because numbers are unlimited.
-    marks = pre_tokenizers.Split(Regex(rf"[^\p{{L}}\p{{M}}\p{{N}}{SPACE}]+|\p{{N}}"), "isolated")
-    return pre_tokenizers.Sequence([space, alone, marks])
+    key = digest(["text", code_digest(__name__), pool.fingerprint, asdict(spec), version("tokenizers")], 16)
+    columns = kept(key, make)
+    truncated = int(columns["truncated"])
+    notes = {"truncated": truncated, "longest": spec.length} if truncated else {}
+    return Ragged(columns["numbers"], columns["offsets"]), notes
 
 
-def _alphabet(pools: Sequence[Sequence[str]], most: int, coverage: float) -> list[str]:
-    """The most frequent characters that cover this share of every pool's, at most `most`. Ties follow the code point.
-
-    Pools count equally, so that a large English one does not displace the Chinese of a small one. The library itself would
-    break ties differently in every process.
-    """
-    highest: dict[str, float] = {}
-    for texts in pools:
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(text)
-        needed = coverage * counts.total()
-        for character, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            if needed <= 0:
-                break
-            highest[character] = max(highest.get(character, 0.0), count / counts.total())
-            needed -= count
-    return sorted(highest, key=lambda character: (-highest[character], character))[:most]
+def without_tokens(texts: Sequences, unknown: int, share: float, generator: torch.Generator) -> Sequences:
+    """Every token, but no padding, replaced by the number `unknown` with probability `share`."""
+    # In single precision, drawn uniformly from [0, 1): a share of 0 replaces none.
+    chosen = (torch.rand(texts.values.shape, generator=generator) < share).to(texts.values.device) & texts.mask
+    return Sequences(texts.values.masked_fill(chosen, unknown), texts.mask)
 
 
-def _bpe(pools: list[list[str]], vocabulary: int, lowercase: bool) -> "Tokenizer":
-    from tokenizers import Tokenizer, decoders, models, trainers
+@dataclass(frozen=True)
+class Words:
+    """Tokens, each a piece. Unknown tokens are not reconstructed; masked tokens become the unknown token."""
 
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    normalizer, splitting = _normalizer(lowercase), _splitting()
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitting
-    spaced = [[SPACE + text.replace(" ", SPACE) for text in _normalised(texts, normalizer)] for texts in pools]
-    alphabet = _alphabet(spaced, vocabulary - 2, COVERAGE)
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        min_frequency=2,
-        special_tokens=[PADDING, UNKNOWN],
-        initial_alphabet=alphabet,
-        limit_alphabet=len(alphabet),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator((text for texts in pools for text in texts), trainer)
-    learned = json.loads(tokenizer.to_str())["model"]
-    merges = [tuple(pair) for pair in learned["merges"]]
-    # Built anew, because the library looks for special tokens within texts.
-    built = Tokenizer(models.BPE(learned["vocab"], merges, unk_token=UNKNOWN))
-    built.normalizer, built.pre_tokenizer = normalizer, splitting
-    built.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
-    return built
+    spec: TextSpec
 
+    @property
+    def places(self) -> int:
+        return self.spec.length
 
-def _characters(pools: list[list[str]], vocabulary: int, lowercase: bool) -> "Tokenizer":
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    @property
+    def size(self) -> int:
+        return self.spec.vocabulary
 
-    normalizer = _normalizer(lowercase)
-    chosen = _alphabet([_normalised(texts, normalizer) for texts in pools], vocabulary - 2, 1.0)
-    numbers = {token: number for number, token in enumerate([PADDING, UNKNOWN, *chosen])}
-    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return tokenizer
+    def cut(self, given: Inputs) -> Cut:
+        assert isinstance(given, Sequences)
+        return Cut(given.values.long(), given.mask & (given.values != (-1 if self.spec.unknown is None else self.spec.unknown)))
+
+    def hide(self, given: Inputs, hidden: Tensor) -> Inputs:
+        assert isinstance(given, Sequences) and self.spec.unknown is not None
+        return Sequences(given.values.masked_fill(hidden, self.spec.unknown), given.mask)
+
+    def disturb(self, given: Inputs, there: Tensor, noise: Noise) -> Inputs:
+        """Tokens have no Gaussian noise: `round(share n)` of them become unknown."""
+        return self.hide(given, drawn(there, (noise.share * there.sum(1)).round().long()))

@@ -1,8 +1,6 @@
 """Texts to token numbers with the `tokenizers` library, for learned and published tokenisers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,11 +8,7 @@ from torch import Tensor
 
 from xlearn.data.columns import Ragged, offsets
 from xlearn.data.modalities import Pool
-from xlearn.data.task import TextSpec
-from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.hashing import digest
-from xlearn.runtime.storage import kept
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,20 +52,6 @@ def encode(
         raise Problem(f"{task}: {_without(empty)}. Remove them, or set `present` to False there in the loader.")
     notes = {"truncated": truncated, "longest": longest} if truncated else {}
     return Ragged(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), offsets(lengths)), notes
-
-
-def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Ragged, dict[str, Any]]:
-    """`encode` for the texts of a pool, kept on disk. `spec.tokenizer` must identify the tokeniser."""
-
-    def make() -> dict[str, Tensor]:
-        found, notes = encode(texts_of(pool), tokenizer, spec.length, task=pool.name, present=pool.raw.present.get("text"))
-        return {"numbers": found.values, "offsets": found.offsets, "truncated": torch.tensor(notes.get("truncated", 0))}
-
-    key = digest(["text", code_digest(__name__), pool.fingerprint, asdict(spec), version("tokenizers")], 16)
-    columns = kept(key, make)
-    truncated = int(columns["truncated"])
-    notes = {"truncated": truncated, "longest": spec.length} if truncated else {}
-    return Ragged(columns["numbers"], columns["offsets"]), notes
 
 
 def texts_of(pool: Pool) -> list[str]:

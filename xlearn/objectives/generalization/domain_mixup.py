@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn import functional
 
-from xlearn.data.columns import Inputs
-from xlearn.data.task import Batch
+from xlearn.data.task import Batch, mixed_inputs
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
@@ -22,8 +21,9 @@ class DomainMixup(Objective):
     (inter-domain mixup: Yan et al., 2020; Wang et al., ICASSP 2020; the variant of DomainBed). The phase's objective.
 
     Examples are paired by position in the batches; surplus examples of the longer batch are dropped. Images and numeric columns
-    are mixed directly. The features below the heads are mixed instead for sequences (tokens, sounds), if examples lack a
-    modality, or if the modalities differ. In evaluation mode nothing is mixed: the result is the cross-entropy by role.
+    are mixed directly. The features below the heads are mixed instead for modalities without a `mix` (tokens, sounds), if
+    examples lack a modality, or if the modalities differ. In evaluation mode nothing is mixed: the result is the cross-entropy
+    by role.
 
     Raises: `Problem` for alpha not above 0, for fewer than two environments, and for environments with different classes.
     """
@@ -56,28 +56,22 @@ class DomainMixup(Objective):
 def mixed_loss(network: Network, one: Batch, other: Batch, share: float) -> Tensor:
     """`share CE(z, y_one) + (1 - share) CE(z, y_other)` of `share one + (1 - share) other`."""
     count = min(len(one), len(other))
-    if _dense(one) and _dense(other) and one.inputs.keys() == other.inputs.keys() and one.encoded == other.encoded:
-        inputs: dict[str, Inputs] = {name: _between(one.inputs[name], other.inputs[name], share, count) for name in one.inputs}
+
+    def between(first: Tensor, second: Tensor) -> Tensor:
+        return torch.lerp(second[:count].float(), first[:count].float(), share)
+
+    whole = not (one.present or other.present) and one.rows is None and other.rows is None and one.encoded == other.encoded
+    inputs = mixed_inputs(one, other, between) if whole else None
+    if inputs is not None:
         logits = network(replace(one, inputs=inputs, labels=one.labels[:count], memo={}))
     else:
-        features = _between(_features(network, one), _features(network, other), share, count)
+        features = between(_features(network, one), _features(network, other))
         with network.serving(one):
             logits = network.head[one.space.key](features)
     first, second = (functional.cross_entropy(logits.float(), each.labels[:count]) for each in (one, other))
     return share * first + (1 - share) * second
 
 
-def _dense(batch: Batch) -> bool:
-    """Whether the inputs can be mixed directly."""
-    plain = all(isinstance(given, Tensor) for given in batch.inputs.values())
-    return plain and batch.features is None and not batch.present and batch.rows is None
-
-
 def _features(network: Network, batch: Batch) -> Tensor:
     features = network.features(batch)
     return features if batch.rows is None else features[batch.rows]
-
-
-def _between(one: object, other: object, share: float, count: int) -> Tensor:
-    assert isinstance(one, Tensor) and isinstance(other, Tensor)
-    return torch.lerp(other[:count].float(), one[:count].float(), share)

@@ -15,10 +15,12 @@ from xlearn.data.augment._spec_augment import spec_augment
 from xlearn.data.augment._time_shift import time_shift
 from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
 from xlearn.data.columns import Sequences
-from xlearn.data.task import Batch, Spec, Task, TextSpec
+from xlearn.data.modalities import modality
+from xlearn.data.modalities.vector import dropped_numbers
+from xlearn.data.task import Batch, Task
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.objectives import PhaseContext
-from xlearn.objectives.parts.views import KEPT, Augment, dropped, generator_of_views, thinned, thins
+from xlearn.objectives.parts.views import KEPT, Augment, generator_of_views, with_hidden_parts
 from xlearn.runtime.errors import Problem
 
 # Augmentations that insert the unknown token.
@@ -43,45 +45,56 @@ def strong(batch: Batch) -> Batch:
     Images: as `weak`, then rotated by up to 30 degrees, with a black square of a third of the side. Texts: every token replaced
     by the unknown token with probability 0.2. Sounds: shifted by up to 10 %, noise of 10 to 30 dB, and masked bands and time
     spans of frames. Numeric columns and precomputed tokens, vectors and features: dropout with probability 0.2; missing values
-    stay missing.
+    stay missing. Other modalities: parts hidden by their class.
     """
     generator = generator_of_views()
     if batch.features is not None:
-        return replace(batch, features=dropped(batch.features, generator), memo={})
-    for view in (_cropped, _turned, _unknown, _disturbed, thinned):
+        return replace(batch, features=dropped_numbers(batch.features, 1 - KEPT, generator), memo={})
+    for view in STRONG:
         batch = view(batch, generator)
     return replace(batch, memo={})
 
 
 def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
     """Raise `Problem` if views of the task's examples cannot be made, or do not change one of its modalities."""
-    _need_unknown(
-        task.inputs.get("text"), any(getattr(each, "func", each) in HIDING for each in views), f"phase {phase}: views"
-    )
-    lengths = task.train.lengths()
-    index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
-    batch = task.train.take(index[:2])
-    for name in sorted(batch.inputs):
-        given = batch.only(name)
-        if all(each(given, torch.Generator().manual_seed(0)) is given for each in views) and not thins(given, name):
-            raise Problem(
-                f"phase {phase}: no view changes the {name} of {task.name}, so two views are equal and "
-                f"there is nothing to learn. "
-                "Choose views=standard, or add a view (`xlearn show augment`)."
-            )
+    inserts = any(getattr(each, "func", each) in HIDING for each in views)
+    if inserts and modality(task.inputs.get("text")).lacks_unknown(UNKNOWN):
+        raise Problem(
+            f"phase {phase}: views insert the unknown token {UNKNOWN}, which only tokenisers trained by xlearn have. Choose "
+            "another encoder/text, e.g. transformer, or other views."
+        )
+    if unchanged := _unchanged(task, (*views, with_hidden_parts)):
+        raise Problem(
+            f"phase {phase}: no view changes the {unchanged[0]} of {task.name}, so two views are equal and "
+            "there is nothing to learn. "
+            "Choose views=standard, or add a view (`xlearn show augment`)."
+        )
 
 
 def need_views(context: PhaseContext, name: str) -> None:
-    """Raise `Problem` if strong views of the target's texts cannot be made, because its tokeniser has another unknown token."""
-    _need_unknown(context.tasks[UNLABELED].inputs.get("text"), "text" in context.network.encoder, name)
-
-
-def _need_unknown(text: Spec | None, hides: bool, name: str) -> None:
-    if hides and isinstance(text, TextSpec) and text.unknown != UNKNOWN:
+    """Raise `Problem` if no strong view can be made of a modality of the target that the network reads."""
+    task = context.tasks[UNLABELED]
+    read = [each for each in _unchanged(task, STRONG) if each in context.network.encoder]
+    if read:
         raise Problem(
-            f"{name} inserts the unknown token {UNKNOWN}, which only tokenisers trained by xlearn have (this one: "
-            f"{text.unknown}). Choose another encoder/text, e.g. transformer, or a method without views, e.g. pseudo_label."
+            f"{name} compares a weak and a strong view, and no strong view of {read[0]} can be made: "
+            f"{type(task.inputs[read[0]]).__name__} has no `hide`. Choose another encoder/{read[0]} (for texts one whose "
+            "tokeniser has an unknown token, e.g. transformer), or a method without views, e.g. pseudo_label."
         )
+
+
+def _unchanged(task: Task, views: Sequence[Augment]) -> list[str]:
+    """The modalities of which no view changes the longest examples."""
+    lengths = task.train.lengths()
+    index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
+    if not len(index):
+        return []
+    batch = task.train.take(index[:2])
+    return [
+        name
+        for name in sorted(batch.inputs)
+        if all(each(given, torch.Generator().manual_seed(0)) is given for each in views for given in [batch.only(name)])
+    ]
 
 
 def _cropped(batch: Batch, generator: torch.Generator) -> Batch:
@@ -97,7 +110,7 @@ def _turned(batch: Batch, generator: torch.Generator) -> Batch:
 
 
 def _unknown(batch: Batch, generator: torch.Generator) -> Batch:
-    return token_dropout(batch, generator, share=1 - KEPT)
+    return with_hidden_parts(batch, generator, augmented=True)
 
 
 def _sound(batch: Batch) -> Sequences | None:
@@ -118,3 +131,7 @@ def _disturbed(batch: Batch, generator: torch.Generator) -> Batch:
         return batch
     width = min(8, sound.values.shape[2] // 5)
     return spec_augment(batch, generator, band_masks=2, band_width=width, time_masks=2, time_width=8, time_share=0.25)
+
+
+# In the order of their random draws.
+STRONG = (_cropped, _turned, _unknown, _disturbed, with_hidden_parts)

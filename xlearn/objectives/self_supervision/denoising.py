@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from xlearn.data.augment._noise import noise as noisy_sound
 from xlearn.data.columns import Inputs, Sequences
+from xlearn.data.modalities.pieces import Cut, Noise, drawn
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
-from xlearn.objectives.self_supervision.pieces import Cut, drawn
 from xlearn.objectives.self_supervision.reconstruction import Reconstruction
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem
@@ -57,7 +55,7 @@ class Denoising(SelfSupervised):
             raise Problem(f"denoising: deviation={deviation}: give more than 0, e.g. 0.25.")
         if not low <= high:
             raise Problem(f"denoising: low={low} is above high={high}. Give decibels in ascending order, as low=0 high=20.")
-        self.noise, self.share, self.deviation, self.low, self.high = noise, share, deviation, low, high
+        self.noise, self.gaussian = noise, Noise(share, deviation, low, high)
         self.pieces = Reconstruction(context, "denoising", patch=patch, frames=frames, width=width, tokens=tokens, hides=True)
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
@@ -73,16 +71,16 @@ class Denoising(SelfSupervised):
         """The batch with noise, drawn from torch's global generator; `cuts` are its pieces."""
         inputs = dict(batch.inputs)
         for name, cut in cuts.items():
-            if not cut.content.is_floating_point():
+            if self.noise == "gaussian":
+                inputs[name] = self.pieces.pieces[name].disturb(batch.inputs[name], cut.there, self.gaussian)
+            elif not cut.content.is_floating_point():
                 inputs |= self.pieces.hide(batch, {name: self._chosen(cut.there)})
-            elif self.noise == "masking":
-                inputs[name] = self._masked(batch.inputs[name])
             else:
-                inputs[name] = self._disturbed(batch, name)
+                inputs[name] = self._masked(batch.inputs[name])
         return replace(batch, inputs=inputs, memo={})
 
     def _chosen(self, there: Tensor) -> Tensor:
-        return drawn(there, (self.share * there.sum(1)).round().long())
+        return drawn(there, (self.gaussian.share * there.sum(1)).round().long())
 
     def _masked(self, given: Inputs) -> Inputs:
         if isinstance(given, Sequences):
@@ -91,11 +89,3 @@ class Denoising(SelfSupervised):
             return Sequences(given.values.masked_fill(hidden, 0), given.mask)
         there = given == given  # not NaN
         return given.masked_fill(self._chosen(there.flatten(1)).view_as(given), 0)
-
-    def _disturbed(self, batch: Batch, name: str) -> Inputs:
-        given = batch.inputs[name]
-        if isinstance(given, Sequences):
-            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-            return noisy_sound(batch, generator, low=self.low, high=self.high).inputs[name]
-        added = self.deviation * torch.randn(given.shape).to(given.device)
-        return (given + 255 * added).clamp(0, 255) if given.ndim == 4 else given + added

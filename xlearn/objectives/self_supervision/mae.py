@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from xlearn.data.modalities.pieces import Cut, drawn
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
-from xlearn.objectives.self_supervision.pieces import Cut, drawn
 from xlearn.objectives.self_supervision.reconstruction import Reconstruction
 from xlearn.objectives.self_supervision.self_supervision import SelfSupervised
 from xlearn.runtime.errors import Problem

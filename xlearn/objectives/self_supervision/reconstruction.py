@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.data.columns import Inputs, Ragged
-from xlearn.data.task import AudioSpec, Batch, ImageSpec, Spec, TabularSpec, Task, TextSpec
+from xlearn.data.columns import Inputs
+from xlearn.data.formats import MODALITIES
+from xlearn.data.modalities import modality
+from xlearn.data.modalities.pieces import Cut, PieceOptions, Pieces, drawn
+from xlearn.data.task import Batch, Spec, Task
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.layers import linear
-from xlearn.objectives.self_supervision.pieces import Columns, Cut, Patches, Pieces, Stretches, Words, drawn
 from xlearn.runtime.errors import Problem
 
 
@@ -46,8 +48,8 @@ class Reconstruction(nn.Module):
     step, are decoded: a loss with the same mean, without logits `[batch, length, vocabulary]`.
     `patch=None` is a seventh of the shorter side (28 or 32 pixels: 4; 224: 32, as SimMIM), at least 2.
 
-    Raises: `Problem` for sizes below 1, a patch larger than the images, waves, precomputed inputs, and, with `hides` (pieces
-    are masked), for tokenisers without an unknown token.
+    Raises: `Problem` for sizes below 1, modalities without pieces, a patch larger than the images, waves, precomputed inputs,
+    and, with `hides` (pieces are masked), for tokenisers without an unknown token.
     """
 
     def __init__(
@@ -60,15 +62,9 @@ class Reconstruction(nn.Module):
         self.name, self.tokens = name, tokens
         specs = {each: spec for task in context.tasks.values() for each, spec in task.inputs.items()}
         self.pieces: dict[str, Pieces] = {
-            each: _pieces(name, each, specs[each], context.tasks, patch, frames)
+            each: _pieces(each, specs[each], context.tasks, PieceOptions(name, patch, frames, hides))
             for each in sorted(specs.keys() & context.network.encoder.keys())
         }
-        for each, spec in specs.items():
-            if hides and each in self.pieces and isinstance(spec, TextSpec) and spec.unknown is None:
-                raise Problem(
-                    f"{name} masks tokens, but this tokeniser ({spec.tokenizer}) has no unknown token. Choose another "
-                    "encoder/text, e.g. lstm, or pretrain=autoencoder, which masks nothing."
-                )
         before = context.network.width
         self.decoder = nn.ModuleDict(
             {each: Decoder(before, width, found, context.network, f"{name} {each}") for each, found in self.pieces.items()}
@@ -115,33 +111,20 @@ class Reconstruction(nn.Module):
         return each.sum() / max(len(each), 1)
 
 
-def _pieces(name: str, modality: str, spec: Spec, tasks: Mapping[str, Task], patch: int | None, frames: int) -> Pieces:
-    match spec:
-        case ImageSpec():
-            side = min(spec.height, spec.width)
-            patch = min(max(side // 7, 2), side) if patch is None else patch
-            if patch > side:
-                raise Problem(f"{name}: patch={patch} does not fit {spec.height} x {spec.width} images. Give 1 to {side}.")
-            return Patches(spec, patch)
-        case TextSpec():
-            return Words(spec)
-        case AudioSpec(bands=0):
-            raise Problem(
-                f"{name} reconstructs frames of sounds, but this encoder reads waves. Choose encoder/audio=audio_cnn, or a "
-                "method that compares views, e.g. pretrain=simclr."
-            )
-        case AudioSpec():
-            columns = [task.train.inputs[modality] for task in tasks.values() if modality in task.inputs]
-            return Stretches(spec.bands, frames, max(int(each.lengths.max()) for each in columns if isinstance(each, Ragged)))
-        case TabularSpec():
-            return Columns(len(spec.columns))
-        case _:
-            raise Problem(_encoded(name, modality))
+def _pieces(name: str, spec: Spec, tasks: Mapping[str, Task], options: PieceOptions) -> Pieces:
+    if (pieces := modality(spec).pieces) is not None:
+        return pieces([task.train.inputs[name] for task in tasks.values() if name in task.inputs], options)
+    if name in MODALITIES:  # precomputed features of images, texts, ...
+        raise Problem(_encoded(options.method, name))
+    raise Problem(
+        f"{options.method} reconstructs inputs piece by piece, and {name} is not made of pieces ({type(spec).__name__} has no "
+        f"`pieces`). Choose a pretraining that needs none, e.g. pretrain=supervised, or leave {name} out "
+        "(pretrain.phases.pretrain.modalities=[...])."
+    )
 
 
-def _encoded(name: str, modality: str) -> str:
-    instead = {"image": "cnn", "text": "lstm", "audio": "audio_cnn", "tabular": "mlp"}[modality]
+def _encoded(method: str, name: str) -> str:
     return (
-        f"{name} reconstructs inputs, but the {modality} input has only precomputed features. Choose "
-        f"encoder/{modality}={instead}, or leave {modality} out (pretrain.phases.pretrain.modalities=[...])."
+        f"{method} reconstructs inputs, but the {name} input has only precomputed features. Choose an encoder that reads the "
+        f"{name} itself (`xlearn show encoder/{name}`), or leave {name} out (pretrain.phases.pretrain.modalities=[...])."
     )

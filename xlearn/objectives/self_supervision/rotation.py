@@ -1,13 +1,15 @@
 """Rotation prediction: classify the angle of rotated images (0, 90, 180 or 270 degrees)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xlearn.data.task import Batch, ImageSpec
+from xlearn.data.modalities import modality
+from xlearn.data.modalities.image import quarter_turns
+from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.layers import linear
@@ -37,22 +39,18 @@ class Rotation(SelfSupervised):
                     f"rotation needs images, but {task.name} has only {' and '.join(sorted(task.inputs))}. Choose tasks with "
                     "images, or another pretrain, e.g. mae."
                 )
-            if not isinstance(spec, ImageSpec):
+            if (turns := modality(spec).turns) is None:
                 raise Problem(
                     f"rotation needs images, but {task.name} has only precomputed features of its images. "
                     "Choose encoder/image=cnn."
                 )
-            if spec.height != spec.width:
-                raise Problem(
-                    f"rotation needs square images, but those of {task.name} are {spec.height} x {spec.width}. Set image.size, "
-                    "e.g. to 32."
-                )
+            self.quarter_turns = turns("rotation", task.name)
         self.classifier = linear(context.network.width, 4, context.network, "rotation")
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         losses = {}
         for role, batch in batches.items():
-            features = network.features(turned(batch))
+            features = network.features(turned(batch, self.quarter_turns))
             self.monitor.note(role, features[: len(batch)])
             with torch.autocast(features.device.type, enabled=False):
                 logits = self.classifier(features.float())
@@ -63,12 +61,16 @@ class Rotation(SelfSupervised):
         return losses
 
 
-def turned(batch: Batch) -> Batch:
+def turned(batch: Batch, quarter_turns: Callable[[Tensor], Tensor] = quarter_turns) -> Batch:
     """The images of the batch, `[4 batch, channels, side, side]`: rotated by 0, 90, 180 and 270 degrees."""
     images = batch.inputs["image"]
     assert isinstance(images, Tensor)
-    four = torch.cat([images.rot90(quarter, (2, 3)) for quarter in range(4)])
     present = {name: there.repeat(4) for name, there in batch.present.items() if name == "image"}
     return replace(
-        batch.only("image"), inputs={"image": four}, labels=batch.labels.repeat(4), present=present, taught={}, memo={}
+        batch.only("image"),
+        inputs={"image": quarter_turns(images)},
+        labels=batch.labels.repeat(4),
+        present=present,
+        taught={},
+        memo={},
     )

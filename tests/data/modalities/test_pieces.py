@@ -6,9 +6,13 @@ from torch.nn import functional
 from toys.modalities import related_column, related_context
 
 from xlearn.data.columns import Ragged, Sequences, take
+from xlearn.data.modalities.audio import Stretches
+from xlearn.data.modalities.image import Patches
+from xlearn.data.modalities.pieces import drawn
+from xlearn.data.modalities.tabular import Columns
+from xlearn.data.modalities.text import Words
 from xlearn.data.task import ImageSpec, TextSpec
 from xlearn.objectives.self_supervision.mae import Mae
-from xlearn.objectives.self_supervision.pieces import Columns, Patches, Stretches, Words, drawn
 
 
 def of(name, count=6):
