@@ -64,7 +64,8 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         if (now := renamed_key(key.rpartition(".")[2])) is not None:
             return f"{key}: {now}"
         if "not in struct" in first or "not in '" in first or "not found" in first:
-            return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
+            more = f" Write +{key}=VALUE if the launcher knows it." if key.startswith("hydra.launcher.") else ""
+            return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}{more}"
         return f"{key}: {first}."
     if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):
         return (
@@ -72,8 +73,19 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
             f"to replace the preset of a phase (`xlearn show {PRESETS}`), and +{PRESETS}@... for a phase without "
             "one."
         )
+    if added := re.search(r"To append to your default list use \+(.+?)=(.+)", text):
+        return _unchosen(added.group(1), added.group(2), text, folders)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
+
+
+def _unchosen(group: str, name: str, text: str, folders: list[Path]) -> str:
+    """A group of which nothing is chosen by default, as that of a modality of one's own."""
+    if meant := re.search(r"Did you mean to override (\S+)\?", text):
+        return f"{group}={name}: there is no such group here. Did you mean {meant.group(1)}={name}?"
+    if name not in (there := _options(group, folders)):
+        return f"{group}={name}: there is no such option. {nearest(name, there)}"
+    return f"{group}={name}: no {group} is chosen by default, so it has to be added. Write +{group}={name}."
 
 
 def _options(group: str, folders: list[Path]) -> dict[str, Path]:

@@ -46,7 +46,7 @@ def formats(
                 instead = f", or {source.where}.modalities=[{','.join(others)}]" if others else ""
                 raise Problem(
                     f"{source.where}: {source.name} has the modality {name!r}, and no encoder reads it. Choose one "
-                    f"(encoder/{name}=...; `xlearn show encoder/{name}`){instead}."
+                    f"({'' if name in MODALITIES else '+'}encoder/{name}=...; `xlearn show encoder/{name}`){instead}."
                 )
             there = data.present.get(name)
             rows = train if there is None else train[there[train]]

@@ -65,9 +65,9 @@ def need_change(task: Task, views: Sequence[Augment], phase: str) -> None:
         )
     if unchanged := _unchanged(task, (*views, with_hidden_parts)):
         raise Problem(
-            f"phase {phase}: no view changes the {unchanged[0]} of {task.name}, so two views are equal and "
-            "there is nothing to learn. "
-            "Choose views=standard, or add a view (`xlearn show augment`)."
+            f"phase {phase}: no view changes the {unchanged[0]} of {task.name}, so two views are equal and there is nothing to "
+            "learn. Choose views=standard, add a view (`xlearn show augment`), or leave it out "
+            "(pretrain.phases.pretrain.modalities=[...])."
         )
 
 
@@ -78,8 +78,8 @@ def need_views(context: PhaseContext, name: str) -> None:
     if read:
         raise Problem(
             f"{name} compares a weak and a strong view, and no strong view of {read[0]} can be made: "
-            f"{type(task.inputs[read[0]]).__name__} has no `hide`. Choose another encoder/{read[0]} (for texts one whose "
-            "tokeniser has an unknown token, e.g. transformer), or a method without views, e.g. pseudo_label."
+            f"nothing in this form of it ({type(task.inputs[read[0]]).__name__}) can be hidden. Choose another "
+            f"encoder/{read[0]}, or a method without views, e.g. pseudo_label."
         )
 
 

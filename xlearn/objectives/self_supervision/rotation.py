@@ -37,7 +37,7 @@ class Rotation(SelfSupervised):
             if spec is None:
                 raise Problem(
                     f"rotation needs images, but {task.name} has only {' and '.join(sorted(task.inputs))}. Choose tasks with "
-                    "images, or another pretrain, e.g. mae."
+                    "images, or another pretrain, e.g. supervised."
                 )
             if (turns := modality(spec).turns) is None:
                 raise Problem(
