@@ -15,7 +15,8 @@ from toys.runs import only, tasks_in
 
 from xlearn.commands.check import main as check
 from xlearn.commands.train import main
-from xlearn.data.augment import mixup
+from xlearn.data.augment import crop, mixup, token_dropout
+from xlearn.data.columns import Sequences
 from xlearn.data.formats import formats
 from xlearn.data.leakage import lends
 from xlearn.data.modalities import Modality, modality
@@ -227,3 +228,18 @@ def test_the_example_of_the_documentation(tmp_path, monkeypatch, capsys):
     import baskets as written
 
     assert issubclass(written.BasketSpec, Modality) and written.BasketSpec(9) == written.BasketSpec(9)
+
+
+def test_augmentations_leave_another_form_alone():
+    """Numbers that are called image or text, of a class that knows no augmentation."""
+    context, _ = context_of()
+    batch = batch_of(context)["source"]
+    films = torch.randint(0, 256, (len(batch), 3, 6, 6))
+    codes = Sequences(torch.full((len(batch), 5), 7), torch.ones(len(batch), 5, dtype=torch.bool))
+    specs = {"image": IdsSpec(256), "text": IdsSpec(8)}
+    batch = replace(batch, inputs={"image": films, "text": codes}, specs=specs)
+    changes = [partial(crop, padding=1), partial(token_dropout, share=0.5), partial(mixup, alpha=1.0)]
+    for augment in changes:
+        assert augment(batch, torch.Generator().manual_seed(0)) is batch
+    for view in (weak(batch), strong(batch)):
+        assert view.inputs["image"] is films and view.inputs["text"] is codes

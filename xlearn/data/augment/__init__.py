@@ -11,6 +11,7 @@ from dataclasses import replace
 import lazy_loader as lazy
 from torch import Tensor
 
+from xlearn.data.columns import Inputs
 from xlearn.data.task import Batch
 from xlearn.runtime.needs import NO_LABELS
 
@@ -18,9 +19,17 @@ from xlearn.runtime.needs import NO_LABELS
 CHANGES_INPUTS = replace(NO_LABELS, runs_encoders=True)
 
 
+def inputs_of(batch: Batch, modality: str) -> Inputs | None:
+    """The raw inputs of a modality; None without them, where a frozen encoder or features replace them, and in another form
+    than augmentations know.
+    """
+    known = modality not in batch.specs or batch.form(modality).augmented
+    return batch.inputs.get(modality) if known and modality not in batch.encoded else None
+
+
 def pictures(batch: Batch) -> Tensor | None:
     """The images of a batch `[batch, channels, height, width]`; None without images, and where features replace them."""
-    found = batch.inputs.get("image")
+    found = inputs_of(batch, "image")
     return found if isinstance(found, Tensor) and found.ndim == 4 else None
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.data.augment import inputs_of
 from xlearn.data.columns import Sequences
 from xlearn.data.modalities.sound_noise import noisy_sounds
 from xlearn.data.task import Batch
@@ -20,7 +21,7 @@ def noise(batch: Batch, generator: torch.Generator, *, low: float, high: float) 
     spectrum, and the ratio holds up to the scale that x was divided by. (For frames that are not logarithms of power, such as
     cepstra, this is merely a perturbation.) Padding stays zero.
     """
-    given = batch.inputs.get("audio")
+    given = inputs_of(batch, "audio")
     if given is None:
         return batch
     if not low <= high:

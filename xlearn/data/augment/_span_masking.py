@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from xlearn.data.augment import inputs_of
 from xlearn.data.augment._token_dropout import UNKNOWN
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
@@ -36,8 +37,8 @@ def span_masking(batch: Batch, generator: torch.Generator, *, share: float, mean
             f"span_masking.mean_length={mean_length}: spans have at most {LONGEST} tokens. Give a mean of 1 or "
             f"more and below {(1 + LONGEST) / 2}, e.g. 3.8."
         )
-    texts = batch.inputs.get("text")
-    if not isinstance(texts, Sequences) or "text" in batch.encoded or texts.values.is_floating_point():
+    texts = inputs_of(batch, "text")
+    if not isinstance(texts, Sequences) or texts.values.is_floating_point():
         return batch
     hidden = _hidden(texts.mask.sum(1).cpu(), texts.mask.shape[1], share, mean_length, generator).to(texts.mask.device)
     values = texts.values.masked_fill(hidden & texts.mask, UNKNOWN)

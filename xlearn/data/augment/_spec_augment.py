@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from xlearn.data.augment import inputs_of
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
@@ -26,7 +27,7 @@ def spec_augment(
     `w ~ U{0..min(time_width, time_share * length)}` frames, the first `~ U{0..length - w}`, within the valid part. Masked
     values become 0, each band's mean. Raises `Problem` for waves, and for masks as wide as all bands.
     """
-    given = batch.inputs.get("audio")
+    given = inputs_of(batch, "audio")
     if given is None:
         return batch
     if not isinstance(given, Sequences) or given.values.ndim != 3:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.data.augment import inputs_of
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
@@ -14,7 +15,7 @@ def time_shift(batch: Batch, generator: torch.Generator, *, share: float) -> Bat
 
     What moves out is lost. The gap holds zeros in waves, and the outermost frame, repeated, in frames.
     """
-    given = batch.inputs.get("audio")
+    given = inputs_of(batch, "audio")
     if given is None:
         return batch
     if not 0 <= share < 1:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from xlearn.data.augment import inputs_of
 from xlearn.data.columns import Sequences
 from xlearn.data.modalities.text import without_tokens
 from xlearn.data.task import Batch
@@ -20,7 +21,7 @@ def token_dropout(batch: Batch, generator: torch.Generator, *, share: float) -> 
     """
     if not 0 <= share < 1:
         raise Problem(f"augment.token_dropout.share={share}: give a share in [0, 1), e.g. 0.1.")
-    texts = batch.inputs.get("text")
-    if not isinstance(texts, Sequences) or "text" in batch.encoded or texts.values.is_floating_point():
+    texts = inputs_of(batch, "text")
+    if not isinstance(texts, Sequences) or texts.values.is_floating_point():
         return batch
     return replace(batch, inputs={**batch.inputs, "text": without_tokens(texts, UNKNOWN, share, generator)})

@@ -53,15 +53,14 @@ class Format(Protocol):
 
 
 Pools = Sequence[Pool]
-
-
+# How numbers are mixed: `mixture(a, b)`.
 Mixture = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Modality:
-    """The protocol of a modality, and what nothing is known of. A class overrides an operation with a method, or, where it
-    depends on the form, with a property.
+    """The protocol. By default there is no operation. A class overrides one with a method or, where it depends on its form, by
+    a property that may be None.
     """
 
     # Augmentations of xlearn.data.augment, which a phase's `views` name, change its inputs.

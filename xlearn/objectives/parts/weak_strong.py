@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from xlearn.data.augment import pictures
+from xlearn.data.augment import inputs_of, pictures
 from xlearn.data.augment._crop import crop
 from xlearn.data.augment._cutout import cutout
 from xlearn.data.augment._noise import noise
@@ -90,11 +90,12 @@ def _unchanged(task: Task, views: Sequence[Augment]) -> list[str]:
     if not len(index):
         return []
     batch = task.train.take(index[:2])
-    return [
-        name
-        for name in sorted(batch.inputs)
-        if all(each(given, torch.Generator().manual_seed(0)) is given for each in views for given in [batch.only(name)])
-    ]
+
+    def changed(name: str) -> bool:
+        given = batch.only(name)
+        return any(each(given, torch.Generator().manual_seed(0)) is not given for each in views)
+
+    return [name for name in sorted(batch.inputs) if not changed(name)]
 
 
 def _cropped(batch: Batch, generator: torch.Generator) -> Batch:
@@ -115,8 +116,8 @@ def _unknown(batch: Batch, generator: torch.Generator) -> Batch:
 
 def _sound(batch: Batch) -> Sequences | None:
     """The waves or frames of the batch; None without sounds, and for precomputed tokens."""
-    given = batch.inputs.get("audio")
-    return given if isinstance(given, Sequences) and "audio" not in batch.encoded else None
+    given = inputs_of(batch, "audio")
+    return given if isinstance(given, Sequences) else None
 
 
 def _shifted(batch: Batch, generator: torch.Generator) -> Batch:
