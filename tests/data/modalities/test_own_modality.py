@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from toys.contexts import batch_of
 from toys.ids import Bag, IdsSpec, baskets
-from toys.phases import setting_in
+from toys.phases import CPU
 from toys.runs import only, tasks_in
 
 from xlearn.commands.check import main as check
@@ -127,7 +127,7 @@ def test_ids_are_not_mixed():
             assert torch.equal(mixed["image"], without[0].inputs["image"].float() + without[1].inputs["image"].float())
 
 
-def test_mixval_mixes_their_features(tmp_path):
+def test_mixval_mixes_their_features():
     context, network = context_of()
     given = []
     hook = network.encoder["ids"].register_forward_pre_hook(lambda _module, arguments: given.append(arguments[0]))
@@ -136,9 +136,10 @@ def test_mixval_mixes_their_features(tmp_path):
         [head] = network.head.values()
         head.bias.copy_(-head.weight @ network.features(unlabelled.take(torch.arange(len(unlabelled)))).mean(0))
     given.clear()
-    scores = Candidates(network, {UNLABELED: unlabelled}, setting_in(tmp_path)).look(1)
+    candidates = Candidates(network, {UNLABELED: unlabelled}, "accuracy", 0, CPU)
+    candidates.look(1)
     hook.remove()
-    assert 0 <= scores["mixval"] <= 1
+    assert 0 <= candidates.looks[0]["scores"]["mixval"] <= 1
     assert torch.equal(torch.cat(given), unlabelled.inputs["ids"])  # every example once, and no mixture
 
 
