@@ -24,7 +24,7 @@ from xlearn.results.network import WEIGHTS, final
 from xlearn.results.robustness import check_robustness
 from xlearn.results.target import Learned, outcome
 from xlearn.runtime.cache import Cache
-from xlearn.runtime.errors import Interrupted
+from xlearn.runtime.errors import Interrupted, need_all
 from xlearn.runtime.fingerprints import stamp
 from xlearn.runtime.interrupt import asked
 from xlearn.runtime.machine import Machine
@@ -62,14 +62,11 @@ class Run:
             raise Interrupted("stopped before the first phase", number)
         target = roles["target"]["target"]
         own = make_own(components, roles, forms)
-        own.check()
         compared = comparisons.compared(components, roles)
-        for each in compared:
-            each.learner.check()
-        own.check_augmentations()
-        check_robustness(components.robustness, target)
-        for measuring in (components.measuring, components.baseline_measuring):
-            measuring.check(target)
+        checks = [check for each in (own, *(each.learner for each in compared)) for check in each.checks()]
+        checks += [own.check_augmentations, partial(check_robustness, components.robustness, target)]
+        checks += [partial(each.check, target) for each in (components.measuring, components.baseline_measuring)]
+        need_all(checks)
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
         with self._lines:

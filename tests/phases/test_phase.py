@@ -24,7 +24,7 @@ OTHERS = {
 }  # fmt: skip
 # A name determines nothing; teachers and the weights of the start are in the key by their digests, the others by their
 # documents.
-BESIDE = {"name", "teachers", "start_from", "batches", "keeping", "solver"}
+BESIDE = {"name", "teachers", "restarts", "batches", "keeping", "solver"}
 
 
 def test_every_field_is_in_the_key_or_known_to_be_beside_it():
@@ -57,7 +57,7 @@ def test_other_episodes_solvers_and_rules_are_other_documents():
 
 
 def test_what_determines_nothing_leaves_the_document_alone():
-    assert replace(phase(), name="other", teachers=("source",), start_from="start").document == phase().document
+    assert replace(phase(), name="other", teachers=("source",), restarts=True).document == phase().document
 
 
 def test_arguments_and_order_of_components_count():

@@ -30,9 +30,8 @@ from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_training.entropy_min import EntropyMin
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases import training
-from xlearn.phases.checkpoints_by_rule import ByRule
+from xlearn.phases.checkpoints_by_rule import keeping_by
 from xlearn.phases.fit import fit
-from xlearn.phases.keeping import Keeping
 from xlearn.phases.phase import Phase, Setting
 from xlearn.phases.solve import solve as solve_phase
 from xlearn.phases.solving import ClosedForm, GradientDescent
@@ -63,11 +62,11 @@ def phase(
     )
     defaults = {
         "name": "learn", "position": 0, "modalities": None, "trainable": partial(frozen, patterns=[]),
-        "teachers": (), "start_from": "previous", "merge": partial(averaging.trained), "views": (),
+        "teachers": (), "restarts": False, "merge": partial(averaging.trained), "views": (),
         "objectives": (partial(CrossEntropy),), "clip": math.inf,
         "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
         "schedule": partial(constant), "augment": (), "epochs": None, "steps": 40, "patience": None, "stop_below": None,
-        "reads": views, "batches": batches, "keeping": (ByRule if ADAPTS in views else Keeping)(keep),
+        "reads": views, "batches": batches, "keeping": keeping_by(keep, ADAPTS in views),
         "solver": GradientDescent() if solver is None else ClosedForm(solver),
     }  # fmt: skip
     return Phase(**{**defaults, **values})

@@ -62,12 +62,13 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Asked:
-    """The properties of a phase that its batches must know: its name, and how it selects weights and ends."""
+    """The properties of a phase that its batches must know: its name, and how it selects weights and ends (`selects`: by
+    scores)."""
 
     name: str
     keep: str
+    selects: bool
     patience: int | None
-    labels: bool
 
 
 class Batching(Declares):

@@ -170,7 +170,7 @@ def need_learner(learner: partial[Any], numbers: bool) -> None:
 
 
 def _selects(asked: Asked) -> bool:
-    return asked.keep != "last" or asked.patience is not None
+    return asked.selects or asked.patience is not None
 
 
 def _enough(examples: Examples, kind: Kind) -> bool:

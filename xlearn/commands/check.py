@@ -12,7 +12,7 @@ from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.compose import choices, complete, register
 from xlearn.config.compose import composed as compose
 from xlearn.config.sentences import sentences
-from xlearn.runtime.errors import Interrupted, Problem, Problems
+from xlearn.runtime.errors import Interrupted, Problem, sentences_of
 
 HELP = """xlearn check [key=value ...]         try a run on two tiny batches, and list all problems
 xlearn check --config-dir FOLDER ... with your own tasks and methods
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         problems, config, folder = composed(split(arguments)[1], config_dirs(arguments))
         problems += [*_tried(config), *_unwritable(folder)]
     except Problem as problem:
-        problems = _told(problem)
+        problems = sentences_of(problem)
     except Interrupted as interrupted:
         print(interrupted, file=sys.stderr)
         return 128 + interrupted.signal
@@ -56,7 +56,7 @@ def composed(overrides: list[str], folders: list[Path]) -> tuple[list[str], dict
         except Problem as problem:
             guilty = _guilty(overrides, folders)
             if not guilty:  # every override works by itself, their combination does not
-                return [*problems, *_told(problem)], *_compose([], folders)
+                return [*problems, *sentences_of(problem)], *_compose([], folders)
             problems += [sentence for told in guilty.values() for sentence in told]
             overrides = [each for each in overrides if each not in guilty]
 
@@ -71,7 +71,7 @@ def _guilty(overrides: list[str], folders: list[Path]) -> dict[str, list[str]]:
             _compose([*good, override], folders)
             good.append(override)
         except Problem as problem:
-            guilty[override] = _told(problem)
+            guilty[override] = sentences_of(problem)
     return guilty
 
 
@@ -141,11 +141,7 @@ def _problems(step: Callable[[], Any]) -> list[str]:
     try:
         step()
     except Problem as problem:
-        return _told(problem)
+        return sentences_of(problem)
     except Exception as error:  # reported like a `Problem`: a check lists every failure
         return [f"unexpected {type(error).__name__}: {error}"]
     return []
-
-
-def _told(problem: Problem) -> list[str]:
-    return list(problem.problems) if isinstance(problem, Problems) else [str(problem)]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xlearn.config.component import component
-from xlearn.runtime.errors import Problem, Problems
+from xlearn.runtime.errors import Problem, sentences_of
 
 
 class Collector:
@@ -23,7 +23,7 @@ class Collector:
         return self.component(node, where) if node else None
 
     def add(self, problem: Problem) -> None:
-        self.problems += problem.problems if isinstance(problem, Problems) else [str(problem)]
+        self.problems += sentences_of(problem)
 
     def need(self, holds: bool, sentence: str) -> None:
         if not holds:

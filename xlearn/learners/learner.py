@@ -1,9 +1,10 @@
 """A learner: networks, the phases that train them, and the weights copied between them."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,14 +65,19 @@ class Learner:
     # Per selection rule, the evaluation it selects, if the last phase adapts.
     selection: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def check(self) -> None:
-        """Raise `Problem`, before any training, for a phase that cannot run."""
+    def checks(self) -> Iterator[Callable[[], None]]:
+        """The checks of all phases before any training: each raises `Problem` for a phase that cannot run."""
         for source in self.source_networks:
             for phase in source.phases:
-                check(phase, source.network, source.roles)
+                yield partial(check, phase, source.network, source.roles)
         copied = frozenset(self.carried.copied if self.carried else ())
         for phase in self.phases:
-            check(phase, self.network, self.roles, copied, self._teachings(phase, {}))
+            yield partial(check, phase, self.network, self.roles, copied, self._teachings(phase, {}))
+
+    def check(self) -> None:
+        """Raise `Problem`, before any training, for the first phase that cannot run."""
+        for each in self.checks():
+            each()
 
     def forms(self) -> dict[str, Spec]:
         """The input spec of each modality."""
@@ -122,7 +128,7 @@ class Learner:
         incoming, done = weights_digest(began), []
         ended: dict[str, Network] = {}
         for phase in phases:
-            if phase.start_from == "start":
+            if phase.restarts:
                 load(network, began)
                 incoming = weights_digest(began)
             entry = solve(network, phase, roles, copied, incoming, setting, self._teachings(phase, ended))

@@ -15,19 +15,22 @@ from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import seen
 from xlearn.networks.network import Network, tensors
-from xlearn.phases.keeping import Checkpoints, Keeping
+from xlearn.phases.keeping import BY_VALIDATION, ByValidation, Checkpoints, Keeping
 from xlearn.runtime.cache import Entry, weights_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.names import HIGHER_IS_BETTER
-from xlearn.selection import RULES, Seen, scores
+from xlearn.selection import LABEL_FREE, RULES, Seen, scores
 from xlearn.selection.mixval import LAMBDA, pairs
 
 # Packages that compute closed forms, transport plans and selection scores.
 SOLVING = ("numpy", "pot", "scikit-learn")
-# Rules that need the labels of the sources' validation split.
+# Rules that need the labels of the sources' validation split, and of the target's.
 BY_SOURCE = ("source_val", "importance_weighted", "dev")
+BY_TARGET = ("oracle",)
+# All but the last step.
+SCORED = (*BY_SOURCE, *BY_TARGET, *LABEL_FREE)
 # Candidates are scored on at most this many training examples per domain.
 SAMPLE = 500
 
@@ -63,12 +66,11 @@ class ByRule(Keeping):
     chosen afterwards.
     """
 
+    selects = True
+    scores_tasks = False
+
     def judges(self, reads: Sequence[str], patience: int | None) -> tuple[str, ...]:
         return ("source",) if patience is not None else ()
-
-    @property
-    def scores_tasks(self) -> bool:
-        return False
 
     def document(self) -> dict[str, Any]:
         return {"keep": None, "packages": {name: metadata.version(name) for name in SOLVING}}
@@ -80,9 +82,9 @@ class ByRule(Keeping):
                 f"phase {phase}: keep={self.rule} needs a validation split of the source, but the phase reads none. Use "
                 "keep=entropy, infomax, snd or last."
             )
-        if self.rule == "oracle" and len(target.val) == 0:
-            raise Problem(f"phase {phase}: keep=oracle needs validation examples of the target. Raise target.val.")
-        if not trains and self.rule != "last":
+        if self.rule in BY_TARGET and len(target.val) == 0:
+            raise Problem(f"phase {phase}: keep={self.rule} needs validation examples of the target. Raise target.val.")
+        if not trains and self.rule in SCORED:
             raise Problem(f"phase {phase} has a closed-form solution, so keep={self.rule} cannot select. Use keep=last.")
 
     def examples(
@@ -97,11 +99,18 @@ class ByRule(Keeping):
         return Candidates(network, examples, metric, seed, machine)
 
     def chosen(self, entry: Entry) -> tuple[dict[str, Tensor], str, Any]:
-        if self.rule == "last":
+        selected = entry.report.get("selection", {})
+        if self.rule not in selected:  # a solution in closed form has no steps to select among
             return super().chosen(entry)
-        step = entry.report["selection"][self.rule]["step"]
+        step = selected[self.rule]["step"]
         weights = entry.others[look(step)]
         return weights, weights_digest(weights), step
+
+
+def keeping_by(rule: str, adapts: bool) -> Keeping:
+    """The rule of this name; a phase that adapts has rules of its own."""
+    made = ByRule if adapts else ByValidation if rule in BY_VALIDATION else Keeping
+    return made(rule)
 
 
 class Candidates(Checkpoints):

@@ -43,7 +43,7 @@ def _check_heads(phase: Phase, network: Network) -> None:
     """Raise for a phase that trains no head from labels, but selects by one, or trains one."""
     if phase.trains_heads:
         return
-    if phase.keeping.rule != "last" or phase.patience is not None:
+    if phase.keeping.selects or phase.patience is not None:
         raise Problem(
             f"phase {phase.name}: keep={phase.keeping.rule} and patience={phase.patience} need a validation score of a head, "
             "but the phase trains no head. Set keep: last in the phase and the budget's patience=null; a later phase may set "

@@ -1,20 +1,15 @@
 """Which weights a phase keeps: those of its last step, or of the step that a validation split selects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from xlearn.data.reads import VIEWS, Roles
+from xlearn.data.reads import Roles
 from xlearn.data.task import Examples, Task
 from xlearn.networks.network import Network, tensors
 from xlearn.runtime.cache import Entry
 from xlearn.runtime.machine import Machine
-
-# The rules of selection by validation splits, and the views that they score; `best_mean` and `best_each`: all that are read.
-BY_VALIDATION: dict[str, tuple[str, ...]] = {
-    "last": (), "best_source": ("source",), "best_target": ("target",), "best_mean": tuple(VIEWS), "best_each": tuple(VIEWS),
-}  # fmt: skip
 
 
 class Checkpoints:
@@ -77,27 +72,21 @@ class Best(Checkpoints):
 
 
 class Keeping:
-    """The rule by which a phase keeps weights: `last`, or by the validation splits of `best_source`, `best_target`, `best_mean`
-    (mean over all tasks of the phase) or `best_each` (each task its own).
-    """
+    """The rule by which a phase keeps weights: `last`, those of its last step."""
+
+    # Whether scores select the weights.
+    selects = False
+    # Whether every task keeps the weights of its own best step.
+    by_task = False
+    # Whether the tasks that a phase reads are scored on their validation splits at each evaluation.
+    scores_tasks = True
 
     def __init__(self, rule: str) -> None:
         self.rule = rule
 
     def judges(self, reads: Sequence[str], patience: int | None) -> tuple[str, ...]:
         """The views whose validation splits select the weights, or decide early stopping."""
-        wanted = BY_VALIDATION[self.rule] or (tuple(VIEWS) if patience is not None else ())
-        return wanted if len(wanted) == 1 else tuple(name for name in reads if name in wanted)
-
-    @property
-    def by_task(self) -> bool:
-        """Whether every task keeps the weights of its own best step."""
-        return self.rule == "best_each"
-
-    @property
-    def scores_tasks(self) -> bool:
-        """Whether the tasks that a phase reads are scored on their validation splits at each evaluation."""
-        return True
+        return tuple(reads) if patience is not None else ()
 
     def document(self) -> dict[str, Any]:
         """The part of the phase's cache key that the rule determines."""
@@ -116,8 +105,43 @@ class Keeping:
         self, network: Network, examples: Mapping[str, Examples], metric: str, seed: int, machine: Machine
     ) -> Checkpoints:
         """The checkpoints of a training."""
-        return Checkpoints(network) if self.rule == "last" else Best(network)
+        return Checkpoints(network)
 
     def chosen(self, entry: Entry) -> tuple[dict[str, Tensor], str, Any]:
         """(the weights that a finished phase returns, their digest, their step)."""
         return entry.weights, entry.digest, entry.report["kept_step"]
+
+
+class ByValidation(Keeping):
+    """The weights with the best score on validation splits: of `best_source`, `best_target`, or by their mean over all tasks of
+    the phase (`best_mean`), or of each task by itself (`best_each`).
+    """
+
+    selects = True
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.by_task = BY_VALIDATION[rule].by_task
+
+    def judges(self, reads: Sequence[str], patience: int | None) -> tuple[str, ...]:
+        return BY_VALIDATION[self.rule].views or tuple(reads)
+
+    def begin(
+        self, network: Network, examples: Mapping[str, Examples], metric: str, seed: int, machine: Machine
+    ) -> Checkpoints:
+        return Best(network)
+
+
+class Judged(NamedTuple):
+    """The views whose validation splits a rule scores (empty: those that the phase reads), and whether each task selects."""
+
+    views: tuple[str, ...] = ()
+    by_task: bool = False
+
+
+BY_VALIDATION = {
+    "best_source": Judged(("source",)),
+    "best_target": Judged(("target",)),
+    "best_mean": Judged(),
+    "best_each": Judged(by_task=True),
+}

@@ -35,8 +35,8 @@ NOT_IN_KEY = {"key": False}
 class Phase:
     """One phase, built from its configuration. Its components are partial functions, except `batches`, `keeping` and `solver`.
 
-    `reads`: the views of tasks (see `xlearn.data.reads`). `teachers`: `source`, `sources` or earlier phases. `start_from`: the
-    weights it starts from: `previous` (of the phase before) or `start` (of the chain).
+    `reads`: the views of tasks (see `xlearn.data.reads`). `teachers`: `source`, `sources` or earlier phases. `restarts`: it
+    starts from the weights that the chain began with, not from those of the phase before.
     """
 
     name: str = field(metadata=NOT_IN_KEY)
@@ -45,7 +45,7 @@ class Phase:
     modalities: tuple[str, ...] | None
     trainable: partial[dict[str, Rate]]
     teachers: tuple[str, ...] = field(metadata=NOT_IN_KEY)  # their digests are in the key
-    start_from: str = field(metadata=NOT_IN_KEY)  # the digest of the weights that it starts from is in the key
+    restarts: bool = field(metadata=NOT_IN_KEY)  # the digest of the weights that it starts from is in the key
     objectives: tuple[partial[Any], ...]
     balance: partial[Any]
     optimizer: partial[torch.optim.Optimizer]
@@ -98,7 +98,7 @@ class Phase:
 
     @property
     def asked(self) -> Asked:
-        return Asked(self.name, self.keeping.rule, self.patience, self.needs.labels)
+        return Asked(self.name, self.keeping.rule, self.keeping.selects, self.patience)
 
 
 @dataclass(frozen=True)

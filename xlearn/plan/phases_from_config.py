@@ -11,8 +11,8 @@ from xlearn.config.collector import Collector
 from xlearn.config.renamed import READS, old_methods, renamed_key
 from xlearn.config.schema import PhaseConfig
 from xlearn.data.reads import ADAPTS, VIEWS, in_order
-from xlearn.phases.checkpoints_by_rule import ByRule
-from xlearn.phases.keeping import BY_VALIDATION, Keeping
+from xlearn.phases.checkpoints_by_rule import keeping_by
+from xlearn.phases.keeping import BY_VALIDATION
 from xlearn.phases.phase import Phase
 from xlearn.phases.solving import ClosedForm, GradientDescent
 from xlearn.runtime.errors import Problem, nearest
@@ -49,12 +49,12 @@ def _phase(
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
     reads = _reads(node["reads"] or ["source" if within == "pretrain" else "target"], where, found)
     adapts = ADAPTS in reads
-    keeps = [*RULES] if adapts else [*BY_VALIDATION]
+    keeps = [*RULES] if adapts else ["last", *BY_VALIDATION]
     instead = ""
     if not adapts and values["keep"] in RULES:
         instead = " It is for phases that read unlabelled examples: set it in them (transfer.phases.adapt.keep)."
     found.need(values["keep"] in keeps, f"{where}.keep={values['keep']}: {nearest(str(values['keep']), keeps)}{instead}")
-    keeping = (ByRule if adapts else Keeping)(values.pop("keep"))
+    keeping = keeping_by(values.pop("keep"), adapts)
     known = ["source", "sources", *[*config[within]["phases"]][:position]]
     for teacher in node["teachers"]:
         found.need(teacher in known, f"{where}.teachers=[{teacher}]: {nearest(str(teacher), known)}")
@@ -90,7 +90,7 @@ def _phase(
     changes = [found.component(each, f"views.{key}") for key, each in views.items()]
     return Phase(
         name=name, position=position, reads=reads, modalities=modalities, trainable=trainable,
-        teachers=tuple(node["teachers"]), start_from=node["start_from"], merge=merge,
+        teachers=tuple(node["teachers"]), restarts=node["start_from"] == "start", merge=merge,
         solver=GradientDescent() if solver is None else ClosedForm(solver),
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"],

@@ -1,19 +1,42 @@
 """Errors with messages for the user: the thing, its value and the fix."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class Problem(Exception):
     """An error that the user can fix. Its text is the whole message; no traceback is shown."""
 
 
-class Problems(Problem):
-    """Several problems found at once."""
+class Several(Problem):
+    """Several problems found at once, each named once."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__("\n".join(self.problems))
+
+
+class Problems(Several):
+    """The problems of a configuration, found before a run starts."""
+
+
+def need_all(checks: Iterable[Callable[[], None]]) -> None:
+    """Call all checks. Raises `Several` with the problems that they raise, or the only one as it is."""
+    raised: list[Problem] = []
+    for check in checks:
+        try:
+            check()
+        except Problem as problem:
+            raised.append(problem)
+    if len({str(each) for each in raised}) == 1:
+        raise raised[0]
+    if raised:
+        raise Several([sentence for each in raised for sentence in sentences_of(each)])
+
+
+def sentences_of(problem: Problem) -> list[str]:
+    """The problems that an error lists, or its message."""
+    return [*problem.problems] if isinstance(problem, Several) else [str(problem)]
 
 
 class Interrupted(BaseException):
