@@ -50,7 +50,8 @@ def test_every_target_is_a_public_name():
 
 def test_every_public_name_is_one_of_a_component_or_of_the_top():
     named = {f"{package}.{name}" for package in PACKAGES for name in exports(package) if package != "xlearn"}
-    assert named == set(TARGETS)
+    # A loader names its label space in Python.
+    assert {name for name in named if not name.startswith("xlearn.label_spaces.")} == set(TARGETS)
 
 
 def test_no_module_bears_the_name_of_what_its_package_exports():

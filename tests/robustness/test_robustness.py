@@ -10,7 +10,8 @@ from toys.runs import only
 
 from xlearn.commands.train import main
 from xlearn.data.columns import Ragged
-from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.task import Examples
+from xlearn.label_spaces.classes import Classes
 from xlearn.robustness._missing import missing
 from xlearn.robustness._noise import noise
 from xlearn.runtime.errors import Problem
@@ -25,7 +26,7 @@ def given(count=40):
         "audio": Ragged(torch.randn(7 * count, generator=generator), torch.arange(count + 1) * 7),
     }
     labels = torch.arange(count) % 2
-    made = Examples(inputs, labels, torch.arange(count), LabelSpace("toy", ("a", "b")), data="toy")
+    made = Examples(inputs, labels, torch.arange(count), Classes("toy", ("a", "b")), data="toy")
     return replace(made, whole=made)
 
 

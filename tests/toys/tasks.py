@@ -13,13 +13,14 @@ from xlearn.data.modalities.image import ImageFormat
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.splits import Splits
-from xlearn.data.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Task
+from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Task
 from xlearn.data.tasks import Raw
 from xlearn.data.unlabeled import UNLABELED, hidden
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.hashing import derive
 
 SPEC = ImageSpec(1, 6, 6)
-PAIRED = LabelSpace("toy", ("a", "b"))
+PAIRED = Classes("toy", ("a", "b"))
 RATE = 8000
 SIDE = 8
 # Four numbers of eight examples: each has mean 0 and variance 1, no two correlate.
@@ -141,7 +142,7 @@ def random_images(count: int = 50, classes: int = 3, seed: int = 0) -> Examples:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 1, 6, 6), generator=generator, dtype=torch.uint8)
     labels = torch.arange(count) % classes
-    return Examples({"image": images}, labels, torch.arange(count), LabelSpace("toy", tuple(f"c{n}" for n in range(classes))))
+    return Examples({"image": images}, labels, torch.arange(count), Classes("toy", tuple(f"c{n}" for n in range(classes))))
 
 
 def image_task(given: Examples, name: str = "toy", unlabeled: Examples | None = None) -> Task:
@@ -172,7 +173,7 @@ def pair_batch(count: int = 6, **present: torch.Tensor) -> Batch:
 
 def labelled_batch(labels: object) -> dict[str, Batch]:
     """These labels and no inputs, as `networks.Fixed` reads them."""
-    return {"a": Batch({}, torch.as_tensor(labels), LabelSpace("x", ("0", "1", "2")))}
+    return {"a": Batch({}, torch.as_tensor(labels), Classes("x", ("0", "1", "2")))}
 
 
 def pixels(seed: int = 0, side: int = 8, channels: int = 3) -> numpy.ndarray:

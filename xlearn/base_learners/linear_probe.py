@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from xlearn.base_learners import NUMBERS, embedded
+from xlearn.base_learners import embedded
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.solvers.classifier import classifier
@@ -33,8 +34,7 @@ class LinearProbe:
 
     @torch.no_grad()
     def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
-        if support.labels.is_floating_point():
-            raise Problem(NUMBERS)
+        need_classes(support.space, "base_learner=linear_probe", "Use base_learner=gradient_descent.")
         both = embedded(network, support, query, tasks, self.statistics)
         first, second = (torch.nn.functional.normalize(each, dim=2) if self.normalised else each for each in both)
         found = []

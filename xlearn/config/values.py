@@ -5,7 +5,6 @@ from typing import Any
 
 from xlearn.config.collector import Collector
 from xlearn.runtime.errors import nearest
-from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
 def check_values(config: Mapping[str, Any], found: Collector) -> None:
@@ -15,7 +14,6 @@ def check_values(config: Mapping[str, Any], found: Collector) -> None:
         found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")
 
     found.need(0 <= config["seed"] < 2**63, f"seed={config['seed']}: give 0 to 2^63 - 1.")
-    one_of("metric", list(HIGHER_IS_BETTER))
     one_of("sampling", ["shuffled", "balanced"])
     for key, options in (("tasks", ["all", "proportional", "equal", "temperature"]), ("statistics", ["shared", "task"])):
         value = config["joint"][key]

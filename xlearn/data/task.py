@@ -1,6 +1,5 @@
-"""The data classes of a task: specs of its inputs, label space, batches, examples and splits."""
+"""The data classes of a task: specs of its inputs, batches, examples and splits."""
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from xlearn.data.columns import Column, Inputs, Ragged, Sequences, subset, take
+from xlearn.label_spaces import LabelSpace
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,13 @@ class VectorSpec:
 Spec = ImageSpec | TextSpec | AudioSpec | TabularSpec | VectorSpec
 
 
-@dataclass(frozen=True)
-class LabelSpace:
-    """The classes that a head predicts. Two tasks have the same head exactly if their `key` is the same."""
-
-    name: str
-    classes: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """A parameter-name-safe identity: the name, and a digest of the classes in their order."""
-        digest = hashlib.blake2b("\x1f".join(self.classes).encode(), digest_size=3).hexdigest()
-        return f"{self.name.replace('.', '_')}{len(self.classes)}_{digest}"
-
-
 @dataclass
 class Batch:
     """Some examples on one device.
 
-    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask. `labels` is `int64 [batch]`, or
-    `float [batch, classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch.
+    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask. `labels [batch, ...]`: `space` says
+    what they mean and which head reads the batch (of classes `int64 [batch]`, or `float [batch, classes]` where an augmentation
+    mixes them).
     `present[modality] bool [batch]`: which examples have the modality (no entry: all). `features float [batch, width]`:
     precomputed, where all below the head is frozen. `encoded`: modalities with the tokens of a frozen encoder as inputs.
     `task`: the role, `target` or the name of a source. Tasks of the same examples may share inputs: then `rows int64 [m]` are
@@ -132,7 +119,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Examples:
-    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
+    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels [n, ...]`, `rows int64 [n]`.
 
     `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present`, `encoded`, `task` and
     `taught` (`[n, ...]`) as in `Batch`. `data` identifies the original data and their form; `whole`: all examples of them.
@@ -244,5 +231,5 @@ class Task:
         )
 
     def class_counts(self) -> Tensor:
-        """Labelled training examples per class, int64 `[classes]`."""
-        return torch.bincount(self.train.labels, minlength=len(self.labels.classes))
+        """Labelled training examples per class (or other group of the label space), int64 `[classes]`."""
+        return self.labels.counts(self.train.labels)

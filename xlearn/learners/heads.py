@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from xlearn.data.episodes import Kind, episode_space, predicts_numbers
-from xlearn.data.task import LabelSpace, Task
+from xlearn.data.episodes import Kind
+from xlearn.data.task import Task
+from xlearn.label_spaces import LabelSpace
 from xlearn.plan.components import Components
 
 
@@ -11,7 +12,7 @@ def episode_spaces(learner: Any, kind: Kind | None, task: Task) -> dict[str, Lab
     """The label space of the head that learns episodes; empty for a base learner without a head."""
     if kind is None or not learner.reads_head:
         return {}
-    space = episode_space(kind.ways, predicts_numbers(task))
+    space = task.labels.episode(kind.ways)
     return {space.key: space}
 
 

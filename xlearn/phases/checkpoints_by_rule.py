@@ -11,12 +11,10 @@ from torch import Tensor
 from xlearn.data.columns import Column
 from xlearn.data.task import Examples, Task
 from xlearn.data.unlabeled import UNLABELED, sources
-from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import seen
 from xlearn.networks.network import Network, tensors
 from xlearn.phases.phase import Setting
 from xlearn.runtime.hashing import derive
-from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.selection import RULES, Seen, scores
 from xlearn.selection.mixval import LAMBDA, pairs
 
@@ -65,9 +63,9 @@ class Candidates:
 
     def look(self, step: int) -> dict[str, float]:
         """Score the current weights by every rule that can be computed, and keep them if a rule selects them."""
-        metric = self.setting.metric
-        sign = 1 if HIGHER_IS_BETTER[metric] else -1
-        found = scores(self._seen(), lambda logits, labels: sign * score(metric, logits, labels))
+        metric, space = self.setting.metric, self.examples[UNLABELED].space
+        sign = 1 if space.metrics[metric] else -1
+        found = scores(self._seen(), lambda logits, labels: sign * space.score(metric, logits, labels))
         self.looks.append({"step": step, "scores": found, "weights": tensors(self.network)})
         # Weights that no rule selects now are never selected later: a better or equal score exists. Free them.
         selected = {each["step"] for each in self.chosen().values()}

@@ -11,7 +11,7 @@ from xlearn.data.unlabeled import UNLABELED, sources
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.parts.views import viewed
-from xlearn.phases.feasible_kinds import check_episodes, check_labels, check_pairs
+from xlearn.phases.feasible_kinds import check_episodes, check_labels, check_pairs, check_spaces
 from xlearn.phases.phase import (
     Phase,
     Roles,
@@ -47,6 +47,7 @@ def check(
         )
     check_labels(phase, network, read)
     check_episodes(phase, read)
+    check_spaces(phase, read)
     if phase.adapts:
         _check_adaptation(phase, network, read, roles)
     named = labelled(phase, read)

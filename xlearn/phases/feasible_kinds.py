@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 
-from xlearn.base_learners import NUMBERS
 from xlearn.data.augment import holds
-from xlearn.data.episodes import Kind, need_enough, predicts_numbers
+from xlearn.data.episodes import Kind, need_enough
 from xlearn.data.task import Task
+from xlearn.label_spaces import LabelSpace
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.objectives.parts.weak_strong import need_change
 from xlearn.phases.few_shot import Validation
-from xlearn.phases.phase import Phase, learns_from_labels, rates, trains_heads
+from xlearn.phases.phase import Phase, learns_from_labels, lessons, rates, trains_heads
 from xlearn.runtime.errors import Problem
 
 
@@ -42,33 +43,50 @@ def check_labels(phase: Phase, network: Network, read: Mapping[str, Task]) -> No
 
 
 def need_ways(kind: Kind, task: Task) -> None:
-    """Raise for classification episodes with one class, and for regression episodes with several functions."""
-    numbers = predicts_numbers(task)
-    if numbers != (kind.ways == 1):
-        how = "needs one function per episode. Set episodes.ways=1" if numbers else "needs at least 2 classes per episode"
+    """Raise for a number of classes of which no episode can be made."""
+    if how := task.labels.no_episodes(kind.ways):
         raise Problem(f"episodes.ways={kind.ways}: {task.name} {how}.")
 
 
-def need_learner(learner: partial[Any] | None, numbers: bool) -> None:
-    """Raise for a base learner that only classifies, if the tasks are regression tasks."""
-    if learner is not None and numbers and not getattr(learner.func, "reads_head", True):
-        raise Problem(f"base_learner={learner.func.__name__}: {NUMBERS}")
+def need_learner(learner: partial[Any] | None, space: LabelSpace) -> None:
+    """Raise for a base learner that only classifies, if episodes of this label space predict something else."""
+    if learner is not None and not getattr(learner.func, "reads_head", True):
+        need_classes(space, f"base_learner={learner.func.__name__}", "Use base_learner=gradient_descent.")
+
+
+def check_spaces(phase: Phase, read: Mapping[str, Task]) -> None:
+    """Raise for a component that is defined by the classes of its tasks, where a task predicts something else.
+
+    Such a component says `spaces = (Classes,)`. Adaptation, distillation of logits and mixed labels need classes too.
+    """
+    fix = "Choose another one, or a task of classes."
+    for task in read.values() if learns_from_labels(phase) else ():
+        for each in phase.objectives:
+            if any(not isinstance(task.labels, wanted) for wanted in getattr(each.func, "spaces", ())):
+                need_classes(task.labels, f"phase {phase.name}: {each.func.__name__}", fix)
+        if phase.adapts or "logits" in lessons(phase):
+            what = "adaptation without labels" if phase.adapts else "distillation of logits"
+            need_classes(task.labels, f"phase {phase.name}: {what}", fix)
+        if any(holds("mixes_labels", each) for each in phase.augment):
+            need_classes(task.labels, f"phase {phase.name}: augment=mixup", fix)
 
 
 def check_episodes(phase: Phase, read: Mapping[str, Task]) -> None:
     """Raise for episodes that cannot be drawn or validated, and for regression tasks outside of episodes."""
     if phase.kind is None:
-        if learns_from_labels(phase) and (numbers := [task.name for task in read.values() if predicts_numbers(task)]):
-            raise Problem(
-                f"phase {phase.name}: {numbers[0]} predicts the values of many functions, so it can only be read in episodes. "
-                "Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with transfer=episodes."
-            )
+        for task in read.values() if learns_from_labels(phase) else ():
+            if why := task.labels.only_in_episodes:
+                raise Problem(
+                    f"phase {phase.name}: {task.name} {why}. Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with "
+                    "transfer=episodes."
+                )
         return
     if phase.reads not in ("source", "target"):
         raise Problem(f"phase {phase.name}: reads={phase.reads}, but episodes are drawn by label. Set reads=source.")
-    if len({predicts_numbers(task) for task in read.values()}) > 1:
-        raise Problem(f"phase {phase.name}: some sources predict numbers, others classes. Choose sources of one kind.")
-    need_learner(phase.base_learner, any(predicts_numbers(task) for task in read.values()))
+    if len(kinds := sorted({task.labels.kind for task in read.values()})) > 1:
+        raise Problem(f"phase {phase.name}: some sources predict {', others '.join(kinds)}. Choose sources of one kind.")
+    for task in read.values():
+        need_learner(phase.base_learner, task.labels)
     if any(holds("mixes_labels", each) for each in phase.augment):
         raise Problem(f"phase {phase.name}: augment=mixup mixes labels, but each episode renumbers its classes. Leave it out.")
     for task in read.values():  # for whichever classes the seed holds out

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.data.episodes import Episodes, Kind, classes_apart, need_enough, predicts_numbers
+from xlearn.data.episodes import Episodes, Kind, classes_apart, need_enough
 from xlearn.data.task import Examples, Sealed, Task
-from xlearn.metrics.measure import measure, score
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network, tensors
 from xlearn.phases.phase import Phase
 from xlearn.runtime.cache import recent, weights_digest
-from xlearn.runtime.errors import Problem
+from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import derive, digest
 from xlearn.runtime.machine import Machine, place
 from xlearn.runtime.names import HIGHER_IS_BETTER
@@ -27,8 +27,8 @@ NORMAL = 1.96
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions of the queries: `logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries]`
-    (regression: `[episodes, queries, 1]`). A moment is a number of inner steps.
+    """Predictions of the queries: `logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries, ...]`. A
+    moment is a number of inner steps.
     """
 
     logits: Tensor
@@ -75,24 +75,16 @@ def once(network: Network, learner: Any, episodes: Episodes, count: int, machine
     return recent(_held, key, lambda: predicted(network, learner, episodes, count, machine, every=False), HELD)
 
 
-def scores(found: Predicted, metric: str, moment: int = -1) -> Tensor:
+def scores(found: Predicted, space: LabelSpace, metric: str, moment: int = -1) -> Tensor:
     """The metric of each episode, `float64 [episodes]`."""
-    logits = found.logits[moment]
-    if metric == "mse":
-        return (logits - found.labels).double().square().mean((1, 2))
-    if metric == "accuracy":
-        return (logits.argmax(2) == found.labels).double().mean(1)
-    each = [score(metric, given, labels) for given, labels in zip(logits, found.labels, strict=True)]
-    return torch.tensor(each, dtype=torch.float64)
+    return space.scores_by_episode(metric, found.logits[moment], found.labels)
 
 
-def metrics(found: Predicted, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics over the queries of all episodes (`mse` for regression). Episodes have equally many queries, so these are
-    also means over episodes.
+def metrics(found: Predicted, space: LabelSpace) -> dict[str, Any]:
+    """The metrics over the queries of all episodes. Episodes have equally many queries, so these are also means over
+    episodes.
     """
-    if found.labels.is_floating_point():
-        return {"mse": float(scores(found, "mse").mean())}
-    return measure(found.logits[-1].flatten(0, 1), found.labels.flatten(), classes)
+    return space.measure_episodes(found.logits[-1], found.labels)
 
 
 def interval(values: Tensor) -> float:
@@ -100,9 +92,9 @@ def interval(values: Tensor) -> float:
     return float(NORMAL * values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 
-def summary(found: Predicted, metric: str) -> dict[str, Any]:
+def summary(found: Predicted, space: LabelSpace, metric: str) -> dict[str, Any]:
     """For `result.json`: the metric's mean over episodes and the half-width of its interval, after each inner step."""
-    moments = [scores(found, metric, moment) for moment in range(len(found.logits))]
+    moments = [scores(found, space, metric, moment) for moment in range(len(found.logits))]
     curve = {"step": [*range(len(moments))], metric: [float(each.mean()) for each in moments]}
     curve["interval"] = [interval(each) for each in moments]
     return {"count": found.logits.shape[1], "metric": metric, "interval": curve["interval"][-1], "curve": curve}
@@ -121,10 +113,11 @@ def target_episodes(task: Task) -> Task:
 
 
 def need_metric(metric: str, task: Task) -> None:
-    """Raise `Problem` if the run's metric is for classes but the task predicts numbers, or the reverse."""
-    if (metric == "mse") != predicts_numbers(task):
-        fits = "mse" if predicts_numbers(task) else next(iter(HIGHER_IS_BETTER))
-        raise Problem(f"metric={metric}: {task.name} predicts {'numbers' if fits == 'mse' else 'classes'}. Set metric={fits}.")
+    """Raise `Problem` if the label space of the task has no such metric."""
+    space = task.labels
+    if metric not in space.metrics:
+        fits = nearest(metric, space.metrics) if metric not in HIGHER_IS_BETTER else f"Set metric={space.metric}."
+        raise Problem(f"metric={metric}: {task.name} predicts {space.kind}. {fits}")
 
 
 class Validation:
@@ -149,7 +142,8 @@ class Validation:
         """The metric's mean over `kind.val` episodes."""
         if self.episodes is None:
             self.episodes = Episodes(self.held, self.kind, seed=derive(self.seed, "validation"), device=machine.device)
-        return float(scores(predicted(network, learner, self.episodes, self.kind.val, machine, every=False), metric).mean())
+        found = predicted(network, learner, self.episodes, self.kind.val, machine, every=False)
+        return float(scores(found, self.episodes.space, metric).mean())
 
 
 def _enough(examples: Examples, kind: Kind) -> bool:

@@ -11,20 +11,20 @@ from xlearn.balance.gradients import cosines
 from xlearn.data.batches import Batches
 from xlearn.data.episodes import Episodes
 from xlearn.data.task import Task
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network, tensors
 from xlearn.phases.checkpoints_by_rule import Candidates
 from xlearn.phases.fit import Record, Update
 from xlearn.phases.phase import Phase, Setting, trains_heads
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
 class Monitor:
     """Evaluates a phase `evaluations` times: reads the losses, computes validation scores, reports, and keeps the best weights.
 
     `judges`: the roles that select the weights by their validation scores. `valid`: functions that return the validation score,
-    by role. `candidates`: for a phase that adapts, the evaluated weights with their score under each selection rule. The
-    monitor's state can be saved and resumed.
+    by role; `spaces` are the label spaces of their examples. `candidates`: for a phase that adapts, the evaluated weights with
+    their score under each selection rule. The monitor's state can be saved and resumed.
     """
 
     def __init__(
@@ -35,12 +35,15 @@ class Monitor:
         tasks: Mapping[str, Task],
         judges: Sequence[str],
         valid: Mapping[str, Callable[[], float]],
+        spaces: Mapping[str, LabelSpace],
         setting: Setting,
         steps: int,
         candidates: Candidates | None = None,
     ) -> None:
         self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
         self.tasks, self.judges, self.valid, self.candidates = tasks, judges, valid, candidates
+        self.metrics = {role: space.own_metric(setting.metric) for role, space in spaces.items()}
+        self.signs = {role: 1 if spaces[role].metrics[metric] else -1 for role, metric in self.metrics.items()}
         self.every = max(1, -(-steps // setting.evaluations))
         self.pending: dict[str, list[Tensor]] = {}
         self.weights: dict[str, list[Tensor]] = {}
@@ -61,8 +64,7 @@ class Monitor:
     def look(self, step: int, batches: Batches | Episodes, bar: tqdm) -> bool:
         """Evaluate: read the losses, score, report, and keep the best weights. Returns True if the phase ends at this step."""
         losses = self._mean_losses(step)
-        metric = self.setting.metric
-        scores: dict[str, Any] = {f"{role}_val_{metric}": each() for role, each in self.valid.items()}
+        scores: dict[str, Any] = {f"{role}_val_{self.metrics[role]}": each() for role, each in self.valid.items()}
         if self.candidates is not None:
             scores["scores"] = self.candidates.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(step, batches)}
@@ -73,7 +75,7 @@ class Monitor:
         shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}
         bar.set_postfix(shown, refresh=False)
         if self.judges:
-            self._judge(step, {role: scores[f"{role}_val_{metric}"] for role in self.judges})
+            self._judge(step, {role: self.signs[role] * scores[f"{role}_val_{self.metrics[role]}"] for role in self.judges})
         phase = self.phase
         if phase.stop_below is not None and sum(losses.values()) < phase.stop_below:
             return True
@@ -102,7 +104,6 @@ class Monitor:
             values = {"all": sum(values.values()) / len(values)}
         keeps, better = self.phase.keep != "last" and self.candidates is None, False
         for role, value in values.items():
-            value *= 1 if HIGHER_IS_BETTER[self.setting.metric] else -1
             if role not in self.best or value > self.best[role]["score"]:
                 better = True
                 self.best[role] = {"score": value, "step": step, "weights": tensors(self.network) if keeps else {}}

@@ -13,7 +13,7 @@ from xlearn.balance import Backward
 from xlearn.balance._equal import equal
 from xlearn.data.episodes import Kind
 from xlearn.data.task import Task
-from xlearn.data.unlabeled import HIDDEN, UNLABELED, hidden, inputs
+from xlearn.data.unlabeled import UNLABELED, hidden, inputs, is_hidden
 from xlearn.networks.network import Network
 from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.runtime.cache import Cache
@@ -159,7 +159,7 @@ def begun_balance(phase: Phase, context: PhaseContext) -> Callable[[Mapping[str,
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
     """Labelled examples per class, by role. Roles without labels are left out."""
-    return {role: task.class_counts() for role, task in read.items() if not bool((task.train.labels == HIDDEN).any())}
+    return {role: task.class_counts() for role, task in read.items() if not is_hidden(task.train.labels)}
 
 
 def lessons(phase: Phase) -> set[str]:

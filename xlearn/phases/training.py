@@ -14,7 +14,6 @@ from xlearn.data.augment import holds
 from xlearn.data.batches import Batches
 from xlearn.data.episodes import Episodes
 from xlearn.data.task import Examples, Task
-from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, load, tensors
 from xlearn.networks.statistics import estimated
@@ -126,11 +125,12 @@ class PhaseTraining:
         self.updates = [own, *later]
         candidates = self._candidates(roles, tasks, trained) if phase.adapts else None
         judged_by = {role: partial(self._score, each) for role, each in valid.items()}
-        named = [*judging]
+        named, spaces = [*judging], {role: each.space for role, each in valid.items()}
         if held is not None and held.judged_by is not None:
             judged_by = {"episodes": partial(held.score, network, self.learner, setting.metric, setting.machine)}
+            spaces = {"episodes": next(iter(held.held.values())).space}
             named = ["episodes"] if phase.keep != "last" or phase.patience is not None else []
-        self.monitor = Monitor(network, phase, own, tasks, named, judged_by, setting, self.steps, candidates)
+        self.monitor = Monitor(network, phase, own, tasks, named, judged_by, spaces, setting, self.steps, candidates)
         self.seconds = 0.0
 
     def _whole_batches(self, read: Mapping[str, Examples], seed: int, taught: bool) -> Batches:
@@ -150,9 +150,9 @@ class PhaseTraining:
         )
 
     def _score(self, examples: Examples) -> float:
-        """The run's metric on `examples` with the network's current weights."""
-        machine = self.setting.machine
-        return score(self.setting.metric, logits(self.network, examples, machine), examples.labels)
+        """The metric of `examples` with the network's current weights."""
+        machine, space = self.setting.machine, examples.space
+        return space.score(space.own_metric(self.setting.metric), logits(self.network, examples, machine), examples.labels)
 
     def _candidates(self, roles: Roles, tasks: Mapping[str, Task], trained: Mapping[str, Any]) -> Candidates:
         """The examples that score the candidates of an adaptation phase, restricted to the phase's modalities."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from xlearn.data.episodes import Kind
 from xlearn.data.prepare import TaskSource
-from xlearn.data.task import LabelSpace, Spec, Task
+from xlearn.data.task import Spec, Task
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network
 from xlearn.phases.phase import Phase
 from xlearn.runtime.errors import Problem
@@ -97,7 +98,6 @@ class Components:
         `base_learner`: its parameters are added to the network (e.g. learned step sizes).
         """
         import torch
-        from torch import nn
 
         seed = self.config["seed"]
         encoders = {}
@@ -115,7 +115,7 @@ class Components:
         for space in spaces:
             # Seeded per label space, so that a head's initial weights do not depend on the rest of the network.
             torch.manual_seed(derive(seed, "head", role, space.key))
-            heads[space.key] = nn.Linear(trunk.width, len(space.classes))
+            heads[space.key] = space.head(trunk.width)
         network = Network(encoders, fusion, heads, trunk)
         network.document = self._document(specs, role, alone)
         if (parts := getattr(base_learner, "parts", lambda _: None)(network)) is not None:

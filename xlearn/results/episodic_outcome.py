@@ -1,6 +1,5 @@
 """The evaluation of a target of few-shot episodes: the metrics of a run and its baseline."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlearn.base_learners.statistics import norms
-from xlearn.data.episodes import Episodes, need_enough, predicts_numbers
+from xlearn.data.episodes import Episodes, need_enough
 from xlearn.data.task import Task
+from xlearn.label_spaces import LabelSpace
 from xlearn.learners.learner import Learner
 from xlearn.phases.encoder_cache import encode
 from xlearn.phases.feasible_kinds import need_learner, need_ways
@@ -62,42 +62,42 @@ def episodic_outcome(
         seed,
     ]
     before = once(learned.baseline.network, scratch, episodes(learned.baseline, scratch), count, machine, made)
-    classes, metric = drawn.space.classes, config["metric"]
+    space, metric = drawn.space, config["metric"]
     rows = torch.stack([drawn.rows(number) for number in range(count)])
     given = {"logits": found.logits[-1], "labels": found.labels, "rows": rows}
-    if not predicts_numbers(target):
-        right = {"run": found, "baseline": before}
-        given |= {f"correct.{name}": each.logits[-1].argmax(-1) == each.labels for name, each in right.items()}
+    right = {name: space.correct(each.logits[-1], each.labels) for name, each in (("run", found), ("baseline", before))}
+    given |= {f"correct.{name}": each for name, each in right.items() if each is not None}
     write_tensors(folder / "predictions.safetensors", given)
-    measured, compared = metrics(found, classes), metrics(before, classes)
+    measured, compared = metrics(found, space), metrics(before, space)
     return {
         **described(learned, roles, machine),
         "metrics": measured,
         "episodes": {
-            **asdict(kind), **summary(found, metric), **getattr(base, "log", dict)(),
+            **asdict(kind), **summary(found, space, metric), **getattr(base, "log", dict)(),
             "statistics": getattr(base, "statistics", None) if norms(learned.own.network) else None,
         },
         "baseline": {
             "name": config["choices"].get("transfer@baseline", "scratch"), "metrics": compared, "phases": phases["baseline"],
-            "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": summary(before, metric),
+            "cost": cost(learned.baseline, scratch, drawn, machine), "episodes": summary(before, space, metric),
         },
-        "gain": gain(measured, compared),
+        "gain": gain(measured, compared, space.metrics),
         "cost": {**cost(learned.own, base, drawn, machine), "trained": learned.own.count()},
-        "majority": chance(found, classes),
+        "majority": chance(found, space),
         "alone": {},
         "selection": sorted({phase.keep for phase in components.pretrain}),
         "phases": phases["own"],
     }  # fmt: skip
 
 
-def chance(found: Predicted, classes: Sequence[str]) -> dict[str, Any] | None:
-    """Majority baseline of episodes: the metrics of a uniform prediction, as all classes are equally frequent; None for
-    regression.
+def chance(found: Predicted, space: LabelSpace) -> dict[str, Any] | None:
+    """The floor of episodes: the metrics of a prediction that knows no labels (of classes a uniform one, as all classes are
+    equally frequent); None where there is none.
     """
-    if found.labels.is_floating_point():
+    episodes, queries = found.labels.shape[:2]
+    outputs = space.floor(None, episodes * queries)
+    if outputs is None:
         return None
-    same = Predicted(torch.zeros(1, *found.labels.shape, len(classes)), found.labels)
-    return metrics(same, tuple(classes))
+    return metrics(Predicted(outputs.unflatten(0, (1, episodes, queries)), found.labels), space)
 
 
 def cost(learner: Learner, base: Any, episodes: Episodes, machine: Machine) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def check_target(components: Components, target: Task) -> None:
     need_ways(components.kind, target)
     need_enough(target.name, target.test.examples, components.kind)
     for each in (components.base_learner, components.baseline_learner):
-        need_learner(each, predicts_numbers(target))
+        need_learner(each, target.labels)
     if components.base_learner is not None:
         components.base_learner()  # raises for arguments out of range
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from xlearn.data.task import Examples, Task, TextSpec
 from xlearn.learners.learner import Learner
-from xlearn.metrics.measure import measure, score
 from xlearn.networks.evaluate import logits
 from xlearn.phases.checkpoints_by_rule import look
 from xlearn.phases.encoder_cache import encode
@@ -21,7 +20,7 @@ from xlearn.plan.components import Components
 from xlearn.results.baseline_logits import predictions
 from xlearn.results.cost import cost, together
 from xlearn.results.forgetting import forgetting
-from xlearn.results.gains import baseline_name, delta_m, gain, gap_closed, majority
+from xlearn.results.gains import baseline_name, delta_m, floor, gain, gap_closed
 from xlearn.results.retrieval import retrieval
 from xlearn.robustness._noise import UNKNOWN, noise, unit
 from xlearn.runtime.code import code_digest
@@ -50,7 +49,7 @@ def outcome(
 ) -> dict[str, Any]:
     """The measured content of `result.json`. Opens the test split, and writes predictions and robustness curves."""
     components, target = learned.components, roles["target"]["target"]
-    config, classes = components.config, target.labels.classes
+    config, space = components.config, target.labels
     test = target.test.open()
 
     def tokenised(learner: Learner, examples: Examples) -> Examples:
@@ -68,11 +67,11 @@ def outcome(
     own = learned.own
     with own.keeping("target"):
         found = predicted(own, test)
-    metrics = measure(found, test.labels, classes)
+    metrics = space.measure(found, test.labels)
     # Logits on the test split: the metrics and the rows that each network predicts correctly follow from them.
     logits_of = {"run": found, "baseline": compared_with(learned.baseline, test)}
-    compared = measure(logits_of["baseline"], test.labels, classes)
-    alone = {name: measure(compared_with(each, test.only(name)), test.labels, classes) for name, each in learned.alone.items()}
+    compared = space.measure(logits_of["baseline"], test.labels)
+    alone = {name: space.measure(compared_with(each, test.only(name)), test.labels) for name, each in learned.alone.items()}
     used = (*components.transfer, *(components.pretrain if components.carries or components.teaches else ()))
     result: dict[str, Any] = {
         **described(learned, roles, machine),
@@ -81,9 +80,9 @@ def outcome(
             "name": baseline_name(config, target), "metrics": compared, "phases": phases["baseline"],
             "cost": cost(learned.baseline.network, target),
         },
-        "gain": gain(metrics, compared),
+        "gain": gain(metrics, compared, space.metrics),
         "cost": {**cost(own.network, target), "trained": own.count()},
-        "majority": majority(target, test),
+        "majority": floor(target, test),
         "alone": {name: {"metrics": alone[name], "phases": phases[name]} for name in alone},
         "selection": sorted({phase.keep for phase in used}),
         "phases": phases["own"],
@@ -95,17 +94,18 @@ def outcome(
             again = result["baseline"] if each is learned.baseline else None
             logits_of[f"bounds.{name}"] = logits_of["baseline"] if again else compared_with(each, test)
             result["bounds"][name] = {
-                "metrics": again["metrics"] if again else measure(logits_of[f"bounds.{name}"], test.labels, classes),
+                "metrics": again["metrics"] if again else space.measure(logits_of[f"bounds.{name}"], test.labels),
                 "phases": phases[f"bound {name}"], "cost": again["cost"] if again else cost(each.network, target),
                 "selection": sorted({phase.keep for phase in each.every_phase()}),
             }  # fmt: skip
-        result["gap_closed"] = gap_closed(metrics, result["bounds"])
+        result["gap_closed"] = gap_closed(metrics, result["bounds"], space.metrics)
     # The correct rows of each network, for paired comparisons.
-    correct = {f"correct.{name}": each.argmax(1) == test.labels for name, each in logits_of.items()}
+    correct = {f"correct.{name}": space.correct(each, test.labels) for name, each in logits_of.items()}
+    correct = {name: each for name, each in correct.items() if each is not None}
     given = {"logits": found, "labels": test.labels, "rows": test.rows, **correct}
     write_tensors(folder / "predictions.safetensors", given)
     if own.selection:
-        result["selections"] = selections(own, lambda: measure(predicted(own, test), test.labels, classes), result)
+        result["selections"] = selections(own, lambda: space.measure(predicted(own, test), test.labels), result)
     if learned.components.joins:
         single = {"metrics": compared, "phases": phases["baseline"], "cost": result["baseline"]["cost"]}
         result["cost"]["all_parameters"] = together(own.network, {**roles["source"], "target": target})
@@ -128,6 +128,7 @@ def described(learned: Learned, roles: Roles, machine: Machine) -> dict[str, Any
     return {
         "config": {name: value for name, value in config.items() if name != "choices"},
         "choices": config["choices"],
+        "label_space": tasks["target"].labels.described(),
         "data": {
             name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
             for name, task in tasks.items()
@@ -155,34 +156,38 @@ def several(
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     tasks = {**roles["source"], **roles["target"]}
     for role, task in roles["source"].items():
-        test, classes = task.test.open(), task.labels.classes
+        test, space = task.test.open(), task.labels
         with learned.own.keeping(role):
-            metrics = measure(predicted(learned.own, test), test.labels, classes)
+            metrics = space.measure(predicted(learned.own, test), test.labels)
         alone = learned.single[role]
-        before = measure(compared_with(alone, test), test.labels, classes)
+        before = space.measure(compared_with(alone, test), test.labels)
         spent: dict[str, Any] = {"metrics": before, "phases": phases[f"single {role}"], "cost": cost(alone.network, task)}
         found[role] = (metrics, spent)
     told: dict[str, Any] = {
         role: {
             "name": tasks[role].name, "metrics": metrics, "single": {"name": "single task", **single},
-            "gain": gain(metrics, single["metrics"]),
+            "gain": gain(metrics, single["metrics"], tasks[role].labels.metrics),
         }
         for role, (metrics, single) in {**found, **target}.items()
     }  # fmt: skip
-    return {"tasks": told, "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()])}
+    pairs = [(each["metrics"], each["single"]["metrics"]) for each in told.values()]
+    higher = {name: way for task in tasks.values() for name, way in task.labels.metrics.items()}
+    return {"tasks": told, "delta_m": delta_m(pairs, higher)}
 
 
 def selections(own: Learner, measured: Callable[[], dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
     """Per selection rule, the selected step, its score, and the test metrics of the network at that step."""
     by_step: dict[int, dict[str, Any]] = {}
+    higher = result["label_space"]["higher_is_better"]
     for each in own.selection.values():
         if (step := each["step"]) not in by_step:
             with own.keeping(look(step)):
                 by_step[step] = measured()
     return {
         rule: {
-            **each, "metrics": by_step[each["step"]], "gain": gain(by_step[each["step"]], result["baseline"]["metrics"]),
-            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {})),
+            **each, "metrics": by_step[each["step"]],
+            "gain": gain(by_step[each["step"]], result["baseline"]["metrics"], higher),
+            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {}), higher),
         }
         for rule, each in own.selection.items()
     }  # fmt: skip
@@ -216,7 +221,7 @@ def robustness(components: Components, predicted: Any, test: Examples) -> dict[s
         for level in spoil.keywords["levels"]:
             generator = torch.Generator().manual_seed(derive(components.config["seed"], "robustness", name))
             spoiled = spoil(test, level, generator)
-            values.append(score(metric, predicted(spoiled), spoiled.labels))
+            values.append(test.space.score(metric, predicted(spoiled), spoiled.labels))
         modality = spoil.keywords["modality"]
         curves[name] = {"modality": modality, "levels": spoil.keywords["levels"], metric: values}
         if spoil.func is noise:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Inputs
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
@@ -27,6 +28,8 @@ class DomainMixup:
 
     Raises: `Problem` for alpha not above 0, for fewer than two environments, and for environments with different classes.
     """
+
+    spaces = (Classes,)
 
     def __init__(self, context: PhaseContext, *, alpha: float = 0.2) -> None:
         roles = need_environments(context, "mixup")

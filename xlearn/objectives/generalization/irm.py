@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments
@@ -25,6 +26,7 @@ class Irm(nn.Module):
     """
 
     step: Tensor
+    spaces = (Classes,)
 
     def __init__(self, context: PhaseContext, *, weight: float = 100.0, anneal: float = 0.1) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.class_weights import class_weights
@@ -24,6 +25,7 @@ class Deferred(nn.Module):
     """
 
     step: Tensor
+    spaces = (Classes,)
 
     def __init__(self, context: PhaseContext, *, after: float = 0.8, beta: float = 0.9999) -> None:
         super().__init__()

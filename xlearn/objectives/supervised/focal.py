@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
@@ -21,6 +22,8 @@ class Focal(nn.Module):
     The paper's alpha is `class_weights`. Soft labels q: `sum_c q_c` over the same expression. gamma 0 is cross-entropy.
     Raises `Problem` for a gamma below 0.
     """
+
+    spaces = (Classes,)
 
     def __init__(self, context: PhaseContext, *, gamma: float, class_weights: ClassWeights = "none") -> None:
         super().__init__()

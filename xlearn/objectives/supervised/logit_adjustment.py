@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.runtime.errors import Problem
@@ -23,6 +24,8 @@ class LogitAdjustment(nn.Module):
     tau 0 is cross-entropy. A class without examples has probability 0 in training (n_c is set to 1e-12), so nothing is learned
     of it. Raises `Problem` for a tau below 0.
     """
+
+    spaces = (Classes,)
 
     def __init__(self, context: PhaseContext, *, tau: float = 1.0) -> None:
         super().__init__()
