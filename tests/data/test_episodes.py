@@ -158,7 +158,7 @@ def test_where_numbers_are_predicted_they_are_the_labels():
     for name, count in (("support", 15), ("query", 12)):
         batch = drawn[name]
         assert batch.labels.shape == (count, 1) and batch.labels.is_floating_point()
-        assert batch.space == Numbers() and batch.space.key == Classes("number", ("value",)).key
+        assert batch.space == Numbers("number", ()) and batch.space.key == Classes("number", ("value",)).key
         places = [(given.inputs["tabular"] == x).all(1).nonzero().item() for x in batch.inputs["tabular"]]
         assert torch.equal(batch.labels[:, 0], given.labels[places, 1])
 

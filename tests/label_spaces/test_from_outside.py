@@ -21,21 +21,33 @@ from xlearn.networks.network import Network
 from xlearn.table.command import main as table
 
 TASKS = {
-    "hands": "# A spot and its direction\n_target_: toys.angles.hands\n",
-    "bright": "# The same, on a brighter ground\n_target_: toys.angles.hands\nshift: 40.0\n",
+    "hands": "# A spot and its direction\n_target_: toys.angles.hands\nlabel_space: angles\n",
+    "bright": "# The same, on a brighter ground\n_target_: toys.angles.hands\nshift: 40.0\nlabel_space: angles\n",
+    "unnamed": "# Its file names no label space\n_target_: toys.angles.hands\n",
     "squares": "# Bright squares, of classes\n_target_: toys.tasks.blobs\nside: 8\n",
 }
-WORDS = ["encoder/image=mlp", "encoder.image.widths=[16,8]", "threads=1", "budget=quick", "metric=degrees"]
+SPACE = """# @package _global_
+# Directions
+label_space:
+  _target_: toys.angles.Angles
+metric: degrees
+target:
+  shots: 20
+"""
+WORDS = ["encoder/image=mlp", "encoder.image.widths=[16,8]", "threads=1", "budget=quick"]
 
 
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
-    return [*tasks_in(tmp_path / "own", **TASKS), *WORDS]
+    given = tasks_in(tmp_path / "own", **TASKS)
+    (tmp_path / "own" / "label_space").mkdir()
+    (tmp_path / "own" / "label_space" / "angles.yaml").write_text(SPACE)
+    return [*given, *WORDS]
 
 
 def test_a_run_transfers_measures_and_compares_it(words, capsys):
     """It beats its floor of about 90 degrees, and a gain is a smaller angle."""
-    assert main([*words, "source=hands", "target=bright", "target.shots=20"]) == 0
+    assert main([*words, "source=hands", "target=bright"]) == 0
     told = capsys.readouterr().out
     folder, result = only()
     assert result["metrics"].keys() == result["gain"].keys() == {"degrees", "within_right_angle"}
@@ -46,6 +58,7 @@ def test_a_run_transfers_measures_and_compares_it(words, capsys):
     assert result["label_space"] == {
         "kind": "angles", "higher_is_better": {"degrees": False, right: True}, "floor": "mean direction", "group": "half",
     }  # fmt: skip
+    assert result["config"]["target"]["shots"] == 20 and result["choices"]["objective"] == "supervised"
     assert "20 labels per half" in told and "degrees  " in told and "mean direction: " in told and "majority" not in told
     copied = json.loads((folder / "transfer.json").read_text())["copied"]
     assert any("head.angles_hands.second" in str(each) for each in copied)
@@ -56,7 +69,7 @@ def test_a_run_transfers_measures_and_compares_it(words, capsys):
 
 def test_the_lowest_angle_on_validation_data_is_kept(words):
     kept = "budget.transfer.keep=best_target"
-    assert main([*words, "source=hands", "target=bright", "target.shots=20", kept, "evaluations=6"]) == 0
+    assert main([*words, "source=hands", "target=bright", kept, "evaluations=6"]) == 0
     folder, result = only()
     looks = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     looks = [each for each in looks if each["phase"] == "finetune" and "alone" not in each]
@@ -65,7 +78,7 @@ def test_the_lowest_angle_on_validation_data_is_kept(words):
 
 
 def test_a_source_of_classes_is_validated_by_its_own_metric(words, capsys):
-    assert main([*words, "source=squares", "target=bright", "target.shots=20"]) == 0
+    assert main([*words, "source=squares", "target=bright"]) == 0
     assert "forgetting of source squares: test accuracy" in capsys.readouterr().out
     folder, _ = only()
     looks = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -73,7 +86,7 @@ def test_a_source_of_classes_is_validated_by_its_own_metric(words, capsys):
 
 
 def test_tables_go_by_its_direction(words, capsys):
-    sweep = ["-m", "source=hands", "target=bright", "target.shots=20", "transfer=finetune,linear_probe"]
+    sweep = ["-m", "source=hands", "target=bright", "transfer=finetune,linear_probe"]
     assert main([*words, *sweep]) == 0
     capsys.readouterr()
     assert table(["outputs/default", "--bounds", "majority,scratch"]) == 0
@@ -90,13 +103,14 @@ def test_tables_go_by_its_direction(words, capsys):
         (["transfer=dann"], "adaptation without labels is defined for classes"),
         (["metric=accuracy"], "metric=accuracy: bright predicts angles. Set metric=degrees"),
         (["metric=degree"], "metric=degree: bright predicts angles. Did you mean 'degrees'"),
+        (["target=unnamed"], "target=unnamed predicts angles, but its label space is Classes. Write `label_space: NAME`"),
         (["target.classes=[a,b]"], "target.classes chooses among classes, but this task predicts hands"),
         (["target.shots=100"], "target.shots=100: half '"),
         (["transfer=episodes_centroid"], "bright has no classes to draw episodes from"),
     ],
 )
 def test_what_needs_classes_is_refused_by_name(words, more, sentence, capsys):
-    assert main([*words, "source=hands", "target=bright", "target.shots=20", *more]) == 1
+    assert main([*words, "source=hands", "target=bright", *more]) == 1
     assert sentence in capsys.readouterr().err
 
 

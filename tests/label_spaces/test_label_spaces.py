@@ -15,7 +15,7 @@ from xlearn.runtime.errors import Problem
 
 FRUITS = Classes("fruit", ("apple", "banana", "cherry"))
 WAVES = Functions("waves", ("a", "b", "c"))
-SPACES = [FRUITS, Numbers(), WAVES]
+SPACES = [FRUITS, Numbers("number", ()), WAVES]
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda each: each.kind + each.group)
@@ -51,13 +51,14 @@ def test_floors():
     shares = FRUITS.floor(torch.tensor([1, 1, 0, 1]), 2)
     assert shares.shape == (2, 3) and shares[0, :2].tolist() == pytest.approx([math.log(0.25), math.log(0.75)])
     assert FRUITS.floor(None, 2).tolist() == [[0.0] * 3] * 2
-    assert Numbers().floor(torch.tensor([1.0, 2.0, 6.0]), 2).tolist() == [[3.0], [3.0]] and Numbers().floor(None, 2) is None
+    number = Numbers("number", ())
+    assert number.floor(torch.tensor([1.0, 2.0, 6.0]), 2).tolist() == [[3.0], [3.0]] and number.floor(None, 2) is None
 
 
 def test_numbers_are_measured_by_the_squared_error():
-    found = Numbers().measure(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, 2.0]))
+    found = Numbers("number", ()).measure(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, 2.0]))
     assert found == {"mse": 2.0} and Numbers.metrics["mse"] is False
-    assert Numbers().correct(torch.zeros(2, 1), torch.zeros(2)) is None
+    assert Numbers("number", ()).correct(torch.zeros(2, 1), torch.zeros(2)) is None
 
 
 def test_classes_and_functions_can_be_chosen_among():
@@ -75,11 +76,11 @@ def test_episodes_of_classes_and_of_functions():
     assert FRUITS.episode(2) == Classes("episode", ("0", "1")) and FRUITS.no_episodes(1) and not FRUITS.no_episodes(2)
     values = torch.tensor([[2.0, 0.5], [2.0, 0.7]])
     assert WAVES.episode_labels(values, (1, 1, 2)).tolist() == values[:, 1:].tolist()
-    assert WAVES.episode(1) == Numbers() and "episodes.ways=1" in WAVES.no_episodes(5) and not WAVES.no_episodes(1)
-    assert Numbers().no_episodes(1)
+    assert WAVES.episode(1) == Numbers("number", ()) and "episodes.ways=1" in WAVES.no_episodes(5) and not WAVES.no_episodes(1)
+    assert Numbers("number", ()).no_episodes(1)
 
 
 def test_what_is_defined_by_classes_is_refused_elsewhere():
     need_classes(FRUITS, "focal", "")
     with pytest.raises(Problem, match=r"focal is defined for classes, but the labels here are numbers\. Use another\."):
-        need_classes(Numbers(), "focal", "Use another.")
+        need_classes(Numbers("number", ()), "focal", "Use another.")

@@ -26,7 +26,7 @@ from xlearn.runtime.hashing import derive
 
 KIND = Kind(ways=3, shots=2, queries=4, tasks=3)
 WAYS = Classes("episode", ("0", "1", "2"))
-NUMBER = Numbers()
+NUMBER = Numbers("number", ())
 
 
 def sign_examples(kinds: int = 8, each: int = 10, seed: int = 0, first: int = 0) -> Examples:

@@ -127,8 +127,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         unlabeled=parts["unlabeled"],
         test=Sealed(source.name, parts["test"]),
         data=fingerprint,
-        # The rows of all splits follow from the data, the options and the seed.
-        fingerprint=digest([form, space.key, asdict(source.options), seed], 16),
+        # The rows of all splits follow from the data, the label space, the options and the seed.
+        fingerprint=digest([form, space.key, code_digest(type(space).__module__), asdict(source.options), seed], 16),
         training=training,
         notes={"examples": counts, "split": held, **notes, **data.notes},
         # The same content under two names is the same data too.

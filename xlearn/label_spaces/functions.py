@@ -16,9 +16,6 @@ class Functions(Numbers):
     drawn from functions; an episode predicts the values of one.
     """
 
-    name: str = "functions"
-    classes: tuple[str, ...] = ()
-
     group: ClassVar[str] = "function"
     only_in_episodes: ClassVar[str] = "predicts the values of many functions, so it can only be read in episodes"
 
@@ -40,7 +37,7 @@ class Functions(Numbers):
         return "" if ways == 1 else "needs one function per episode. Set episodes.ways=1"
 
     def episode(self, ways: int) -> LabelSpace:
-        return Numbers()
+        return Numbers("number", ())
 
     def episode_labels(self, labels: Tensor, shape: Sequence[int]) -> Tensor:
         return labels[:, 1:]

@@ -16,9 +16,6 @@ class Numbers(LabelSpace):
     floor predicts the mean of the training labels.
     """
 
-    name: str = "number"
-    classes: tuple[str, ...] = ()
-
     metrics: ClassVar = OF_NUMBERS
     metric: ClassVar[str] = "mse"
     kind: ClassVar[str] = "numbers"

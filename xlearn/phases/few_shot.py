@@ -13,10 +13,9 @@ from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network, tensors
 from xlearn.phases.phase import Phase
 from xlearn.runtime.cache import recent, weights_digest
-from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive, digest
 from xlearn.runtime.machine import Machine, place
-from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.runtime.randomness import random_state, set_random_state
 
 # Number of episodes per forward pass.
@@ -110,14 +109,6 @@ def target_episodes(task: Task) -> Task:
     none = whole.subset(every.rows[:0])
     notes = {**task.notes, "examples": {"train": 0, "val": 0, "test": len(every), "unlabeled": 0}}
     return replace(task, train=none, val=none, unlabeled=none, training=none.rows, test=Sealed(task.name, every), notes=notes)
-
-
-def need_metric(metric: str, task: Task) -> None:
-    """Raise `Problem` if the label space of the task has no such metric."""
-    space = task.labels
-    if metric not in space.metrics:
-        fits = nearest(metric, space.metrics) if metric not in HIGHER_IS_BETTER else f"Set metric={space.metric}."
-        raise Problem(f"metric={metric}: {task.name} predicts {space.kind}. {fits}")
 
 
 class Validation:

@@ -174,7 +174,7 @@ def _check_teachers(components: Components, found: Collector) -> None:
     own = all(node["objective"] for node in components.config["transfer"]["phases"].values())
     chosen = components.config["choices"].get("objective", "cross_entropy")
     found.need(
-        not (taught and own) or chosen == "cross_entropy",
+        not (taught and own) or chosen in ("cross_entropy", "supervised"),
         f"objective={chosen} would change the teacher and the baseline, but not {transfer}, because its phases set their "
         "objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
     )

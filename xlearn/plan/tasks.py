@@ -1,14 +1,19 @@
 """The tasks of a run by role: loaded, brought into one format, split, and checked for leaks."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from xlearn.config.component import resolve
 from xlearn.data.formats import formats
 from xlearn.data.leakage import lends, need_disjoint
 from xlearn.data.prepare import prepare
-from xlearn.phases.few_shot import need_metric, target_episodes
+from xlearn.data.task import Task
+from xlearn.label_spaces import LabelSpace
+from xlearn.label_spaces.checks import need_metric
+from xlearn.phases.few_shot import target_episodes
 from xlearn.phases.phase import Roles
 from xlearn.plan.components import Components
+from xlearn.runtime.errors import Problem
 
 
 class Prepared(NamedTuple):
@@ -26,7 +31,7 @@ def prepared(components: Components) -> Prepared:
     unread = ("target",) if components.episodic and components.sources else ()
     given = formats(every, config, components.encoders, seed, unread)
     target = prepare(components.target, given, seed)
-    need_metric(config["metric"], target)
+    _need_label_space(config, target)
     if components.episodic:
         target = target_episodes(target)
     sources = {each.name: prepare(each, given, seed) for each in components.sources}
@@ -48,3 +53,15 @@ def prepared(components: Components) -> Prepared:
             "target": {"target": prepare(components.target, others, seed)},
         }
     return Prepared({"source": sources, "target": {"target": target}}, forms)
+
+
+def _need_label_space(config: dict[str, Any], target: Task) -> None:
+    """Raise `Problem` if the loader of the target predicts something else than its file names, or what the metric measures."""
+    node = config.get("label_space")
+    kind: Any = LabelSpace if node is None else resolve(node["_target_"], "label_space")
+    if not isinstance(target.labels, kind):
+        raise Problem(
+            f"target={target.name} predicts {target.labels.kind}, but its label space is {kind.__name__}. Write `label_space: "
+            "NAME` into the file of the task, and its defaults into label_space/NAME.yaml (docs/adding-a-method.md)."
+        )
+    need_metric(config["metric"], target.labels, target.name)
