@@ -85,6 +85,22 @@ def test_a_source_of_classes_is_validated_by_its_own_metric(words, capsys):
     assert "squares_val_accuracy" in looks[0] and "target_val_degrees" in looks[-1]
 
 
+def test_a_loader_of_numbers_is_a_regression(words, capsys, tmp_path):
+    """The mean of the labels has their variance, a third, as its error."""
+    tasks = {
+        name: f"# Brightness\n_target_: toys.tasks.brightness\nlabel_space: numbers\nshift: {shift}\n"
+        for name, shift in (("even", 0.0), ("striped", 30.0))
+    }
+    tasks_in(tmp_path / "own", **tasks)
+    longer = ["budget.pretrain.epochs=40", "budget.transfer.steps=200", "optimizer.lr=0.01"]
+    assert main([*words, "source=even", "target=striped", "target.shots=30", *longer]) == 0
+    told = capsys.readouterr().out
+    _, result = only()
+    assert result["majority"]["mse"] == pytest.approx(1 / 3, abs=0.12) and result["metrics"]["mse"] < 0.15
+    assert result["gain"]["mse"] == result["baseline"]["metrics"]["mse"] - result["metrics"]["mse"]
+    assert "30 labels, seed 0" in told and "mean of the training labels: " in told
+
+
 def test_tables_go_by_its_direction(words, capsys):
     sweep = ["-m", "source=hands", "target=bright", "transfer=finetune,linear_probe"]
     assert main([*words, *sweep]) == 0

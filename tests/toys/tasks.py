@@ -17,6 +17,7 @@ from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Task
 from xlearn.data.tasks import Raw
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.label_spaces.classes import Classes
+from xlearn.label_spaces.numbers import Numbers
 from xlearn.runtime.hashing import derive
 
 SPEC = ImageSpec(1, 6, 6)
@@ -81,6 +82,15 @@ def everything() -> Raw:
         tones.append(torch.sin(2 * torch.pi * 300 * (label + 1) * seconds) + 0.1 * noise)
     inputs = {**both.inputs, **texts.inputs, "audio": Ragged.of(tones)}
     return Raw(inputs, both.labels, both.classes, "blobs", columns=both.columns, rate=RATE)
+
+
+def brightness(*, count: int = 160, shift: float = 0.0) -> Raw:
+    """Grey images, and as labels how bright they are: a number between -1 and 1. `shift` adds a pattern that says nothing."""
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.rand(count, generator=generator) * 2 - 1
+    images = 120 + 80 * labels[:, None, None, None] + torch.rand(count, 1, 6, 6, generator=generator) * 40
+    images[:, :, ::2] += shift
+    return Raw({"image": images.clamp(0, 255).byte()}, labels, space="brightness", predicts=Numbers)
 
 
 def signs(*, kinds: int = 12, each: int = 12, seed: int = 0) -> Raw:
