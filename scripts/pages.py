@@ -88,6 +88,12 @@ def migration() -> str:
             *rows({f"{old}()": f"{new}()" for old, new in METHODS.items()}),
             "An objective is built with a `PhaseContext` (before: `Start`); what it holds is the same.",
             "",
+            "## Label spaces",
+            "",
+            "`LabelSpace` of classes is `xlearn.label_spaces.Classes` now; `LabelSpace` is what every label space is. A loader",
+            "of numbers for episodes gave `Raw(..., values=y)`; it gives the function and y as labels now, `float [n, 2]`, and",
+            "`predicts=xlearn.label_spaces.Functions`.",
+            "",
             "## Addresses of components",
             "",
             "A `_target_` names the room and the component, not the file: `xlearn.objectives.adaptation.dann.Dann` (before it,",
@@ -106,6 +112,7 @@ def migration() -> str:
 
 TITLES = {
     "source": "Tasks, as sources and targets", "encoder": "Encoders", "fusion": "Fusion of modalities", "trunk": "Trunks",
+    "label_space": "Label spaces of tasks",
     "sharing": "Sharing of parameters", "pretrain": "Pretraining", "transfer": "Transfer", "objective": "Objectives",
     "regularizer": "Regularizers", "balance": "Balancing of tasks", "optimizer": "Optimizers", "schedule": "Learning rates",
     "augment": "Augmentations", "views": "Views", "robustness": "Robustness curves", "budget": "Budgets",
@@ -137,7 +144,9 @@ def options_page() -> str:
         lines.append(f"| {', '.join(f'`{path}`' for path in key.paths)} | {_cell(key.default)} | {_text(key.meaning)} |")
     for group in sorted(groups([conf_folder()]), key=lambda name: [*TITLES].index(_top(name))):
         word = {"task": "source=`, `target"}.get(group, group)
-        lines += ["", f"## {TITLES[_top(group)]}: `{word}=`" + (f" ({group.partition('/')[2]})" if "/" in group else ""), ""]
+        sign = ":" if group == "label_space" else "="  # named in the file of a task
+        part = f" ({group.partition('/')[2]})" if "/" in group else ""
+        lines += ["", f"## {TITLES[_top(group)]}: `{word}{sign}`{part}", ""]
         lines += ["| option | what it is | arguments |", "|---|---|---|"]
         for name, file in options(group, [conf_folder()]).items():
             lines.append(f"| `{name}` | {_text(first_comment(file))} | {_arguments(read_yaml(file))} |")
@@ -160,10 +169,20 @@ def _arguments(node: dict) -> str:
     """The arguments of an option that is one component, or of a mapping that holds one."""
     if "_target_" not in node and len(node) == 1 and isinstance(inner := next(iter(node.values())), dict):
         node = inner
+    if "label_space" in node:
+        node = {"_target_": "", **_flat({key: value for key, value in node.items() if key not in ("label_space", "defaults")})}
     if "_target_" not in node:
         return ""
     given = {name: value for name, value in node.items() if name != "_target_" and not isinstance(value, dict)}
     return ", ".join(f"`{name}: {_text(_yaml(value))}`" for name, value in given.items())
+
+
+def _flat(node: dict, above: str = "") -> dict:
+    """Nested keys as paths."""
+    found = {}
+    for key, value in node.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
 
 
 def _yaml(value: object) -> str:

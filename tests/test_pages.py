@@ -119,7 +119,7 @@ def test_printed_blocks_are_what_the_commands_print():
         ),
         ("transfer.phases.finetune.keep", ["transfer.phases.NAME.keep\n    default: null"]),
         ("baseline", ["transfer@baseline\n    default: scratch"]),
-        ("shots", ["default: 5 for the target, null for sources", "episodes.shots"]),
+        ("shots", ["default: 5 (classes, functions), 50 (numbers) for the target, null for sources", "episodes.shots"]),
         ("source.mnist5k.val", ["target.val, source.NAME.val\n    default: 0.1"]),
         ("joint", ["how a phase reads several tasks"]),
         ("sharing", ["sharing=all"]),

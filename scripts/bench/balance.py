@@ -29,9 +29,10 @@ class Case:
         import torch
         from torch import nn
 
-        from xlearn.data.task import Batch, ImageSpec, LabelSpace
+        from xlearn.data.task import Batch, ImageSpec
         from xlearn.encoders.cnn import Cnn
         from xlearn.fusion.concat import Concat
+        from xlearn.label_spaces.classes import Classes
         from xlearn.networks.network import Network
         from xlearn.objectives import PhaseContext
 
@@ -39,7 +40,7 @@ class Case:
         encoder = Cnn(ImageSpec(1, 28, 28), widths=[32, 64, 64], dense=64)
         self.roles = ["target", *(f"source{n}" for n in range(1, count))]
         names = tuple(str(n) for n in range(10))
-        spaces = {role: LabelSpace(role, names) for role in self.roles}
+        spaces = {role: Classes(role, names) for role in self.roles}
         heads = {space.key: nn.Linear(encoder.width, 10) for space in spaces.values()}
         self.network = Network({"image": encoder}, Concat({"image": encoder.width}), heads)
         self.network.to(memory_format=torch.channels_last)

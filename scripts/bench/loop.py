@@ -22,8 +22,9 @@ def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
 
     from xlearn.data.options import TaskOptions
     from xlearn.data.splits import split
-    from xlearn.data.task import Examples, LabelSpace
+    from xlearn.data.task import Examples
     from xlearn.data.tasks._mnist5k import mnist5k
+    from xlearn.label_spaces.classes import Classes
     from xlearn.networks.evaluate import logits
     from xlearn.runtime.machine import machine
 
@@ -42,7 +43,7 @@ def measure(kind: str, model: str) -> dict[str, dict[str, float]]:
             predicted = network.eval()(floats[rows.test]).argmax(1)
         return {"plain": result([took], predicted, labels[rows.test])}
     place = machine("cpu", "fp32", 1, multirun=False)
-    whole = Examples({"image": images}, labels, torch.arange(len(labels)), LabelSpace("digits", raw.classes))
+    whole = Examples({"image": images}, labels, torch.arange(len(labels)), Classes("digits", raw.classes))
     train, test = whole.subset(rows.train), whole.subset(rows.test)
     seconds: dict[str, list[float]] = {"fit": [], "bare": []}
     predicted = {}

@@ -47,16 +47,16 @@ def case(queries: int, encoder: str = "conv4"):
     import torch
     from torch import nn
 
-    from xlearn.data.episodes import episode_space
     from xlearn.data.task import Batch, ImageSpec
     from xlearn.encoders.conv4 import Conv4
     from xlearn.encoders.mlp import Mlp
     from xlearn.fusion.concat import Concat
+    from xlearn.label_spaces.classes import Classes
     from xlearn.networks.network import Network
     from xlearn.runtime.machine import machine, place
 
     torch.manual_seed(0)
-    space = episode_space(5, numbers=False)
+    space = Classes("episode", tuple("01234"))
     spec = ImageSpec(1, 28, 28)
     if encoder == "perceptron":
         made = Mlp(spec, widths=[64, 64])
@@ -81,7 +81,7 @@ def step(network, support, query, steps: int, **options) -> tuple[Callable[[], N
 
     def once() -> None:
         network.zero_grad()
-        task_losses(learner(network, support, query, TASKS), query.labels).mean().backward()
+        task_losses(query.space, learner(network, support, query, TASKS), query.labels).mean().backward()
 
     return once, learner
 
@@ -177,10 +177,11 @@ def views(side: int, channels: int, rounds: int, count: int = 64) -> None:
     from xlearn.data.augment._brightness import brightness
     from xlearn.data.augment._resized_crop import resized_crop
     from xlearn.data.augment._rotate import rotate
-    from xlearn.data.task import Batch, LabelSpace
+    from xlearn.data.task import Batch
+    from xlearn.label_spaces.classes import Classes
 
     images = torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8)
-    batch = Batch({"image": images}, torch.zeros(count, dtype=torch.int64), LabelSpace("bench", ("0",)))
+    batch = Batch({"image": images}, torch.zeros(count, dtype=torch.int64), Classes("bench", ("0",)))
     generator = torch.Generator().manual_seed(0)
     bilinear = transforms.InterpolationMode.BILINEAR
     each = transforms.Compose([

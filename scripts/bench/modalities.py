@@ -18,7 +18,8 @@ def data(modality: str, count: int = 1500):
     import torch
 
     from xlearn.data.columns import Ragged
-    from xlearn.data.task import Examples, LabelSpace
+    from xlearn.data.task import Examples
+    from xlearn.label_spaces.classes import Classes
 
     torch.manual_seed(0)
     columns = {
@@ -28,7 +29,7 @@ def data(modality: str, count: int = 1500):
         "tabular": torch.randn(count, 12),
     }
     names = modality.split("+")
-    space = LabelSpace("bench", tuple("0123456789"))
+    space = Classes("bench", tuple("0123456789"))
     return Examples({name: columns[name] for name in names}, torch.arange(count) % 10, torch.arange(count), space)
 
 

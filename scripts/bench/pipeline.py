@@ -11,9 +11,10 @@ from torchvision import transforms
 from xlearn.data.augment._crop import crop
 from xlearn.data.augment._flip import flip
 from xlearn.data.batches import Batches
-from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.task import Examples
 from xlearn.data.tasks._mnist5k import mnist5k
 from xlearn.encoders.pixels import Pixels
+from xlearn.label_spaces.classes import Classes
 
 BATCH, ROUNDS = 64, 7
 
@@ -40,7 +41,7 @@ def main() -> None:
     raw = mnist5k()
     images, labels = raw.inputs["image"], raw.labels
     assert isinstance(images, torch.Tensor)
-    examples = Examples({"image": images}, labels, torch.arange(len(labels)), LabelSpace("digits", raw.classes))
+    examples = Examples({"image": images}, labels, torch.arange(len(labels)), Classes("digits", raw.classes))
     augment = [partial(crop, padding=2), partial(flip, probability=0.5)]
     whole = Batches({"a": examples}, batch_size=BATCH, seed=0, augment=augment)
     pixels, loader = Pixels(), DataLoader(PerImage(images, labels), BATCH, shuffle=True)

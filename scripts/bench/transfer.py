@@ -23,14 +23,15 @@ def case(name: str):
     from torch import nn
 
     from xlearn.data.columns import Ragged
-    from xlearn.data.task import Examples, ImageSpec, LabelSpace, TextSpec
+    from xlearn.data.task import Examples, ImageSpec, TextSpec
     from xlearn.encoders.cnn import Cnn
     from xlearn.encoders.minilm import VOCABULARY, MiniLm
     from xlearn.fusion.concat import Concat
+    from xlearn.label_spaces.classes import Classes
     from xlearn.networks.network import Network
 
     torch.manual_seed(0)
-    space = LabelSpace("bench", tuple("0123456789"))
+    space = Classes("bench", tuple("0123456789"))
     if name == "cnn":
         modality, encoder = "image", Cnn(ImageSpec(1, 28, 28), widths=[32, 64, 64], dense=64)
         column = torch.randint(0, 256, (COUNT, 1, 28, 28), dtype=torch.uint8)

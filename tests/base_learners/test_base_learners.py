@@ -193,7 +193,7 @@ def test_what_cannot_be_is_told():
         LinearProbe(strength=-1)
     with pytest.raises(Problem, match="linear_probe is not differentiable"):
         LinearProbe()(network, *which)
-    with pytest.raises(Problem, match="predicts classes, but these tasks have numbers as labels"):
+    with pytest.raises(Problem, match="linear_probe is defined for classes, but the labels here are numbers"):
         LinearProbe().curve(on_columns(), *line_episode())
 
 
@@ -204,7 +204,7 @@ def test_nothing_of_a_curve_asks_for_gradients(learner):
 
 @pytest.mark.parametrize("learner", [NearestCentroid(), Attention()], ids=["centroid", "attention"])
 def test_numbers_are_refused_in_a_sentence(learner):
-    with pytest.raises(Problem, match="have numbers as labels"):
+    with pytest.raises(Problem, match="is defined for classes, but the labels here are numbers"):
         learner.curve(on_columns(), *line_episode())
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import numpy
 import pytest
 import torch
-from toys.episodes import KIND, moved_statistics, on_images, sign_examples, sign_task
+from toys.episodes import KIND, NUMBER, WAYS, moved_statistics, on_images, sign_examples, sign_task
 from toys.phases import CPU, phase, same, solve, stopped_at
 from toys.tasks import image_format, signs
 
@@ -78,13 +78,13 @@ def test_scores_are_of_each_task_and_their_mean_is_the_metric():
     network = on_images("mlp")
     found = predicted(network, descent(test_steps=5), drawn(), 20, CPU)
     for metric in ("accuracy", "nll", "macro_f1"):
-        values = scores(found, metric)
+        values = scores(found, WAYS, metric)
         assert values.shape == (20,) and len(values.unique()) > 3
     logits, labels = found.logits[-1].double(), found.labels
-    assert scores(found, "accuracy") == pytest.approx((logits.argmax(2) == labels).double().mean(1))
+    assert scores(found, WAYS, "accuracy") == pytest.approx((logits.argmax(2) == labels).double().mean(1))
     nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-    told, metrics = few_shot.summary(found, "nll"), few_shot.metrics(found, ("0", "1", "2"))
-    assert float(scores(found, "nll").mean()) == pytest.approx(float(nll), rel=1e-5)
+    told, metrics = few_shot.summary(found, WAYS, "nll"), few_shot.metrics(found, WAYS)
+    assert float(scores(found, WAYS, "nll").mean()) == pytest.approx(float(nll), rel=1e-5)
     assert metrics["nll"] == pytest.approx(float(nll), rel=1e-5) and told["curve"]["nll"][-1] == pytest.approx(metrics["nll"])
     assert (
         told["count"] == 20
@@ -97,7 +97,7 @@ def test_scores_are_of_each_task_and_their_mean_is_the_metric():
 def test_numbers_are_scored_by_the_mean_squared_error():
     logits = torch.tensor([[[[1.0], [2.0]], [[0.0], [4.0]]]])
     found = Predicted(logits, torch.tensor([[[0.0], [2.0]], [[0.0], [1.0]]]))
-    assert scores(found, "mse").tolist() == [0.5, 4.5] and few_shot.metrics(found, ("value",)) == {"mse": 2.5}
+    assert scores(found, NUMBER, "mse").tolist() == [0.5, 4.5] and few_shot.metrics(found, NUMBER) == {"mse": 2.5}
 
 
 def test_the_interval_is_that_of_the_normal_distribution():

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from toys.results import finished
 
-from xlearn.commands.summary import summary, title
+from xlearn.commands.summary import summary
+from xlearn.commands.title import title
 
 
 def test_a_run_of_one_modality_says_nothing_of_bounds() -> None:

@@ -11,7 +11,8 @@ from toys.tasks import random_images
 
 from xlearn.data.batches import Batches
 from xlearn.data.columns import Ragged
-from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.task import Examples
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.evaluate import features, logits, tokens
 from xlearn.networks.network import Network, Tokens
 from xlearn.runtime.hashing import derive
@@ -22,7 +23,7 @@ def sequences(count=640, longest=60, classes=2):
     sizes = torch.randint(1, longest + 1, (count,), generator=generator)
     column = Ragged.of([torch.full((int(size),), float(row)) for row, size in enumerate(sizes)])
     labels = torch.arange(count) % classes
-    return Examples({"audio": column}, labels, torch.arange(count), LabelSpace("toy", tuple(f"c{n}" for n in range(classes))))
+    return Examples({"audio": column}, labels, torch.arange(count), Classes("toy", tuple(f"c{n}" for n in range(classes))))
 
 
 def rows(batch):
@@ -137,7 +138,7 @@ def made_of_one(rows_of):
     found = {}
     for role, index in rows_of.items():
         part = whole.subset(torch.tensor(index))
-        space = LabelSpace(role, whole.space.classes)
+        space = Classes(role, whole.space.classes)
         found[role] = replace(part, task=role, space=space, labels=part.labels if role == "a" else 1 - part.labels)
     return found
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as some
 from toys.episodes import KIND, line_examples, sign_examples, sign_task
 
 from xlearn.data.columns import Ragged, Sequences
-from xlearn.data.episodes import VALUE, Episodes, Kind, classes_apart, episode_space
-from xlearn.data.task import LabelSpace
+from xlearn.data.episodes import Episodes, Kind, classes_apart
+from xlearn.label_spaces.classes import Classes
+from xlearn.label_spaces.numbers import Numbers
 from xlearn.runtime.errors import Problem
 
 SOME = sign_examples()
@@ -56,7 +57,7 @@ def test_an_episode_has_its_ways_shots_and_queries_all_different(ways, shots, qu
     places = torch.arange(ways)
     assert torch.equal(drawn["support"].labels, places.repeat_interleave(shots).repeat(tasks))
     assert torch.equal(drawn["query"].labels, places.repeat_interleave(queries).repeat(tasks))
-    assert drawn["support"].space == drawn["query"].space == episode_space(ways, numbers=False)
+    assert drawn["support"].space == drawn["query"].space == Classes("episode", tuple(map(str, range(ways))))
 
 
 def test_an_episode_is_the_same_whatever_was_asked_before_and_whatever_it_comes_with():
@@ -157,9 +158,9 @@ def test_where_numbers_are_predicted_they_are_the_labels():
     for name, count in (("support", 15), ("query", 12)):
         batch = drawn[name]
         assert batch.labels.shape == (count, 1) and batch.labels.is_floating_point()
-        assert batch.space == LabelSpace("number", ("value",))
+        assert batch.space == Numbers("number", ()) and batch.space.key == Classes("number", ("value",)).key
         places = [(given.inputs["tabular"] == x).all(1).nonzero().item() for x in batch.inputs["tabular"]]
-        assert torch.equal(batch.labels[:, 0], given.taught[VALUE][places])
+        assert torch.equal(batch.labels[:, 0], given.labels[places, 1])
 
 
 def test_too_few_classes_or_examples_are_told_with_the_fix():
@@ -212,12 +213,12 @@ def test_which_classes_are_held_out_follows_from_the_seed():
 def test_what_validates_one_source_is_learned_from_in_none(first, count, seed, share):
     """Classes of one name, and the same drawings under other names."""
     whole = parted()
-    names = LabelSpace("signs0", whole.labels.classes[first : first + count])
+    names = Classes("signs0", whole.labels.classes[first : first + count])
     labels = torch.where((SOME.labels >= first) & (SOME.labels < first + count), SOME.labels - first, -1)
     every = replace(SOME, labels=labels, space=names)
     parts = (every.subset(each.rows[labels[each.rows] >= 0]) for each in (whole.train, whole.val))
     named = replace(sign_task(*parts), labels=names)
-    other = replace(whole, labels=LabelSpace("drawings", tuple("abcdefgh")))
+    other = replace(whole, labels=Classes("drawings", tuple("abcdefgh")))
     tasks = {
         role: replace(each, origin={"file": torch.arange(80)}) for role, each in (("a", whole), ("b", named), ("c", other))
     }

@@ -5,12 +5,13 @@ import torch
 from torch import nn
 from torchvision.transforms.v2 import functional as transforms
 
-from xlearn.data.task import Examples, ImageSpec, LabelSpace
+from xlearn.data.task import Examples, ImageSpec
 from xlearn.data.tasks._optdigits import optdigits
 from xlearn.encoders import digit_net as encoders
 from xlearn.encoders.digit_net import CLASSES, DigitNet, published
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, load
 from xlearn.pretrain import _digit_net as pretrain
@@ -90,9 +91,9 @@ def weights(monkeypatch):
 
 
 def network(encoder, classes=CLASSES, trunk=None):
-    space = LabelSpace("digits", classes)
+    space = Classes("digits", classes)
     width = encoder.width if trunk is None else trunk.width
-    heads = {space.key: nn.Linear(width, len(classes)), LabelSpace("other", ("a", "b")).key: nn.Linear(width, 2)}
+    heads = {space.key: nn.Linear(width, len(classes)), Classes("other", ("a", "b")).key: nn.Linear(width, 2)}
     return Network({"image": encoder}, Concat({"image": encoder.width}), heads, trunk)
 
 
@@ -105,7 +106,7 @@ def test_the_whole_source_model_is_brought_its_head_among_it(net, weights):
     load(target, brought)
     [head, other] = source.head
     assert brought.keys() == {name for name in target.state_dict() if not name.startswith(f"head.{other}")}
-    examples = Examples({"image": given}, torch.zeros(6, dtype=torch.int64), torch.arange(6), LabelSpace("digits", CLASSES))
+    examples = Examples({"image": given}, torch.zeros(6, dtype=torch.int64), torch.arange(6), Classes("digits", CLASSES))
     assert examples.space.key == head
     with torch.no_grad():
         expected = weights[net](prepared(net, given))
@@ -141,7 +142,7 @@ def test_the_network_of_house_numbers_reads_optical_digits():
     data = optdigits()
     source = network(DigitNet(ImageSpec(1, 8, 8), net="svhn", weights="published"))
     load(source, pretrain.digit_net(source))
-    space = LabelSpace("digits", data.classes)
+    space = Classes("digits", data.classes)
     examples = Examples({"image": data.inputs["image"]}, data.labels, torch.arange(len(data.labels)), space)
     right = (logits(source, examples, CPU).argmax(1) == data.labels).float().mean()
     assert float(right) > 0.7

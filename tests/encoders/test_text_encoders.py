@@ -8,10 +8,11 @@ from torch import nn
 
 from xlearn.data.augment._token_dropout import token_dropout
 from xlearn.data.columns import Sequences
-from xlearn.data.task import Batch, ImageSpec, LabelSpace, TextSpec
+from xlearn.data.task import Batch, ImageSpec, TextSpec
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.text_cnn import TextCnn
 from xlearn.encoders.transformer import Transformer
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import blocks
 from xlearn.runtime.errors import Problem
 
@@ -23,7 +24,7 @@ EVERY = {
     "cnn": partial(TextCnn, embedding=5, filters=4, kernels=[1, 3]),
     "transformer": partial(Transformer, width=8, layers=2, heads=2, feedforward=12),
 }
-SPACE = LabelSpace("toy", ("a", "b"))
+SPACE = Classes("toy", ("a", "b"))
 
 
 def build(name, **options):

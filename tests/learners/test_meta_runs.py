@@ -145,7 +145,7 @@ def test_sine_waves_are_learned_from_few_points(run):
     assert result["metrics"] == {"mse": pytest.approx(float(errors.mean()), rel=1e-5)} and result["majority"] is None
     assert result["gain"]["mse"] == pytest.approx(result["baseline"]["metrics"]["mse"] - result["metrics"]["mse"])
     # What was measured on are the values at these rows.
-    values = sinusoid(functions=30, seed=1).values
+    values = sinusoid(functions=30, seed=1).labels[:, 1]
     assert torch.equal(predictions["labels"][:, :, 0], values[predictions["rows"]])
 
 

@@ -10,9 +10,10 @@ from toys.phases import CPU, adapting, phase, solve
 from toys.tasks import blobs, prepared, shifted_tasks
 
 from xlearn.data.columns import Ragged
-from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.task import Examples
 from xlearn.data.unlabeled import HIDDEN, UNLABELED
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, Tokens
 from xlearn.phases import checkpoints_by_rule
@@ -38,7 +39,7 @@ def texts(words=None):
     """Texts of these words, or of 1 to 6 random ones; without labels."""
     generator = torch.Generator().manual_seed(4)
     words = words or [torch.randint(9, (1 + row % 6,), generator=generator).tolist() for row in range(30)]
-    space, count = LabelSpace("toy", ("a", "b", "c")), len(words)
+    space, count = Classes("toy", ("a", "b", "c")), len(words)
     column = Ragged.of([torch.tensor(each, dtype=torch.int32) for each in words])
     return Examples({"text": column}, torch.full((count,), HIDDEN), torch.arange(count), space)
 

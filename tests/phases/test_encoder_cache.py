@@ -10,9 +10,9 @@ from toys.tasks import SPEC, random_images
 
 from xlearn.data.augment._modality_dropout import modality_dropout
 from xlearn.data.columns import Ragged, subset
-from xlearn.data.task import LabelSpace
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.evaluate import logits, tokens
 from xlearn.networks.network import Network, Tokens
 from xlearn.phases import encoder_cache, training
@@ -20,7 +20,7 @@ from xlearn.phases.encoder_cache import encode
 from xlearn.robustness._noise import noise
 from xlearn.trainable._head_and_backbone import head_and_backbone
 
-SPACE = LabelSpace("toy", ("a", "b"))
+SPACE = Classes("toy", ("a", "b"))
 
 
 class Several(torch.nn.Module):

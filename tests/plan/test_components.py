@@ -34,13 +34,14 @@ def test_an_encoder_brings_weights_by_its_option_or_the_default_of_it(encoder, b
 
 def test_without_its_weights_option_an_encoder_of_the_baseline_is_random_all_the_same(components, monkeypatch):
     """`plan.network(weights=False)` asks the signature of the encoder, not what its configuration happens to name."""
-    from xlearn.data.task import ImageSpec, LabelSpace
+    from xlearn.data.task import ImageSpec
+    from xlearn.label_spaces.classes import Classes
 
     loaded = []
     monkeypatch.setattr(DigitNet, "load_published", lambda self, state: loaded.append(state))
     monkeypatch.setattr("xlearn.encoders.digit_net.published", lambda net: {})
     made = replace(components, encoders={"image": partial(DigitNet)})
-    spec, space = ImageSpec(1, 28, 28), LabelSpace("digits", ("a", "b"))
+    spec, space = ImageSpec(1, 28, 28), Classes("digits", ("a", "b"))
     made.network({"image": spec}, [space], "target", weights=False)
     assert not loaded
     made.network({"image": spec}, [space], "target", weights=True)

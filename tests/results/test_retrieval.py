@@ -7,7 +7,8 @@ import torch
 from toys.phases import CPU
 
 from xlearn.data.columns import Ragged
-from xlearn.data.task import Examples, LabelSpace
+from xlearn.data.task import Examples
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network, Tokens
 from xlearn.results.retrieval import recall, retrieval
 
@@ -53,7 +54,7 @@ def test_each_pair_in_both_directions_over_examples_that_have_both():
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(30, 8, generator=generator)
     inputs = {"a": vectors, "b": 3 * vectors, "c": vectors.roll(1, 0)}
-    given = Examples(inputs, torch.zeros(30, dtype=torch.int64), torch.arange(30), LabelSpace("toy", ("x", "y")))
+    given = Examples(inputs, torch.zeros(30, dtype=torch.int64), torch.arange(30), Classes("toy", ("x", "y")))
     network = Network({name: AsIs() for name in "abc"}, Whatever(), {})
     found = retrieval(network, given, CPU)
     assert sorted(found) == ["a->b", "a->c", "b->a", "b->c", "c->a", "c->b"]

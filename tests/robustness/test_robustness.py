@@ -10,7 +10,8 @@ from toys.runs import only
 
 from xlearn.commands.train import main
 from xlearn.data.columns import Ragged
-from xlearn.data.task import AudioSpec, Examples, ImageSpec, LabelSpace, TabularSpec, TextSpec
+from xlearn.data.task import AudioSpec, Examples, ImageSpec, TabularSpec, TextSpec
+from xlearn.label_spaces.classes import Classes
 from xlearn.robustness._missing import missing
 from xlearn.robustness._noise import noise
 from xlearn.runtime.errors import Problem
@@ -29,7 +30,7 @@ def given(count=40):
         "image": ImageSpec(1, 4, 4), "text": TextSpec(202, 5, "toy"), "tabular": TabularSpec(tuple("abc"), "toy"),
         "audio": AudioSpec(0, 8000, "toy"),
     }  # fmt: skip
-    made = Examples(inputs, labels, torch.arange(count), LabelSpace("toy", ("a", "b")), data="toy", specs=specs)
+    made = Examples(inputs, labels, torch.arange(count), Classes("toy", ("a", "b")), data="toy", specs=specs)
     return replace(made, whole=made)
 
 

@@ -9,27 +9,30 @@ from torch import Tensor, nn
 
 from toys.tasks import SIDE, signs
 from xlearn.base_learners.gradient_descent import GradientDescent
-from xlearn.data.episodes import VALUE, Episodes, Kind, episode_space
-from xlearn.data.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Task, TextSpec
+from xlearn.data.episodes import Episodes, Kind
+from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Task, TextSpec
 from xlearn.encoders.cnn import Cnn
 from xlearn.encoders.conv4 import Conv4
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces.classes import Classes
+from xlearn.label_spaces.functions import Functions
+from xlearn.label_spaces.numbers import Numbers
 from xlearn.networks.network import Network, Tokens
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.meta.query_loss import task_losses
 from xlearn.runtime.hashing import derive
 
 KIND = Kind(ways=3, shots=2, queries=4, tasks=3)
-WAYS = episode_space(3, numbers=False)
-NUMBER = episode_space(1, numbers=True)
+WAYS = Classes("episode", ("0", "1", "2"))
+NUMBER = Numbers("number", ())
 
 
 def sign_examples(kinds: int = 8, each: int = 10, seed: int = 0, first: int = 0) -> Examples:
     """Signs, at rows from `first` on."""
     raw = signs(kinds=kinds, each=each, seed=seed)
-    space = LabelSpace(f"signs{seed}", raw.classes)
+    space = Classes(f"signs{seed}", raw.classes)
     return Examples({"image": raw.inputs["image"]}, raw.labels, first + torch.arange(len(raw.labels)), space)
 
 
@@ -45,9 +48,9 @@ def line_examples(functions: int = 6, points: int = 12, columns: int = 3) -> Exa
     x = torch.randn(functions, points, columns, generator=generator, dtype=torch.float64)
     slope = torch.randn(functions, columns, 1, generator=generator, dtype=torch.float64)
     y = (x @ slope).flatten() + 0.1 * torch.randn(functions * points, generator=generator, dtype=torch.float64)
-    labels = torch.arange(functions).repeat_interleave(points)
-    space = LabelSpace("lines", tuple(f"f{n}" for n in range(functions)))
-    return Examples({"tabular": x.flatten(0, 1)}, labels, torch.arange(len(labels)), space, taught={VALUE: y})
+    labels = torch.stack([torch.arange(functions).repeat_interleave(points).double(), y], dim=1)
+    space = Functions("lines", tuple(f"f{n}" for n in range(functions)))
+    return Examples({"tabular": x.flatten(0, 1)}, labels, torch.arange(len(labels)), space)
 
 
 class Columns(nn.Module):
@@ -67,7 +70,7 @@ def on_columns(width: int | None = None, outputs: int = 1, columns: int = 3) -> 
     torch.manual_seed(5)
     encoder = Columns(columns, width)
     head = nn.Linear(encoder.width, outputs)
-    space = NUMBER if outputs == 1 else episode_space(outputs, numbers=False)
+    space = NUMBER if outputs == 1 else WAYS.episode(outputs)
     return Network({"tabular": encoder}, Concat({"tabular": encoder.width}), {space.key: head}).double()
 
 
@@ -106,7 +109,7 @@ def scattered(learner: Any, network: Network, which: tuple[Batch, Batch, int]) -
     """Gradients of the mean loss on the queries, by name; zeros where there is none."""
     support, query, tasks = which
     network.zero_grad()
-    task_losses(learner(network, support, query, tasks), query.labels).mean().backward()
+    task_losses(query.space, learner(network, support, query, tasks), query.labels).mean().backward()
     return {
         name: torch.zeros_like(each) if each.grad is None else each.grad.clone() for name, each in network.named_parameters()
     }

@@ -15,7 +15,6 @@ from xlearn.data.task import (
     Batch,
     Examples,
     ImageSpec,
-    LabelSpace,
     Sealed,
     Spec,
     TabularSpec,
@@ -35,6 +34,7 @@ from xlearn.encoders.transformer import Transformer
 from xlearn.encoders.vector import Vector
 from xlearn.fusion.concat import Concat
 from xlearn.fusion.mean import Mean
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.trunks.mlp import MlpTrunk
@@ -82,7 +82,7 @@ def random_task(
     generator = torch.Generator().manual_seed(seed + sum(map(ord, data or role)))
     inputs = {MODALITIES[type(spec)]: random_column(spec, count, generator) for spec in specs}
     labels, rows = torch.arange(count) % classes, torch.arange(count)
-    labelled = LabelSpace(space, tuple(f"c{number}" for number in range(classes)))
+    labelled = Classes(space, tuple(f"c{number}" for number in range(classes)))
     named = {MODALITIES[type(spec)]: spec for spec in specs}
     every = Examples(inputs, labels, rows, labelled, data=data or role, task=role, specs=named)
     few = every.subset(rows[:0])

@@ -13,13 +13,15 @@ from xlearn.data.modalities.image import ImageFormat
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
 from xlearn.data.splits import Splits
-from xlearn.data.task import Batch, Examples, ImageSpec, LabelSpace, Sealed, Spec, TabularSpec, Task
+from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Spec, TabularSpec, Task
 from xlearn.data.tasks import Raw
 from xlearn.data.unlabeled import UNLABELED, hidden
+from xlearn.label_spaces.classes import Classes
+from xlearn.label_spaces.numbers import Numbers
 from xlearn.runtime.hashing import derive
 
 SPEC = ImageSpec(1, 6, 6)
-PAIRED = LabelSpace("toy", ("a", "b"))
+PAIRED = Classes("toy", ("a", "b"))
 RATE = 8000
 SIDE = 8
 # Four numbers of eight examples: each has mean 0 and variance 1, no two correlate.
@@ -82,6 +84,15 @@ def everything() -> Raw:
     return Raw(inputs, both.labels, both.classes, "blobs", columns=both.columns, rate=RATE)
 
 
+def brightness(*, count: int = 160, shift: float = 0.0) -> Raw:
+    """Grey images, and as labels how bright they are: a number between -1 and 1. `shift` adds a pattern that says nothing."""
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.rand(count, generator=generator) * 2 - 1
+    images = 120 + 80 * labels[:, None, None, None] + torch.rand(count, 1, 6, 6, generator=generator) * 40
+    images[:, :, ::2] += shift
+    return Raw({"image": images.clamp(0, 255).byte()}, labels, space="brightness", predicts=Numbers)
+
+
 def signs(*, kinds: int = 12, each: int = 12, seed: int = 0) -> Raw:
     """Noisy drawings, `kinds` signs in `each` exemplars. Another seed: other signs."""
     generator = torch.Generator().manual_seed(derive(seed, "signs"))
@@ -141,7 +152,7 @@ def random_images(count: int = 50, classes: int = 3, seed: int = 0) -> Examples:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 1, 6, 6), generator=generator, dtype=torch.uint8)
     labels = torch.arange(count) % classes
-    space = LabelSpace("toy", tuple(f"c{n}" for n in range(classes)))
+    space = Classes("toy", tuple(f"c{n}" for n in range(classes)))
     return Examples({"image": images}, labels, torch.arange(count), space, specs={"image": SPEC})
 
 
@@ -174,7 +185,7 @@ def pair_batch(count: int = 6, **present: torch.Tensor) -> Batch:
 
 def labelled_batch(labels: object) -> dict[str, Batch]:
     """These labels and no inputs, as `networks.Fixed` reads them."""
-    return {"a": Batch({}, torch.as_tensor(labels), LabelSpace("x", ("0", "1", "2")))}
+    return {"a": Batch({}, torch.as_tensor(labels), Classes("x", ("0", "1", "2")))}
 
 
 def pixels(seed: int = 0, side: int = 8, channels: int = 3) -> numpy.ndarray:

@@ -44,6 +44,10 @@ class Given:
     def inputs(self) -> Any:
         return self.train.inputs
 
+    @property
+    def labels(self) -> Any:
+        return self.train.space
+
 
 def network_of(*names: str, seed: int = 0) -> Network:
     """A network of these encoders."""

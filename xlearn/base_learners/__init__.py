@@ -16,6 +16,7 @@ from torch.nn import functional
 from xlearn.base_learners.statistics import Normalisation, Statistics
 from xlearn.base_learners.tasks import over_tasks, stacked
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.needs import SUPERVISED, Declares
@@ -58,13 +59,9 @@ class BaseLearner(Declares):
         return {}
 
 
-NUMBERS = "this base learner predicts classes, but these tasks have numbers as labels. Use base_learner=gradient_descent."
-
-
 def one_hot(support: Batch, tasks: int) -> Tensor:
-    """`float [tasks, n, classes]`. Raises `Problem` for tasks with numbers as labels."""
-    if support.labels.is_floating_point():
-        raise Problem(NUMBERS)
+    """`float [tasks, n, classes]`. Raises `Problem` for tasks without classes."""
+    need_classes(support.space, "this base learner", "Use base_learner=gradient_descent.")
     labels = functional.one_hot(support.labels, len(support.space.classes))
     return labels.reshape(tasks, -1, labels.shape[1]).float()
 

@@ -1,11 +1,14 @@
 """Attention over the support: matching networks."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from xlearn.base_learners import BaseLearner, embedded, one_hot
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
@@ -17,6 +20,8 @@ class Attention(BaseLearner):
 
     Raises `Problem` for a scale that is not above 0.
     """
+
+    needs = replace(BaseLearner.needs, spaces=(Classes,))
 
     def __init__(self, *, scale: float = 10.0, statistics: Statistics = "batch") -> None:
         if not scale > 0:

@@ -1,20 +1,17 @@
 """Few-shot evaluation: many episodes, each learned from the same weights."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from xlearn.data.episodes import Episodes, predicts_numbers
-from xlearn.data.task import Sealed, Task
-from xlearn.metrics.measure import measure, score
+from xlearn.data.episodes import Episodes
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network, tensors
 from xlearn.runtime.cache import recent, weights_digest
-from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive, digest
 from xlearn.runtime.machine import Machine, place
-from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.runtime.randomness import random_state, set_random_state
 
 # Number of episodes per forward pass.
@@ -25,8 +22,8 @@ NORMAL = 1.96
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions of the queries: `logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries]`
-    (regression: `[episodes, queries, 1]`). A moment is a number of inner steps.
+    """Predictions of the queries: `logits float [moments, episodes, queries, outputs]`, `labels [episodes, queries, ...]`. A
+    moment is a number of inner steps.
     """
 
     logits: Tensor
@@ -73,24 +70,16 @@ def once(network: Network, learner: Any, episodes: Episodes, count: int, machine
     return recent(_held, key, lambda: predicted(network, learner, episodes, count, machine, every=False), HELD)
 
 
-def scores(found: Predicted, metric: str, moment: int = -1) -> Tensor:
+def scores(found: Predicted, space: LabelSpace, metric: str, moment: int = -1) -> Tensor:
     """The metric of each episode, `float64 [episodes]`."""
-    logits = found.logits[moment]
-    if metric == "mse":
-        return (logits - found.labels).double().square().mean((1, 2))
-    if metric == "accuracy":
-        return (logits.argmax(2) == found.labels).double().mean(1)
-    each = [score(metric, given, labels) for given, labels in zip(logits, found.labels, strict=True)]
-    return torch.tensor(each, dtype=torch.float64)
+    return space.scores_by_episode(metric, found.logits[moment], found.labels)
 
 
-def metrics(found: Predicted, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics over the queries of all episodes (`mse` for regression). Episodes have equally many queries, so these are
-    also means over episodes.
+def metrics(found: Predicted, space: LabelSpace) -> dict[str, Any]:
+    """The metrics over the queries of all episodes. Episodes have equally many queries, so these are also means over
+    episodes.
     """
-    if found.labels.is_floating_point():
-        return {"mse": float(scores(found, "mse").mean())}
-    return measure(found.logits[-1].flatten(0, 1), found.labels.flatten(), classes)
+    return space.measure_episodes(found.logits[-1], found.labels)
 
 
 def interval(values: Tensor) -> float:
@@ -98,28 +87,9 @@ def interval(values: Tensor) -> float:
     return float(NORMAL * values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 
-def summary(found: Predicted, metric: str) -> dict[str, Any]:
+def summary(found: Predicted, space: LabelSpace, metric: str) -> dict[str, Any]:
     """For `result.json`: the metric's mean over episodes and the half-width of its interval, after each inner step."""
-    moments = [scores(found, metric, moment) for moment in range(len(found.logits))]
+    moments = [scores(found, space, metric, moment) for moment in range(len(found.logits))]
     curve = {"step": [*range(len(moments))], metric: [float(each.mean()) for each in moments]}
     curve["interval"] = [interval(each) for each in moments]
     return {"count": found.logits.shape[1], "metric": metric, "interval": curve["interval"][-1], "curve": curve}
-
-
-def target_episodes(task: Task) -> Task:
-    """The task with all its examples in the test split, from which the episodes are drawn. All other splits are empty, so that
-    nothing else can learn from its classes.
-    """
-    parts = (task.train, task.val, task.unlabeled, task.test.examples)
-    whole = task.unlabeled.whole or task.unlabeled
-    every = whole.subset(torch.cat([part.rows for part in parts]).sort().values)
-    none = whole.subset(every.rows[:0])
-    notes = {**task.notes, "examples": {"train": 0, "val": 0, "test": len(every), "unlabeled": 0}}
-    return replace(task, train=none, val=none, unlabeled=none, training=none.rows, test=Sealed(task.name, every), notes=notes)
-
-
-def need_metric(metric: str, task: Task) -> None:
-    """Raise `Problem` if the run's metric is for classes but the task predicts numbers, or the reverse."""
-    if (metric == "mse") != predicts_numbers(task):
-        fits = "mse" if predicts_numbers(task) else next(iter(HIGHER_IS_BETTER))
-        raise Problem(f"metric={metric}: {task.name} predicts {'numbers' if fits == 'mse' else 'classes'}. Set metric={fits}.")

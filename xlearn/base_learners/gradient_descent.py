@@ -125,7 +125,7 @@ class GradientDescent(BaseLearner):
 
         def tried(vectorised: bool) -> None:
             *_, last = descend(vectorised)
-            loss = task_losses(last[1](), query.labels).sum()
+            loss = task_losses(query.space, last[1](), query.labels).sum()
             if training:
                 torch.autograd.grad(loss, [each for each in network.parameters() if each.requires_grad], allow_unused=True)
 
@@ -143,7 +143,7 @@ class GradientDescent(BaseLearner):
             return torch.baddbmm(weights[f"{place}.bias"].unsqueeze(1), features, weights[f"{place}.weight"].mT)
 
         def losses(weights: Weights) -> Tensor:
-            return task_losses(logits(weights, first), support.labels)
+            return task_losses(support.space, logits(weights, first), support.labels)
 
         begin = self._begin(network, tasks, training)
         for weights in self._moments(begin, losses, self._rates(network), steps, training):
@@ -203,7 +203,7 @@ class _Whole:
             logits, labels = self._outputs(weights, vectorised, "support", places := self._places()), self.support.labels
             if places is not None:
                 labels = labels.unflatten(0, (len(logits), -1))[:, places].flatten(0, 1)
-            return task_losses(logits, labels)
+            return task_losses(self.support.space, logits, labels)
 
         return losses
 
@@ -214,7 +214,7 @@ class _Whole:
         """The positions of a random minibatch in a support, `minibatch` of each class; None for the whole support."""
         if self.minibatch is None:
             return None
-        ways = len(self.support.space.classes) if not self.support.labels.is_floating_point() else 1
+        ways = max(1, len(self.support.space.classes))
         shots = count(self.given["support"], axis=1) // ways
         drawn = torch.stack([torch.randperm(shots)[: self.minibatch] + place * shots for place in range(ways)])
         return drawn.flatten().to(self.support.labels.device)

@@ -1,11 +1,14 @@
 """Logistic regression on frozen features."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from xlearn.base_learners import NUMBERS, BaseLearner, embedded
+from xlearn.base_learners import BaseLearner, embedded
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes, need_classes
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 from xlearn.solvers.classifier import classifier
@@ -19,6 +22,8 @@ class LinearProbe(BaseLearner):
     evaluate a network, but not meta-train it. Raises `Problem` for a strength that is not above 0.
     """
 
+    needs = replace(BaseLearner.needs, spaces=(Classes,))
+
     def __init__(self, *, strength: float = 1.0, normalised: bool = True, statistics: Statistics = "running") -> None:
         if not strength > 0:
             raise Problem(f"base_learner.strength={strength}: give more than 0, e.g. 1.")
@@ -31,8 +36,7 @@ class LinearProbe(BaseLearner):
 
     @torch.no_grad()
     def curve(self, network: Network, support: Batch, query: Batch, tasks: int, every: bool = True) -> Tensor:
-        if support.labels.is_floating_point():
-            raise Problem(NUMBERS)
+        need_classes(support.space, "base_learner=linear_probe", "Use base_learner=gradient_descent.")
         both = embedded(network, support, query, tasks, self.statistics)
         first, second = (torch.nn.functional.normalize(each, dim=2) if self.normalised else each for each in both)
         found = []

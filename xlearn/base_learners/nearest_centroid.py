@@ -1,5 +1,6 @@
 """The nearest class mean."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from xlearn.base_learners import BaseLearner, embedded, one_hot
 from xlearn.base_learners.statistics import Statistics
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
@@ -19,6 +21,8 @@ class NearestCentroid(BaseLearner):
 
     `statistics` of batch normalisation: see `xlearn.base_learners.statistics`. Raises `Problem` for a scale not above 0.
     """
+
+    needs = replace(BaseLearner.needs, spaces=(Classes,))
 
     def __init__(
         self, *, distance: Literal["euclidean", "cosine"] = "euclidean", scale: float = 10.0, statistics: Statistics = "batch"

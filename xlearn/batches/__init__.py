@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from xlearn.data.batches import Augment, Source
-from xlearn.data.task import Examples, LabelSpace, Task
-from xlearn.metrics.measure import score
+from xlearn.data.task import Examples, Task
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
@@ -49,13 +49,14 @@ class Beginning:
 class HeldOut:
     """The examples of a phase, divided: `train` by role, and `valid` by role, which score the network.
 
-    `scores`: by name, the score of the network on `valid`; `judges`: the names of the scores that select the weights. `extra`:
-    further fields of the phase's `PhaseContext`.
+    `scores`: by name, the score of the network on `valid`; `spaces`: the label space of each; `judges`: the names of the scores
+    that select the weights. `extra`: further fields of the phase's `PhaseContext`.
     """
 
     train: dict[str, Examples]
     valid: dict[str, Examples]
     scores: dict[str, Score]
+    spaces: dict[str, LabelSpace]
     judges: list[str]
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -131,12 +132,14 @@ class Batching(Declares):
         """
         valid = {role: task.val for role, task in scored.items() if len(task.val)}
         scores: dict[str, Score] = {role: partial(_score, role) for role in valid}
-        return HeldOut({role: task.train for role, task in tasks.items()}, valid, scores, [*judges])
+        spaces = {role: each.space for role, each in valid.items()}
+        return HeldOut({role: task.train for role, task in tasks.items()}, valid, scores, spaces, [*judges])
 
 
 def _score(role: str, network: Network, valid: Mapping[str, Examples], metric: str, machine: Machine) -> float:
     """The metric on the validation split of a role, with the network's current weights."""
-    return score(metric, logits(network, valid[role], machine), valid[role].labels)
+    space = valid[role].space
+    return space.score(space.own_metric(metric), logits(network, valid[role], machine), valid[role].labels)
 
 
 __getattr__, __dir__, __all__ = lazy.attach(

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from xlearn.base_learners import NUMBERS
 from xlearn.base_learners.few_shot import predicted, scores
 from xlearn.batches import Asked, Batching, Beginning, HeldOut
 from xlearn.data import episodes
-from xlearn.data.episodes import Kind, classes_apart, episode_space, need_enough, predicts_numbers
+from xlearn.data.episodes import Kind, classes_apart, need_enough
 from xlearn.data.reads import VIEWS
-from xlearn.data.task import Examples, LabelSpace, Task
+from xlearn.data.task import Examples, Task
+from xlearn.label_spaces import LabelSpace
+from xlearn.label_spaces.checks import need_space
 from xlearn.networks.network import Network
 from xlearn.networks.statistics import estimated
 from xlearn.runtime.errors import Problem
@@ -91,9 +92,11 @@ class Episodes(Batching):
         kind, where = self.kind, f"phase {asked.name}"
         if not all(VIEWS[name].labelled for name in views) or len({VIEWS[name].group for name in views}) > 1:
             raise Problem(f"{where}: reads=[{','.join(views)}], but episodes are drawn by label. Set reads=[source].")
-        if len({predicts_numbers(task) for task in read.values()}) > 1:
-            raise Problem(f"{where}: some sources predict numbers, others classes. Choose sources of one kind.")
-        need_learner(self.base_learner, any(predicts_numbers(task) for task in read.values()))
+        kinds = {task.labels.kind for task in read.values()}
+        if len(kinds) > 1:
+            raise Problem(f"{where}: some sources predict {', others '.join(sorted(kinds))}. Choose sources of one kind.")
+        for task in read.values():
+            need_learner(self.base_learner, task.labels.episode(kind.ways))
         if one_task:
             raise Problem(f"{where}: augment=mixup mixes labels, but each episode renumbers its classes. Leave it out.")
         for task in read.values():  # for whichever classes the seed holds out
@@ -113,7 +116,8 @@ class Episodes(Batching):
     ) -> HeldOut:
         held, extra = Validation(self.kind, tasks, seed), self.context()
         named = {"episodes": partial(held.score, extra["learner"])} if held.judged_by else {}
-        return HeldOut(held.train, held.valid, named, [*named] if _selects(asked) else [], extra)
+        spaces = {name: next(iter(tasks.values())).labels.episode(self.kind.ways) for name in named}
+        return HeldOut(held.train, held.valid, named, spaces, [*named] if _selects(asked) else [], extra)
 
 
 class Source(episodes.Episodes):
@@ -144,29 +148,27 @@ class Validation:
         """The metric's mean over `kind.val` episodes."""
         if self.episodes is None:
             self.episodes = episodes.Episodes(valid, self.kind, seed=derive(self.seed, "validation"), device=machine.device)
-        return float(scores(predicted(network, learner, self.episodes, self.kind.val, machine, every=False), metric).mean())
+        found = predicted(network, learner, self.episodes, self.kind.val, machine, every=False)
+        return float(scores(found, self.episodes.space, metric).mean())
 
 
 def episode_spaces(base_learner: partial[Any], kind: Kind, task: Task) -> dict[str, LabelSpace]:
     """The label space of the head that learns episodes; empty for a base learner without a head."""
     if not declared(base_learner).trains_head:
         return {}
-    space = episode_space(kind.ways, predicts_numbers(task))
+    space = task.labels.episode(kind.ways)
     return {space.key: space}
 
 
 def need_ways(kind: Kind, task: Task) -> None:
-    """Raise for classification episodes with one class, and for regression episodes with several functions."""
-    numbers = predicts_numbers(task)
-    if numbers != (kind.ways == 1):
-        how = "needs one function per episode. Set episodes.ways=1" if numbers else "needs at least 2 classes per episode"
+    """Raise `Problem` for a task whose label space makes no episode of so many groups."""
+    if how := task.labels.no_episodes(kind.ways):
         raise Problem(f"episodes.ways={kind.ways}: {task.name} {how}.")
 
 
-def need_learner(learner: partial[Any], numbers: bool) -> None:
-    """Raise for a base learner that only classifies, if the tasks are regression tasks."""
-    if numbers and not declared(learner).trains_head:
-        raise Problem(f"base_learner={learner.func.__name__}: {NUMBERS}")
+def need_learner(learner: partial[Any], space: LabelSpace) -> None:
+    """Raise `Problem` for a base learner that does not predict this label space of an episode."""
+    need_space(declared(learner), space, f"base_learner={learner.func.__name__}", "Use base_learner=gradient_descent.")
 
 
 def _selects(asked: Asked) -> bool:

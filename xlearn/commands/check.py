@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.commands.job import execute
-from xlearn.commands.summary import title
+from xlearn.commands.title import title
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.compose import choices, complete, register
 from xlearn.config.compose import composed as compose

@@ -4,9 +4,9 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from xlearn.config.folders import conf_folder
+from xlearn.config.folders import conf_folder, options, read_yaml
 from xlearn.runtime.addresses import PACKAGE
 
 SCHEMA, OPTIONS = PACKAGE / "config" / "schema.py", PACKAGE / "data" / "options.py"
@@ -31,17 +31,26 @@ class Key(NamedTuple):
 
 def keys() -> list[Key]:
     """Every key that is not one of a component's arguments."""
-    there = [*_of_yaml(conf_folder() / "train.yaml")]
-    found = [key for key in there if not key.paths[0].startswith(("target", "hydra"))]
+    found = [key for key in _of_yaml(conf_folder() / "train.yaml") if not key.paths[0].startswith("hydra")]
     found += [key for file, name, paths in CLASSES for key in _of_class(file, name, paths)]
-    # What the file sets for the target only (`target.shots`).
-    given = {key.paths[0]: key.default for key in there}
-    return [
-        key._replace(default=f"{given[key.paths[0]]} for the target, {key.default} for sources")
-        if key.paths[0].startswith("target.") and key.paths[0] in given
-        else key
-        for key in found
-    ]
+    return [_by_label_space(key) for key in found]
+
+
+def _by_label_space(key: Key) -> Key:
+    """The key with the defaults that label spaces set, e.g. `5 (classes), 50 (numbers)`."""
+    by_value: dict[str, list[str]] = {}
+    for name, file in options("label_space", [conf_folder()]).items():
+        node: Any = read_yaml(file)
+        for part in key.paths[0].split("."):
+            node = node.get(part) if isinstance(node, dict) else None
+        if node is not None and not isinstance(node, dict):
+            by_value.setdefault(str(node), []).append(name)
+    if not by_value:
+        return key
+    said = ", ".join(f"{value} ({', '.join(names)})" for value, names in by_value.items())
+    if key.paths[0].startswith("target."):
+        return key._replace(default=f"{said} for the target, {key.default} for sources")
+    return key._replace(default=said if key.default == "???" else f"{key.default}; {said}")
 
 
 def task_keys() -> list[Key]:

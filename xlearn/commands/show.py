@@ -15,6 +15,7 @@ from xlearn.runtime.errors import Problem, nearest
 # `source` and `target` are made of the tasks.
 TASK_GROUPS = ("source", "target")
 PRESET = "trainable"
+LABEL_SPACE = "label_space"  # named in the file of a task
 BASELINE = "baseline"
 BASELINE_SAID = """transfer@baseline
     default: scratch
@@ -98,7 +99,11 @@ def show_all(folders: list[Path]) -> str:
 def show_group(group: str, folders: list[Path]) -> str:
     """`group=option   what it is`, a line each."""
     found = _options(group, folders)
-    command = {"table": "xlearn table {}  ", PRESET: "trainable@transfer.phases.NAME.trainable={}"}.get(group, f"{group}={{}}")
+    command = {
+        "table": "xlearn table {}  ",
+        PRESET: "trainable@transfer.phases.NAME.trainable={}",
+        LABEL_SPACE: "label_space: {}",
+    }.get(group, f"{group}={{}}")
     named = {command.format(name): first_comment(file) for name, file in found.items()}
     width = max(len(name) for name in named)
     return "\n".join(f"{name:<{width}}  {comment}".rstrip() for name, comment in named.items())

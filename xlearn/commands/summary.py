@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
-from xlearn.runtime.names import HIGHER_IS_BETTER
+from xlearn.runtime.names import directions
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "calibration_error", "mse")
+# The averages that a table of several metrics leaves out, because they say nearly the same as those beside them.
+NOT_SHOWN = ("worst_class", "macro_precision", "macro_recall")
 
 BOUNDS = {"source_only": "lower (source only)", "target_only": "upper (target only, all labels)"}
 # Notes of a task that the summary does not print: they are for programs, or part of the text of another note.
@@ -26,32 +28,6 @@ TOLD = {
 }
 
 
-def title(result: dict[str, Any]) -> str:
-    """One line: source -> target, transfer, sharing, number of labels, seed, fold."""
-    config, choices = result["config"], result["choices"]
-    target = config["target"]
-    labels = (
-        f"{target['shots'] or 'no'} label{'s' * (target['shots'] != 1)}{' per class' * bool(target['shots'])}"
-        if target["shots"] is not None
-        else "all labels"
-    )
-    if "episodes" in result:
-        labels = f"{result['episodes']['ways']}-way {result['episodes']['shots']}-shot"
-    if target["fraction"] is not None:
-        labels = f"{target['fraction']:g} of the labels"
-    if target.get("imbalance") is not None:
-        labels += f", imbalance {target['imbalance']:g}"
-    source = " + ".join(config["source"]) or "no source"
-    arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"no source -> {choices.get('target')}"
-    if any({"source", "sources"} & {*phase.get("teachers", ())} for phase in config["transfer"].get("phases", {}).values()):
-        arrow = f"{source} -> {choices.get('target')}"
-    if config["transfer"].get("joins"):
-        arrow = f"{source} together with {choices.get('target')}"
-    sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
-    fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
-    return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{fold}"
-
-
 def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     """The printed result of a run: metrics with baseline and gain, then lines for episodes, tasks, forgetting, bounds and cost,
     seconds per phase, notes of the data, and the path of `result.json`. `again`: the run was finished before.
@@ -59,7 +35,8 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     unlabelled = result["baseline"].get("name") == "source_only"
     against = "source only" if unlabelled else "scratch"
     lines = [title(result), f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"]
-    for name in [name for name in SHOWN if name in result["metrics"]]:
+    shown = [name for name in directions(result) if name in result["gain"] and name not in NOT_SHOWN]
+    for name in shown:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
     if result["gain"][result["config"]["metric"]] < 0:
@@ -122,7 +99,8 @@ def _tasks(result: dict[str, Any]) -> list[str]:
     width = max(18, *(len(each) for each in (*names.values(), words)))
     lines = [f"{words:<{width}}{'joint':>9}{'single':>9}{'gain':>9}"]
     for role, each in tasks.items():
-        value, single, gain = each["metrics"][metric], each["single"]["metrics"][metric], each["gain"][metric]
+        own = _metric_of(result, each["metrics"])
+        value, single, gain = each["metrics"][own], each["single"]["metrics"][own], each["gain"][own]
         lines.append(f"{names[role]:<{width}}{value:>9.4f}{single:>9.4f}{gain:>+9.4f}")
     delta = (result.get("delta_m") or {}).get(metric)
     if delta is not None:
@@ -163,15 +141,21 @@ def _adaptation(result: dict[str, Any]) -> list[str]:
 
 def _forgetting(result: dict[str, Any]) -> list[str]:
     """The main test metric on each source before and after the transfer."""
-    metric, lines = result["config"]["metric"], []
+    lines = []
     for role, each in (result.get("forgetting") or {}).items():
         if "not_measured" in each:
             lines.append(f"forgetting of source {role}: not measured. {each['not_measured']}")
             continue
+        metric = _metric_of(result, each["before"])
         before, after = each["before"][metric], each["after"][metric]
         told = f"test {metric.replace('_', ' ')} {before:.3f} -> {after:.3f} ({after - before:+.3f})"
         lines.append(f"forgetting of source {role}: {told}")
     return lines
+
+
+def _metric_of(result: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """The run's metric; the first one of a task that predicts something else."""
+    return result["config"]["metric"] if result["config"]["metric"] in metrics else next(iter(metrics))
 
 
 def _cost(result: dict[str, Any]) -> list[str]:
@@ -198,13 +182,13 @@ def _bounds(result: dict[str, Any]) -> list[str]:
     metric, lines = result["config"]["metric"], []
     words = metric.replace("_", " ")
     if alone := {name: each["metrics"][metric] for name, each in _alone(result).items()}:
-        sign = 1 if HIGHER_IS_BETTER.get(metric, True) else -1
+        sign = 1 if directions(result).get(metric, True) else -1
         best = max(alone, key=lambda name: sign * alone[name])
         listed = ", ".join(f"{name} {value:.4f}" for name, value in alone.items())
         above = sign * (result["metrics"][metric] - alone[best])
         lines.append(f"{words} of single modalities: {listed}; all together {above:+.4f} over {best}")
     if result.get("majority"):
-        lines.append(f"majority class: {result['majority'][metric]:.4f} ({words})")
+        lines.append(f"{words_of(result)['floor']}: {result['majority'][metric]:.4f} ({words})")
     return lines
 
 

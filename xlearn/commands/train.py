@@ -12,7 +12,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from xlearn.commands.job import ERROR, Unexpected, failures, is_written, run, shown
-from xlearn.commands.summary import summary, title
+from xlearn.commands.summary import summary
+from xlearn.commands.title import title
 from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import check_choices, choices, complete, register, waiting
 from xlearn.config.folders import conf_folder

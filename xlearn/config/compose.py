@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from xlearn.config.arguments import searchpath
 from xlearn.config.folders import conf_folder, groups, options, read_yaml
-from xlearn.config.schema import LISTS, SAME, TrainConfig, identity, own_choices
+from xlearn.config.schema import LABEL_SPACE, LISTS, SAME, TrainConfig, identity, own_choices
 from xlearn.config.sentences import sentences
 from xlearn.data.options import TaskOptions
 from xlearn.runtime.errors import Problem, Problems
@@ -25,6 +25,8 @@ from xlearn.runtime.hashing import digest
 
 # Names that no task may have: `source=none` means no source, the others are roles of batches.
 RESERVED = ("none", "target", "unlabeled")
+# The name in Hydra's store of the options that every task has.
+TASK_OPTIONS = "task_options"
 
 
 def register(config_dirs: list[Path]) -> None:
@@ -32,12 +34,15 @@ def register(config_dirs: list[Path]) -> None:
 
     In plain Hydra `source=mnist5k` would replace the node by a string. As options under the package `source.<name>`
     one or several can be chosen: `source=mnist5k`, `source=[mnist5k,fashion_mnist]`, `source=none`.
-    Raises `Problems` for every task file that cannot be read or has a name that cannot be chosen, and for every option
-    that another file of the same name hides.
+
+    A target brings the options of every task, then the defaults of its label space (`label_space/NAME.yaml`), then what its own
+    file sets. Raises `Problems` for every task file that cannot be read or has a name that cannot be chosen, and for every
+    option that another file of the same name hides.
     """
     store = ConfigStore.instance()
     store.store(name="schema", node=TrainConfig)
     store.store(group="source", name="none", node={}, package="source")
+    store.store(name=TASK_OPTIONS, node=asdict(TaskOptions()), package="target")
     problems = _hidden([conf_folder(), *config_dirs])
     for name, file in options("task", [conf_folder(), *config_dirs]).items():
         if name in RESERVED or "." in name:
@@ -46,12 +51,14 @@ def register(config_dirs: list[Path]) -> None:
             problems.append(f"{file}: no task can be called {name!r}, because {why}. Rename the file, e.g. to {fixed}.yaml.")
             continue
         try:
-            node = {**asdict(TaskOptions()), **read_yaml(file)}
+            node = read_yaml(file)
+            kind = _label_space(node, file)
         except Problem as problem:
             problems.append(str(problem))
             continue
-        store.store(group="source", name=name, node=node, package=f"source.{name}")
-        store.store(group="target", name=name, node=node, package="target")
+        store.store(group="source", name=name, node={**asdict(TaskOptions()), **node}, package=f"source.{name}")
+        defaults = [f"/{TASK_OPTIONS}", {f"/{LABEL_SPACE}": kind}, "_self_"]
+        store.store(group="target", name=name, node={"defaults": defaults, **node}, package="target")
     # Encoders are options of `teacher` too, for teachers whose encoders differ from the target's.
     for group in groups([conf_folder(), *config_dirs]):
         if group.startswith("encoder/"):
@@ -71,6 +78,14 @@ def register(config_dirs: list[Path]) -> None:
 def _first(*given: Any) -> Any:
     """The first value that is not null."""
     return next((each for each in given if each is not None), None)
+
+
+def _label_space(node: dict[str, Any], file: Path) -> str:
+    """Takes the name of the label space out of a task's file: it is no argument of the loader."""
+    kind = node.pop(LABEL_SPACE, "classes")
+    if not isinstance(kind, str):
+        raise Problem(f"{file}: {LABEL_SPACE}: {kind!r} is no name of a label space, such as classes.")
+    return kind
 
 
 def _hidden(folders: list[Path]) -> list[str]:

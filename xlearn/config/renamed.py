@@ -109,6 +109,8 @@ _NAMES = {
     "xlearn.learners.transferring": "xlearn.learners.comparisons.own",
     "xlearn.objectives.collapse.Monitor": "xlearn.objectives.self_supervision.collapse.CollapseMonitor",
     "xlearn.phase.turns": "xlearn.phases.phase.extra_updates",
+    "xlearn.data.task.LabelSpace": "xlearn.label_spaces.classes.Classes",
+    "xlearn.task.LabelSpace": "xlearn.label_spaces.classes.Classes",
     "xlearn.train.execute": "xlearn.commands.job.execute",
     "xlearn.train.finished": "xlearn.commands.job.finished",
 }

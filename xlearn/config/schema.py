@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from omegaconf import MISSING
+
 from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, TextOptions
 
 
@@ -107,7 +109,7 @@ class TrainConfig:
     threads: int | None = field(default=None, metadata=NOT_IDENTITY)
     evaluations: int = 10
     checkpoint_seconds: float = field(default=20.0, metadata=NOT_IDENTITY)
-    metric: str = "accuracy"
+    metric: str = MISSING
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
     joint: JointConfig = field(default_factory=JointConfig)
@@ -117,6 +119,7 @@ class TrainConfig:
     audio: AudioOptions = field(default_factory=AudioOptions)
     source: dict[str, Any] = field(default_factory=dict)
     target: Any = None
+    label_space: Any = field(default=None, metadata=NOT_IDENTITY)  # follows from the target
     encoder: dict[str, Any] = field(default_factory=dict)
     teacher: dict[str, Any] = field(default_factory=dict)
     fusion: Any = None
@@ -162,13 +165,16 @@ LISTS = ("source", "augment", "robustness")
 # The group of presets for the phases of a transfer: chosen by `trainable@transfer.phases.NAME.trainable=OPTION`.
 PRESETS = "trainable"
 
+# The group of label spaces: defaults of metric, objective, shots and others. A task's file names its own with this key.
+LABEL_SPACE = "label_space"
+
 
 def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
-    """A run's choices: those of Hydra without Hydra's own groups, and without presets, which follow from the option that names
-    them.
+    """A run's choices: those of Hydra without Hydra's own groups, and without presets and the label space, which follow from
+    the options that name them.
     """
     named = {str(group): str(option) for group, option in chosen.items()}
-    return {group: option for group, option in named.items() if not group.startswith(("hydra/", f"{PRESETS}@"))}
+    return {group: option for group, option in named.items() if not group.startswith(("hydra/", f"{PRESETS}@", LABEL_SPACE))}
 
 
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.

@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
 from xlearn.config.renamed import renamed_key
-from xlearn.config.schema import PRESETS, SAME
+from xlearn.config.schema import LABEL_SPACE, PRESETS, SAME
 from xlearn.runtime.errors import Problem, nearest
 
 
@@ -75,6 +75,13 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         )
     if added := re.search(r"To append to your default list use \+(.+?)=(.+)", text):
         return _unchosen(added.group(1), added.group(2), text, folders)
+    if "@" in text and LABEL_SPACE in text and "appears more than once" in text:
+        return "target: choose one option, as in target=optdigits; no list."
+    if text.startswith(f"Could not override '{LABEL_SPACE}"):
+        return (
+            f"{LABEL_SPACE} follows from the target and cannot be chosen. Set its defaults one by one (metric, target.shots, "
+            f"objective), or write `{LABEL_SPACE}: NAME` into the file of the task."
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
 

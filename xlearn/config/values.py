@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from xlearn.config.collector import Collector
-from xlearn.runtime.errors import nearest
-from xlearn.runtime.names import HIGHER_IS_BETTER
+from xlearn.label_spaces.checks import need_metric
+from xlearn.runtime.errors import Problem, nearest
 
 
 def check_values(config: Mapping[str, Any], found: Collector) -> None:
@@ -15,7 +15,13 @@ def check_values(config: Mapping[str, Any], found: Collector) -> None:
         found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")
 
     found.need(0 <= config["seed"] < 2**63, f"seed={config['seed']}: give 0 to 2^63 - 1.")
-    one_of("metric", list(HIGHER_IS_BETTER))
+    if (node := config.get("label_space")) is not None:  # results of earlier versions have none
+        space = found.component(node, "label_space", positional=2)
+        try:
+            if space is not None:
+                need_metric(config["metric"], space.func, config["choices"].get("target", "the target"))
+        except Problem as problem:
+            found.add(problem)
     one_of("sampling", ["shuffled", "balanced"])
     for key, options in (("tasks", ["all", "proportional", "equal", "temperature"]), ("statistics", ["shared", "task"])):
         value = config["joint"][key]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.data.task import Batch, Examples
+from xlearn.data.unlabeled import is_hidden
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
 
@@ -156,8 +157,9 @@ class Batches(Source):
         pool = self._pools[name]
         labels, size = pool.examples.labels, pool.size
         generator = torch.Generator().manual_seed(derive(self.seed, name, "order", epoch))
-        if self.balanced and int(labels.min()) >= 0:  # examples without labels are shuffled
-            weights = 1 / torch.bincount(labels)[labels].double()
+        if self.balanced and not is_hidden(labels):  # examples without labels are shuffled
+            strata = pool.examples.space.strata(labels)
+            weights = 1 / torch.bincount(strata)[strata].double()
             order = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
         else:
             order = torch.randperm(len(labels), generator=generator)

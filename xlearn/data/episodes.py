@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from xlearn.data.batches import Augment, Source
 from xlearn.data.columns import join
-from xlearn.data.task import Batch, Examples, LabelSpace, Task
+from xlearn.data.task import Batch, Examples, Task
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
-
-# The name in `Examples.taught` of the numbers to predict, for tasks with numbers as labels.
-VALUE = "value"
 
 
 @dataclass(frozen=True)
@@ -32,25 +29,15 @@ class Kind:
     held_out: float = 0.2
 
 
-def episode_space(ways: int, numbers: bool) -> LabelSpace:
-    """The label space of an episode: its classes by their position, or a number."""
-    return LabelSpace("number", ("value",)) if numbers else LabelSpace("episode", tuple(str(place) for place in range(ways)))
-
-
-def predicts_numbers(task: Task) -> bool:
-    """Whether the labels of a task are numbers, and its classes functions."""
-    return VALUE in task.train.taught
-
-
 class Episodes(Source):
     """`episodes(step, network) -> {"support": Batch, "query": Batch}`. It has no state to save, as `Batches`.
 
     Each episode has its own generator. It draws one of the roles (in proportion to their numbers of classes), N = `ways` of its
     classes, and of each K = `shots` examples for the support and Q = `queries` others for the query, all without replacement.
     Classes are numbered 0 to N - 1 in the order drawn. A step holds `tasks` episodes, one after the other: the support has
-    `tasks * N * K` rows, the query `tasks * N * Q`, class by class. For tasks that predict numbers, labels are `float [n, 1]`.
-    Raises `Problem` for a role with fewer than `ways` classes, a class with fewer than K + Q examples, and different
-    modalities.
+    `tasks * N * K` rows, the query `tasks * N * Q`, class by class. Their label space is the one that the examples' label space
+    makes of an episode; its groups are the classes here. Raises `Problem` for a role with fewer than `ways` classes, a class
+    with fewer than K + Q examples, and different modalities.
     """
 
     def __init__(
@@ -68,12 +55,13 @@ class Episodes(Source):
         first = 0
         for role, each in examples.items():
             need_enough(role, each, kind)
-            counts = torch.bincount(each.labels)
-            rows = first + each.labels.argsort(stable=True)
+            strata = each.space.strata(each.labels)
+            counts = torch.bincount(strata)
+            rows = first + strata.argsort(stable=True)
             self._classes.append([*rows.split(counts[counts > 0].tolist())])
             first += len(each)
         self.examples = _joined(examples)
-        self.space = episode_space(kind.ways, VALUE in self.examples.taught)
+        self.space = self.examples.space.episode(kind.ways)
         self._shares = torch.tensor([float(len(rows)) for rows in self._classes])
 
     @property
@@ -108,9 +96,7 @@ class Episodes(Source):
 
     def _batch(self, name: str, index: Tensor, first: int) -> Batch:
         batch = self.examples.take(index.flatten())
-        labels = torch.arange(self.kind.ways)[:, None].expand(index.shape).flatten()
-        if VALUE in batch.taught:
-            labels = batch.taught[VALUE][:, None]
+        labels = batch.space.episode_labels(batch.labels, index.shape)
         batch = replace(batch, labels=labels, space=self.space, task="episode").to(self.device)
         generator = torch.Generator().manual_seed(derive(self.seed, name, "augment", first))
         for augment in self.augment if batch.features is None else ():
@@ -124,7 +110,7 @@ def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 def need_enough(role: str, examples: Examples, kind: Kind) -> None:
     """Raises `Problem` for fewer classes than ways, and for a class with fewer examples than shots + queries."""
-    counts = torch.bincount(examples.labels)
+    counts = torch.bincount(examples.space.strata(examples.labels))
     there = counts.nonzero().flatten()
     if len(there) < kind.ways:
         raise Problem(
@@ -193,12 +179,12 @@ def classes_apart(tasks: Mapping[str, Task], share: float, kind: Kind, seed: int
         left = torch.tensor([label for label, name in enumerate(names) if held[name]], dtype=torch.int64)
         train = task.train
         if len(left):
-            train = train.subset((~torch.isin(train.labels, left)).nonzero().flatten())
+            train = train.subset((~torch.isin(train.space.strata(train.labels), left)).nonzero().flatten())
         val = task.val
         if fates[role]:
             whole = task.train.whole or task.train
             both = torch.cat([task.train.rows, task.val.rows]).sort().values
-            val = whole.subset(both[torch.isin(whole.labels[both], left)])
+            val = whole.subset(both[torch.isin(whole.space.strata(whole.labels)[both], left)])
         found[role] = Apart(train, val, fates[role])
     return {role: each._replace(train=_without(role, each.train, tasks, found)) for role, each in found.items()}
 
@@ -228,7 +214,7 @@ def _families(task: Task) -> list[int]:
     """For each class the first class with which it shares examples, as rotated drawings do."""
     whole = task.train.whole or task.train
     rows = torch.cat([task.train.rows, task.val.rows])
-    labels, family = whole.labels[rows], torch.arange(len(task.labels.classes))
+    labels, family = whole.space.strata(whole.labels)[rows], torch.arange(len(task.labels.classes))
     before = None
     while before is None or not torch.equal(before, family):
         before = family.clone()

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from xlearn.data.columns import Column, Ragged
-from xlearn.data.episodes import VALUE
 from xlearn.data.modalities import Format, Pool
 from xlearn.data.options import TaskOptions
 from xlearn.data.splits import chosen_groups, split
-from xlearn.data.task import Examples, LabelSpace, Sealed, Spec, Task
+from xlearn.data.task import Examples, Sealed, Spec, Task
 from xlearn.data.tasks import Raw
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
@@ -44,7 +43,7 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
         data = source.load()
         _need_sides(source, data)
         for position, classname in enumerate(data.classes):
-            if not bool((data.labels == position).any()):
+            if not bool((data.strata == position).any()):
                 raise Problem(f"{source.where}: class {classname!r} of {source.name} has no example. Remove it.")
         _loaded[key] = (data, _fingerprint(data))
     return _loaded[key]
@@ -55,7 +54,6 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
     columns |= {} if data.official is None else {"official": data.official}
-    columns |= {} if data.values is None else {"values": data.values}
     for name, column in columns.items():
         if len(column) != len(data.labels):
             raise Problem(
@@ -69,7 +67,7 @@ def _fingerprint(data: Raw) -> str:
     if data.rate or data.columns:
         content.update(json.dumps([data.rate, data.columns]).encode())
     columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
-    columns += [each for each in (data.official, data.values) if each is not None]
+    columns += [] if data.official is None else [data.official]
     for column in [*columns, *(data.present[name] for name in sorted(data.present))]:
         for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
             if isinstance(part, Tensor):
@@ -107,19 +105,16 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     groups = chosen_groups(data, source.options, source.where)
     rows = split(data, source.options, seed, source.where)
     training = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
-    relabel = torch.full((len(data.classes),), -1)
+    regroup = torch.full((len(data.groups),), -1)
     for label, positions in enumerate(groups.values()):
-        relabel[torch.tensor(positions)] = label
-    space = LabelSpace(source.options.head or data.space, tuple(groups))
+        regroup[torch.tensor(positions)] = label
+    space = data.predicts(source.options.head or data.space, tuple(groups) if data.classes else ())
     making = code_digest(__name__, *(type(given[name]).__module__ for name in specs))
     form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}, making], 16)
     present = {name: data.present[name] for name in specs if name in data.present}
-    labels = relabel[data.labels]
+    labels = data.label_space.regrouped(data.labels, regroup)
     role = source.where.removeprefix("source.")
-    taught = {} if data.values is None else {VALUE: data.values}
-    whole = Examples(
-        columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, taught=taught, specs=specs
-    )
+    whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, specs=specs)
     parts = {part: whole.subset(index) for part, index in vars(rows).items()}
     counts = {part: len(examples) for part, examples in parts.items()}
     held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
@@ -132,8 +127,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         unlabeled=parts["unlabeled"],
         test=Sealed(source.name, parts["test"]),
         data=fingerprint,
-        # The rows of all splits follow from the data, the options and the seed.
-        fingerprint=digest([form, asdict(source.options), seed], 16),
+        # The rows of all splits follow from the data, the label space, the options and the seed.
+        fingerprint=digest([form, space.key, code_digest(type(space).__module__), asdict(source.options), seed], 16),
         training=training,
         notes={"examples": counts, "split": held, **notes, **data.notes},
         # The same content under two names is the same data too.
@@ -153,11 +148,12 @@ def _need_examples(task: Task, source: bool) -> None:
 
 
 def tiny(task: Task, per_class: int = 2) -> Task:
-    """The same task with at most `per_class` examples of each class in every split."""
+    """The same task with at most `per_class` examples of each class (group of the label space) in every split."""
 
     def few(examples: Examples) -> Examples:
-        rows = [torch.nonzero(examples.labels == label).flatten()[:per_class] for label in range(len(task.labels.classes))]
-        return examples.subset(torch.cat(rows))
+        strata = task.labels.strata(examples.labels)
+        rows = [torch.nonzero(strata == group).flatten()[:per_class] for group in strata.unique().tolist()]
+        return examples.subset(torch.cat(rows) if rows else strata)
 
     return replace(
         task,

@@ -26,7 +26,8 @@ def chosen_classes(raw: Raw, options: TaskOptions, name: str) -> list[int]:
     if options.groups is not None:
         return [position for group in chosen_groups(raw, options, name).values() for position in group]
     if options.classes is None:
-        return list(range(len(raw.classes)))
+        return list(range(len(raw.groups)))
+    _need_names(raw, f"{name}.classes")
     chosen = _positions(raw, options.classes, f"{name}.classes")
     if len(chosen) < 2:
         raise Problem(f"{name}.classes={list(options.classes)} leaves fewer than 2 classes. Name at least 2.")
@@ -36,7 +37,8 @@ def chosen_classes(raw: Raw, options: TaskOptions, name: str) -> list[int]:
 def chosen_groups(raw: Raw, options: TaskOptions, name: str) -> dict[str, list[int]]:
     """The classes of the task, each with the positions of the data's own classes that it is made of."""
     if options.groups is None:
-        return {raw.classes[position]: [position] for position in chosen_classes(raw, options, name)}
+        return {raw.groups[position]: [position] for position in chosen_classes(raw, options, name)}
+    _need_names(raw, f"{name}.groups")
     if options.classes is not None:
         raise Problem(f"{name}.groups: {name}.classes is set too. Set one of them to null.")
     if len(options.groups) < 2 or not all(options.groups.values()):
@@ -44,6 +46,11 @@ def chosen_groups(raw: Raw, options: TaskOptions, name: str) -> dict[str, list[i
     every = _positions(raw, [each for group in options.groups.values() for each in group], f"{name}.groups")
     positions = iter(every)
     return {label: [next(positions) for _ in group] for label, group in options.groups.items()}
+
+
+def _need_names(raw: Raw, where: str) -> None:
+    if not raw.classes:
+        raise Problem(f"{where} chooses among classes, but this task predicts {raw.label_space.name}. Leave it at null.")
 
 
 def _positions(raw: Raw, named: Sequence[str | int], where: str) -> list[int]:
@@ -80,7 +87,7 @@ def check(options: TaskOptions, name: str) -> None:
 
 
 def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
-    """Split class by class: first the test rows, then validation, then the labelled training rows.
+    """Split class by class (the groups of the label space): first test rows, then validation, then labelled training rows.
 
     Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`. So of two tasks made of the same data with
     the same seed, neither learns from the other's test split. One permutation per class, drawn from the seed only.
@@ -89,12 +96,12 @@ def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
     parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": [], "unlabeled": []}
     wanted = chosen_classes(raw, options, name)
     generator = torch.Generator().manual_seed(seed)
-    for label in range(len(raw.classes)):
-        rows = torch.nonzero(raw.labels == label).flatten()
+    for label in range(len(raw.groups)):
+        rows = torch.nonzero(raw.strata == label).flatten()
         rows = rows[torch.randperm(len(rows), generator=generator)]
         if label not in wanted:
             continue
-        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted.index(label) / (len(wanted) - 1))
+        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted.index(label) / max(1, len(wanted) - 1))
         for part, found in zip(parts, _split_class(rows, label, kept, raw, options, name), strict=True):
             parts[part].append(found)
     joined = {part: torch.cat(found).sort().values for part, found in parts.items()}
@@ -107,8 +114,7 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
     if options.folds is not None:
         if len(rows) < options.folds:
             raise Problem(
-                f"{name}.folds={options.folds}: class {raw.classes[label]!r} has {len(rows)} examples. "
-                f"Give at most {len(rows)}."
+                f"{name}.folds={options.folds}: {_group(raw, label)} has {len(rows)} examples. Give at most {len(rows)}."
             )
         held = torch.arange(len(rows)) % options.folds == options.fold
         test, rest, val = rows[held], rows[~held], rows[:0]
@@ -126,7 +132,7 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
         return rest[:labelled], val, test, rest[labelled:]
     if options.shots > len(rest):
         raise Problem(
-            f"{name}.shots={options.shots}: class {raw.classes[label]!r} has {len(rest)} training examples "
+            f"{name}.shots={options.shots}: {_group(raw, label)} has {len(rest)} training examples "
             f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). "
             f"Give at most {len(rest)}, or lower {name}.val or {name}.test."
         )
@@ -135,6 +141,11 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
     labelled = max(1, round(kept * options.shots))
     spare = val[options.shots :]
     return rest[:labelled], val[: options.shots], test, torch.cat([rest[labelled:], spare])
+
+
+def _group(raw: Raw, label: int) -> str:
+    """The words for a group, e.g. `class 'dog'`."""
+    return f"{raw.label_space.group} {raw.groups[label]!r}" if raw.label_space.group else "the task"
 
 
 def _share(share: float, count: int) -> int:

@@ -1,6 +1,5 @@
-"""The data classes of a task: specs of its inputs, label space, batches, examples and splits."""
+"""The data classes of a task: specs of its inputs, batches, examples and splits."""
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,28 +15,16 @@ from xlearn.data.modalities.tabular import TabularSpec as TabularSpec
 from xlearn.data.modalities.text import TextSpec as TextSpec
 from xlearn.data.modalities.vector import ENCODED
 from xlearn.data.modalities.vector import VectorSpec as VectorSpec
-
-
-@dataclass(frozen=True)
-class LabelSpace:
-    """The classes that a head predicts. Two tasks have the same head exactly if their `key` is the same."""
-
-    name: str
-    classes: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """A parameter-name-safe identity: the name, and a digest of the classes in their order."""
-        digest = hashlib.blake2b("\x1f".join(self.classes).encode(), digest_size=3).hexdigest()
-        return f"{self.name.replace('.', '_')}{len(self.classes)}_{digest}"
+from xlearn.label_spaces import LabelSpace
 
 
 @dataclass
 class Batch:
     """Some examples on one device.
 
-    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask. `labels` is `int64 [batch]`, or
-    `float [batch, classes]` where an augmentation mixes labels; `space` says what they mean and which head reads the batch.
+    `inputs[modality]` is `[batch, ...]`, or `Sequences` with their mask. `labels [batch, ...]`: `space` says
+    what they mean and which head reads the batch (of classes `int64 [batch]`, or `float [batch, classes]` where an augmentation
+    mixes them).
     `present[modality] bool [batch]`: which examples have the modality (no entry: all). `features float [batch, width]`:
     precomputed, where all below the head is frozen. `encoded`: modalities with the tokens of a frozen encoder as inputs.
     `task`: the role, `target` or the name of a source. Tasks of the same examples may share inputs: then `rows int64 [m]` are
@@ -93,7 +80,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Examples:
-    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels int64 [n]`, `rows int64 [n]`.
+    """Columnar examples: `inputs[modality] [n, ...]` (images stay uint8) or `Ragged`, `labels [n, ...]`, `rows int64 [n]`.
 
     `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present`, `encoded`, `task`,
     `taught` (`[n, ...]`) and `specs` as in `Batch`. `data` identifies the original data and their form; `whole`: all examples
@@ -226,5 +213,5 @@ class Task:
         )
 
     def class_counts(self) -> Tensor:
-        """Labelled training examples per class, int64 `[classes]`."""
-        return torch.bincount(self.train.labels, minlength=len(self.labels.classes))
+        """Labelled training examples per class (or other group of the label space), int64 `[classes]`."""
+        return self.labels.counts(self.train.labels)

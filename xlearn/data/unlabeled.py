@@ -4,14 +4,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from xlearn.data.task import Examples, Sealed, Task
 from xlearn.runtime.hashing import digest
 
 # The role of the unlabelled examples in a phase. No task may have this name.
 UNLABELED = "unlabeled"
-# Replaces their labels: an objective that used one would fail.
+# Replaces their labels, `int64 [n]` in every label space: an objective that used one would fail.
 HIDDEN = -1
+
+
+def is_hidden(labels: Tensor) -> bool:
+    """Whether labels are hidden. A label space may have numbers below 0, but no integers (see `xlearn.label_spaces`)."""
+    return not labels.is_floating_point() and bool((labels == HIDDEN).any())
 
 
 def sources(roles: Iterable[str]) -> list[str]:
@@ -32,9 +38,9 @@ def hidden(task: Task) -> Task:
 
 
 def _blank(examples: Examples) -> Examples:
-    whole = examples.whole and replace(examples.whole, labels=torch.full_like(examples.whole.labels, HIDDEN))
+    whole = examples.whole and replace(examples.whole, labels=torch.full((len(examples.whole),), HIDDEN))
     # Without `data`, so that their rows are never joined with labelled rows of the same data.
-    taught, labels = {"position": torch.arange(len(examples))}, torch.full_like(examples.labels, HIDDEN)
+    taught, labels = {"position": torch.arange(len(examples))}, torch.full((len(examples),), HIDDEN)
     return replace(examples, labels=labels, taught=taught, data="", whole=whole)
 
 

@@ -9,16 +9,17 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from xlearn.base_learners.few_shot import Predicted, metrics, once, predicted, summary
+from xlearn.base_learners.few_shot import metrics, once, predicted, summary
 from xlearn.base_learners.statistics import norms
 from xlearn.batches.episodes import Episodes as EpisodeBatches
 from xlearn.batches.episodes import episode_spaces, need_learner, need_ways
 from xlearn.config.collector import Collector
 from xlearn.data import episodes
-from xlearn.data.episodes import Kind, need_enough, predicts_numbers
+from xlearn.data.episodes import Kind, need_enough
 from xlearn.data.options import TaskOptions
 from xlearn.data.reads import VIEWS
-from xlearn.data.task import Examples, LabelSpace, Sealed, Task
+from xlearn.data.task import Examples, Sealed, Task
+from xlearn.label_spaces import LabelSpace
 from xlearn.measuring import Asked, Measured, Measuring, Planned
 from xlearn.networks.network import Network
 from xlearn.phases.encoder_cache import encode
@@ -109,7 +110,7 @@ class Episodes(Measuring):
     def check(self, task: Task) -> None:
         need_ways(self.kind, task)
         need_enough(task.name, task.test.examples, self.kind)
-        need_learner(self.component, predicts_numbers(task))
+        need_learner(self.component, task.labels.episode(self.kind.ways))
         self.component()  # raises for arguments out of range
 
     def prepared(self, task: Task) -> Task:
@@ -153,13 +154,14 @@ class Episodes(Measuring):
                 "base_learner.test_steps (to the training steps) or base_learner.rate."
             )
         rows = torch.stack([drawn.rows(number) for number in range(self.count)])
-        told = summary(found, asked.metric)
+        told = summary(found, drawn.space, asked.metric)
         if not asked.cached:
             statistics = learner.statistics if norms(network) else None
             told = {**asdict(self.kind), **told, **learner.log(), "statistics": statistics}
         tensors = {"logits": found.logits[-1], "labels": found.labels, "rows": rows}
-        right = {} if predicts_numbers(task) else {"correct": found.logits[-1].argmax(-1) == found.labels}
-        return Measured(metrics(found, drawn.space.classes), tensors, right, {"episodes": told})
+        correct = drawn.space.correct(found.logits[-1], found.labels)
+        right = {} if correct is None else {"correct": correct}
+        return Measured(metrics(found, drawn.space), tensors, right, {"episodes": told})
 
     def _drawn(self, network: Network, task: Task, examples: Examples, still: Sequence[str], asked: Asked) -> episodes.Episodes:
         # Frozen pretrained encoders encode a data set once.
@@ -179,9 +181,9 @@ class Episodes(Measuring):
         return {"parameters": numbers, "flops": counter.get_total_flops() / len(batch)}
 
     def floor(self, task: Task, examples: Examples, measured: Measured) -> dict[str, Any] | None:
-        """The metrics of a uniform prediction, as all classes are equally frequent; None for regression."""
-        labels = measured.tensors["labels"]
-        if labels.is_floating_point():
+        """The metrics of a prediction without labels, as all classes are equally frequent; None for regression."""
+        space, labels = task.labels.episode(self.kind.ways), measured.tensors["labels"]
+        outputs = space.floor(None, labels.shape[0] * labels.shape[1])
+        if outputs is None:
             return None
-        uniform = Predicted(torch.zeros(1, *labels.shape, self.kind.ways), labels)
-        return metrics(uniform, episodes.episode_space(self.kind.ways, numbers=False).classes)
+        return space.measure_episodes(outputs.unflatten(0, labels.shape[:2]), labels)

@@ -175,5 +175,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "supervised.each_modality": ["EachModality"],
         "supervised.focal": ["Focal"],
         "supervised.logit_adjustment": ["LogitAdjustment"],
+        "supervised.supervised": ["Supervised"],
     },
 )

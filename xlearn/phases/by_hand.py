@@ -11,7 +11,6 @@ import torch
 from xlearn.balance._equal import equal
 from xlearn.data.batches import Batches
 from xlearn.data.task import Examples, Sealed, Task
-from xlearn.metrics.measure import measure
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
@@ -118,8 +117,7 @@ def measured(networks: Sequence[Network], task: Task, split: str, device: str) -
         if split == "test":  # the test split opens once, so try the network on other examples first
             _try(network, task, place)
     opened = _opened(task) if isinstance(examples, Sealed) else examples
-    classes = task.labels.classes
-    return [measure(logits(network, opened, place), opened.labels, classes) for network in networks]
+    return [task.labels.measure(logits(network, opened, place), opened.labels) for network in networks]
 
 
 def _try(network: Network, task: Task, place: Machine) -> None:

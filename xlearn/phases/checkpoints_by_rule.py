@@ -12,7 +12,6 @@ from torch import Tensor
 from xlearn.data.reads import Roles
 from xlearn.data.task import Examples, Task, mixed_inputs
 from xlearn.data.unlabeled import UNLABELED, sources
-from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import seen
 from xlearn.networks.network import Network, tensors
 from xlearn.phases.keeping import BY_VALIDATION, ByValidation, Checkpoints, Keeping
@@ -20,7 +19,6 @@ from xlearn.runtime.cache import Entry, weights_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
-from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.selection import LABEL_FREE, RULES, Seen, scores
 from xlearn.selection.mixval import LAMBDA, pairs
 
@@ -125,9 +123,9 @@ class Candidates(Checkpoints):
 
     def look(self, step: int) -> dict[str, Any]:
         """Score the current weights by every rule that can be computed, and keep them if a rule selects them."""
-        metric = self.metric
-        sign = 1 if HIGHER_IS_BETTER[metric] else -1
-        found = scores(self._seen(), lambda logits, labels: sign * score(metric, logits, labels))
+        metric, space = self.metric, self.examples[UNLABELED].space
+        sign = 1 if space.metrics[metric] else -1
+        found = scores(self._seen(), lambda logits, labels: sign * space.score(metric, logits, labels))
         self.looks.append({"step": step, "scores": found, "weights": tensors(self.network)})
         # Weights that no rule selects now are never selected later: a better or equal score exists. Free them.
         selected = {each["step"] for each in self.chosen().values()}

@@ -6,10 +6,13 @@ import torch
 
 from xlearn.data.reads import VIEWS
 from xlearn.data.task import Task
+from xlearn.label_spaces.checks import need_space
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.objectives.parts.weak_strong import need_change
 from xlearn.phases.phase import Phase, rates
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import NO_LABELS, declared
 
 
 def check_needs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
@@ -33,10 +36,26 @@ def check_needs(phase: Phase, network: Network, read: Mapping[str, Task]) -> Non
     if needs.views:
         for task in read.values():
             need_change(task, phase.views, phase.name)
+    _check_spaces(phase, read)
     if phase.batches.by_role:
         _check_heads(phase, network)
     if needs.pairs:
         _check_pairs(phase, network, read)
+
+
+def _check_spaces(phase: Phase, read: Mapping[str, Task]) -> None:
+    """Raise for a component that is not defined for the label space of a task, and for tasks that only episodes can read."""
+    where, fix = f"phase {phase.name}", "Choose another one, or a task of classes."
+    for task in read.values() if phase.needs.labels else ():
+        if phase.batches.by_role and (why := task.labels.only_in_episodes):
+            raise Problem(
+                f"{where}: {task.name} {why}. Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with transfer=episodes."
+            )
+        for each in (*phase.objectives, *phase.augment):
+            need_space(declared(each, NO_LABELS), task.labels, f"{where}: {each.func.__name__}", fix)
+        need_space(phase.solver.needs, task.labels, f"{where}: its solver", fix)
+        if phase.adapts:
+            need_classes(task.labels, f"{where}: adaptation without labels", fix)
 
 
 def _check_heads(phase: Phase, network: Network) -> None:

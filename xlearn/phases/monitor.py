@@ -10,20 +10,21 @@ from tqdm import tqdm
 
 from xlearn.balance.gradients import cosines
 from xlearn.data.task import Task
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network
 from xlearn.phases.fit import Record
 from xlearn.phases.keeping import Checkpoints
 from xlearn.phases.phase import Phase, Setting
 from xlearn.phases.update import Update
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.names import HIGHER_IS_BETTER
 
 
 class Monitor:
     """Evaluates a phase `evaluations` times: reads the losses, computes validation scores, reports, and keeps the best weights.
 
-    `judges`: the names of the scores that select the weights. `valid`: functions that return a validation score, by name.
-    `checkpoints`: the weights that the phase may return. The monitor's state can be saved and resumed.
+    `judges`: the names of the scores that select the weights. `valid`: functions that return a validation score, by name;
+    `spaces` are the label spaces of their examples. `checkpoints`: the weights that the phase may return. The monitor's state
+    can be saved and resumed.
     """
 
     def __init__(
@@ -34,12 +35,15 @@ class Monitor:
         tasks: Mapping[str, Task],
         judges: Sequence[str],
         valid: Mapping[str, Callable[[], float]],
+        spaces: Mapping[str, LabelSpace],
         setting: Setting,
         steps: int,
         checkpoints: Checkpoints,
     ) -> None:
         self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
         self.tasks, self.judges, self.valid, self.checkpoints = tasks, judges, valid, checkpoints
+        self.metrics = {name: space.own_metric(setting.metric) for name, space in spaces.items()}
+        self.signs = {name: 1 if spaces[name].metrics[metric] else -1 for name, metric in self.metrics.items()}
         self.every = max(1, -(-steps // setting.evaluations))
         self.pending: dict[str, list[Tensor]] = {}
         self.weights: dict[str, list[Tensor]] = {}
@@ -61,8 +65,7 @@ class Monitor:
         """Evaluate: read the losses, score, report, and keep the best weights. Returns True if the phase ends at this step."""
         step = record.step
         losses = self._mean_losses(step)
-        metric = self.setting.metric
-        scores: dict[str, Any] = {f"{role}_val_{metric}": each() for role, each in self.valid.items()}
+        scores: dict[str, Any] = {f"{name}_val_{self.metrics[name]}": each() for name, each in self.valid.items()}
         scores |= self.checkpoints.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(record)}
         for each in self.update.losses:
@@ -72,7 +75,7 @@ class Monitor:
         shown = {name: f"{value:.3f}" for name, value in {**losses, **scores}.items() if name != "scores"}
         bar.set_postfix(shown, refresh=False)
         if self.judges:
-            self._judge(step, {role: scores[f"{role}_val_{metric}"] for role in self.judges})
+            self._judge(step, {role: self.signs[role] * scores[f"{role}_val_{self.metrics[role]}"] for role in self.judges})
         phase = self.phase
         if phase.stop_below is not None and sum(losses.values()) < phase.stop_below:
             return True
@@ -102,7 +105,6 @@ class Monitor:
             values = {"all": sum(values.values()) / len(values)}
         better = False
         for role, value in values.items():
-            value *= 1 if HIGHER_IS_BETTER[self.setting.metric] else -1
             if role not in self.best or value > self.best[role]:
                 better = True
                 self.best[role] = value

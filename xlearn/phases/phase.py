@@ -15,7 +15,7 @@ from xlearn.batches import Asked, Batching
 from xlearn.data.augment import CHANGES_INPUTS
 from xlearn.data.reads import ADAPTS, VIEWS, Roles, groups, read_tasks
 from xlearn.data.task import Task
-from xlearn.data.unlabeled import HIDDEN
+from xlearn.data.unlabeled import is_hidden
 from xlearn.networks.network import Network
 from xlearn.objectives import ExtraUpdate, PhaseContext
 from xlearn.phases.keeping import Keeping
@@ -159,7 +159,7 @@ def begun_balance(phase: Phase, context: PhaseContext) -> Callable[[Mapping[str,
 
 def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
     """Labelled examples per class, by role. Roles without labels are left out."""
-    return {role: task.class_counts() for role, task in read.items() if not bool((task.train.labels == HIDDEN).any())}
+    return {role: task.class_counts() for role, task in read.items() if not is_hidden(task.train.labels)}
 
 
 def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from xlearn.data.task import Examples, Task
 from xlearn.data.unlabeled import UNLABELED
-from xlearn.metrics.measure import score
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network
 from xlearn.phases.encoder_cache import encode
@@ -52,7 +51,7 @@ def _with_outputs(
         return examples
     found = {"seen": torch.stack([_seen(form, len(examples)) for form in forms], dim=1)}
     if "logits" in wanted:
-        blank = torch.zeros(len(examples), len(examples.space.classes))
+        blank = torch.zeros(len(examples), examples.space.width)
         given = [
             blank if form is None else logits(each.network, form, machine) for each, form in zip(teachings, forms, strict=True)
         ]
@@ -83,7 +82,7 @@ def _seen(form: Examples | None, count: int) -> Tensor:
 
 
 def validation(teachings: Sequence[Teaching], machine: Machine) -> tuple[float | None, ...] | None:
-    """The mean cross-entropy of each teacher on the target's validation split; None for a teacher that cannot predict it, and
+    """The supervised loss of each teacher on the target's validation split; None for a teacher that cannot predict it, and
     None as a whole without a validation split.
     """
     found: list[float | None] = []
@@ -96,5 +95,5 @@ def validation(teachings: Sequence[Teaching], machine: Machine) -> tuple[float |
             found.append(None)
             continue
         examples = encode(each.network, task.val.only(*names), sorted(each.pretrained & {*names}), machine)
-        found.append(score("nll", logits(each.network, examples, machine), task.val.labels))
+        found.append(float(task.labels.loss(logits(each.network, examples, machine).double(), task.val.labels)))
     return tuple(found)

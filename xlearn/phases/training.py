@@ -122,7 +122,7 @@ class PhaseTraining:
         further = self._encoded(phase.keeping.examples(tasks, roles, phase.modalities, setting.seed), trained)
         checkpoints = phase.keeping.begin(network, further, setting.metric, setting.seed, setting.machine)
         scores = {name: partial(score, network, valid, setting.metric, setting.machine) for name, score in held.scores.items()}
-        self.monitor = Monitor(network, phase, own, tasks, held.judges, scores, setting, self.steps, checkpoints)
+        self.monitor = Monitor(network, phase, own, tasks, held.judges, scores, held.spaces, setting, self.steps, checkpoints)
         self.seconds = 0.0
 
     def _with_features(self, read: Mapping[str, Examples]) -> dict[str, Examples]:

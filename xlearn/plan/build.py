@@ -11,6 +11,7 @@ from xlearn.config.values import check_values
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
+from xlearn.label_spaces import LabelSpace
 from xlearn.plan.chain_checks import check_chains
 from xlearn.plan.components import Components, Options
 from xlearn.plan.phases_from_config import chain
@@ -39,6 +40,7 @@ def build(config: dict[str, Any]) -> Components:
     sharing, adds = found.component(config["sharing"], "sharing"), found.optional(config["transfer"]["adds"], "transfer.adds")
     start = found.optional(config["pretrain"]["start"], "pretrain.start")
     measuring, baseline_measuring = _measuring(config, found)
+    label_space = found.component(config["label_space"], "label_space", positional=2)
     further = [
         found.component(node, f"transfer.comparisons.{name}") for name, node in config["transfer"]["comparisons"].items()
     ]
@@ -50,6 +52,7 @@ def build(config: dict[str, Any]) -> Components:
         names=config["choices"],
         sources=tuple(sources),
         target=target,
+        label_space=label_space.func if label_space else LabelSpace,
         encoders=made,
         teacher=teacher,
         fusion=found.component(config["fusion"], "fusion"),
@@ -143,7 +146,7 @@ def _check_objective(components: Components, config: dict[str, Any], found: Coll
     taught = any(phase.teachers for phase in components.transfer)
     chosen = config["choices"].get("objective", "cross_entropy")
     found.need(
-        not (taught and own) or chosen == "cross_entropy",
+        not (taught and own) or chosen in ("cross_entropy", "supervised"),
         f"objective={chosen} would change the teacher and the baseline, but not {components.transfer_name}, because its phases "
         "set their objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
     )

@@ -10,8 +10,9 @@ from torch import nn
 
 from xlearn.data.formats import spec_of
 from xlearn.data.prepare import TaskSource
-from xlearn.data.task import LabelSpace, Spec, Task
+from xlearn.data.task import Spec, Task
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces import LabelSpace
 from xlearn.measuring import Measuring
 from xlearn.networks.network import Network
 from xlearn.phases.phase import Phase
@@ -43,15 +44,17 @@ vars(ALONE)["address"] = "xlearn.fusion.Concat"
 class Components:
     """All components of a run, built from its configuration. Behind it, nothing reads the configuration.
 
-    `names`: the chosen options by group, for messages and the result. `carries`: whether weights are copied from the source's
-    network. `structure`: the private parameters that the target's network has in addition. `start`: the initial weights of the
-    source's network. `comparisons`: networks that the transfer adds to the usual comparisons.
+    `names`: the chosen options by group, for messages and the result. `label_space`: what the target must predict. `carries`:
+    whether weights are copied from the source's network. `structure`: the private parameters that the target's network has in
+    addition. `start`: the initial weights of the source's network. `comparisons`: networks that the transfer adds to the usual
+    comparisons.
     """
 
     options: Options
     names: Mapping[str, str]
     sources: tuple[TaskSource, ...]
     target: TaskSource
+    label_space: type[LabelSpace]
     encoders: dict[str, partial[Any]]
     teacher: dict[str, partial[Any]]
     fusion: partial[Any]
@@ -137,7 +140,7 @@ class Components:
         for space in spaces:
             # Seeded per label space, so that a head's initial weights do not depend on the rest of the network.
             torch.manual_seed(derive(seed, "head", role, space.key))
-            heads[space.key] = nn.Linear(trunk.width, len(space.classes))
+            heads[space.key] = space.head(trunk.width)
         network = Network(encoders, fusion, heads, trunk)
         network.document = self._document(specs, role, alone)
         for made in parts:

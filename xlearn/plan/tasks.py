@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from xlearn.base_learners.few_shot import need_metric
 from xlearn.data.formats import formats
 from xlearn.data.leakage import lends, need_disjoint
 from xlearn.data.prepare import prepare
 from xlearn.data.reads import Roles
+from xlearn.data.task import Task
+from xlearn.label_spaces.checks import need_metric
 from xlearn.plan.components import Components
+from xlearn.runtime.errors import Problem
 
 
 class Prepared(NamedTuple):
@@ -26,7 +28,7 @@ def prepared(components: Components) -> Prepared:
     unread = ("target",) if components.measuring.measures_all and components.sources else ()
     given = formats(every, options.modalities, components.encoders, seed, unread)
     target = prepare(components.target, given, seed)
-    need_metric(options.metric, target)
+    _need_label_space(components, target)
     target = components.measuring.prepared(target)
     sources = {each.name: prepare(each, given, seed) for each in components.sources}
     # A source that no phase reads may still have contributed to the vocabulary.
@@ -47,3 +49,14 @@ def prepared(components: Components) -> Prepared:
             "target": {"target": prepare(components.target, others, seed)},
         }
     return Prepared({"source": sources, "target": {"target": target}}, forms)
+
+
+def _need_label_space(components: Components, target: Task) -> None:
+    """Raise `Problem` if the loader of the target predicts something else than its file names, or what the metric measures."""
+    kind = components.label_space
+    if not issubclass(type(target.labels), kind):
+        raise Problem(
+            f"target={target.name} predicts {target.labels.kind}, but its label space is {kind.__name__}. Write `label_space: "
+            "NAME` into the file of the task, and its defaults into label_space/NAME.yaml (docs/adding-a-method.md)."
+        )
+    need_metric(components.options.metric, target.labels, target.name)

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from xlearn.data.task import LabelSpace
 from xlearn.encoders.digit_net import CLASSES, DigitNet, published
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.runtime.errors import Problem
 
@@ -16,7 +16,7 @@ def digit_net(network: Network) -> dict[str, Tensor]:
     encoder = dict(network.encoder.items()).get("image")
     if not isinstance(encoder, DigitNet):
         raise Problem("pretrain=digit_net loads the weights of encoder/image=digit_net. Choose that encoder.")
-    ending = LabelSpace("", CLASSES).key
+    ending = Classes("", CLASSES).key
     heads = [key for key in network.head if key.endswith(ending)]
     if not heads or network.width != encoder.width:
         found = "its features go through something else" if heads else "the task has other classes"

@@ -7,12 +7,11 @@ from xlearn.data.leakage import need_disjoint
 from xlearn.learners.learner import Learner
 from xlearn.measuring import Asked
 from xlearn.measuring.cached_logits import predictions
-from xlearn.metrics.measure import measure, scalars
+from xlearn.metrics.measure import scalars
 from xlearn.networks.evaluate import logits
 from xlearn.phases.encoder_cache import encode
 from xlearn.results.opened import Opened
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.names import HIGHER_IS_BETTER
 from xlearn.sharing.together import alone
 
 
@@ -48,15 +47,15 @@ def forgetting(learner: Learner, opened: Opened, asked: Asked) -> dict[str, Any]
             continue
         test = opened(role).only(*names)
         encoded = encode(source_network.network, test, sorted(source_network.pretrained & {*names}), asked.machine)
-        before = measure(predictions(source_network.network, encoded, asked.machine), test.labels, task.labels.classes)
+        before = task.labels.measure(predictions(source_network.network, encoded, asked.machine), test.labels)
         own = task.labels.key in now.head
         if not own:
             now.head[task.labels.key] = copy.deepcopy(source_network.network.head[task.labels.key])
         # Encoders that no phase trained have encoded the split before (cached).
         still = encode(now, test, sorted((source_network.pretrained & {*names}) - learner.moved()), asked.machine)
-        after = measure(logits(now, still, asked.machine), test.labels, task.labels.classes)
+        after = task.labels.measure(logits(now, still, asked.machine), test.labels)
         lost = {
-            name: (value - scalars(after)[name]) * (1 if HIGHER_IS_BETTER[name] else -1)
+            name: (value - scalars(after)[name]) * (1 if task.labels.metrics[name] else -1)
             for name, value in scalars(before).items()
         }
         found[role] = {

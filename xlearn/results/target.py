@@ -57,7 +57,7 @@ def outcome(
         **_described(learned, roles, config, machine),
         "metrics": found.metrics,
         **found.beside,
-        "gain": gain(found.metrics, entries["baseline",]["metrics"]),
+        "gain": gain(found.metrics, entries["baseline",]["metrics"], target.labels.metrics),
         "cost": {**own.measuring.cost(own.network, target, test, asked), "trained": own.count()},
         "majority": own.measuring.floor(target, test, found),
         "alone": {},
@@ -67,7 +67,7 @@ def outcome(
     for each in learned.compared:
         _place(result, each.place, entries[each.place])
     if "bounds" in result:
-        result["gap_closed"] = gap_closed(found.metrics, result["bounds"])
+        result["gap_closed"] = gap_closed(found.metrics, result["bounds"], target.labels.metrics)
     _write_predictions(folder, found, {each.place: (each, measured[each.place]) for each in learned.compared})
     if own.selection:
         result["selections"] = _selections(own, target, opened, asked, result)
@@ -131,6 +131,7 @@ def _described(learned: Learned, roles: Roles, config: dict[str, Any], machine: 
     return {
         "config": {name: value for name, value in config.items() if name != "choices"},
         "choices": config["choices"],
+        "label_space": tasks["target"].labels.described(),
         "data": {
             name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
             for name, task in tasks.items()
@@ -156,11 +157,16 @@ def _tasks(
             with own.keeping(role):
                 metrics = own.measured(task, opened(role), asked).metrics
         single = {key: single[key] for key in ("name", "metrics", "phases", "cost")}
-        told[role] = {"name": task.name, "metrics": metrics, "single": single, "gain": gain(metrics, single["metrics"])}
-    all_parameters = together(own.network, {**roles["source"], **roles["target"]})
+        told[role] = {
+            "name": task.name, "metrics": metrics, "single": single,
+            "gain": gain(metrics, single["metrics"], task.labels.metrics),
+        }  # fmt: skip
+    tasks = {**roles["source"], **roles["target"]}
+    higher = {name: way for task in tasks.values() for name, way in task.labels.metrics.items()}
+    all_parameters = together(own.network, tasks)
     return {
         "tasks": told,
-        "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()]),
+        "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()], higher),
         "cost": {**result["cost"], "all_parameters": all_parameters},
     }
 
@@ -174,8 +180,9 @@ def _selections(own: Learner, target: Task, opened: Opened, asked: Asked, result
                 by_step[step] = own.measured(target, opened("target"), asked).metrics
     return {
         rule: {
-            **each, "metrics": by_step[each["step"]], "gain": gain(by_step[each["step"]], result["baseline"]["metrics"]),
-            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {})),
+            **each, "metrics": by_step[each["step"]],
+            "gain": gain(by_step[each["step"]], result["baseline"]["metrics"], target.labels.metrics),
+            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {}), target.labels.metrics),
         }
         for rule, each in own.selection.items()
     }  # fmt: skip

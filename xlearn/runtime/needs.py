@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import partial, reduce
 from inspect import isclass
+from operator import or_
 from typing import Any, ClassVar, TypeVar
 
 from xlearn.runtime.errors import Problem
@@ -34,13 +35,14 @@ class Needs:
     # "validation" (its loss on the target's validation split).
     teacher: frozenset[str] = frozenset()
     batch: int = 1  # the smallest number of examples in a batch
+    spaces: tuple[Any, ...] = ()  # the label spaces for which it is defined; empty: any
 
     def __or__(self, other: "Needs") -> "Needs":
         """What both need together."""
         both: dict[str, Any] = {}
         for each in fields(self):
             one, two = getattr(self, each.name), getattr(other, each.name)
-            both[each.name] = max(one, two) if each.name == "batch" else one | two
+            both[each.name] = JOINED.get(each.name, or_)(one, two)
         return Needs(**both)
 
     def words(self) -> list[str]:
@@ -52,11 +54,15 @@ class Needs:
             said.insert(0, "labels, but no trained head")
         if self.teacher:
             said.append(f"a teacher ({', '.join(sorted(self.teacher))})")
+        if self.spaces:
+            said.append(f"labels that are {' or '.join(each.kind for each in self.spaces)}")
         if self.batch > 1:
             said.append(f"batches of at least {self.batch} examples")
         return said
 
 
+# How two values of a field are joined, where it is not by "or".
+JOINED: dict[str, Callable[[Any, Any], Any]] = {"batch": max, "spaces": lambda one, two: (*one, *two)}
 # The words of the fields that are true or false, for `xlearn show` and for messages.
 WORDS = {
     "unlabeled": "unlabelled examples of the target",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.runtime.errors import Problem, nearest
-from xlearn.runtime.names import HIGHER_IS_BETTER, RULES
+from xlearn.runtime.names import RULES, directions
 
 # Default for adapting runs with keep=last: a label-free rule that needs no source.
 USUAL = "infomax"
@@ -61,7 +61,7 @@ def score(result: Mapping[str, Any], folder: Path, rule: str) -> float:
         look = json.loads(line)
         beside = {"bound", "alone", "single"} & look.keys()
         if look.get("phase") == last["name"] and look.get("step") == step and name in look and not beside:
-            return float(look[name]) * (1 if HIGHER_IS_BETTER[metric] else -1)
+            return float(look[name]) * (1 if directions(result)[metric] else -1)
     raise Problem(
         f"{folder}/metrics.jsonl: phase {last['name']} has no {name}: the target has no validation examples, or no phase reads "
         "its labels. Raise target.val, or search a transfer that trains on the target step by step."

@@ -122,8 +122,12 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         label = known.pop() if len(known) == 1 else "baseline"
         found[label] = _baseline, "each run's own baseline."
     if "majority" in names:
-        told = "always predicts the most frequent class of the training split (hidden labels included)."
-        found[MAJORITY] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
+        floors = [(result.get("label_space") or {}).get("floor", MAJORITY) for result in results]
+        label = floors[0] if floors else MAJORITY
+        told = "knows the labels of the training split (hidden ones included), and reads no input."
+        if label == MAJORITY:
+            told = "always predicts the most frequent class of the training split (hidden labels included)."
+        found[label] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
     if SOURCE_ONLY in names:
         told = "lower bound, the source's network applied unchanged."
         found[SOURCE_ONLY] = (lambda result: (result.get("bounds") or {}).get(SOURCE_ONLY)), told

@@ -6,7 +6,7 @@ from typing import Any
 
 from xlearn.config.schema import REPLICATES
 from xlearn.runtime.errors import Problem, nearest
-from xlearn.runtime.names import HIGHER_IS_BETTER
+from xlearn.runtime.names import directions
 from xlearn.table.cells import TASKS, Axis, Table
 from xlearn.table.collect import Record
 from xlearn.table.judge import judged
@@ -44,7 +44,7 @@ def curve(
     if name not in known:
         raise Problem(f"--curve {name}: no run has such a curve. {nearest(name, known)}")
     having = [each for record in records if record.result and (each := (record.result.get("robustness") or {}).get(name))]
-    what = _measure(having, name, metric)
+    what = _measure(having, name, metric, directions(next(record.result for record in records if record.result)))
     row_of = labels(records, rows)
     order = tuple if in_order else ordered
     row_names = order(dict.fromkeys(row_of))
@@ -75,14 +75,14 @@ def curve(
     return judged(table)
 
 
-def _measure(having: Sequence[Mapping[str, Any]], name: str, metric: str | None) -> Measure:
+def _measure(having: Sequence[Mapping[str, Any]], name: str, metric: str | None, higher: Mapping[str, bool]) -> Measure:
     measured = sorted({key for each in having for key in each if key not in ("modality", "levels", "unit")})
     if metric is None and len(measured) > 1:
         raise Problem(f"The runs measured {name} in different metrics ({', '.join(measured)}). Choose one with --metric.")
     chosen = metric or measured[0]
     if chosen not in measured:
         raise Problem(f"--metric {chosen}: curves are measured in the metric of their runs. {nearest(chosen, measured)}")
-    return Measure(chosen, HIGHER_IS_BETTER.get(chosen, True))
+    return Measure(chosen, higher.get(chosen, True))
 
 
 def _reading(result: Mapping[str, Any], name: str, level: float, what: Measure) -> Reading | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlearn.runtime.errors import Problem, nearest
-from xlearn.runtime.names import HIGHER_IS_BETTER
+from xlearn.runtime.names import HIGHER_IS_BETTER, directions
 from xlearn.table.cells import DELTA, GAP, TASKS
 from xlearn.table.collect import Record
 
@@ -43,25 +43,26 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
         raise Problem(f"The runs were made for different metrics ({', '.join(configured)}). Choose one with --metric.")
     name = (metric or configured[0]).removeprefix("metrics.")
     known = dict.fromkeys(path for record in finished for path in numbers(record.result or {}))
-    if name not in HIGHER_IS_BETTER:
+    higher = {each: way for record in finished for each, way in directions(record.result).items()} or HIGHER_IS_BETTER
+    if name not in higher:
         if name not in known and (finished or ("." not in name and name != DELTA)):
-            listed = [each for each in known if "." in each] if "." in name else [*HIGHER_IS_BETTER]
-            raise Problem(f"--metric {name}: there is no such metric. {nearest(name, listed or HIGHER_IS_BETTER)}")
-        return Measure(name, _higher(name))
+            listed = [each for each in known if "." in each] if "." in name else [*higher]
+            raise Problem(f"--metric {name}: there is no such metric. {nearest(name, listed or higher)}")
+        return Measure(name, _higher(name, higher))
     for record in finished:
         assert record.result is not None
         if name not in record.result["gain"]:
             raise Problem(f"{record.folder}/result.json has no {name}. {nearest(name, record.result['gain'])}")
-    return Measure(name, HIGHER_IS_BETTER[name])
+    return Measure(name, higher[name])
 
 
-def _higher(path: str) -> bool:
+def _higher(path: str, higher: Mapping[str, bool]) -> bool:
     """Whether higher is better: not for costs, forgetting (`lost`) and interval widths; always for `delta_m` and `gap_closed`,
     whatever their metric."""
     parts = path.split(".")
     if (parts[0] == "forgetting" and "lost" in parts) or path == INTERVAL:
         return False
-    return parts[0] in (DELTA, GAP) or (parts[0] != "cost" and HIGHER_IS_BETTER.get(parts[-1], True))
+    return parts[0] in (DELTA, GAP) or (parts[0] != "cost" and higher.get(parts[-1], True))
 
 
 def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
@@ -94,7 +95,7 @@ def numbers(holder: Mapping[str, Any]) -> dict[str, float]:
 
 def number(holder: Mapping[str, Any], what: Measure) -> float | None:
     """The measured number; None if there is none."""
-    if what.name in HIGHER_IS_BETTER:
+    if what.name in (holder.get("metrics") or {}):
         return (holder.get("metrics") or {}).get(what.name)
     return numbers(holder).get(what.name)
 

@@ -9,10 +9,11 @@ from xlearn.data.augment._noise import noise
 from xlearn.data.augment._spec_augment import spec_augment
 from xlearn.data.augment._time_shift import time_shift
 from xlearn.data.columns import Sequences
-from xlearn.data.task import Batch, LabelSpace
+from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.errors import Problem
 
-SPACE = LabelSpace("toy", ("a", "b", "c"))
+SPACE = Classes("toy", ("a", "b", "c"))
 SPEC = partial(spec_augment, band_masks=2, band_width=4, time_masks=2, time_width=6, time_share=0.4)
 EVERY = {"spec_augment": SPEC, "time_shift": partial(time_shift, share=0.3), "noise": partial(noise, low=0.0, high=20.0)}
 KINDS = [(name, kind) for name in EVERY for kind in ("frames", "waves") if (name, kind) != ("spec_augment", "waves")]

@@ -15,10 +15,11 @@ from xlearn.data.augment._cutout import cutout
 from xlearn.data.augment._flip import flip
 from xlearn.data.augment._mixup import mixup
 from xlearn.data.augment._rotate import rotate
-from xlearn.data.task import Batch, LabelSpace
+from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.errors import Problem
 
-SPACE = LabelSpace("toy", ("a", "b", "c"))
+SPACE = Classes("toy", ("a", "b", "c"))
 EVERY = {
     "crop": partial(crop, padding=2),
     "cutout": partial(cutout, size=4),
@@ -180,7 +181,7 @@ def test_mixup_mixes_images_and_labels_alike(seed, alpha):
     count = 6
     # Image i is lit at pixel i alone, and label i is class i: the mixture can be read off both.
     images = (torch.eye(count).reshape(count, 1, 1, count) * 200).byte()
-    space = LabelSpace("toy", tuple("abcdef"))
+    space = Classes("toy", tuple("abcdef"))
     found = mixup(Batch({"image": images}, torch.arange(count), space), seeded(seed), alpha=alpha)
     assert torch.allclose(found.labels.sum(1), torch.ones(count), atol=1e-5)
     assert torch.allclose(found.inputs["image"][:, 0, 0] / 200, found.labels, atol=1e-5)

@@ -14,10 +14,11 @@ from xlearn.data.augment._brightness import brightness
 from xlearn.data.augment._resized_crop import _boxes, resized, resized_crop
 from xlearn.data.augment._span_masking import span_masking
 from xlearn.data.columns import Sequences
-from xlearn.data.task import Batch, LabelSpace
+from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.errors import Problem
 
-SPACE = LabelSpace("toy", ("a", "b", "c"))
+SPACE = Classes("toy", ("a", "b", "c"))
 EVERY = {
     "resized_crop": partial(resized_crop, smallest=0.2),
     "brightness": partial(brightness, contrast=0.4, brightness=0.2),

@@ -17,11 +17,12 @@ from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare
-from xlearn.data.task import Batch, LabelSpace
+from xlearn.data.task import Batch
 from xlearn.data.tasks import Raw
 from xlearn.data.tasks import _emoji as emoji_module
 from xlearn.data.tasks import _spoken_digits as spoken_digits
 from xlearn.data.tasks._emoji import emoji
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import sha256
 
@@ -32,7 +33,7 @@ needs_fsdd = pytest.mark.skipif(
 
 def batch(count=4000, **present):
     inputs = {"text": torch.zeros(count, 1), "image": torch.zeros(count, 1), "audio": torch.zeros(count, 1)}
-    return Batch(inputs, torch.zeros(count, dtype=torch.int64), LabelSpace("toy", ("a", "b")), present=present)
+    return Batch(inputs, torch.zeros(count, dtype=torch.int64), Classes("toy", ("a", "b")), present=present)
 
 
 def dropped(given, probability, seed=0):

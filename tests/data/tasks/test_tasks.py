@@ -14,11 +14,12 @@ from xlearn.data.modalities.image import adapt
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource, prepare, raw, tiny
 from xlearn.data.splits import split
-from xlearn.data.task import ImageSpec, LabelSpace
+from xlearn.data.task import ImageSpec
 from xlearn.data.tasks import TEST, Raw
 from xlearn.data.tasks._mnist5k import mnist5k
 from xlearn.data.tasks._optdigits import optdigits
 from xlearn.encoders.mlp import Mlp
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.errors import Problem
 
 
@@ -101,7 +102,7 @@ def test_the_common_format_is_the_largest_of_all():
 def test_a_subset_of_classes_is_relabelled():
     task = prepare(source(optdigits, classes=[7, 3]), image_format(1, 8, 8), 0)
     original = optdigits()
-    assert task.labels == LabelSpace("digits", ("7", "3"))
+    assert task.labels == Classes("digits", ("7", "3"))
     for part in (task.train, task.val, task.test.examples, task.unlabeled):
         assert torch.equal(torch.tensor([7, 3])[part.labels], original.labels[part.rows])
         assert torch.equal(part.inputs["image"], original.inputs["image"][part.rows])

@@ -9,9 +9,9 @@ from torch.nn import functional
 from toys.networks import image_network
 from toys.tasks import SPEC, blobs_task
 
-from xlearn.data.task import LabelSpace
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network, tensors
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.co_tuning import CoTuning, direct, reverse
@@ -23,7 +23,7 @@ def context(given=None, width=8, teachers=1):
     given = given or blobs_task()
     torch.manual_seed(0)
     encoder = Mlp(SPEC, widths=[16, width])
-    space = LabelSpace("other", tuple("abcde"))
+    space = Classes("other", tuple("abcde"))
     teacher = Network({"image": encoder}, Concat({"image": width}), {space.key: nn.Linear(width, 5)})
     student = image_network(given.train)
     made = PhaseContext(student, frozenset(), {"target": given.class_counts()}, (teacher,) * teachers, tasks={"target": given})

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from torchdistill.losses.mid_level import CRDLoss
 from toys.networks import pair_network
-from toys.tasks import draw, pair_batch
+from toys.tasks import PAIRED, draw, pair_batch
 from toys.teachers import SEEN
 
 from xlearn.objectives import PhaseContext
@@ -33,9 +33,9 @@ def test_crd_of_a_batch_is_torchdistill_s_objective():
 
 
 class Counted:
-    """A task of which nothing but the number of examples is asked."""
+    """A task of which nothing but the number of examples and the kind of labels is asked."""
 
-    train = range(40)
+    train, labels = range(40), PAIRED
 
 
 @pytest.mark.parametrize("negatives", ["other_class", "all"])

@@ -57,7 +57,7 @@ def test_a_linear_model_has_the_gradient_of_the_closed_form(steps, first_order):
     learner = descent(rate, steps, first_order=first_order)
     found = scattered(learner, network, which)
     assert torch.cat([found[name].flatten() for name in HEAD]).numpy() == pytest.approx(expected, rel=1e-10)
-    measured = task_losses(learner(network, support, query, tasks), query.labels).detach().numpy()
+    measured = task_losses(query.space, learner(network, support, query, tasks), query.labels).detach().numpy()
     assert measured == pytest.approx(losses, rel=1e-10)
 
 
@@ -69,7 +69,7 @@ def test_the_second_order_gradient_is_that_of_finite_differences(trains, vectori
     found = scattered(learner, network, which)
 
     def loss():
-        return float(task_losses(learner(network, support, query, tasks), query.labels).mean().detach())
+        return float(task_losses(query.space, learner(network, support, query, tasks), query.labels).mean().detach())
 
     for name, each in network.named_parameters():
         direction = torch.randn(each.shape, generator=torch.Generator().manual_seed(1), dtype=each.dtype)

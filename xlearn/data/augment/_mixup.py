@@ -8,11 +8,12 @@ from torch.nn import functional
 
 from xlearn.data.augment import CHANGES_INPUTS, pictures
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.needs import declares
 
 
-@declares(replace(CHANGES_INPUTS, one_task=True))
+@declares(replace(CHANGES_INPUTS, one_task=True, spaces=(Classes,)))
 def mixup(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     """`l x_i + (1 - l) x_j`, the same for one-hot labels, `l ~ Beta(alpha, alpha)` per example (Zhang et al., ICLR 2018).
 

@@ -1,12 +1,16 @@
 """Tasks. A loader returns `Raw`: all examples of a data set, before any split, resizing or tokenising."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import lazy_loader as lazy
 from torch import Tensor
 
 from xlearn.data.columns import Ragged
+from xlearn.label_spaces import LabelSpace
+from xlearn.label_spaces.classes import Classes
 
 OPEN, VAL, TEST = 0, 1, 2
 
@@ -25,21 +29,38 @@ class Raw:
     `rate` of waves in Hz; `columns` names those of `tabular`.
 
     `origin[modality]`, where several tasks are made of the same data: (its name, int64 [n] the position of each example there),
-    so that no task learns from the test examples of another. `values float32 [n]`, where numbers are to be predicted: then each
-    function is a class, and the task serves for episodes only (see `xlearn.data.episodes`).
+    so that no task learns from the test examples of another.
+
+    `predicts(space, classes)` makes the label space, which says what `labels` mean (see `xlearn.label_spaces`): by default one
+    of the classes. For other label spaces `labels` may be numbers, `[n, ...]`, and `classes` name the groups, if at all.
     """
 
     inputs: dict[str, RawColumn]
     labels: Tensor
-    classes: tuple[str, ...]
-    space: str
+    classes: tuple[str, ...] = ()
+    space: str = ""
     official: Tensor | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     present: dict[str, Tensor] = field(default_factory=dict)
     rate: int | None = None
     columns: tuple[str, ...] = ()
     origin: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
-    values: Tensor | None = None
+    predicts: Callable[[str, tuple[str, ...]], LabelSpace] = Classes
+
+    @cached_property
+    def label_space(self) -> LabelSpace:
+        """The label space of all examples, before any choice of classes."""
+        return self.predicts(self.space, self.classes)
+
+    @cached_property
+    def strata(self) -> Tensor:
+        """The group of each example, `int64 [n]`: its class, for tasks that predict classes."""
+        return self.label_space.strata(self.labels)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups, or their numbers where they have no name."""
+        return self.classes or tuple(map(str, range(int(self.strata.max()) + 1)))
 
 
 __getattr__, __dir__, __all__ = lazy.attach(

@@ -68,5 +68,5 @@ class Adda(Objective, nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             losses = {"adda_encoder": functional.softplus(-held(self.discriminator, features)).mean()}
         if (labelled := batches.get("target")) is not None:
-            losses["target"] = functional.cross_entropy(network(labelled), labelled.labels)
+            losses["target"] = labelled.space.loss(network(labelled), labelled.labels)
         return losses

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch, Examples
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.teaching import need_teacher
@@ -44,6 +45,7 @@ class CoTuning(Objective, nn.Module):
         if weight < 0:
             raise Problem(f"co_tuning: weight={weight}: give 0 or more, e.g. 1.")
         task = context.tasks["target"]
+        need_classes(task.labels, "co_tuning", "Use transfer=finetune.")
         needed = 1 if relationship == "direct" else 2
         for name, count in zip(task.labels.classes, task.class_counts().tolist(), strict=True):
             if count < needed:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.match import Match
@@ -58,6 +59,8 @@ class Crd(Objective, nn.Module):
         self.student = linear(own, width, context.network, "crd student")
         self.teacher = linear(given, width, context.network, "crd teacher")
         self.temperature, self.weight, self.negatives = temperature, weight, negatives
+        for task in context.tasks.values():
+            need_classes(task.labels, "crd", "Use transfer=rkd or fitnets.")
         self.examples = {role: len(task.train) for role, task in context.tasks.items()}
 
     def forward(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.teaching import by_logits, need_mixture, need_teacher, only_target
@@ -29,7 +30,7 @@ class Dist(Objective):
     teacher.
     """
 
-    needs = Needs(teacher=frozenset({"logits"}))
+    needs = Needs(teacher=frozenset({"logits"}), spaces=(Classes,))
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:

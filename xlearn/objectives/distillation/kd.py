@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.distillation.teaching import by_logits, mean, need_mixture, only_target
@@ -36,7 +37,8 @@ class Kd(Objective):
 
     @classmethod
     def needed(cls, *, combine: str = "average", **others: Any) -> Needs:
-        return Needs(teacher=frozenset({"logits", "validation"} if combine == "validation" else {"logits"}))
+        outputs = {"logits", "validation"} if combine == "validation" else {"logits"}
+        return Needs(teacher=frozenset(outputs), spaces=(Classes,))
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:

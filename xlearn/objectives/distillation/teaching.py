@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
@@ -102,7 +101,7 @@ def by_logits(
     for role, batch in batches.items():
         logits = network(batch)
         if role == "target":
-            losses[f"{role}_labels"] = (1 - weight) * functional.cross_entropy(logits, batch.labels)
+            losses[f"{role}_labels"] = (1 - weight) * batch.space.loss(logits, batch.labels)
         if (taught := taught_logits(teachers, batch)) is not None:
             losses[f"{role}_teacher"] = weight * term(logits, *taught, batch.labels)
     if not any(name.endswith("_teacher") for name in losses):

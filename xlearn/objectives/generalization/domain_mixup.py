@@ -9,10 +9,12 @@ from torch.distributions import Beta
 from torch.nn import functional
 
 from xlearn.data.task import Batch, mixed_inputs
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import need_environments, risks
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
 class DomainMixup(Objective):
@@ -27,6 +29,8 @@ class DomainMixup(Objective):
 
     Raises: `Problem` for alpha not above 0, for fewer than two environments, and for environments with different classes.
     """
+
+    needs = Needs(spaces=(Classes,))
 
     def __init__(self, context: PhaseContext, *, alpha: float = 0.2) -> None:
         roles = need_environments(context, "mixup")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
@@ -24,8 +23,8 @@ def need_environments(context: PhaseContext, name: str) -> list[str]:
 
 
 def risks(network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
-    """The mean cross-entropy of each environment, always in single precision."""
-    return {role: functional.cross_entropy(network(batch).float(), batch.labels) for role, batch in batches.items()}
+    """The supervised loss of each environment (of classes the mean cross-entropy), always in single precision."""
+    return {role: batch.space.loss(network(batch).float(), batch.labels) for role, batch in batches.items()}
 
 
 def need_annealing(name: str, weight: float, anneal: float) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments
@@ -25,7 +26,7 @@ class Irm(Objective, nn.Module):
     Raises: `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
     """
 
-    needs = Needs(batch=2)
+    needs = Needs(batch=2, spaces=(Classes,))
 
     step: Tensor
 

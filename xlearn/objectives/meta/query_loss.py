@@ -4,28 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.needs import Needs
 
 
-def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """The loss of each episode, `float [tasks]`, of logits `[tasks, n, outputs]`: the mean cross-entropy (labels `int64
-    [tasks * n]`), or the mean squared error (labels `float [tasks * n, 1]`).
-    """
-    if labels.is_floating_point():
-        return (logits - labels.reshape(logits.shape)).square().mean((1, 2))
-    return functional.cross_entropy(logits.flatten(0, 1), labels, reduction="none").reshape(logits.shape[:2]).mean(1)
+def task_losses(space: LabelSpace, outputs: Tensor, labels: Tensor) -> Tensor:
+    """The loss of each episode, `float [tasks]`, of outputs `[tasks, n, outputs]` and labels `[tasks * n, ...]`."""
+    return space.losses(outputs.flatten(0, 1), labels).reshape(outputs.shape[:2]).mean(1)
 
 
 class QueryLoss(Objective):
     """`mean over episodes of L_query(learner(network, support))` with the phase's base learner: MAML, ANIL and Meta-SGD with
-    gradient descent, prototypical networks with the nearest class mean, matching networks with attention. Cross-entropy, or
-    the mean squared error for regression.
+    gradient descent, prototypical networks with the nearest class mean, matching networks with attention. L is the loss of
+    the episodes' label space.
     """
 
     needs = Needs(trains_head=False, episodes=True)
@@ -39,7 +35,8 @@ class QueryLoss(Objective):
 
     def __call__(self, network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         support, query = batches["support"], batches["query"]
-        return {"query": task_losses(self.learner(network, support, query, self.tasks), query.labels).mean()}
+        outputs = self.learner(network, support, query, self.tasks)
+        return {"query": task_losses(query.space, outputs, query.labels).mean()}
 
     def log(self) -> dict[str, Any]:
         return getattr(self.learner, "log", dict)()

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from xlearn.data.task import Batch, Examples
 from xlearn.networks.network import Network, instead
@@ -114,7 +113,7 @@ def _even(network: Network, path: str, given: Any) -> Tensor:
 
 @torch.no_grad()
 def attention(network: Network, path: str, batch: Batch) -> Tensor:
-    """`softmax_j(L(channel j of the module set to 0) - L) float [channels]`, with L the mean cross-entropy of the batch.
+    """`softmax_j(L(channel j of the module set to 0) - L) float [channels]`, with L the supervised loss of the batch.
 
     The outputs of blocks before the module are reused: only the layers above are computed for every channel.
     """
@@ -127,12 +126,12 @@ def attention(network: Network, path: str, batch: Batch) -> Tensor:
     stubs = {network.get_submodule(each): partial(_given, recorded[each]) for each in before if each in recorded}
     module, value = network.get_submodule(path), first(recorded[path])
     axis = channel_axis(module, value)
-    plain = functional.cross_entropy(network(replace(batch, memo=None)), batch.labels)
+    plain = batch.space.loss(network(replace(batch, memo=None)), batch.labels)
     losses = []
     for channel in range(value.shape[axis]):
         silent = value.index_fill(axis, torch.tensor([channel], device=value.device), 0)
         with instead({**stubs, module: partial(_given, with_first(recorded[path], silent))}):
-            losses.append(functional.cross_entropy(network(replace(batch, memo=None)), batch.labels) - plain)
+            losses.append(batch.space.loss(network(replace(batch, memo=None)), batch.labels) - plain)
     return torch.stack(losses).softmax(0)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.self_supervision.projector import pairs_of_views, projector
@@ -34,6 +35,8 @@ class SupCon(SelfSupervised):
         super().__init__()
         if not temperature > 0:
             raise Problem(f"supcon: temperature={temperature}: give more than 0, e.g. 0.1.")
+        for task in context.tasks.values():
+            need_classes(task.labels, "supcon", "Use pretrain=simclr.")
         self.context, self.temperature = context, temperature
         self.projector = projector(context.network.width, width, hidden, context.network, "supcon projector")
 

@@ -76,7 +76,7 @@ class Shot(Objective, nn.Module):
             }
             for role, labelled in batches.items():
                 if role != UNLABELED:
-                    losses[role] = functional.cross_entropy(network(labelled).float(), labelled.labels)
+                    losses[role] = labelled.space.loss(network(labelled).float(), labelled.labels)
         return losses
 
     def follow(self, network: Network) -> None:

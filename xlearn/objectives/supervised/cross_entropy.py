@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import need_classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
@@ -14,11 +15,12 @@ from xlearn.runtime.errors import Problem, nearest
 
 
 class CrossEntropy(Objective, nn.Module):
-    """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i.
+    """`sum_i w_{y_i} (-log p_{y_i}) / sum_i w_{y_i}` per role; soft labels: `-sum_c w_c q_c log p_c`, mean over i. Of a task
+    that predicts no classes: the loss of its label space (see `xlearn.label_spaces`).
 
     `label_smoothing` s replaces the label by `(1 - s) q + s / K`. `class_weights`: see the function. `roles`: restricts the
     labelled roles, e.g. `[target]` in a phase that reads others for a penalty; null: all. Raises `Problem` unless 0 <= s < 1,
-    and for a role that the phase does not read.
+    for a role that the phase does not read, and for `label_smoothing` or `class_weights` without classes.
     """
 
     @classmethod
@@ -42,6 +44,9 @@ class CrossEntropy(Objective, nn.Module):
         self.roles = None if roles is None else frozenset(roles)
         self.label_smoothing = label_smoothing
         self.weighted = class_weights != "none"
+        self.plain = not (self.weighted or label_smoothing)
+        for task in () if self.plain else context.tasks.values():
+            need_classes(task.labels, "objective.class_weights or label_smoothing", "Leave them out.")
         if self.weighted:
             _register(self, context, class_weights)
 
@@ -49,6 +54,9 @@ class CrossEntropy(Objective, nn.Module):
         losses = {}
         for role, batch in batches.items():
             if self.roles is not None and role not in self.roles:
+                continue
+            if self.plain:
+                losses[role] = batch.space.loss(network(batch), batch.labels)
                 continue
             weight = self.get_buffer(f"weight_{role}") if self.weighted else None
             losses[role] = functional.cross_entropy(

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.class_weights import class_weights
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 
 class Deferred(Objective, nn.Module):
@@ -24,6 +26,7 @@ class Deferred(Objective, nn.Module):
     """
 
     step: Tensor
+    needs = Needs(spaces=(Classes,))
 
     def __init__(self, context: PhaseContext, *, after: float = 0.8, beta: float = 0.9999) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
-"""Cross-entropy of all modalities together, and of each modality separately."""
+"""The supervised loss of all modalities together, and of each modality separately."""
 
 from collections.abc import Mapping
 
 from torch import Tensor
-from torch.nn import functional
 
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
@@ -13,7 +12,8 @@ from xlearn.runtime.needs import Needs
 
 
 class EachModality(Objective):
-    """`CE(y, all modalities) + weight * sum_m CE(y, only modality m)` per role, over examples that have m.
+    """`CE(y, all modalities) + weight * sum_m CE(y, only modality m)` per role, over examples that have m. CE is the loss of
+    the task's label space: cross-entropy for classes.
 
     It prevents that a strong modality suppresses the training of the others (Wang et al., CVPR 2020; without their weights from
     overfitting rates). With `fusion=late` and weight > 0 each modality is a separate classifier, and the joint prediction is
@@ -40,10 +40,10 @@ class EachModality(Objective):
         def labelled(values: Tensor) -> Tensor:
             return values if batch.rows is None else values[batch.rows]
 
-        losses = {role: functional.cross_entropy(head(labelled(network.joined(tokens))), batch.labels)}
+        losses = {role: batch.space.loss(head(labelled(network.joined(tokens))), batch.labels)}
         for name in tokens if len(tokens) > 1 else ():
             alone = head(labelled(network.joined({name: tokens[name]})))
-            found = functional.cross_entropy(alone, batch.labels, reduction="none")
+            found = batch.space.losses(alone, batch.labels)
             there = labelled(batch.present[name]) if name in batch.present else None
             mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
             losses[f"{role}_{name}"] = self.weight * mean

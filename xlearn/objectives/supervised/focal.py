@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.class_weights import ClassWeights, class_weights
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 SMALLEST = 1e-7
 
@@ -21,6 +23,8 @@ class Focal(Objective, nn.Module):
     The paper's alpha is `class_weights`. Soft labels q: `sum_c q_c` over the same expression. gamma 0 is cross-entropy.
     Raises `Problem` for a gamma below 0.
     """
+
+    needs = Needs(spaces=(Classes,))
 
     def __init__(self, context: PhaseContext, *, gamma: float, class_weights: ClassWeights = "none") -> None:
         super().__init__()

@@ -6,9 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch
+from xlearn.label_spaces.classes import Classes
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import Needs
 
 # The count of a class without examples: log 0 would give NaN with a soft label 0 or tau 0.
 SMALLEST = 1e-12
@@ -23,6 +25,8 @@ class LogitAdjustment(Objective, nn.Module):
     tau 0 is cross-entropy. A class without examples has probability 0 in training (n_c is set to 1e-12), so nothing is learned
     of it. Raises `Problem` for a tau below 0.
     """
+
+    needs = Needs(spaces=(Classes,))
 
     def __init__(self, context: PhaseContext, *, tau: float = 1.0) -> None:
         super().__init__()

@@ -1,0 +1,40 @@
+"""The title of a run: what is transferred, how, and with how many labels. Imports nothing heavy."""
+
+from typing import Any
+
+
+def title(result: dict[str, Any]) -> str:
+    """One line: source -> target, transfer, sharing, number of labels, seed, fold."""
+    config, choices = result["config"], result["choices"]
+    target = config["target"]
+    labels = (
+        f"{target['shots'] or 'no'} label{'s' * (target['shots'] != 1)}{_per_group(result) * bool(target['shots'])}"
+        if target["shots"] is not None
+        else "all labels"
+    )
+    if config["transfer"].get("episodes"):
+        kind = config["episodes"]
+        labels = f"{kind['ways']}-way {kind['shots'] or target['shots']}-shot"
+    if target["fraction"] is not None:
+        labels = f"{target['fraction']:g} of the labels"
+    if target.get("imbalance") is not None:
+        labels += f", imbalance {target['imbalance']:g}"
+    source = " + ".join(config["source"]) or "no source"
+    arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"no source -> {choices.get('target')}"
+    if any(phase.get("taught_by") in ("source", "sources") for phase in config["transfer"].get("phases", {}).values()):
+        arrow = f"{source} -> {choices.get('target')}"
+    if config["transfer"].get("joins"):
+        arrow = f"{source} together with {choices.get('target')}"
+    sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
+    fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
+    return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{fold}"
+
+
+def words_of(result: dict[str, Any]) -> dict[str, Any]:
+    """The words of the result's label space; earlier results are of classes."""
+    return {"floor": "majority class", "group": "class", **(result.get("label_space") or {})}
+
+
+def _per_group(result: dict[str, Any]) -> str:
+    group = words_of(result)["group"]
+    return f" per {group}" if group else ""
