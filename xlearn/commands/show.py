@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from xlearn.commands.declared_needs import needs_in_words
 from xlearn.commands.keys import Key, keys, named, task_keys
 from xlearn.config.arguments import asks_help, config_dirs, refuse_flags, split
 from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
@@ -117,7 +118,7 @@ def show_option(group: str, option: str, folders: list[Path]) -> str:
     files = [found[option], *_presets(found[option], folders)]
     parts = [f"# {file}\n{read_text(file).rstrip()}" for file in files]
     for target in dict.fromkeys(target for file in files for target in _targets(read_yaml(file))):
-        parts.append(f"{target}\n{docstring(target)}")
+        parts.append("\n\n".join(each for each in (f"{target}\n{docstring(target)}", needs_in_words(target)) if each))
     if group in ("task", *TASK_GROUPS):
         prefix = f"source.{option}" if group == "source" else "target"
         own = [key._replace(paths=(f"{prefix}.{key.paths[0].rpartition('.')[2]}",)) for key in task_keys()]

@@ -1,6 +1,7 @@
 """KD: knowledge distillation from the predictions of one or several teachers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -35,10 +36,12 @@ class Kd(Objective):
     validation split that every teacher can read.
     """
 
+    needs = Needs(teacher=frozenset({"logits"}), spaces=(Classes,))
+
     @classmethod
     def needed(cls, *, combine: str = "average", **others: Any) -> Needs:
         outputs = {"logits", "validation"} if combine == "validation" else {"logits"}
-        return Needs(teacher=frozenset(outputs), spaces=(Classes,))
+        return replace(cls.needs, teacher=frozenset(outputs))
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
