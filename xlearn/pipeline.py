@@ -62,7 +62,7 @@ class Run:
             raise Interrupted("stopped before the first phase", number)
         target = roles["target"]["target"]
         own = make_own(components, roles, forms)
-        compared = comparisons.compared(components, roles)
+        compared = comparisons.compared(components, roles, own)
         checks = [check for each in (own, *(each.learner for each in compared)) for check in each.checks()]
         checks += [own.check_augmentations, partial(check_robustness, components.robustness, target)]
         checks += [partial(each.check, target) for each in (components.measuring, components.baseline_measuring)]

@@ -18,13 +18,17 @@ def main() -> None:
 
     package = str(Path(sys.modules["xlearn"].__file__ or "").parent)
     entered: set[str] = set()
-    changes, last = 0, ""
+    changes, last, importing = 0, "", 0
 
     def called(frame: FrameType, event: str, _: object) -> None:
-        nonlocal changes, last
+        nonlocal changes, last, importing
         file = frame.f_code.co_filename
-        # Without code that runs at import.
-        if event == "call" and file.startswith(package) and frame.f_code.co_name != "<module>":
+        if not file.startswith(package):
+            return
+        if frame.f_code.co_name == "<module>":
+            importing += (event == "call") - (event == "return")
+        # Without code that runs at import: class bodies, decorators.
+        elif event == "call" and not importing:
             entered.add(file)
             changes += file != last
             last = file
@@ -38,6 +42,8 @@ def main() -> None:
         sys.setprofile(None)
         os.chdir(package)
     loaded = [name for name in sys.modules if name.partition(".")[0] == "xlearn"]
+    if os.environ.get("SHOW"):
+        print("\n".join(sorted(each.removeprefix(package) for each in entered)))
     print(f"{len(entered)} files entered; {len(loaded)} modules loaded; {changes} changes of file")
 
 

@@ -109,9 +109,9 @@ class Batching(Declares):
         """The batches of a training."""
         raise NotImplementedError
 
-    def spaces(self, tasks: Sequence[Task]) -> dict[str, LabelSpace]:
-        """The label spaces of the heads that the phase trains, by key."""
-        return {task.labels.key: task.labels for task in tasks}
+    def spaces(self, tasks: Sequence[Task]) -> list[LabelSpace]:
+        """The label spaces of the heads that the phase trains."""
+        return [task.labels for task in tasks]
 
     def parts(self, network: Network) -> dict[str, nn.Module]:
         """Modules that the network needs beside its own, by name."""

@@ -78,8 +78,8 @@ class Episodes(Batching):
     def begin(self, beginning: Beginning) -> "Source":
         return Source(beginning.examples, self.kind, seed=beginning.seed, device=beginning.device, augment=beginning.augment)
 
-    def spaces(self, tasks: Sequence[Task]) -> dict[str, LabelSpace]:
-        return episode_spaces(self.base_learner, self.kind, tasks[0])
+    def spaces(self, tasks: Sequence[Task]) -> list[LabelSpace]:
+        return [*episode_spaces(self.base_learner, self.kind, tasks[0]).values()]
 
     def parts(self, network: Network) -> dict[str, nn.Module]:
         made = self.base_learner().parts(network)

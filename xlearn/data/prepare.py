@@ -42,7 +42,8 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
     if key not in _loaded:
         data = source.load()
         _need_sides(source, data)
-        for position, classname in enumerate(data.classes):
+        # Without groups, the names are of what is predicted, and need no example.
+        for position, classname in enumerate(data.classes if data.label_space.group else ()):
             if not bool((data.strata == position).any()):
                 raise Problem(f"{source.where}: class {classname!r} of {source.name} has no example. Remove it.")
         _loaded[key] = (data, _fingerprint(data))

@@ -5,7 +5,7 @@ A label space of your own is a subclass of `LabelSpace` with its abstract method
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,6 +48,16 @@ class LabelSpace(ABC):
     @abstractmethod
     def head(self, width: int) -> nn.Module:
         """A new head on features of this width, `[n, width] -> [n, self.width]`, drawn from torch's generator."""
+
+    def outputs(self, head: nn.Module, features: Tensor) -> Tensor:
+        """The outputs of a head `[n, self.width]`, for features `[n, width]`. A head that serves several tasks (see `together`)
+        may know more than this one predicts.
+        """
+        return head(features)
+
+    def together(self, other: "LabelSpace") -> "LabelSpace":
+        """The label space of one head for tasks of the same `key`, e.g. of catalogues with other items."""
+        return self
 
     @abstractmethod
     def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -125,6 +135,14 @@ class LabelSpace(ABC):
         return {
             "kind": self.kind, "higher_is_better": dict(self.metrics), "floor": self.floor_name, "group": self.group,
         }  # fmt: skip
+
+
+def joined(spaces: Mapping[str, LabelSpace], others: Iterable[LabelSpace]) -> dict[str, LabelSpace]:
+    """The label spaces of heads by key, with those of further tasks."""
+    found = dict(spaces)
+    for each in others:
+        found[each.key] = found[each.key].together(each) if each.key in found else each
+    return found
 
 
 __getattr__, __dir__, __all__ = lazy.attach(

@@ -1,33 +1,41 @@
 """Copying of weights from the source's network to the target's: strict selection, and a report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xlearn.networks.entities import entity_rows, same_rows, with_rows
 from xlearn.networks.network import Network, load
 from xlearn.runtime.errors import Problem
 from xlearn.sharing._none import none
+
+NO_ENTITIES: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)
 class Carried:
     """The tensors of both networks with their shapes: `copied`, `fresh` (the target keeps its initial value) and `unused`
-    (of the source)."""
+    (of the source). `rows`: for copied tables of entities, the pairs (row of the source, row of the target) of the same entity;
+    the target's other rows keep their initial values."""
 
     copied: dict[str, tuple[int, ...]]
     fresh: dict[str, tuple[int, ...]]
     unused: dict[str, tuple[int, ...]]
+    rows: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
-        """The content of `transfer.json`: names with shapes, and counts of numbers."""
+        """The content of `transfer.json`: names with shapes, counts of numbers, and for tables of entities the counts of
+        rows.
+        """
         parts = {"copied": self.copied, "fresh": self.fresh, "unused": self.unused}
         counts = {name: sum(torch.Size(shape).numel() for shape in part.values()) for name, part in parts.items()}
         listed = {name: {key: list(shape) for key, shape in part.items()} for name, part in parts.items()}
-        return {"numbers": counts, **listed}
+        rows = {name: {"copied": len(pairs), "fresh": self.copied[name][0] - len(pairs)} for name, pairs in self.rows.items()}
+        return {"numbers": counts, **listed, **({"rows": rows} if rows else {})}
 
 
 def choose(
@@ -36,17 +44,22 @@ def choose(
     sharing: partial[list[str]],
     names: str,
     empty: bool = False,
+    entities: Mapping[str, tuple[str, ...]] = NO_ENTITIES,
 ) -> Carried:
     """Select the tensors of `source` that are copied to `target` under `sharing`. `names`: "source -> target", for messages.
 
     `empty`: nothing has to be copied (distillation needs no common parameters), and tensors of different shapes are left out.
+    `entities`: the ids of the rows of the source's tables of entities (see `xlearn.networks.entities`): of these the rows of
+    common entities are copied.
 
     Raises: `Problem`, unless `empty`, if a common name has two shapes, or if nothing is copied though the sharing copies.
     """
     own = target.state_dict()
     common = [name for name in own if name in source]
     chosen = sharing(common, target)
-    clashes = [name for name in chosen if source[name].shape != own[name].shape]
+    rows = {name: pairs for name, pairs in same_rows(entities, entity_rows(target)).items() if name in {*chosen}}
+    chosen = [name for name in chosen if rows.get(name, True)]  # without tables that have no common entity
+    clashes = [name for name in chosen if source[name].shape[name in rows :] != own[name].shape[name in rows :]]
     if clashes and empty:
         # Leave out whole modules, so that no bias is copied without its weight.
         apart = {_top(name) for name in clashes}
@@ -67,12 +80,15 @@ def choose(
         copied={name: tuple(own[name].shape) for name in own if name in travels},
         fresh={name: tuple(own[name].shape) for name in own if name not in travels},
         unused={name: tuple(value.shape) for name, value in source.items() if name not in travels},
+        rows={name: pairs for name, pairs in rows.items() if name in travels},
     )
 
 
 def carry(source: Mapping[str, Tensor], target: Network, carried: Carried) -> None:
     """Copy the selected tensors into `target`."""
-    load(target, {name: source[name] for name in carried.copied})
+    own = target.state_dict()
+    by_id = {name: with_rows(own[name].cpu(), source[name], pairs) for name, pairs in carried.rows.items()}
+    load(target, {name: by_id.get(name, source[name]) for name in carried.copied})
 
 
 def _top(name: str) -> str:

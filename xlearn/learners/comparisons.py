@@ -38,10 +38,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Plan:
-    """What comparisons are made from: the components of the run, its tasks, and what was compared before."""
+    """What comparisons are made from: the components of the run, its tasks, its own learner, and what was compared before."""
 
     components: Components
     roles: Roles
+    own: Learner
     before: tuple[Compared, ...] = ()
 
     def scratch(self, roles: Roles, alone: bool = False) -> Learner:
@@ -61,7 +62,9 @@ class Plan:
             self.components, names=names, transfer=(), teacher={}, sharing=partial(share_all), carries=True,
             structure=Structure(),
         )  # fmt: skip
-        return own(bare, self.roles)
+        # The run's own source network is this one, unless it is a teacher with other encoders or parameters.
+        same = self.components.carries and not self.components.teaches and not self.components.teacher
+        return own(bare, self.roles, source_networks=self.own.source_networks if same else ())
 
 
 class Comparison:
@@ -145,11 +148,11 @@ class EachTask(Comparison):
 USUAL: tuple[Comparison, ...] = (Baseline(), EachModality(), SourceOnly(), AllLabels(), EachTask())
 
 
-def compared(components: Components, roles: Roles) -> tuple[Compared, ...]:
+def compared(components: Components, roles: Roles, run: Learner) -> tuple[Compared, ...]:
     """All networks that are compared with the run's own: the usual ones, and those that the transfer adds."""
     found: tuple[Compared, ...] = ()
     for comparison in (*USUAL, *components.comparisons):
-        found = (*found, *comparison(Plan(components, roles, found)))
+        found = (*found, *comparison(Plan(components, roles, run, found)))
     return found
 
 

@@ -42,6 +42,8 @@ class SourceNetwork:
     pretrained: frozenset[str]
     learned: frozenset[str] = frozenset()
     test_unusable: Mapping[str, str] = field(default_factory=dict)
+    # The reports of its phases, once they are done.
+    reports: list[dict[str, Any]] = field(default_factory=list)
 
     def teaching(self) -> Teaching:
         return Teaching(self.network, self.forms, self.pretrained)
@@ -114,8 +116,12 @@ class Learner:
         """Run all phases in place, and return the report of each, without its records."""
         done, copied = [], frozenset()
         for source in self.source_networks:
+            if source.reports:  # another learner trained it
+                done += [{**report, "cached": True} for report in source.reports]
+                continue
             theirs = replace(setting, pretrained=source.pretrained)
-            done += self._chain(source.network, source.phases, source.roles, copied, theirs)
+            source.reports = self._chain(source.network, source.phases, source.roles, copied, theirs)
+            done += source.reports
         if self.carried is not None:
             carry(tensors(self.source_networks[0].network), self.network, self.carried)
             copied = frozenset(self.carried.copied)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from xlearn.data.leakage import need_same_forms, need_same_splits
 from xlearn.data.reads import Roles
-from xlearn.data.task import LabelSpace, Spec, Task
+from xlearn.data.task import Spec, Task
+from xlearn.label_spaces import LabelSpace, joined
 from xlearn.learners.carry import choose
 from xlearn.learners.learner import Learner, SourceNetwork
+from xlearn.networks.entities import entity_rows
 from xlearn.networks.network import Network, load, tensors
 from xlearn.phases.phase import rates, reading
 from xlearn.plan.components import Components
@@ -14,18 +16,21 @@ from xlearn.runtime.errors import Problem
 from xlearn.sharing._none import none
 
 
-def own(components: Components, roles: Roles, forms: Roles | None = None, alone: bool = False) -> Learner:
+def own(
+    components: Components, roles: Roles, forms: Roles | None = None, alone: bool = False,
+    source_networks: tuple[SourceNetwork, ...] = (),
+) -> Learner:  # fmt: skip
     """The run's own learner. The tensors to copy are selected here, before any training, so that errors appear early.
 
     `forms`: the tasks as the teacher's encoders read them, if they read another form. `alone`: the target has a single
-    modality, and the network no fusion.
+    modality, and the network no fusion. `source_networks`: those of the sources, if they are there already.
     """
     sources, target = roles["source"], roles["target"]["target"]
     measuring = components.measuring
     served = components.structure.tasks(sources, target)
     specs = {**target.inputs, **{name: spec for task in served.values() for name, spec in task.inputs.items()}}
     spaces = measuring.spaces(target)
-    spaces |= {task.labels.key: task.labels for role, task in served.items() if role != "target"}
+    spaces = joined(spaces, [task.labels for role, task in served.items() if role != "target"])
     # If no weights are copied, only joint learning and students start from pretrained encoders.
     brings = (components.structure.together or components.teaches) and not components.carries
     network = components.network(specs, [*spaces.values()], "target", weights=brings, alone=alone, parts=[measuring.parts])
@@ -33,29 +38,30 @@ def own(components: Components, roles: Roles, forms: Roles | None = None, alone:
     brought = components.pretrained_of("target")
     if not components.carries and not components.teaches:
         return Learner(network, components.transfer, roles, measuring, brought)
-    source_networks, learned = _source_networks(components, forms or roles, alone)
+    source_networks = source_networks or _source_networks(components, forms or roles, alone)
     if not components.carries:
         student = Learner(network, components.transfer, roles, measuring, brought, source_networks)
         _need_learned(components, student)
         return student
     names = f"{' + '.join(task.name for task in sources.values()) or 'weights'} -> {target.name}"
-    source = {name: value for name, value in tensors(source_networks[0].network).items() if name in learned}
+    first = source_networks[0]
+    source = {name: value for name, value in tensors(first.network).items() if name in first.learned}
     # Distillation needs no common weights.
     empty = any({"logits", "features"} & phase.needs.teacher for phase in components.transfer)
-    carried = choose(source, network, components.sharing, names, empty=empty)
+    carried = choose(source, network, components.sharing, names, empty, entity_rows(first.network))
     found = Learner(network, components.transfer, roles, measuring, brought, source_networks, carried)
     _need_trained(components, found, names, [*sources.values(), target])
     return found
 
 
-def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple[tuple[SourceNetwork, ...], set[str]]:
-    """The sources' networks (one for all sources, or one per source), and the names of the last one's learned tensors."""
+def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple[SourceNetwork, ...]:
+    """The sources' networks: one for all sources, or one per source."""
     each = (
         [{name: task} for name, task in roles["source"].items()]
         if components.network_per_source and roles["source"]
         else [roles["source"]]
     )
-    source_networks, learned = [], set()
+    source_networks = []
     for sources in each:
         given = {"source": sources, "target": roles["target"]}
         network, learned = _source_network(components, given, alone)
@@ -67,7 +73,7 @@ def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple
                 f"{components.transfer_name}: the teacher's {random[0]} would be random, because "
                 "no phase trains it. Use pretrain=supervised, or pretrain=probe for pretrained encoders."
             )
-    return tuple(source_networks), learned
+    return tuple(source_networks)
 
 
 def _unusable_tests(components: Components, sources: Mapping[str, Task]) -> dict[str, str]:
@@ -115,10 +121,10 @@ def _source_network(components: Components, roles: Roles, alone: bool) -> tuple[
 def _source_spaces(components: Components, tasks: list[Task]) -> dict[str, LabelSpace]:
     """The label spaces of the heads of the source's network: those of its tasks, then those of episodes."""
     if not components.pretrain:
-        return {task.labels.key: task.labels for task in tasks}
+        return joined({}, [task.labels for task in tasks])
     spaces: dict[str, LabelSpace] = {}
     for phase in sorted(components.pretrain, key=lambda each: not each.batches.by_role):
-        spaces |= phase.batches.spaces(tasks)
+        spaces = joined(spaces, phase.batches.spaces(tasks))
     return spaces
 
 

@@ -144,7 +144,7 @@ class Network(nn.Module):
             features = self.features(batch)
             if self.keeps_features:
                 self.seen[batch.task] = features
-            return self.head[batch.space.key](features if batch.rows is None else features[batch.rows])
+            return batch.space.outputs(self.head[batch.space.key], features if batch.rows is None else features[batch.rows])
 
 
 @contextmanager

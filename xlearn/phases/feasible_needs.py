@@ -51,8 +51,10 @@ def _check_spaces(phase: Phase, read: Mapping[str, Task]) -> None:
             raise Problem(
                 f"{where}: {task.name} {why}. Use pretrain=maml (or fomaml, reptile, meta_sgd, anil) with transfer=episodes."
             )
-        for each in (*phase.objectives, *phase.augment):
-            need_space(declared(each, NO_LABELS), task.labels, f"{where}: {each.func.__name__}", fix)
+        for each in phase.objectives:
+            need_space(declared(each), task.labels, f"{where}: {each.func.__name__}", fix)
+        for each in phase.augment:
+            need_space(declared(each, NO_LABELS), task.labels, f"{where}: augment={each.func.__name__}", fix)
         need_space(phase.solver.needs, task.labels, f"{where}: its solver", fix)
         if phase.adapts:
             need_classes(task.labels, f"{where}: adaptation without labels", fix)

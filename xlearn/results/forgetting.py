@@ -48,7 +48,7 @@ def forgetting(learner: Learner, opened: Opened, asked: Asked) -> dict[str, Any]
         test = opened(role).only(*names)
         encoded = encode(source_network.network, test, sorted(source_network.pretrained & {*names}), asked.machine)
         before = task.labels.measure(predictions(source_network.network, encoded, asked.machine), test.labels)
-        own = task.labels.key in now.head
+        own = task.labels == target.labels
         if not own:
             now.head[task.labels.key] = copy.deepcopy(source_network.network.head[task.labels.key])
         # Encoders that no phase trained have encoded the split before (cached).
