@@ -47,7 +47,7 @@ def test_rows_travel_by_item_and_the_floor_is_trained(shop):
     assert given["rows"].tolist() == [*range(60, 80)] and not any(name.startswith("correct") for name in given)
 
 
-def test_copied_rows_are_those_of_the_same_item(shop, tmp_path):
+def test_copied_rows_are_those_of_the_same_item(shop, own_cache, tmp_path):
     """Without training after the copy, the target's head has the source's vectors of the common items, in its own places."""
     assert main([*shop, "transfer=linear_probe", "transfer.phases.probe.optimizer={_target_: torch.optim.SGD, lr: 0.0}"]) == 0
     folder, _ = only()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from xlearn.data.modalities import Format, Modality, Pool
+from xlearn.data.modalities import Format, Modality, Pool, fit_of
 from xlearn.data.modalities.audio import AudioSpec
 from xlearn.data.modalities.image import ImageSpec
 from xlearn.data.modalities.tabular import TabularSpec
@@ -54,15 +54,7 @@ def formats(
             pools.setdefault(name, []).append(Pool(source.name, data, fingerprint, rows))
     for name, given in pools.items():
         encoder = encoders[name]
-        if (own := getattr(encoder.func, "format", None)) is not None:
-            fit, arguments = own, encoder.keywords
-        elif (read := MODALITIES.get(name) or spec_of(encoder)) and issubclass(read, Modality) and read.fit is not Modality.fit:
-            fit, arguments = read.fit, {}
-        else:
-            raise Problem(
-                f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`, or the class "
-                "of its `spec` a `fit`."
-            )
+        fit, arguments = fit_of(encoder, MODALITIES.get(name) or spec_of(encoder), name)
         chosen = options.get(name) or {}
         learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
         key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)

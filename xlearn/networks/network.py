@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
-from xlearn.networks.unshared import Unshared
+from xlearn.networks.unshared import Through, Unshared
 from xlearn.runtime.errors import Problem, nearest
 
 
@@ -41,7 +41,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = nn.ModuleDict({name: encoders[name] for name in sorted(encoders)})
         self.fusion = fusion
-        self.trunk = nn.Identity() if trunk is None else trunk
+        self.trunk: Any = Through(fusion.width) if trunk is None else trunk
         self.head = nn.ModuleDict(dict(heads))
         # The configuration of its parts, without weights: part of the cache key of everything trained with it.
         self.document: dict[str, Any] = {}
@@ -57,7 +57,7 @@ class Network(nn.Module):
     @property
     def width(self) -> int:
         """The size of the features that heads read."""
-        return int(getattr(self.trunk, "width", None) or getattr(self.fusion, "width", 0))
+        return int(self.trunk.width)
 
     @contextmanager
     def serving(self, batch: Batch) -> Iterator[None]:

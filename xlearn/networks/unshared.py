@@ -1,4 +1,4 @@
-"""The sharing of a network that serves one task."""
+"""Parts of a network that do nothing: the sharing of one that serves a single task, and the trunk of one without a trunk."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,3 +34,11 @@ class Unshared(nn.Module):
 
     def merge(self, network: nn.Module, task: str) -> bool:
         return True
+
+
+class Through(nn.Identity):
+    """No trunk: heads read what the fusion gives."""
+
+    def __init__(self, width: Any) -> None:
+        super().__init__()
+        self.width = width

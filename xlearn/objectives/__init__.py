@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isroutine
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import lazy_loader as lazy
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ class Objective(Declares):
     """A loss with needs, and with hooks that do nothing here. `rate` multiplies the learning rate of its own parameters."""
 
     rate: float = 1.0
+    # Whether it is the plain loss of a label space, in whose place others are chosen.
+    plain: ClassVar[bool] = False
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from functools import partial
+from inspect import isclass
 from typing import Any
 
 from xlearn.config.collector import Collector
@@ -144,9 +145,11 @@ def _check_objective(components: Components, config: dict[str, Any], found: Coll
     """Refuse an objective at the top that would change the teacher and the baseline, but not the student."""
     own = all(node["objective"] for node in config["transfer"]["phases"].values())
     taught = any(phase.teachers for phase in components.transfer)
-    chosen = config["choices"].get("objective", "cross_entropy")
+    chosen = found.component(config["objective"], "objective")
+    plain = chosen is None or (isclass(chosen.func) and chosen.func.plain)
     found.need(
-        not (taught and own) or chosen in ("cross_entropy", "supervised"),
-        f"objective={chosen} would change the teacher and the baseline, but not {components.transfer_name}, because its phases "
-        "set their objectives. Leave it out, or write a transfer that uses it (docs/adding-a-method.md).",
+        not (taught and own) or plain,
+        f"objective={config['choices'].get('objective')} would change the teacher and the baseline, but not "
+        f"{components.transfer_name}, because its phases set their objectives. Leave it out, or write a transfer that uses it "
+        "(docs/adding-a-method.md).",
     )

@@ -63,7 +63,8 @@ def _phase(
     found.need(node["start_from"] in begins, f"{where}.start_from={node['start_from']}: {nearest(node['start_from'], begins)}")
     modalities = None if node["modalities"] is None else tuple(sorted(node["modalities"]))
     found.need(modalities != (), f"{where}.modalities=[]: name at least one, or null for all.")
-    found.need(node["clip"] is None or node["clip"] > 0, f"{where}.clip={node['clip']}: give more than 0, or null.")
+    longest = node["clip"]
+    found.need(longest is None or longest > 0, f"{where}.clip={longest}: give more than 0, or null.")
     nodes = {key: node[key] or config[key] for key in ("objective", "optimizer", "schedule")}
     penalties = {**node["penalties"], **({"regularizer": config["regularizer"]} if config["regularizer"] else {})}
     # Sorted by name: `augment=[a,b]` and `augment=[b,a]` have one digest, so they are one run.
@@ -94,7 +95,7 @@ def _phase(
         solver=GradientDescent() if solver is None else ClosedForm(solver),
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"],
-        clip=math.inf if node["clip"] is None else node["clip"],
+        clip=math.inf if longest is None else longest,
         augment=tuple(augments), views=tuple(changes), batches=batches, keeping=keeping, **values,
     )  # fmt: skip
 

@@ -35,8 +35,9 @@ def gap_closed(
     """Share of the gap between *source only* and *target only* that the run closes, by metric: `(M - M_source) / (M_target -
     M_source)`. A metric where *target only* is not better is left out.
     """
-    if "source_only" not in bounds:
+    both = [bounds[name] for name in ("source_only", "target_only") if name in bounds]
+    if len(both) < 2:
         return {}
-    low, high = (scalars(bounds[name]["metrics"]) for name in ("source_only", "target_only"))
+    low, high = (scalars(each["metrics"]) for each in both)
     way = {name: (high[name] - low[name]) * (1 if higher[name] else -1) for name in low}
     return {name: (scalars(metrics)[name] - low[name]) / (high[name] - low[name]) for name in low if way[name] > 0}

@@ -15,6 +15,7 @@ no `Modality` has none of them: its encoders read it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from torch import Generator, Tensor
@@ -119,3 +120,18 @@ class Modality:
 def modality(spec: object) -> Modality:
     """What may be done to inputs of this spec: nothing, if its class is no `Modality`."""
     return spec if isinstance(spec, Modality) else Modality()
+
+
+def fit_of(encoder: partial[Any], modality: type | None, name: str) -> tuple[Callable[..., Format], dict[str, Any]]:
+    """(the function that learns the form of a modality, its arguments): the encoder's own `format` with the encoder's
+    arguments, or the `fit` of the modality. Raises `Problem` without either.
+    """
+    own = getattr(encoder.func, "format", None)
+    if own is not None:
+        return own, encoder.keywords
+    if modality is not None and issubclass(modality, Modality) and modality.fit is not Modality.fit:
+        return modality.fit, {}
+    raise Problem(
+        f"encoder.{name}: xlearn has no form for this modality. Give {encoder.func.__name__} a `format`, or the class of its "
+        "`spec` a `fit`."
+    )

@@ -23,6 +23,8 @@ class CrossEntropy(Objective, nn.Module):
     for a role that the phase does not read, and for `label_smoothing` or `class_weights` without classes.
     """
 
+    plain = True
+
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
         return [role for role in roles if role in (arguments.get("roles") or roles)]

@@ -14,6 +14,8 @@ class Supervised(Objective):
     squared error for numbers (see `xlearn.label_spaces`).
     """
 
+    plain = True
+
     def __init__(self, context: PhaseContext) -> None:
         pass
 
