@@ -16,7 +16,22 @@ from xlearn.runtime.addresses import exports, public
 DETERMINES_NUMBERS = False
 
 # Keys of a phase (`transfer.phases.NAME.KEY`).
-KEYS = {"leaves": "merge", "taught_by": "teachers", "begins": "start_from", "batch_size": "batches.batch_size"}
+KEYS = {
+    "leaves": "merge", "taught_by": "teachers", "begins": "start_from",
+    "batch_size": "batches.batch_size", "episodes": "batches",
+}  # fmt: skip
+
+# Keys of a chain (`transfer.KEY`).
+CHAIN_KEYS = {"episodes": "measuring"}
+
+# How the value of a key is written now, where it is not the same.
+_WRITTEN = {
+    "taught_by": ", a list: teachers=[source]",
+    "begins": ": start_from=start",
+    "batch_size": ": batches: {batch_size: 32} in a file, +transfer.phases.NAME.batches.batch_size=32 on the command line",
+    "episodes": ": batches.ways=5, in a phase that learns episodes (batches@phases.NAME.batches: episodes)",
+    "measuring": ": give the option episodes in the file's defaults (/measuring@measuring: episodes)",
+}
 
 # Words of earlier versions for what a phase reads, and the views that they name.
 READS = {
@@ -115,14 +130,6 @@ _NAMES = {
     "xlearn.train.finished": "xlearn.commands.job.finished",
 }
 
-# Arguments that earlier configurations omitted (Python's default), and that configurations state now.
-WRITTEN_OUT: dict[str, dict[str, Any]] = {
-    "xlearn.objectives.CrossEntropy": {"roles": None},
-    "xlearn.objectives.Clip": {"highest": 100.0, "rate": 1.0},
-    "xlearn.objectives.SigLip": {"highest": 100.0, "rate": 1.0},
-    "xlearn.sharing.Lora": {"largest": 1.0},
-}
-
 # Methods of objectives and base learners: old name -> new name.
 METHODS = {"told": "log", "turns": "extra_updates"}
 
@@ -185,9 +192,12 @@ def sentence(error: ImportError) -> str | None:
     return f"{'; '.join(f'{each} is {new} now' for each, new in moved.items())} (docs/migration.md)." if moved else None
 
 
-def renamed_key(key: str) -> str | None:
-    """A sentence for a key of an earlier version; None for any other key."""
-    return f"it is called {KEYS[key]} now (docs/migration.md)." if key in KEYS else None
+def renamed_key(key: str, chain: bool = False) -> str | None:
+    """A sentence for a key of an earlier version, of a phase or of a `chain`; None for any other key."""
+    new = (CHAIN_KEYS if chain else KEYS).get(key)
+    if new is None:
+        return None
+    return f"it is called {new} now{_WRITTEN.get(new if chain else key, '')} (docs/migration.md)."
 
 
 def old_methods(target: Any) -> list[str]:
@@ -200,25 +210,3 @@ def old_methods(target: Any) -> list[str]:
 
     found = {old: new for old, new in METHODS.items() if place(old) < place(new)}
     return [f"its method {old}() is called {new}() now (docs/migration.md)." for old, new in found.items()]
-
-
-def upgraded(node: Any, within_phases: bool = False) -> Any:
-    """A configuration of an earlier version with present names: addresses of components, keys of phases, and arguments
-    that configurations state now.
-    """
-    if isinstance(node, list):
-        return [upgraded(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "_target_" and isinstance(value, str):
-            found[key] = renamed(value) or value
-        elif key == "phases" and isinstance(value, dict):
-            found[key] = {name: upgraded(phase, within_phases=True) for name, phase in value.items()}
-        else:
-            found[KEYS.get(key, key) if within_phases else key] = upgraded(value)
-    return {
-        **found,
-        **{key: value for key, value in WRITTEN_OUT.get(found.get("_target_", ""), {}).items() if key not in found},
-    }

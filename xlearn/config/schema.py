@@ -164,17 +164,18 @@ LISTS = ("source", "augment", "robustness")
 
 # The group of presets for the phases of a transfer: chosen by `trainable@transfer.phases.NAME.trainable=OPTION`.
 PRESETS = "trainable"
-
 # The group of label spaces: defaults of metric, objective, shots and others. A task's file names its own with this key.
 LABEL_SPACE = "label_space"
+# Groups that other options choose, for a node inside them or for the whole run (`/batches@phases.meta.batches: episodes`).
+_NOT_OWN = ("hydra/", f"{PRESETS}@", "batches@", "measuring@", LABEL_SPACE)
 
 
 def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
-    """A run's choices: those of Hydra without Hydra's own groups, and without presets and the label space, which follow from
-    the options that name them.
+    """A run's choices: those of Hydra without Hydra's own groups, and without those that follow from the options that name
+    them: what stands inside a phase or a chain, and the label space.
     """
     named = {str(group): str(option) for group, option in chosen.items()}
-    return {group: option for group, option in named.items() if not group.startswith(("hydra/", f"{PRESETS}@", LABEL_SPACE))}
+    return {group: option for group, option in named.items() if not group.startswith(_NOT_OWN)}
 
 
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.

@@ -44,8 +44,8 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
     if inside := re.match(r"In '(.+)/(.+?)': \w+ raised while composing config:\n(.+)", text):
         group, name, told = inside.groups()
         file = _options(group, folders).get(name)
-        unknown = re.match(r"Key '(\w+)' not in", told)
-        if unknown and (now := renamed_key(unknown.group(1))) is not None:
+        unknown = re.match(r"Key '(\w+)' not in '(\w+)'", told)
+        if unknown and (now := renamed_key(unknown.group(1), chain=unknown.group(2) == "ChainConfig")) is not None:
             return f"{file or f'{group}={name}'}: {unknown.group(1)}: {now}"
         return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Fix it there."
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
@@ -61,10 +61,12 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
                 f"{override}: phases cannot be added on the command line. Write {chain}/NAME.yaml with all phases into a "
                 f"folder, and choose it: --config-dir FOLDER {chain}=NAME."
             )
-        if (now := renamed_key(key.rpartition(".")[2])) is not None:
+        if (now := _now(key)) is not None:
             return f"{key}: {now}"
         if "not in struct" in first or "not in '" in first or "not found" in first:
             more = f" Write +{key}=VALUE if the launcher knows it." if key.startswith("hydra.launcher.") else ""
+            if ".batches." in key:
+                return f"{key}: the phase sets no such argument yet, so it has to be added. Write +{key}=VALUE."
             return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}{more}"
         return f"{key}: {first}."
     if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):
@@ -84,6 +86,12 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
+
+
+def _now(key: str) -> str | None:
+    """A sentence for an old key of a phase or of a chain."""
+    inside = re.fullmatch(r"\w+(?P<phase>\.phases\.[^.]+)?\.(?P<last>\w+)", key)
+    return renamed_key(inside["last"], chain=not inside["phase"]) if inside else None
 
 
 def _unchosen(group: str, name: str, text: str, folders: list[Path]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from xlearn.averaging._trained import trained
 from xlearn.config.collector import Collector
 from xlearn.config.renamed import READS, old_methods, renamed_key
-from xlearn.config.schema import PhaseConfig
+from xlearn.config.schema import ChainConfig, PhaseConfig
 from xlearn.data.reads import ADAPTS, VIEWS, in_order
 from xlearn.phases.checkpoints_by_rule import keeping_by
 from xlearn.phases.keeping import BY_VALIDATION
@@ -23,6 +23,10 @@ from xlearn.trainable._frozen import frozen
 
 def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase, ...]:
     """The phases of `pretrain`, `transfer` or `baseline`, in order. Errors are added to `found`."""
+    known = [each.name for each in fields(ChainConfig)]
+    for key in config[name]:  # `+transfer.key=...` can add keys outside the schema
+        old = renamed_key(key, chain=True)
+        found.need(key in known, f"{name}.{key}: {old or f'a chain of phases has no such key. {nearest(key, known)}'}")
     budget = config["budget"]["pretrain" if name == "pretrain" else "transfer"]
     return tuple(
         _phase(config, name, each, position, node, budget, found)
