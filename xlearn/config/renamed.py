@@ -1,7 +1,7 @@
 """Names of earlier versions and what they became: keys of the configuration, addresses of components, imports.
 
-One table. A configuration with an old key or address is refused with a sentence that names the new one. Results of earlier
-versions are read with it, and `docs/migration.md` is generated from it (`scripts/pages.py`).
+With `xlearn.config.moved` one table. A configuration with an old key or address is refused with a sentence that names the new
+one. Results of earlier versions are read with it, and `docs/migration.md` is generated from it (`scripts/pages.py`).
 """
 
 import inspect
@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from xlearn.config.moved import MOVED, NAMES, RENAMED
 from xlearn.runtime.addresses import exports, public
 
 # An entry of this table changes no result.
@@ -40,96 +41,6 @@ READS = {
     "inputs": ("source.inputs", "target.inputs"),
 }  # fmt: skip
 
-# Modules that moved into a subpackage and kept their name: package -> subpackage -> names.
-_MOVED = {
-    "xlearn": {
-        "commands": "check show summary train",
-        "data": "augment batches columns episodes modalities prepare splits task tasks unlabeled",
-        "learners": "carry heads learner",
-        "networks": "evaluate network outputs sizes",
-        "phases": "feasible feasible_kinds few_shot fit phase",
-        "plan": "build episodic_plan",
-        "results": "cost episodic_outcome forgetting gains retrieval",
-        "runtime": "cache errors hashing interrupt machine randomness storage",
-    },
-    "xlearn.objectives": {
-        "adaptation": "adda afn cdan coral dann deepjdot discriminator gradient_reversal jan kernels mcc mcd mdd mmd",
-        "distillation": "attention co_tuning crd dist dkd fitnets kd rkd teaching",
-        "generalization": "domain_mixup environments groupdro irm vrex",
-        "meta": "query_loss reptile",
-        "multimodal": "alignment clip siglip",
-        "parts": "domains moving_average views",
-        "regularization": "bss delta l1 l2 l2_sp",
-        "self_supervision": (
-            "autoencoder barlow_twins byol collapse denoising mae moco projector reconstruction rotation "
-            "self_supervision simclr supcon vicreg"
-        ),
-        "self_training": "entropy_min feature_bank fixmatch mean_teacher pseudo_label pseudo_labels shot",
-        "supervised": "class_weights cross_entropy deferred each_modality focal logit_adjustment",
-    },
-}
-
-# Modules with a new name.
-_RENAMED = {
-    "xlearn.amounts": "xlearn.commands.units",
-    "xlearn.apart": "xlearn.data.leakage",
-    "xlearn.candidates": "xlearn.phases.checkpoints_by_rule",
-    "xlearn.chains": "xlearn.plan.phases_from_config",
-    "xlearn.computation": "xlearn.phases.training",
-    "xlearn.episode_options": "xlearn.data.options",
-    "xlearn.frozen": "xlearn.phases.encoder_cache",
-    "xlearn.joint": "xlearn.sharing.together",
-    "xlearn.learners": "xlearn.learners.comparisons",
-    "xlearn.lessons": "xlearn.phases.teacher_outputs",
-    "xlearn.metric_names": "xlearn.runtime.names",
-    "xlearn.metrics": "xlearn.metrics.measure",
-    "xlearn.modality_options": "xlearn.data.options",
-    "xlearn.objectives.pieces": "xlearn.data.modalities.pieces",
-    "xlearn.outcome": "xlearn.results.target",
-    "xlearn.phases": "xlearn.phases.solve",
-    "xlearn.plan": "xlearn.plan.components",
-    "xlearn.predictions": "xlearn.results.baseline_logits",
-    "xlearn.rule_names": "xlearn.runtime.names",
-    "xlearn.run": "xlearn.pipeline",
-    "xlearn.stamps": "xlearn.runtime.fingerprints",
-    "xlearn.task_options": "xlearn.data.options",
-    "xlearn.watch": "xlearn.phases.monitor",
-}
-
-# Classes and functions with a new name, or in another module than the rest of their old module.
-_NAMES = {
-    "xlearn.objectives.Start": "xlearn.objectives.PhaseContext",
-    "xlearn.objectives.Turn": "xlearn.objectives.ExtraUpdate",
-    "xlearn.objectives.alignment.similarities": "xlearn.objectives.parts.similarities.similarities",
-    "xlearn.objectives.feature_bank.evaluating": "xlearn.objectives.parts.evaluating.evaluating",
-    "xlearn.objectives.features.Match": "xlearn.objectives.distillation.match.Match",
-    "xlearn.objectives.features.pooled": "xlearn.objectives.distillation.match.pooled",
-    "xlearn.objectives.features.described": "xlearn.objectives.parts.probe.described",
-    "xlearn.objectives.features.probe": "xlearn.objectives.parts.probe.probe",
-    "xlearn.objectives.features.linear": "xlearn.objectives.parts.layers.linear",
-    "xlearn.objectives.features.second_head": "xlearn.objectives.parts.layers.second_head",
-    "xlearn.objectives.pieces.Columns": "xlearn.data.modalities.tabular.Columns",
-    "xlearn.objectives.pieces.Patches": "xlearn.data.modalities.image.Patches",
-    "xlearn.objectives.pieces.Stretches": "xlearn.data.modalities.audio.Stretches",
-    "xlearn.objectives.pieces.Words": "xlearn.data.modalities.text.Words",
-    "xlearn.plan.Plan": "xlearn.plan.components.Components",
-    "xlearn.computation.Computation": "xlearn.phases.training.PhaseTraining",
-    "xlearn.learner.Former": "xlearn.learners.learner.SourceNetwork",
-    "xlearn.watch.Watch": "xlearn.phases.monitor.Monitor",
-    "xlearn.apart.need_apart": "xlearn.data.leakage.need_disjoint",
-    "xlearn.few_shot.told": "xlearn.phases.few_shot.summary",
-    "xlearn.learners.compared": "xlearn.learners.comparisons.baseline",
-    "xlearn.learners.single_tasks": "xlearn.learners.comparisons.each_task",
-    "xlearn.learners.singles": "xlearn.learners.comparisons.each_modality",
-    "xlearn.learners.transferring": "xlearn.learners.comparisons.own",
-    "xlearn.objectives.collapse.Monitor": "xlearn.objectives.self_supervision.collapse.CollapseMonitor",
-    "xlearn.phase.turns": "xlearn.phases.phase.extra_updates",
-    "xlearn.data.task.LabelSpace": "xlearn.label_spaces.classes.Classes",
-    "xlearn.task.LabelSpace": "xlearn.label_spaces.classes.Classes",
-    "xlearn.train.execute": "xlearn.commands.job.execute",
-    "xlearn.train.finished": "xlearn.commands.job.finished",
-}
-
 # Methods of objectives and base learners: old name -> new name.
 METHODS = {"told": "log", "turns": "extra_updates"}
 
@@ -139,11 +50,11 @@ def addresses() -> dict[str, str]:
     """Old address -> new address of modules, classes and functions, the most specific first."""
     moved = {
         f"{package}.{name}": f"{package}.{room}.{name}"
-        for package, rooms in _MOVED.items()
+        for package, rooms in MOVED.items()
         for room, names in rooms.items()
         for name in names.split()
     }
-    return {**_NAMES, **_RENAMED, **moved}
+    return {**NAMES, **RENAMED, **moved}
 
 
 def renamed(address: str) -> str | None:
@@ -184,7 +95,7 @@ def sentence(error: ImportError) -> str | None:
     name = re.match(r"cannot import name '(\w+)'", str(error))
     old = f"{module}.{name.group(1)}" if name else module
     moved = {old: new} if (new := renamed(old) if name else _moved(old)) else {}
-    moved |= {} if name else {each: new for each, new in _NAMES.items() if each.rpartition(".")[0] == module}
+    moved |= {} if name else {each: new for each, new in NAMES.items() if each.rpartition(".")[0] == module}
     # Modules of functions are private now: only their public name can be imported.
     within, _, last = (moved.get(module) or module).rpartition(".")
     if not name and last in exports(within):
