@@ -23,9 +23,8 @@ class PhaseConfig:
     reads: Any = None
     modalities: list[str] | None = None  # the modalities that the phase reads; null: all
     trainable: Any = None  # the parameters that are trained, with multipliers of the learning rate; null: all
-    teachers: list[str] = field(
-        default_factory=list
-    )  # source (one network of all sources) | sources (one each) | an earlier phase
+    # source (one network of all sources) | sources (one each) | an earlier phase
+    teachers: list[str] = field(default_factory=list)
     start_from: str = "previous"  # the weights of the previous phase | start: those that the chain started from
     objective: Any = None  # the loss; null: as at the top
     penalties: dict[str, Any] = field(default_factory=dict)  # further losses that are added, by name
@@ -54,9 +53,8 @@ class ChainConfig:
     joins: bool = False  # transfer: whether source and target are learned together, in one network
     measuring: Any = None  # transfer: how networks are measured on the target; null: on its test split
     base_learner: Any = None  # transfer: the learner of each measured episode; null: that of pretraining
-    comparisons: dict[str, Any] = field(
-        default_factory=dict
-    )  # transfer: networks to compare with, besides the usual ones, by name
+    # transfer: networks to compare with, besides the usual ones, by name
+    comparisons: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, PhaseConfig] = field(default_factory=dict)  # the phases by name, in their order
 
 

@@ -75,8 +75,11 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
             f"to replace the preset of a phase (`xlearn show {PRESETS}`), and +{PRESETS}@... for a phase without "
             "one."
         )
-    if added := re.search(r"To append to your default list use \+(.+?)=(.+)", text):
-        return _unchosen(added.group(1), added.group(2), text, folders)
+    if text.startswith("Could not override 'measuring"):
+        return (
+            "measuring: it belongs to a transfer. Choose one that measures so (transfer=episodes), write +measuring@"
+            "transfer.measuring=OPTION, or `/measuring@measuring: OPTION` into the defaults of a transfer of your own."
+        )
     if "@" in text and LABEL_SPACE in text and "appears more than once" in text:
         return "target: choose one option, as in target=optdigits; no list."
     if text.startswith(f"Could not override '{LABEL_SPACE}"):
@@ -84,6 +87,8 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
             f"{LABEL_SPACE} follows from the target and cannot be chosen. Set its defaults one by one (metric, target.shots, "
             f"objective), or write `{LABEL_SPACE}: NAME` into the file of the task."
         )
+    if added := re.search(r"To append to your default list use \+(.+?)=(.+)", text):
+        return _unchosen(added.group(1), added.group(2), text, folders)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
 

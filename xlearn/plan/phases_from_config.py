@@ -15,7 +15,7 @@ from xlearn.phases.checkpoints_by_rule import keeping_by
 from xlearn.phases.keeping import BY_VALIDATION
 from xlearn.phases.phase import Phase
 from xlearn.phases.solving import ClosedForm, GradientDescent
-from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest, sentences_of
 from xlearn.runtime.needs import Needs, declared, union
 from xlearn.selection import RULES
 from xlearn.trainable._frozen import frozen
@@ -122,7 +122,8 @@ def _batches(node: dict[str, Any], own: dict[str, Any], base_learner: Any, where
     try:
         return made(base_learner) if made else None
     except Problem as problem:
-        found.add(Problem(f"{where}: {problem}"))
+        for told in sentences_of(problem):  # at the top the same for every phase: it is listed once
+            found.add(Problem(f"{where}: {told}" if own else told))
     return None
 
 
