@@ -13,10 +13,10 @@ from xlearn.runtime.errors import Problem
 CONF = conf_folder()
 FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
-    ".": 1, "augment": 13, "balance": 16, "budget": 2, "encoder/audio": 3, "encoder/image": 7, "encoder/tabular": 1,
-    "encoder/text": 6, "fusion": 14, "label_space": 3, "objective": 7, "optimizer": 3, "pretrain": 28, "regularizer": 3,
-    "robustness": 2, "schedule": 3, "sharing": 17, "table": 28, "task": 33, "trainable": 5, "transfer": 56, "trunk": 2,
-    "views": 2,
+    ".": 1, "augment": 13, "balance": 16, "batches": 2, "budget": 2, "encoder/audio": 3, "encoder/image": 7,
+    "encoder/tabular": 1, "encoder/text": 6, "fusion": 14, "label_space": 3, "measuring": 2, "objective": 7, "optimizer": 3,
+    "pretrain": 28, "regularizer": 3, "robustness": 2, "schedule": 3, "sharing": 17, "table": 28, "task": 33, "trainable": 5,
+    "transfer": 56, "trunk": 2, "views": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]  # and what an option needs beside itself to be runnable here:
 NEEDS = {
@@ -84,7 +84,7 @@ def test_every_file_says_what_it_is_and_stays_short(name):
 
 def choices():
     for group in groups([CONF]):
-        if group in ("task", "table", "trainable", "label_space"):  # the last two are run by the options that name them
+        if group in ("task", "table", "trainable", "label_space", "batches", "measuring"):  # run by the options that name them
             continue
         for option in options(group, [CONF]):
             yield f"{group}={option}"
@@ -184,7 +184,7 @@ def test_every_group_takes_one_option_and_no_list():
     register([])
     chosen = choices(composed([], []).hydra)
     teachers = {group.replace("encoder", "teacher") for group in EXPECTED if group.startswith("encoder/")}
-    without = {".", "table", "task", "trainable", "label_space", "augment", "robustness"}
+    without = {".", "table", "task", "trainable", "label_space", "measuring", "augment", "robustness"}
     assert {"source", "target", "transfer@baseline", *teachers, *EXPECTED} - without == set(chosen)
     check_choices(chosen)
     for group in set(chosen) - set(LISTS):

@@ -10,8 +10,10 @@ import pytest
 from xlearn.commands.train import main
 from xlearn.config.component import component, resolve
 from xlearn.config.folders import conf_folder
-from xlearn.config.renamed import KEYS, METHODS, WRITTEN_OUT, addresses, old_methods, renamed, renamed_key, upgraded
-from xlearn.config.schema import PhaseConfig
+from xlearn.config.renamed import CHAIN_KEYS, KEYS, METHODS, READS, addresses, old_methods, renamed, renamed_key
+from xlearn.config.schema import ChainConfig, PhaseConfig
+from xlearn.config.upgraded import WRITTEN_OUT, upgraded
+from xlearn.data.reads import VIEWS
 from xlearn.objectives.adaptation.mcd import Mcd
 from xlearn.runtime.errors import Problem
 
@@ -72,7 +74,7 @@ def test_an_old_import_in_a_module_of_the_user_s_own(line, told, tmp_path, monke
 def test_no_address_of_today_counts_as_an_old_one():
     texts = [file.read_text(encoding="utf-8") for file in conf_folder().rglob("*.yaml")]
     present = {target for text in texts for target in re.findall(r"_target_: (xlearn[\w.]+)", text)}
-    assert len(present) == 176 and not [address for address in present if renamed(address)]
+    assert len(present) == 180 and not [address for address in present if renamed(address)]
     assert renamed("xlearn.objectives.self_supervision.SelfSupervised") is not None  # the old module of that name
     assert renamed("xlearn.metrics.measure.foo") is None and renamed("xlearn.metrics.score") == "xlearn.metrics.measure.score"
     with pytest.raises(Problem, match="has no 'Simclr' to call. Did you mean 'SimClr'"):
@@ -108,8 +110,30 @@ def test_a_key_that_no_phase_has_is_refused_behind_a_plus_too(capsys):
 
 
 def test_present_keys_are_no_old_ones():
-    assert not set(KEYS) & set(PhaseConfig.__dataclass_fields__) and set(KEYS.values()) <= set(PhaseConfig.__dataclass_fields__)
-    assert renamed_key("merge") is None
+    for old, config in ((KEYS, PhaseConfig), (CHAIN_KEYS, ChainConfig)):
+        present = config.__dataclass_fields__
+        assert not set(old) & set(present) and {new.partition(".")[0] for new in old.values()} <= set(present)
+    assert renamed_key("merge") is None and renamed_key("taught_by", chain=True) is None
+    assert {view for views in READS.values() for view in views} == set(VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("transfer.phases.finetune.taught_by=source", "taught_by: it is called teachers now, a list: teachers=[source] ("),
+        ("transfer.phases.finetune.begins=start", "begins: it is called start_from now: start_from=start ("),
+        ("transfer.phases.finetune.batch_size=32", "+transfer.phases.NAME.batches.batch_size=32 on the command line"),
+        ("transfer.phases.finetune.batches.batch_size=32", "Write +transfer.phases.finetune.batches.batch_size=VALUE."),
+        ("transfer.phases.finetune.episodes.ways=3", "episodes: it is called batches now"),
+        ("transfer.phases.finetune.reads=both", "reads=both: it is a list now: reads=[source,target]."),
+        ("transfer.episodes=true", "transfer.episodes: it is called measuring now"),
+        ("+transfer.episodes=true", "transfer.episodes: it is called measuring now"),
+        ("+transfer.measurin=1", "transfer.measurin: a chain of phases has no such key. Did you mean 'measuring'"),
+    ],
+)
+def test_an_old_key_is_answered_with_the_way_it_is_written_now(word, told, capsys):
+    assert main([word]) == 1
+    assert told in capsys.readouterr().err
 
 
 def test_a_method_that_nobody_calls_any_more_is_told():
@@ -148,3 +172,19 @@ def test_a_configuration_in_the_present_names():
         "objective": {"_target_": "xlearn.objectives.Dann"},
         "transfer": {"phases": {"leaves": {"merge": {"_target_": "mine.Leaves"}, "steps": [1, {"leaves": 2}]}}},
     }
+
+
+def test_phases_of_an_earlier_version():
+    aligned = {"objective": {"_target_": "xlearn.objectives.Clip", "highest": 1.0, "rate": 1.0}, "begins": None}
+    frozen = {"_target_": "xlearn.trainable.frozen", "patterns": ["encoder.*"]}
+    phases = {"a": {"reads": "unlabeled", "taught_by": "source", "begins": "start", "batch_size": 8}, "b": {"reads": None}}
+    old = {
+        "pretrain": {"phases": {"align": {**aligned, "trainable": frozen}}},
+        "transfer": {"episodes": False, "phases": phases},
+    }
+    made = upgraded(old)
+    first = {"reads": ["target", "target.unlabeled"], "teachers": ["source"], "start_from": "start", "trainable": None}
+    assert made["transfer"]["phases"] == {"a": {**first, "batches": {"batch_size": 8}}, "b": {"reads": None}}
+    assert made["transfer"]["measuring"] is None and "episodes" not in made["transfer"]
+    assert made["pretrain"]["phases"]["align"]["trainable"] == {**frozen, "patterns": ["encoder.*", "head.*"]}
+    assert upgraded(made) == made

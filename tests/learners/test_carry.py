@@ -1,6 +1,7 @@
 """What travels from network to network: strict and reported."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -29,11 +30,11 @@ def pair(classes=3):
 
 
 STRATEGIES = {
-    "none": none,
-    "all": share_all,
-    "encoder": encoder,
-    "layers": lambda names, network: layers(names, network, first=1),
-    "names": lambda names, network: by_name(names, network, patterns=["*.bias"]),
+    "none": partial(none),
+    "all": partial(share_all),
+    "encoder": partial(encoder),
+    "layers": partial(layers, first=1),
+    "names": partial(by_name, patterns=["*.bias"]),
 }
 
 
@@ -69,7 +70,7 @@ def test_what_each_strategy_copies():
 
 def test_heads_of_other_label_spaces_stay_behind():
     source, target = pair(classes=4)
-    chosen = choose(tensors(source), target, share_all, "a -> b")
+    chosen = choose(tensors(source), target, STRATEGIES["all"], "a -> b")
     assert all(name.startswith("encoder.") for name in chosen.copied)
     assert all(name.startswith("head.") for name in chosen.fresh)
 
@@ -78,8 +79,8 @@ def test_nothing_in_common_is_an_error_unless_nothing_was_wanted():
     _, target = pair()
     other = {"encoder.audio.weight": torch.zeros(2)}
     with pytest.raises(Problem, match=r"a -> b: this sharing copies nothing\. The source has encoder\.audio"):
-        choose(other, target, share_all, "a -> b")
-    assert choose(other, target, none, "a -> b").copied == {}
+        choose(other, target, STRATEGIES["all"], "a -> b")
+    assert choose(other, target, STRATEGIES["none"], "a -> b").copied == {}
 
 
 def test_one_name_with_two_shapes_is_an_error():
@@ -87,7 +88,7 @@ def test_one_name_with_two_shapes_is_an_error():
     weights = tensors(source)
     weights["encoder.image.blocks.0.0.weight"] = torch.zeros(16, 7)
     with pytest.raises(Problem, match=r"blocks\.0\.0\.weight \(16, 7\) and \(16, 36\)"):
-        choose(weights, target, encoder, "a -> b")
+        choose(weights, target, STRATEGIES["encoder"], "a -> b")
 
 
 def test_layers_and_names_say_what_there_is():

@@ -62,7 +62,7 @@ def inputs_of(module, look):
     """What the module is given during a look, and the scores of the look."""
     given = []
     hook = module.register_forward_pre_hook(lambda _module, arguments: given.append(arguments[0]))
-    scores = look.look(1)
+    scores = look.look(1)["scores"]
     hook.remove()
     return given, scores
 
@@ -122,11 +122,11 @@ def test_the_score_is_the_share_that_keeps_its_pseudo_label(tmp_path):
         head.weight[0, 0], head.weight[1, 0] = 1.0, -1.0
         head.bias.copy_(torch.tensor([0.0, 0.0, -100.0]))
         table[:, 0] = torch.tensor([1.0, -1.0] * 4 + [1.0])
-        assert judged(examples, network, tmp_path).look(1)["mixval"] == 1.0
+        assert judged(examples, network, tmp_path).look(1)["scores"]["mixval"] == 1.0
         head.bias[0] = 1.0  # the first class now has all mixtures of opposites: half of them are mostly of the second
-        assert judged(examples, network, tmp_path).look(1)["mixval"] == (0.5 + 1.0) / 2
+        assert judged(examples, network, tmp_path).look(1)["scores"]["mixval"] == (0.5 + 1.0) / 2
         table[:, 0] = 5.0  # all are predicted alike: there are no opposites to mix
-        assert judged(examples, network, tmp_path).look(1)["mixval"] == (0.0 + 1.0) / 2
+        assert judged(examples, network, tmp_path).look(1)["scores"]["mixval"] == (0.0 + 1.0) / 2
 
 
 def test_what_looks_are_judged_by_is_the_same_at_every_look(monkeypatch):
@@ -170,6 +170,6 @@ def test_all_sources_that_validate_judge_a_look(tmp_path):
         assert torch.equal(found[f"val {task.name}"].rows, task.val.rows)
     network = solve(tmp_path, phase(), given=both[0])[0].eval()
     right = [int((logits(network, task.val, CPU).argmax(1) == task.val.labels).sum()) for task in both]
-    scores = Candidates(network, found, "accuracy", 0, CPU).look(1)
+    scores = Candidates(network, found, "accuracy", 0, CPU).look(1)["scores"]
     assert scores["source_val"] == pytest.approx(sum(right) / sum(len(task.val) for task in both))
     assert right[0] > 0.9 * len(both[0].val) and right[1] < 0.1 * len(both[1].val)

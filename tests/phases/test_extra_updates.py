@@ -177,7 +177,7 @@ def test_a_turn_that_could_move_nothing_is_refused():
 
 
 def test_two_losses_of_one_name_are_refused_across_turns(tmp_path):
-    class Twice:
+    class Twice(Objective):
         needs = Needs(unlabeled=True)
 
         def __init__(self, context):

@@ -1,7 +1,7 @@
 """Results of earlier versions: read in the present names, in tables, in searches and as checkpoints.
 
-`format_1/` was left by the version before the rooms (commit 2d16970), `format_2/` by the one before public names (4eccace):
-`xlearn train` with the words of `WORDS`.
+`format_1/` was left by the version before the rooms (commit 2d16970), `format_2/` by the one before public names (4eccace),
+`format_3/` by the one before views as a list (13020ea): `xlearn train` with the words of `WORDS`.
 """
 
 import json
@@ -22,13 +22,19 @@ from xlearn.table.command import main as table
 from xlearn.table.versions import key, newest
 
 BEFORE = Path(__file__).parent / "format_1"
-SECOND = Path(__file__).parent / "format_2"
+FORMATS = [Path(__file__).parent / f"format_{number}" for number in range(1, FORMAT)]
 SMALL = ["budget=quick", "threads=1", "encoder.image.widths=[2,4]", "image.size=8"]
 WORDS = {
     "wise_ft": [*SMALL, "transfer=wise_ft"],
     "dann": [*SMALL, "transfer=dann", "target.shots=0"],
     "failed": [*SMALL, "transfer=wise_ft", "optimizer.lr=1e9"],
     "gradual": [*SMALL, "transfer=gradual", "augment=[crop]", "sharing=layers", "sharing.first=1"],
+    "joint": [*SMALL, "transfer=joint", "+transfer.phases.joint.batches.batch_size=32"],
+    "self_distillation": [*SMALL, "transfer=self_distillation"],
+    "reptile": [
+        *[*SMALL, "pretrain=reptile", "transfer=episodes", "target.shots=2"],
+        *["episodes.ways=3", "episodes.test=8", "episodes.val=4"],
+    ],
 }
 
 
@@ -41,17 +47,18 @@ def content(words):
 
 @pytest.mark.parametrize("name", WORDS)
 def test_a_run_of_an_earlier_version_is_the_run_that_is_composed_now(name):
-    [record] = collect([SECOND / name if name == "gradual" else BEFORE / name])
-    assert identity(record.config) == identity(content(WORDS[name]))
+    [record] = collect([folder / name for folder in FORMATS if (folder / name).is_dir()])
+    now = content(WORDS[name])
+    assert identity(record.config) == identity(now) and record.choices == now["choices"]
     assert (record.result is None) == (name == "failed") == (record.failure is not None)
 
 
-def test_a_table_reads_a_folder_of_both(tmp_path, capsys):
-    shutil.copytree(BEFORE, tmp_path / "outputs")
-    shutil.copytree(SECOND, tmp_path / "outputs", dirs_exist_ok=True)
+def test_a_table_reads_a_folder_of_all(tmp_path, capsys):
+    for folder in FORMATS:
+        shutil.copytree(folder, tmp_path / "outputs", dirs_exist_ok=True)
     assert table([str(tmp_path / "outputs"), "--where", "optimizer.lr=0.001"]) == 0
     printed = capsys.readouterr().out
-    names = ("wise_ft", "dann", "gradual")
+    names = [name for name in WORDS if name != "failed"]
     before = {name: read_result(tmp_path / "outputs" / name)["metrics"]["accuracy"] for name in names}
     assert all(f"{value:.3f}" in printed for value in before.values()) and "earlier version" not in printed
     # The same run again, in another folder as its digest is another.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from toys.networks import image_network
 from toys.tasks import blobs_task, shifted_tasks
-from xlearn import averaging
+from xlearn.averaging import _trained
 from xlearn.balance._equal import equal
 from xlearn.batches import Batches, Episodes
 from xlearn.config.renamed import READS
@@ -62,7 +62,7 @@ def phase(
     )
     defaults = {
         "name": "learn", "position": 0, "modalities": None, "trainable": partial(frozen, patterns=[]),
-        "teachers": (), "restarts": False, "merge": partial(averaging.trained), "views": (),
+        "teachers": (), "restarts": False, "merge": partial(_trained.trained), "views": (),
         "objectives": (partial(CrossEntropy),), "clip": math.inf,
         "balance": partial(equal), "optimizer": partial(torch.optim.Adam, lr=0.01, fused=True),
         "schedule": partial(constant), "augment": (), "epochs": None, "steps": 40, "patience": None, "stop_below": None,

@@ -10,6 +10,5 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "_interpolate": ["interpolate"],
-        "_trained": ["trained"],
     },
 )

@@ -41,7 +41,7 @@ class Episodes(Batching):
         base_learner: partial[Any] | None,
         *,
         ways: int = 5,
-        shots: int | None = 1,
+        shots: int | None = 5,
         queries: int = 5,
         tasks: int = 4,
         val: int = 100,

@@ -3,12 +3,15 @@
 import copy
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from xlearn.batches import Batching, Beginning
 from xlearn.data import batches
 from xlearn.data.task import Task
-from xlearn.runtime.errors import Problem
+from xlearn.runtime.errors import Problems, nearest
+
+SAMPLING = ("shuffled", "balanced")
+TASKS = ("all", "proportional", "equal", "temperature")
 
 
 class Batches(Batching):
@@ -24,16 +27,20 @@ class Batches(Batching):
         base_learner: partial[Any] | None,
         *,
         batch_size: int = 64,
-        sampling: Literal["shuffled", "balanced"] = "shuffled",
-        tasks: Literal["all", "proportional", "equal", "temperature"] = "all",
+        sampling: str = "shuffled",
+        tasks: str = "all",
         temperature: float = 2.0,
         common: bool = True,
     ) -> None:
         super().__init__(base_learner)
-        if batch_size < 1:
-            raise Problem(f"batch_size={batch_size}: give 1 or more.")
+        problems = [f"batch_size={batch_size}: give 1 or more."] if batch_size < 1 else []
+        for name, value, known in (("sampling", sampling, SAMPLING), ("joint.tasks", tasks, TASKS)):
+            if value not in known:
+                problems.append(f"{name}={value}: {nearest(str(value), known)}")
         if not temperature > 0:
-            raise Problem(f"joint.temperature={temperature}: give more than 0.")
+            problems.append(f"joint.temperature={temperature}: give more than 0.")
+        if problems:
+            raise Problems(problems)
         self.batch_size, self.sampling, self.tasks = batch_size, sampling, tasks
         self.temperature, self.common = temperature, common
         self.every_role = tasks == "all"

@@ -58,7 +58,8 @@ def _needs(module: str, node: ast.stmt) -> Needs:
             if isinstance(each, ast.Call) and ast.unparse(each.func) == "declares":
                 return _value(each.args[0], scope)
         return needs.SUPERVISED
-    assert isinstance(node, ast.ClassDef)
+    if not isinstance(node, ast.ClassDef):
+        return needs.SUPERVISED
     for each in node.body:
         if isinstance(each, ast.Assign) and [ast.unparse(name) for name in each.targets] == ["needs"]:
             return _value(each.value, scope)

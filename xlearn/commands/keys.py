@@ -14,7 +14,6 @@ SCHEMA, OPTIONS = PACKAGE / "config" / "schema.py", PACKAGE / "data" / "options.
 CLASSES = (
     (OPTIONS, "TaskOptions", ("target.{}", "source.NAME.{}")),
     (SCHEMA, "PhaseConfig", ("pretrain.phases.NAME.{}", "transfer.phases.NAME.{}")),
-    (OPTIONS, "PhaseEpisodes", ("pretrain.phases.NAME.episodes.{}",)),
     (SCHEMA, "ChainConfig", ("pretrain.{}", "transfer.{}")),
     (SCHEMA, "StageBudget", ("budget.pretrain.{}", "budget.transfer.{}")),
 )

@@ -1,7 +1,7 @@
 """Names of earlier versions and what they became: keys of the configuration, addresses of components, imports.
 
-One table. A configuration with an old key or address is refused with a sentence that names the new one. Results of earlier
-versions are read with it, and `docs/migration.md` is generated from it (`scripts/pages.py`).
+With `xlearn.config.moved` one table. A configuration with an old key or address is refused with a sentence that names the new
+one. Results of earlier versions are read with it, and `docs/migration.md` is generated from it (`scripts/pages.py`).
 """
 
 import inspect
@@ -10,13 +10,29 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from xlearn.config.moved import MOVED, NAMES, RENAMED
 from xlearn.runtime.addresses import exports, public
 
 # An entry of this table changes no result.
 DETERMINES_NUMBERS = False
 
 # Keys of a phase (`transfer.phases.NAME.KEY`).
-KEYS = {"leaves": "merge", "taught_by": "teachers", "begins": "start_from", "batch_size": "batches.batch_size"}
+KEYS = {
+    "leaves": "merge", "taught_by": "teachers", "begins": "start_from",
+    "batch_size": "batches.batch_size", "episodes": "batches",
+}  # fmt: skip
+
+# Keys of a chain (`transfer.KEY`).
+CHAIN_KEYS = {"episodes": "measuring"}
+
+# How the value of a key is written now, where it is not the same.
+_WRITTEN = {
+    "taught_by": ", a list: teachers=[source]",
+    "begins": ": start_from=start",
+    "batch_size": ": batches: {batch_size: 32} in a file, +transfer.phases.NAME.batches.batch_size=32 on the command line",
+    "episodes": ": batches.ways=5, in a phase that learns episodes (batches@phases.NAME.batches: episodes)",
+    "measuring": ": give the option episodes in the file's defaults (/measuring@measuring: episodes)",
+}
 
 # Words of earlier versions for what a phase reads, and the views that they name.
 READS = {
@@ -24,104 +40,6 @@ READS = {
     "unlabeled": ("target", "target.unlabeled"), "everything": ("source", "target", "target.unlabeled"),
     "inputs": ("source.inputs", "target.inputs"),
 }  # fmt: skip
-
-# Modules that moved into a subpackage and kept their name: package -> subpackage -> names.
-_MOVED = {
-    "xlearn": {
-        "commands": "check show summary train",
-        "data": "augment batches columns episodes modalities prepare splits task tasks unlabeled",
-        "learners": "carry heads learner",
-        "networks": "evaluate network outputs sizes",
-        "phases": "feasible feasible_kinds few_shot fit phase",
-        "plan": "build episodic_plan",
-        "results": "cost episodic_outcome forgetting gains retrieval",
-        "runtime": "cache errors hashing interrupt machine randomness storage",
-    },
-    "xlearn.objectives": {
-        "adaptation": "adda afn cdan coral dann deepjdot discriminator gradient_reversal jan kernels mcc mcd mdd mmd",
-        "distillation": "attention co_tuning crd dist dkd fitnets kd rkd teaching",
-        "generalization": "domain_mixup environments groupdro irm vrex",
-        "meta": "query_loss reptile",
-        "multimodal": "alignment clip siglip",
-        "parts": "domains moving_average views",
-        "regularization": "bss delta l1 l2 l2_sp",
-        "self_supervision": (
-            "autoencoder barlow_twins byol collapse denoising mae moco projector reconstruction rotation "
-            "self_supervision simclr supcon vicreg"
-        ),
-        "self_training": "entropy_min feature_bank fixmatch mean_teacher pseudo_label pseudo_labels shot",
-        "supervised": "class_weights cross_entropy deferred each_modality focal logit_adjustment",
-    },
-}
-
-# Modules with a new name.
-_RENAMED = {
-    "xlearn.amounts": "xlearn.commands.units",
-    "xlearn.apart": "xlearn.data.leakage",
-    "xlearn.candidates": "xlearn.phases.checkpoints_by_rule",
-    "xlearn.chains": "xlearn.plan.phases_from_config",
-    "xlearn.computation": "xlearn.phases.training",
-    "xlearn.episode_options": "xlearn.data.options",
-    "xlearn.frozen": "xlearn.phases.encoder_cache",
-    "xlearn.joint": "xlearn.sharing.together",
-    "xlearn.learners": "xlearn.learners.comparisons",
-    "xlearn.lessons": "xlearn.phases.teacher_outputs",
-    "xlearn.metric_names": "xlearn.runtime.names",
-    "xlearn.metrics": "xlearn.metrics.measure",
-    "xlearn.modality_options": "xlearn.data.options",
-    "xlearn.objectives.pieces": "xlearn.data.modalities.pieces",
-    "xlearn.outcome": "xlearn.results.target",
-    "xlearn.phases": "xlearn.phases.solve",
-    "xlearn.plan": "xlearn.plan.components",
-    "xlearn.predictions": "xlearn.results.baseline_logits",
-    "xlearn.rule_names": "xlearn.runtime.names",
-    "xlearn.run": "xlearn.pipeline",
-    "xlearn.stamps": "xlearn.runtime.fingerprints",
-    "xlearn.task_options": "xlearn.data.options",
-    "xlearn.watch": "xlearn.phases.monitor",
-}
-
-# Classes and functions with a new name, or in another module than the rest of their old module.
-_NAMES = {
-    "xlearn.objectives.Start": "xlearn.objectives.PhaseContext",
-    "xlearn.objectives.Turn": "xlearn.objectives.ExtraUpdate",
-    "xlearn.objectives.alignment.similarities": "xlearn.objectives.parts.similarities.similarities",
-    "xlearn.objectives.feature_bank.evaluating": "xlearn.objectives.parts.evaluating.evaluating",
-    "xlearn.objectives.features.Match": "xlearn.objectives.distillation.match.Match",
-    "xlearn.objectives.features.pooled": "xlearn.objectives.distillation.match.pooled",
-    "xlearn.objectives.features.described": "xlearn.objectives.parts.probe.described",
-    "xlearn.objectives.features.probe": "xlearn.objectives.parts.probe.probe",
-    "xlearn.objectives.features.linear": "xlearn.objectives.parts.layers.linear",
-    "xlearn.objectives.features.second_head": "xlearn.objectives.parts.layers.second_head",
-    "xlearn.objectives.pieces.Columns": "xlearn.data.modalities.tabular.Columns",
-    "xlearn.objectives.pieces.Patches": "xlearn.data.modalities.image.Patches",
-    "xlearn.objectives.pieces.Stretches": "xlearn.data.modalities.audio.Stretches",
-    "xlearn.objectives.pieces.Words": "xlearn.data.modalities.text.Words",
-    "xlearn.plan.Plan": "xlearn.plan.components.Components",
-    "xlearn.computation.Computation": "xlearn.phases.training.PhaseTraining",
-    "xlearn.learner.Former": "xlearn.learners.learner.SourceNetwork",
-    "xlearn.watch.Watch": "xlearn.phases.monitor.Monitor",
-    "xlearn.apart.need_apart": "xlearn.data.leakage.need_disjoint",
-    "xlearn.few_shot.told": "xlearn.phases.few_shot.summary",
-    "xlearn.learners.compared": "xlearn.learners.comparisons.baseline",
-    "xlearn.learners.single_tasks": "xlearn.learners.comparisons.each_task",
-    "xlearn.learners.singles": "xlearn.learners.comparisons.each_modality",
-    "xlearn.learners.transferring": "xlearn.learners.comparisons.own",
-    "xlearn.objectives.collapse.Monitor": "xlearn.objectives.self_supervision.collapse.CollapseMonitor",
-    "xlearn.phase.turns": "xlearn.phases.phase.extra_updates",
-    "xlearn.data.task.LabelSpace": "xlearn.label_spaces.classes.Classes",
-    "xlearn.task.LabelSpace": "xlearn.label_spaces.classes.Classes",
-    "xlearn.train.execute": "xlearn.commands.job.execute",
-    "xlearn.train.finished": "xlearn.commands.job.finished",
-}
-
-# Arguments that earlier configurations omitted (Python's default), and that configurations state now.
-WRITTEN_OUT: dict[str, dict[str, Any]] = {
-    "xlearn.objectives.CrossEntropy": {"roles": None},
-    "xlearn.objectives.Clip": {"highest": 100.0, "rate": 1.0},
-    "xlearn.objectives.SigLip": {"highest": 100.0, "rate": 1.0},
-    "xlearn.sharing.Lora": {"largest": 1.0},
-}
 
 # Methods of objectives and base learners: old name -> new name.
 METHODS = {"told": "log", "turns": "extra_updates"}
@@ -132,11 +50,11 @@ def addresses() -> dict[str, str]:
     """Old address -> new address of modules, classes and functions, the most specific first."""
     moved = {
         f"{package}.{name}": f"{package}.{room}.{name}"
-        for package, rooms in _MOVED.items()
+        for package, rooms in MOVED.items()
         for room, names in rooms.items()
         for name in names.split()
     }
-    return {**_NAMES, **_RENAMED, **moved}
+    return {**NAMES, **RENAMED, **moved}
 
 
 def renamed(address: str) -> str | None:
@@ -177,7 +95,7 @@ def sentence(error: ImportError) -> str | None:
     name = re.match(r"cannot import name '(\w+)'", str(error))
     old = f"{module}.{name.group(1)}" if name else module
     moved = {old: new} if (new := renamed(old) if name else _moved(old)) else {}
-    moved |= {} if name else {each: new for each, new in _NAMES.items() if each.rpartition(".")[0] == module}
+    moved |= {} if name else {each: new for each, new in NAMES.items() if each.rpartition(".")[0] == module}
     # Modules of functions are private now: only their public name can be imported.
     within, _, last = (moved.get(module) or module).rpartition(".")
     if not name and last in exports(within):
@@ -185,9 +103,12 @@ def sentence(error: ImportError) -> str | None:
     return f"{'; '.join(f'{each} is {new} now' for each, new in moved.items())} (docs/migration.md)." if moved else None
 
 
-def renamed_key(key: str) -> str | None:
-    """A sentence for a key of an earlier version; None for any other key."""
-    return f"it is called {KEYS[key]} now (docs/migration.md)." if key in KEYS else None
+def renamed_key(key: str, chain: bool = False) -> str | None:
+    """A sentence for a key of an earlier version, of a phase or of a `chain`; None for any other key."""
+    new = (CHAIN_KEYS if chain else KEYS).get(key)
+    if new is None:
+        return None
+    return f"it is called {new} now{_WRITTEN.get(new if chain else key, '')} (docs/migration.md)."
 
 
 def old_methods(target: Any) -> list[str]:
@@ -200,25 +121,3 @@ def old_methods(target: Any) -> list[str]:
 
     found = {old: new for old, new in METHODS.items() if place(old) < place(new)}
     return [f"its method {old}() is called {new}() now (docs/migration.md)." for old, new in found.items()]
-
-
-def upgraded(node: Any, within_phases: bool = False) -> Any:
-    """A configuration of an earlier version with present names: addresses of components, keys of phases, and arguments
-    that configurations state now.
-    """
-    if isinstance(node, list):
-        return [upgraded(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "_target_" and isinstance(value, str):
-            found[key] = renamed(value) or value
-        elif key == "phases" and isinstance(value, dict):
-            found[key] = {name: upgraded(phase, within_phases=True) for name, phase in value.items()}
-        else:
-            found[KEYS.get(key, key) if within_phases else key] = upgraded(value)
-    return {
-        **found,
-        **{key: value for key, value in WRITTEN_OUT.get(found.get("_target_", ""), {}).items() if key not in found},
-    }

@@ -23,9 +23,8 @@ class PhaseConfig:
     reads: Any = None
     modalities: list[str] | None = None  # the modalities that the phase reads; null: all
     trainable: Any = None  # the parameters that are trained, with multipliers of the learning rate; null: all
-    teachers: list[str] = field(
-        default_factory=list
-    )  # source (one network of all sources) | sources (one each) | an earlier phase
+    # source (one network of all sources) | sources (one each) | an earlier phase
+    teachers: list[str] = field(default_factory=list)
     start_from: str = "previous"  # the weights of the previous phase | start: those that the chain started from
     objective: Any = None  # the loss; null: as at the top
     penalties: dict[str, Any] = field(default_factory=dict)  # further losses that are added, by name
@@ -54,9 +53,8 @@ class ChainConfig:
     joins: bool = False  # transfer: whether source and target are learned together, in one network
     measuring: Any = None  # transfer: how networks are measured on the target; null: on its test split
     base_learner: Any = None  # transfer: the learner of each measured episode; null: that of pretraining
-    comparisons: dict[str, Any] = field(
-        default_factory=dict
-    )  # transfer: networks to compare with, besides the usual ones, by name
+    # transfer: networks to compare with, besides the usual ones, by name
+    comparisons: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, PhaseConfig] = field(default_factory=dict)  # the phases by name, in their order
 
 
@@ -164,17 +162,18 @@ LISTS = ("source", "augment", "robustness")
 
 # The group of presets for the phases of a transfer: chosen by `trainable@transfer.phases.NAME.trainable=OPTION`.
 PRESETS = "trainable"
-
 # The group of label spaces: defaults of metric, objective, shots and others. A task's file names its own with this key.
 LABEL_SPACE = "label_space"
+# Groups that other options choose, for a node inside them or for the whole run (`/batches@phases.meta.batches: episodes`).
+_NOT_OWN = ("hydra/", f"{PRESETS}@", "batches@", "measuring@", LABEL_SPACE)
 
 
 def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
-    """A run's choices: those of Hydra without Hydra's own groups, and without presets and the label space, which follow from
-    the options that name them.
+    """A run's choices: those of Hydra without Hydra's own groups, and without those that follow from the options that name
+    them: what stands inside a phase or a chain, and the label space.
     """
     named = {str(group): str(option) for group, option in chosen.items()}
-    return {group: option for group, option in named.items() if not group.startswith(("hydra/", f"{PRESETS}@", LABEL_SPACE))}
+    return {group: option for group, option in named.items() if not group.startswith(_NOT_OWN)}
 
 
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.

@@ -44,8 +44,8 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
     if inside := re.match(r"In '(.+)/(.+?)': \w+ raised while composing config:\n(.+)", text):
         group, name, told = inside.groups()
         file = _options(group, folders).get(name)
-        unknown = re.match(r"Key '(\w+)' not in", told)
-        if unknown and (now := renamed_key(unknown.group(1))) is not None:
+        unknown = re.match(r"Key '(\w+)' not in '(\w+)'", told)
+        if unknown and (now := renamed_key(unknown.group(1), chain=unknown.group(2) == "ChainConfig")) is not None:
             return f"{file or f'{group}={name}'}: {unknown.group(1)}: {now}"
         return (_broken(file) if file else "") or f"{file or f'{group}={name}'}: {told}. Fix it there."
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
@@ -61,10 +61,12 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
                 f"{override}: phases cannot be added on the command line. Write {chain}/NAME.yaml with all phases into a "
                 f"folder, and choose it: --config-dir FOLDER {chain}=NAME."
             )
-        if (now := renamed_key(key.rpartition(".")[2])) is not None:
+        if (now := _now(key)) is not None:
             return f"{key}: {now}"
         if "not in struct" in first or "not in '" in first or "not found" in first:
             more = f" Write +{key}=VALUE if the launcher knows it." if key.startswith("hydra.launcher.") else ""
+            if ".batches." in key:
+                return f"{key}: the phase sets no such argument yet, so it has to be added. Write +{key}=VALUE."
             return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}{more}"
         return f"{key}: {first}."
     if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):
@@ -73,8 +75,11 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
             f"to replace the preset of a phase (`xlearn show {PRESETS}`), and +{PRESETS}@... for a phase without "
             "one."
         )
-    if added := re.search(r"To append to your default list use \+(.+?)=(.+)", text):
-        return _unchosen(added.group(1), added.group(2), text, folders)
+    if text.startswith("Could not override 'measuring"):
+        return (
+            "measuring: it belongs to a transfer. Choose one that measures so (transfer=episodes), write +measuring@"
+            "transfer.measuring=OPTION, or `/measuring@measuring: OPTION` into the defaults of a transfer of your own."
+        )
     if "@" in text and LABEL_SPACE in text and "appears more than once" in text:
         return "target: choose one option, as in target=optdigits; no list."
     if text.startswith(f"Could not override '{LABEL_SPACE}"):
@@ -82,8 +87,16 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
             f"{LABEL_SPACE} follows from the target and cannot be chosen. Set its defaults one by one (metric, target.shots, "
             f"objective), or write `{LABEL_SPACE}: NAME` into the file of the task."
         )
+    if added := re.search(r"To append to your default list use \+(.+?)=(.+)", text):
+        return _unchosen(added.group(1), added.group(2), text, folders)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
+
+
+def _now(key: str) -> str | None:
+    """A sentence for an old key of a phase or of a chain."""
+    inside = re.fullmatch(r"\w+(?P<phase>\.phases\.[^.]+)?\.(?P<last>\w+)", key)
+    return renamed_key(inside["last"], chain=not inside["phase"]) if inside else None
 
 
 def _unchosen(group: str, name: str, text: str, folders: list[Path]) -> str:

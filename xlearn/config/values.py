@@ -10,10 +10,6 @@ from xlearn.runtime.errors import Problem, nearest
 
 def check_values(config: Mapping[str, Any], found: Collector) -> None:
     """Add a sentence to `found` for each of them, with the allowed values."""
-
-    def one_of(key: str, options: list[str]) -> None:
-        found.need(config[key] in options, f"{key}={config[key]}: {nearest(str(config[key]), options)}")
-
     found.need(0 <= config["seed"] < 2**63, f"seed={config['seed']}: give 0 to 2^63 - 1.")
     if (node := config.get("label_space")) is not None:  # results of earlier versions have none
         space = found.component(node, "label_space", positional=2)
@@ -22,11 +18,9 @@ def check_values(config: Mapping[str, Any], found: Collector) -> None:
                 need_metric(config["metric"], space.func, config["choices"].get("target", "the target"))
         except Problem as problem:
             found.add(problem)
-    one_of("sampling", ["shuffled", "balanced"])
-    for key, options in (("tasks", ["all", "proportional", "equal", "temperature"]), ("statistics", ["shared", "task"])):
-        value = config["joint"][key]
-        found.need(value in options, f"joint.{key}={value}: {nearest(str(value), options)}")
-    found.need(config["joint"]["temperature"] > 0, f"joint.temperature={config['joint']['temperature']}: give more than 0.")
+    statistics = config["joint"]["statistics"]
+    known = ["shared", "task"]
+    found.need(statistics in known, f"joint.statistics={statistics}: {nearest(str(statistics), known)}")
     found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
     for key in ("test", "val"):
         found.need(config["episodes"][key] >= 1, f"episodes.{key}={config['episodes'][key]}: give 1 or more.")

@@ -69,13 +69,3 @@ class EpisodeOptions:
     test: int = 600  # episodes that a result is measured on
     val: int = 100  # episodes per validation
     held_out: float = 0.2  # the share of a source's classes that only validation episodes use
-
-
-@dataclass
-class PhaseEpisodes:
-    """The episodes of one phase, which may differ from those of the measurement. Null: as in `episodes`."""
-
-    ways: int | None = None  # N: classes per training episode; null: as episodes.ways
-    shots: int | None = None  # K: support examples per class; null: as episodes.shots
-    queries: int | None = None  # query examples per class; null: as episodes.queries
-    tasks: int | None = None  # episodes per training step; null: as episodes.tasks

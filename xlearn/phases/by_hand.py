@@ -11,6 +11,7 @@ import torch
 from xlearn.balance._equal import equal
 from xlearn.data.batches import Batches
 from xlearn.data.task import Examples, Sealed, Task
+from xlearn.label_spaces.checks import need_space
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext
@@ -73,6 +74,8 @@ def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -
         raise Problem(
             f"fit: {name} needs {lacking[0]}, which a run gives it: use xlearn.run (xlearn.show() lists the options)."
         )
+    for task in context.tasks.values():
+        need_space(needs, task.labels, f"fit: {name}", "Choose another one, or a task of these labels.")
     given = (context,) if isclass(given_to.func) else (network, {})
     try:
         signature(chosen).bind(*given)
@@ -84,6 +87,7 @@ def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -
 # Needs that `fit` meets: labelled examples, read as they are.
 GIVEN: dict[str, Any] = {
     "labels": True, "trains_head": True, "raw_inputs": False, "runs_encoders": False, "copied": False, "batch": 1,
+    "spaces": (),
 }  # fmt: skip
 
 

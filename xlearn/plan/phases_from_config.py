@@ -9,13 +9,13 @@ from typing import Any
 from xlearn.averaging._trained import trained
 from xlearn.config.collector import Collector
 from xlearn.config.renamed import READS, old_methods, renamed_key
-from xlearn.config.schema import PhaseConfig
+from xlearn.config.schema import ChainConfig, PhaseConfig
 from xlearn.data.reads import ADAPTS, VIEWS, in_order
 from xlearn.phases.checkpoints_by_rule import keeping_by
 from xlearn.phases.keeping import BY_VALIDATION
 from xlearn.phases.phase import Phase
 from xlearn.phases.solving import ClosedForm, GradientDescent
-from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, nearest, sentences_of
 from xlearn.runtime.needs import Needs, declared, union
 from xlearn.selection import RULES
 from xlearn.trainable._frozen import frozen
@@ -23,6 +23,10 @@ from xlearn.trainable._frozen import frozen
 
 def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase, ...]:
     """The phases of `pretrain`, `transfer` or `baseline`, in order. Errors are added to `found`."""
+    known = [each.name for each in fields(ChainConfig)]
+    for key in config[name]:  # `+transfer.key=...` can add keys outside the schema
+        old = renamed_key(key, chain=True)
+        found.need(key in known, f"{name}.{key}: {old or f'a chain of phases has no such key. {nearest(key, known)}'}")
     budget = config["budget"]["pretrain" if name == "pretrain" else "transfer"]
     return tuple(
         _phase(config, name, each, position, node, budget, found)
@@ -119,7 +123,8 @@ def _batches(node: dict[str, Any], own: dict[str, Any], base_learner: Any, where
     try:
         return made(base_learner) if made else None
     except Problem as problem:
-        found.add(Problem(f"{where}: {problem}"))
+        for told in sentences_of(problem):  # at the top the same for every phase: it is listed once
+            found.add(Problem(f"{where}: {told}" if own else told))
     return None
 
 

@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xlearn.config.renamed import upgraded
+from xlearn.config.upgraded import upgraded, upgraded_choices
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_text
 
 RESULT = "result.json"
 # 1 (no `format` in the file): names of components and keys before the packages were split. 2: components by module.
-# 3: components by public name; keys that are null are left out of the digest.
-FORMAT = 3
+# 3: components by public name; keys that are null are left out of the digest. 4: views as a list, batches and measuring as
+# components.
+FORMAT = 4
 
 
 class LaterFormat(Problem):
@@ -40,5 +41,6 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     if written not in range(1, FORMAT + 1):
         raise LaterFormat(f"{file} has format {written}, and this version of xlearn reads 1 to {FORMAT}. Update xlearn.")
     if written < FORMAT and "config" in result:
-        result = {**result, "config": upgraded(result["config"])}
+        chosen = {"choices": upgraded_choices(result["choices"])} if "choices" in result else {}
+        result = {**result, "config": upgraded(result["config"]), **chosen}
     return {**result, "format": written}

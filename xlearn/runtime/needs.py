@@ -65,8 +65,8 @@ class Needs:
 JOINED: dict[str, Callable[[Any, Any], Any]] = {"batch": max, "spaces": lambda one, two: (*one, *two)}
 # The words of the fields that are true or false, for `xlearn show` and for messages.
 WORDS = {
-    "unlabeled": "unlabelled examples of the target",
     "views": "two views of every example",
+    "unlabeled": "unlabelled examples of the target",
     "pairs": "pairs of modalities",
     "raw_inputs": "the inputs of each modality",
     "runs_encoders": "encoders that run in every step",

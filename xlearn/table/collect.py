@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import yaml
 
-from xlearn.config.renamed import upgraded
 from xlearn.config.schema import own_choices
+from xlearn.config.upgraded import upgraded, upgraded_choices
 from xlearn.results.files import RESULT, LaterFormat, read_result
 from xlearn.runtime.errors import Problem
 
@@ -87,4 +87,4 @@ def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder} holds a run that did not finish, and {folder}/.hydra does not say which one "
             f"({type(error).__name__}: {error}). Delete the folder, or name others."
         ) from error
-    return upgraded(config), own_choices(choices)
+    return upgraded(config), upgraded_choices(own_choices(choices))
