@@ -62,11 +62,11 @@ class Run:
             raise Interrupted("stopped before the first phase", number)
         target = roles["target"]["target"]
         own = make_own(components, roles, forms)
+        # All problems at once, each once; those of the comparisons if the run itself can be trained.
+        checks = [*own.checks(), own.check_augmentations, partial(check_robustness, components.robustness, target)]
+        need_all([*checks, *(partial(each.check, target) for each in (components.measuring, components.baseline_measuring))])
         compared = comparisons.compared(components, roles, own)
-        checks = [check for each in (own, *(each.learner for each in compared)) for check in each.checks()]
-        checks += [own.check_augmentations, partial(check_robustness, components.robustness, target)]
-        checks += [partial(each.check, target) for each in (components.measuring, components.baseline_measuring)]
-        need_all(checks)
+        need_all([check for each in compared for check in each.learner.checks()])
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
         with self._lines:
