@@ -87,7 +87,7 @@ def main() -> None:
     from xlearn.objectives import PhaseContext
     from xlearn.objectives.distillation.kd import Kd
     from xlearn.objectives.supervised.cross_entropy import CrossEntropy
-    from xlearn.phases.teacher_outputs import Teaching, with_lessons
+    from xlearn.phases.teacher_outputs import Teaching, with_outputs
     from xlearn.runtime.machine import machine
     from xlearn.sharing.lora import Lora
     from xlearn.sharing.together import Parts
@@ -119,7 +119,7 @@ def main() -> None:
         teacher = copy.deepcopy(network)
         kd = Kd(PhaseContext(network, frozenset(), counts, (teacher,)))
         teaching = Teaching(teacher, {"source": {}, "target": {"target": replace(task(examples), train=examples)}})
-        [taught] = with_lessons({"target": examples}, [teaching], {"logits"}, place).values()
+        [taught] = with_outputs({"target": examples}, [teaching], frozenset({"logits"}), place).values()
         told(name, "kd", "plain", ratio(stepping(copy.deepcopy(network), taught, kd, batch), full(), given.rounds))
         running = stepping(copy.deepcopy(network), examples, kd, batch)
         told(name, "kd, the teacher running,", "plain", ratio(running, full(), given.rounds))

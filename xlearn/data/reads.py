@@ -34,7 +34,7 @@ VIEWS = {
 }
 ADAPTS = "target.unlabeled"
 # Words from which the seeds of a phase are derived: those of earlier versions, so that its numbers stay the same.
-_SEEDS = {
+_SEEDS: dict[tuple[str, ...], str] = {
     ("source", "target"): "both",
     ("target", "target.unlabeled"): "unlabeled",
     ("source", "target", "target.unlabeled"): "everything",

@@ -10,7 +10,7 @@ phase that reads episodes, the batches are `support` and `query`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from inspect import isroutine
+from inspect import isclass, isroutine
 from typing import Any, ClassVar, TypeAlias
 
 import lazy_loader as lazy
@@ -51,8 +51,8 @@ class Objective(Declares):
     """A loss with needs, and with hooks that do nothing here. `rate` multiplies the learning rate of its own parameters."""
 
     rate: float = 1.0
-    # Whether it is the plain loss of a label space, in whose place others are chosen.
-    plain: ClassVar[bool] = False
+    # Whether it is the loss of a label space, in whose place others are chosen.
+    by_default: ClassVar[bool] = False
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
@@ -96,6 +96,20 @@ def objective(loss: Loss) -> Any:
             f"{type(bare).__name__} is no objective: let it inherit from xlearn.objectives.Objective, or give a function."
         )
     return Plain(loss, bare.__dict__.get("needs", SUPERVISED))
+
+
+def learns_from(component: partial[Any], roles: Sequence[str]) -> list[str]:
+    """The roles whose labels an objective, with its arguments, learns from."""
+    made = component.func
+    if isclass(made) and issubclass(made, Objective):
+        return made.labelled(roles, **component.keywords)
+    return [*roles]
+
+
+def is_usual(component: partial[Any]) -> bool:
+    """Whether an objective is the loss of a label space, in whose place others are chosen."""
+    made = component.func
+    return isclass(made) and issubclass(made, Objective) and made.by_default
 
 
 class ExtraUpdate(Objective, nn.Module):

@@ -15,7 +15,6 @@ from xlearn.data.batches import source
 from xlearn.data.task import Batch
 from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
-from xlearn.objectives import Objective
 from xlearn.phases.update import Running, Update, begin, join, lay_out_like_parameters, starts, trained
 from xlearn.runtime.machine import Machine, place
 from xlearn.runtime.randomness import random_state, repeatable, set_random_state
@@ -102,7 +101,7 @@ def fit(
 
 
 def _losses(
-    objectives: Sequence[Objective], network: Network, given: Mapping[str, Batch], before: Mapping[str, Tensor]
+    objectives: Sequence[Any], network: Network, given: Mapping[str, Batch], before: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for batch in given.values():

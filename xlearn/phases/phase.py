@@ -17,7 +17,7 @@ from xlearn.data.reads import ADAPTS, VIEWS, Roles, groups, read_tasks
 from xlearn.data.task import Task
 from xlearn.data.unlabeled import is_hidden
 from xlearn.networks.network import Network
-from xlearn.objectives import ExtraUpdate, PhaseContext
+from xlearn.objectives import ExtraUpdate, PhaseContext, learns_from
 from xlearn.phases.keeping import Keeping
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Problem
@@ -164,13 +164,12 @@ def counted(read: Mapping[str, Task]) -> dict[str, Tensor]:
 
 def labelled(phase: Phase, read: Mapping[str, Task]) -> list[str]:
     """The roles whose heads the phase trains by their labels."""
-    main = phase.objectives[0]
     if not phase.trains_heads:
         return []
     # When the phase adapts, sources and unlabelled examples use the target's head.
-    if not all(VIEWS[name].labelled for name in phase.reads) or not isclass(main.func):
+    if not all(VIEWS[name].labelled for name in phase.reads):
         return [*read]
-    return main.func.labelled([*read], **main.keywords)
+    return learns_from(phase.objectives[0], [*read])
 
 
 def rates(phase: Phase, network: Network, read: Mapping[str, Task] | None = None) -> dict[str, Rate]:

@@ -30,8 +30,8 @@ class Update:
     schedule: Callable[[int, int], float]
     balance: Combine
     clip: float = math.inf
-    losses: list[Objective] = field(init=False)
-    combine: Balance = field(init=False)
+    losses: list[Any] = field(init=False)  # the objectives, each an `Objective`
+    combine: Any = field(init=False)  # the balance, a `Balance`
 
     def __post_init__(self) -> None:
         # Functions get the hooks of objectives and balances.

@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 from functools import partial
-from inspect import isclass
 from typing import Any
 
 from xlearn.config.collector import Collector
@@ -13,6 +12,7 @@ from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
 from xlearn.label_spaces import LabelSpace
+from xlearn.objectives import is_usual
 from xlearn.plan.chain_checks import check_chains
 from xlearn.plan.components import Components, Options
 from xlearn.plan.phases_from_config import chain
@@ -146,9 +146,9 @@ def _check_objective(components: Components, config: dict[str, Any], found: Coll
     own = all(node["objective"] for node in config["transfer"]["phases"].values())
     taught = any(phase.teachers for phase in components.transfer)
     chosen = found.component(config["objective"], "objective")
-    plain = chosen is None or (isclass(chosen.func) and chosen.func.plain)
+    usual = chosen is None or is_usual(chosen)
     found.need(
-        not (taught and own) or plain,
+        not (taught and own) or usual,
         f"objective={config['choices'].get('objective')} would change the teacher and the baseline, but not "
         f"{components.transfer_name}, because its phases set their objectives. Leave it out, or write a transfer that uses it "
         "(docs/adding-a-method.md).",

@@ -148,7 +148,7 @@ def _tasks(
 ) -> dict[str, Any]:
     """Multi-task results: per task the metrics, the metrics of its single-task network and the gain, and `delta_m`."""
     own, baseline = learned.own, result["baseline"]
-    target = {"name": "single task", **{key: baseline[key] for key in ("metrics", "phases", "cost")}}
+    target: dict[str, Any] = {"name": "single task", **{key: baseline[key] for key in ("metrics", "phases", "cost")}}
     told: dict[str, Any] = {}
     for role, task in {**roles["source"], **roles["target"]}.items():
         single = result["tasks"][role]["single"] if role != "target" else target

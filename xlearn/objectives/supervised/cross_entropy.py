@@ -23,7 +23,7 @@ class CrossEntropy(Objective, nn.Module):
     for a role that the phase does not read, and for `label_smoothing` or `class_weights` without classes.
     """
 
-    plain = True
+    by_default = True
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:

@@ -14,7 +14,7 @@ class Supervised(Objective):
     squared error for numbers (see `xlearn.label_spaces`).
     """
 
-    plain = True
+    by_default = True
 
     def __init__(self, context: PhaseContext) -> None:
         pass
