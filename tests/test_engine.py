@@ -13,6 +13,7 @@ import xlearn
 from xlearn.config.folders import conf_folder, options, read_yaml
 from xlearn.config.folders import groups as groups_of
 from xlearn.phases.keeping import BY_VALIDATION
+from xlearn.runtime.addresses import exports
 from xlearn.runtime.names import RULES
 
 PACKAGE = Path(xlearn.__file__).parent
@@ -187,20 +188,30 @@ def _environment(root: Path) -> dict[str, str]:
 
 def _without(tests: Path, gone: list[str]) -> list[str]:
     """The tests of the engine's rooms that need none of the modules, by themselves or by a toy."""
-    needs = {file.stem: _mentions(file, gone, tests) for file in (tests / "toys").glob("*.py")}
+    words = re.compile("|".join([*map(re.escape, gone), *(rf"\b{word}\b" for word in _deleted(gone))]))
+    needs = {file.stem: bool(words.search(file.read_text(encoding="utf-8"))) for file in (tests / "toys").glob("*.py")}
+    inner = {file.stem: re.findall(r"from toys\.(\w+) import", file.read_text()) for file in (tests / "toys").glob("*.py")}
+    for _ in needs:  # a toy of a toy
+        needs = {name: own or any(needs[each] for each in inner[name]) for name, own in needs.items()}
     rooms = ("phases", "learners", "plan", "results", "networks", "data", "batches", "measuring", "label_spaces", "runtime")
     found = []
     for room in rooms:
         for file in sorted((tests / room).glob("test_*.py")):
-            toys = re.findall(r"from toys\.(\w+) import", file.read_text(encoding="utf-8"))
-            if not _mentions(file, gone, tests) and not any(needs.get(toy, False) for toy in toys):
+            text = file.read_text(encoding="utf-8")
+            toys = re.findall(r"from toys\.(\w+) import", text)
+            if not words.search(text) and not any(needs[toy] for toy in toys):
                 found.append(str(file.relative_to(tests.parent)))
     return found
 
 
-def _mentions(file: Path, gone: list[str], tests: Path) -> bool:
-    text = file.read_text(encoding="utf-8")
-    options_of = ("transfer=", "pretrain=", "balance=", "_target_", "objectives.")
-    inner = [each for each in re.findall(r"from toys\.(\w+) import", text) if each != file.stem]
-    below = any(_mentions(tests / "toys" / f"{each}.py", gone, tests) for each in inner)
-    return below or any(module in text for module in gone) or any(word in text for word in options_of)
+def _deleted(gone: list[str]) -> set[str]:
+    """The public names that the deleted modules define, and `group=option` for the options that name them."""
+    rooms = ("xlearn.objectives", "xlearn.solvers", "xlearn.balance")
+    classes = {name for room in rooms for name, module in exports(room).items() if module.startswith(tuple(gone))}
+    chosen = set()
+    for group in groups_of([conf_folder()]):
+        for name, file in options(group, [conf_folder()]).items():
+            if {*re.findall(r"xlearn\.\w+\.(\w+)", file.read_text(encoding="utf-8"))} & classes:
+                chosen.add(f"{group}={name}")
+    named = {rf"(?:import |objectives\.|solvers\.|balance\.)[^\n]*{each}" for each in classes}
+    return named | chosen

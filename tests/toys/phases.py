@@ -25,9 +25,9 @@ from xlearn.data import batches as sources_of_batches
 from xlearn.data.episodes import Kind
 from xlearn.data.reads import ADAPTS
 from xlearn.data.task import Examples, Task
+from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network, tensors
-from xlearn.objectives import PhaseContext
-from xlearn.objectives.self_training.entropy_min import EntropyMin
+from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases import training
 from xlearn.phases.checkpoints_by_rule import keeping_by
@@ -39,6 +39,7 @@ from xlearn.phases.update import Update
 from xlearn.runtime import interrupt
 from xlearn.runtime.cache import Cache, Entry, weights_digest
 from xlearn.runtime.machine import Machine
+from xlearn.runtime.needs import Needs
 from xlearn.schedules._constant import constant
 from xlearn.trainable import Rate
 from xlearn.trainable._frozen import frozen
@@ -72,9 +73,22 @@ def phase(
     return Phase(**{**defaults, **values})
 
 
+class Unsure(Objective):
+    """The mean entropy of the predictions on unlabelled examples, without any family of the package."""
+
+    needs = Needs(labels=False, unlabeled=True)
+
+    def __init__(self, context: PhaseContext, *, weight: float) -> None:
+        self.weight = weight
+
+    def __call__(self, network: Network, batches: Any) -> dict[str, Tensor]:
+        logs = network(batches[UNLABELED]).float().log_softmax(1)
+        return {"entropy_min": self.weight * -(logs.exp() * logs).sum(-1).mean()}
+
+
 def adapting(**values: Any) -> Phase:
     """Cross-entropy of what has labels, and the entropy of what has none."""
-    objectives = (partial(CrossEntropy), partial(EntropyMin, weight=0.5))
+    objectives = (partial(CrossEntropy), partial(Unsure, weight=0.5))
     return phase(**{"name": "adapt", "reads": "everything", "objectives": objectives, **values})
 
 
