@@ -111,6 +111,8 @@ class Count(torch.nn.Module):
 
 
 class First(torch.nn.Module):
+    width = 1
+
     def forward(self, found):
         return found["audio"].values[:, 0]
 

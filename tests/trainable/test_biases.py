@@ -10,6 +10,7 @@ from toys.phases import phase
 from toys.tasks import blobs_task, random_images
 
 from xlearn.networks.network import Network
+from xlearn.networks.unshared import Through
 from xlearn.phases import feasible
 from xlearn.runtime.errors import Problem
 from xlearn.trainable import Rate
@@ -22,7 +23,7 @@ def test_biases():
     assert len(rates) == 4 and set(rates.values()) == {Rate()}
     recurrent = {name.rpartition(".")[2] for name in below_head(biases(target_alone("lstm")[0]))}
     assert recurrent >= {"bias_ih_l0", "bias_hh_l0", "bias_ih_l0_reverse"}
-    bare = Network({"image": nn.Identity()}, nn.Identity(), {"a": nn.Linear(2, 2)})
+    bare = Network({"image": nn.Identity()}, Through(2), {"a": nn.Linear(2, 2)})
     with pytest.raises(Problem, match="no bias below the head"):
         biases(bare)
 
