@@ -51,7 +51,8 @@ def _phase(
     found.need(len(given) == 1, f"{lasting}: {told} set. Set exactly one of epochs and steps, the other to null.")
     for key in ("epochs", "steps", "patience"):
         found.need(values[key] is None or values[key] > 0, f"{where}.{key}={values[key]}: give more than 0, or null.")
-    reads = _reads(node["reads"] or ["source" if within == "pretrain" else "target"], where, found)
+    usual = ["source" if within == "pretrain" else "target"]
+    reads = _reads(usual if node["reads"] is None else node["reads"], where, found)
     adapts = ADAPTS in reads
     keeps = [*RULES] if adapts else ["last", *BY_VALIDATION]
     instead = ""
