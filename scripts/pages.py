@@ -61,10 +61,25 @@ def architecture() -> str:
     return f"{text.partition(BEGIN)[0]}{BEGIN}\n\n{tree()}\n"
 
 
+# Classes of one's own, by an example, and the flags that they had.
+BASES = {
+    "MyObjective": "xlearn.objectives.Objective", "MyBalance": "xlearn.balance.Balance",
+    "MySharing": "xlearn.sharing.Structure", "MySolver": "xlearn.solvers.Solver", "MyLearner": "xlearn.base_learners.BaseLearner",
+}  # fmt: skip
+FLAGS = {
+    "unlabeled = True": "Needs(unlabeled=True)", "labels = False": "Needs(labels=False, trains_head=False)",
+    "heads = False": "Needs(trains_head=False)", "views = True": "Needs(views=True)", "pairs = True": "Needs(pairs=True)",
+    "changes_inputs = True": "Needs(raw_inputs=True)", "reads_inputs = True": "Needs(raw_inputs=True)",
+    "looks_inside = True": "Needs(runs_encoders=True)", "smallest_batch()": "Needs(batch=2)",
+    'lessons = ("logits",)': 'Needs(teacher=frozenset({"logits"}))',
+    "runs_teacher = True": 'Needs(teacher=frozenset({"network"}))',
+}  # fmt: skip
+
+
 def migration() -> str:
     """Old names beside the new ones, from the table that the messages come from."""
     sys.path.insert(0, str(ROOT))
-    from xlearn.config.renamed import KEYS, METHODS, addresses
+    from xlearn.config.renamed import CHAIN_KEYS, KEYS, METHODS, READS, addresses
 
     def rows(names: dict[str, str]) -> list[str]:
         return ["| before | now |", "|---|---|", *(f"| `{old}` | `{new}` |" for old, new in sorted(names.items())), ""]
@@ -77,17 +92,39 @@ def migration() -> str:
             "An old name is answered by a sentence with the new one.",
             "",
             "Results of earlier versions stay readable: `xlearn table`, `xlearn search` and `pretrain=checkpoint` take folders",
-            "of both (`result.json` says `format: 3` now). Addresses are a part of a run's digest, so the same command",
+            "of both (`result.json` says `format: 4` now). Addresses are a part of a run's digest, so the same command",
             "computes its run again, in another folder; a table then shows the newer result and says so.",
             "",
             "## Keys of a phase",
             "",
             *rows({f"transfer.phases.NAME.{old}": f"transfer.phases.NAME.{new}" for old, new in KEYS.items()}),
+            "`teachers` is a list (`[source]`). `start_from` is `start`, or `previous` by default. Arguments of batches",
+            "stand in the node `batches`: `batches: {batch_size: 32}` in a file; on the command line with a plus where the",
+            "phase sets none yet (`+transfer.phases.finetune.batches.batch_size=32`). A phase that learns episodes names them in",
+            "its defaults (`/batches@phases.meta.batches: episodes`); then `pretrain.phases.meta.batches.ways=10` changes one.",
+            "",
+            "## Keys of a chain",
+            "",
+            *rows({f"transfer.{old}": f"transfer.{new}" for old, new in CHAIN_KEYS.items()}),
+            "`episodes: true` is `/measuring@measuring: episodes` in the defaults of the transfer.",
+            "",
+            "## What a phase reads",
+            "",
+            "A list of views of tasks, in the place of a word:",
+            "",
+            *rows({f"reads: {old}": f"reads: [{', '.join(new)}]" for old, new in READS.items()}),
             "## Methods of objectives and base learners",
             "",
             *rows({f"{old}()": f"{new}()" for old, new in METHODS.items()}),
             "An objective is built with a `PhaseContext` (before: `Start`); what it holds is the same.",
             "",
+            "## Classes of your own",
+            "",
+            "A class inherits from that of its group, and declares what it needs (before: flags of the class). A class without",
+            "a declaration is refused with a sentence. A function stays as it is; `@declares(Needs(...))` declares its needs.",
+            "",
+            *rows({f"class {name}:": f"class {name}({base}):" for name, base in BASES.items()}),
+            *rows(FLAGS),
             "## Label spaces",
             "",
             "`LabelSpace` of classes is `xlearn.label_spaces.Classes` now; `LabelSpace` is what every label space is. A loader",

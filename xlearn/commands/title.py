@@ -12,16 +12,15 @@ def title(result: dict[str, Any]) -> str:
         if target["shots"] is not None
         else "all labels"
     )
-    if config["transfer"].get("episodes"):
-        kind = config["episodes"]
-        labels = f"{kind['ways']}-way {kind['shots'] or target['shots']}-shot"
+    if "ways" in (measured := config["transfer"].get("measuring") or {}):
+        labels = f"{measured['ways']}-way {measured['shots']}-shot"
     if target["fraction"] is not None:
         labels = f"{target['fraction']:g} of the labels"
     if target.get("imbalance") is not None:
         labels += f", imbalance {target['imbalance']:g}"
     source = " + ".join(config["source"]) or "no source"
     arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"no source -> {choices.get('target')}"
-    if any(phase.get("taught_by") in ("source", "sources") for phase in config["transfer"].get("phases", {}).values()):
+    if any({"source", "sources"} & {*phase.get("teachers", ())} for phase in config["transfer"].get("phases", {}).values()):
         arrow = f"{source} -> {choices.get('target')}"
     if config["transfer"].get("joins"):
         arrow = f"{source} together with {choices.get('target')}"

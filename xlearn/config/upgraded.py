@@ -22,6 +22,9 @@ WITHOUT_HEADS = ("xlearn.objectives.Clip", "xlearn.objectives.SigLip")
 # Options that earlier versions did not have, and that their runs would choose now.
 CHOSEN = {"batches": "examples"}
 
+# Tasks of numbers, whose default objective was that of classes. Only episodes read them, which have their own.
+FUNCTIONS = ("sinusoid",)
+
 CHAINS = ("pretrain", "transfer", "baseline")
 JOINT = ("tasks", "temperature", "common")
 EPISODES = ("ways", "shots", "queries", "tasks", "val", "held_out")
@@ -29,7 +32,8 @@ EPISODES = ("ways", "shots", "queries", "tasks", "val", "held_out")
 
 def upgraded_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     """The choices of an earlier version, with those of groups that are new."""
-    return {**CHOSEN, **choices}
+    found = {**CHOSEN, **choices}
+    return {**found, "objective": "supervised"} if found.get("target") in FUNCTIONS else found
 
 
 def upgraded(config: Any) -> Any:
@@ -41,6 +45,8 @@ def upgraded(config: Any) -> Any:
         joint = {key: found["joint"][key] for key in JOINT}
         batches = {"_target_": "xlearn.batches.Batches", "batch_size": found["batch_size"], "sampling": found["sampling"]}
         found["batches"] = {**batches, **joint}
+    if isinstance(target := found.get("target"), dict) and str(target.get("_target_")).rpartition(".")[2] in FUNCTIONS:
+        found["objective"] = {"_target_": "xlearn.objectives.Supervised"}
     for name in CHAINS:
         if isinstance(found.get(name), dict):
             found[name] = _chain(found[name], found)
