@@ -64,7 +64,8 @@ def architecture() -> str:
 # Classes of one's own, by an example, and the flags that they had.
 BASES = {
     "MyObjective": "xlearn.objectives.Objective", "MyBalance": "xlearn.balance.Balance",
-    "MySharing": "xlearn.sharing.Structure", "MySolver": "xlearn.solvers.Solver", "MyLearner": "xlearn.base_learners.BaseLearner",
+    "MySharing": "xlearn.sharing.Structure", "MySolver": "xlearn.solvers.Solver",
+    "MyLearner": "xlearn.base_learners.BaseLearner",
 }  # fmt: skip
 FLAGS = {
     "unlabeled = True": "Needs(unlabeled=True)", "labels = False": "Needs(labels=False, trains_head=False)",
@@ -100,8 +101,8 @@ def migration() -> str:
             *rows({f"transfer.phases.NAME.{old}": f"transfer.phases.NAME.{new}" for old, new in KEYS.items()}),
             "`teachers` is a list (`[source]`). `start_from` is `start`, or `previous` by default. Arguments of batches",
             "stand in the node `batches`: `batches: {batch_size: 32}` in a file; on the command line with a plus where the",
-            "phase sets none yet (`+transfer.phases.finetune.batches.batch_size=32`). A phase that learns episodes names them in",
-            "its defaults (`/batches@phases.meta.batches: episodes`); then `pretrain.phases.meta.batches.ways=10` changes one.",
+            "phase sets none yet (`+transfer.phases.finetune.batches.batch_size=32`). A phase of episodes names them in its",
+            "defaults (`/batches@phases.meta.batches: episodes`); then `pretrain.phases.meta.batches.ways=10` changes one.",
             "",
             "## Keys of a chain",
             "",
