@@ -12,7 +12,7 @@ from xlearn.config.component import component, resolve
 from xlearn.config.folders import conf_folder
 from xlearn.config.renamed import CHAIN_KEYS, KEYS, METHODS, READS, addresses, old_methods, renamed, renamed_key
 from xlearn.config.schema import ChainConfig, PhaseConfig
-from xlearn.config.upgraded import WRITTEN_OUT, upgraded
+from xlearn.config.upgraded import WRITTEN_OUT, upgraded, upgraded_choices
 from xlearn.data.reads import VIEWS
 from xlearn.objectives.adaptation.mcd import Mcd
 from xlearn.runtime.errors import Problem
@@ -188,3 +188,13 @@ def test_phases_of_an_earlier_version():
     assert made["transfer"]["measuring"] is None and "episodes" not in made["transfer"]
     assert made["pretrain"]["phases"]["align"]["trainable"] == {**frozen, "patterns": ["encoder.*", "head.*"]}
     assert upgraded(made) == made
+
+
+def test_a_target_of_functions_has_the_objective_that_it_has_now():
+    old = {
+        "target": {"_target_": "xlearn.tasks.sinusoid.sinusoid"},
+        "objective": {"_target_": "xlearn.objectives.CrossEntropy"},
+    }
+    assert upgraded(old)["objective"] == {"_target_": "xlearn.objectives.Supervised"}
+    chosen = {"target": "sinusoid", "objective": "cross_entropy"}
+    assert upgraded_choices(chosen) == {**chosen, "objective": "supervised", "batches": "examples"}

@@ -13,6 +13,7 @@ import pytest
 
 from xlearn.commands.check import main as check
 from xlearn.commands.job import Taken, finished
+from xlearn.commands.title import title
 from xlearn.config.compose import choices, complete, composed, register
 from xlearn.config.schema import identity
 from xlearn.results.files import FORMAT, LaterFormat, read_result, write_result
@@ -36,6 +37,10 @@ WORDS = {
         *["episodes.ways=3", "episodes.test=8", "episodes.val=4"],
     ],
 }
+TITLES = {
+    "reptile": "mnist5k -> optdigits: episodes, sharing all, 3-way 2-shot, seed 0",
+    "joint": "mnist5k together with optdigits: joint, 5 labels per class, seed 0",
+}
 
 
 def content(words):
@@ -50,6 +55,8 @@ def test_a_run_of_an_earlier_version_is_the_run_that_is_composed_now(name):
     [record] = collect([folder / name for folder in FORMATS if (folder / name).is_dir()])
     now = content(WORDS[name])
     assert identity(record.config) == identity(now) and record.choices == now["choices"]
+    if record.result is not None:
+        assert title(record.result) == TITLES.get(name, title({**record.result, "config": now}))
     assert (record.result is None) == (name == "failed") == (record.failure is not None)
 
 
