@@ -75,7 +75,7 @@ class Run:
             for each in compared:
                 # One network may be both the baseline and a bound.
                 same = learned.setdefault(id(each.learner), each.phases)
-                report = partial(self._write_line, **each.tag)
+                report = partial(self._write_line, compared="/".join(each.place), **each.tag)
                 phases[each.phases] = phases[same] if same in phases else each.learner.learn(replace(setting, report=report))
         if own.carried is not None:
             write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))

@@ -4,13 +4,15 @@ from functools import partial
 
 import pytest
 import torch
-from toys.phases import phase, same, solve, stopped_at
+from toys.phases import adapting, phase, same, solve, solve_adapting, stopped_at
 from toys.runs import only, results
 
 from xlearn.averaging import interpolate
+from xlearn.batches import Batches
 from xlearn.commands.train import main
 from xlearn.config.component import component
 from xlearn.networks.network import tensors
+from xlearn.runtime.code import behind, closure
 from xlearn.runtime.errors import Interrupted
 from xlearn.runtime.storage import read_tensors
 
@@ -103,6 +105,28 @@ def test_other_arguments_and_other_batches_are_other_keys(hardest, tmp_path):
         {}, {"batches": hardest(None)}, {"batches": other(None)}
     )]  # fmt: skip
     assert len({*keys}) == 3
+
+
+def test_a_kind_of_batches_with_the_same_arguments_is_another_key(tmp_path):
+    """Its class is in the key, and with it its code: of batches, of the rule of selection, and of the solver."""
+
+    class Mine(Batches):
+        pass
+
+    _, mine, _ = solve(tmp_path, phase(steps=4, batches=Mine(None, batch_size=16, temperature=1.0)))
+    _, usual, _ = solve(tmp_path, phase(steps=4))
+    assert mine.report["key"] != usual.report["key"]
+    made = usual.report["document"]["phase"]
+    behind_it = closure(*behind(made))
+    for module in ("batches.examples", "phases.keeping", "phases.solving", "phases.training"):
+        assert f"xlearn.{module}" in behind_it
+
+
+def test_the_code_of_rules_and_episodes_is_in_the_key(tmp_path):
+    rule = adapting(steps=2)
+    _, entry, _ = solve_adapting(tmp_path, rule)
+    behind_it = closure(*behind(entry.report["document"]["phase"]))
+    assert {"xlearn.phases.checkpoints_by_rule", "xlearn.selection.mixval", "xlearn.selection.dev"} <= {*behind_it}
 
 
 def test_the_step_trains_though_the_source_evaluated(hardest, tmp_path):

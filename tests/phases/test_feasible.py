@@ -82,3 +82,20 @@ def test_a_source_may_not_bring_the_labels_of_what_counts_as_unlabelled():
     few = prepare(TaskSource("blobs", "source.blobs", blobs, {}, TaskOptions(shots=3)), image_format(), 0)
     with pytest.raises(Problem, match="knows the labels of 9 examples"):
         need_disjoint([few], target, hidden=True)
+
+
+def test_a_phase_that_adapts_may_train_no_head(run):
+    """With the last weights no score of a head is needed."""
+    words = [
+        "transfer=coral", "transfer.phases.adapt.objective={_target_: xlearn.objectives.Coral, weight: 1.0}",
+        "transfer.phases.adapt.penalties={}", "transfer.phases.adapt.keep=last",
+        "transfer.phases.adapt.trainable={_target_: xlearn.trainable.frozen, patterns: ['head.*']}",
+    ]  # fmt: skip
+    _, result = run(*words, shots=0)
+    assert result["metrics"]["accuracy"] > 0.3
+
+
+def test_a_balance_of_one_labelled_task_is_refused(run):
+    """Adaptation without labels has a single labelled task, or several sources."""
+    with pytest.raises(Problem, match="no phase reads more than one task"):
+        run("transfer=coral", "balance=uncertainty", shots=0)

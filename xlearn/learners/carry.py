@@ -33,6 +33,10 @@ class Carried:
         """
         parts = {"copied": self.copied, "fresh": self.fresh, "unused": self.unused}
         counts = {name: sum(torch.Size(shape).numel() for shape in part.values()) for name, part in parts.items()}
+        for name, pairs in self.rows.items():
+            rows, *row = self.copied[name]
+            apart = (rows - len(pairs)) * torch.Size(row).numel()
+            counts["copied"], counts["fresh"] = counts["copied"] - apart, counts["fresh"] + apart
         listed = {name: {key: list(shape) for key, shape in part.items()} for name, part in parts.items()}
         rows = {name: {"copied": len(pairs), "fresh": self.copied[name][0] - len(pairs)} for name, pairs in self.rows.items()}
         return {"numbers": counts, **listed, **({"rows": rows} if rows else {})}

@@ -71,10 +71,12 @@ class Learner:
         """The checks of all phases before any training: each raises `Problem` for a phase that cannot run."""
         for source in self.source_networks:
             for phase in source.phases:
-                yield partial(check, phase, source.network, source.roles)
+                teachings = self._teachings(phase, source.phases, source.network, source.roles, {})
+                yield partial(check, phase, source.network, source.roles, teachings=teachings)
         copied = frozenset(self.carried.copied if self.carried else ())
         for phase in self.phases:
-            yield partial(check, phase, self.network, self.roles, copied, self._teachings(phase, {}))
+            teachings = self._teachings(phase, self.phases, self.network, self.roles, {})
+            yield partial(check, phase, self.network, self.roles, copied, teachings)
 
     def check(self) -> None:
         """Raise `Problem`, before any training, for the first phase that cannot run."""
@@ -137,7 +139,9 @@ class Learner:
             if phase.restarts:
                 load(network, began)
                 incoming = weights_digest(began)
-            entry = solve(network, phase, roles, copied, incoming, setting, self._teachings(phase, ended))
+            entry = solve(
+                network, phase, roles, copied, incoming, setting, self._teachings(phase, phases, network, roles, ended)
+            )
             incoming = entry.digest
             if network is self.network:
                 self.kept_by_task, self.selection = entry.others, entry.report.get("selection", {})
@@ -146,11 +150,15 @@ class Learner:
             done.append({name: value for name, value in entry.report.items() if name not in ("records", "document")})
         return done
 
-    def _teachings(self, phase: Phase, ended: Mapping[str, Network]) -> list[Teaching]:
-        """The teachers of a phase: the trained source networks, or the network after an earlier phase."""
-        earlier = {each.name for each in self.phases}
+    def _teachings(
+        self, phase: Phase, phases: Sequence[Phase], network: Network, roles: Roles, ended: Mapping[str, Network]
+    ) -> list[Teaching]:
+        """The teachers of a phase of a chain that trains `network`: the trained source networks, or the network after an
+        earlier phase of the chain.
+        """
+        earlier = {each.name for each in phases}
         # Before training, `ended` is empty, and this network has the same structure.
-        own = [Teaching(ended.get(name, self.network), self.roles) for name in phase.teachers if name in earlier]
+        own = [Teaching(ended.get(name, network), roles) for name in phase.teachers if name in earlier]
         sources = self.source_networks if len(own) < len(phase.teachers) else ()
         return [*own, *(source.teaching() for source in sources)]
 

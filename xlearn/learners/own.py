@@ -102,7 +102,8 @@ def _source_network(components: Components, roles: Roles, alone: bool) -> tuple[
         wanted = read | (frozenset() if components.teaches else brought)
         specs = {name: spec for name, spec in specs.items() if name in wanted}
     spaces, phases = _source_spaces(components, tasks), components.pretrain
-    parts = [phase.batches.parts for phase in phases]
+    # Step sizes are those of the last base learner.
+    parts = [phase.batches.parts for phase in [each for each in phases if not each.batches.by_role][-1:]]
     network = components.network(specs, [*spaces.values()], "source", weights=True, alone=alone, parts=parts)
     learned = {name for name in tensors(network) if name.startswith("encoder.") and name.split(".")[1] in brought}
     need_same_splits(start.folder, target)
@@ -144,7 +145,9 @@ def _need_trained(components: Components, found: Learner, names: str, tasks: lis
     """Raise `Problem` for a parameter that would stay random: neither copied, nor trained, nor learned in each episode."""
     assert found.carried is not None
     trained = found.trained() | found.measuring.trains(found.network)
-    fresh = found.carried.fresh
+    # Of a table of entities, rows of entities that the source lacks are fresh.
+    partly = {name for name, pairs in found.carried.rows.items() if len(pairs) < found.carried.copied[name][0]}
+    fresh = {*found.carried.fresh, *partly}
     # Step sizes (`rates.`) that were not learned have a useful initial value: the base learner's rate.
     named = [name for name, _ in found.network.named_parameters() if not name.startswith("rates.")]
     dead = [name for name in named if name in fresh and name not in trained]

@@ -94,7 +94,12 @@ class Episodes(Measuring):
                 f"{place}.reads=[{','.join(phase.reads)}]: {why}. Choose a source, so that the phase reads "
                 "the source's inputs.",
             )
-        ways = [phase.batches.kind.ways for phase in planned.pretrain if isinstance(phase.batches, EpisodeBatches)]
+        # The head that pretraining trained is the one that is measured, if its base learner is.
+        ways = [
+            phase.batches.kind.ways
+            for phase in planned.pretrain
+            if isinstance(phase.batches, EpisodeBatches) and described(phase.batches.base_learner) == described(self.component)
+        ]
         trained = ways[-1] if ways else self.kind.ways
         found.need(
             trained == self.kind.ways or not declared(self.component).trains_head,

@@ -64,8 +64,11 @@ class ByRule(Keeping):
     chosen afterwards.
     """
 
-    selects = True
     scores_tasks = False
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.selects = rule in SCORED
 
     def judges(self, reads: Sequence[str], patience: int | None) -> tuple[str, ...]:
         return ("source",) if patience is not None else ()
@@ -82,7 +85,7 @@ class ByRule(Keeping):
             )
         if self.rule in BY_TARGET and len(target.val) == 0:
             raise Problem(f"phase {phase}: keep={self.rule} needs validation examples of the target. Raise target.val.")
-        if not trains and self.rule in SCORED:
+        if not trains and self.selects:
             raise Problem(f"phase {phase} has a closed-form solution, so keep={self.rule} cannot select. Use keep=last.")
 
     def examples(

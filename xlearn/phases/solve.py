@@ -11,6 +11,7 @@ from xlearn.phases.teacher_outputs import Teaching
 from xlearn.phases.training import Computation
 from xlearn.runtime.cache import Entry, weights_digest
 from xlearn.runtime.code import behind, code_digest
+from xlearn.runtime.fingerprints import with_class
 from xlearn.runtime.hashing import digest
 
 
@@ -37,9 +38,9 @@ def solve(
         "phase": {
             **phase.document,
             **alone,
-            **phase.keeping.document(),
-            "batches": phase.batches.document(read),
-            "solver": phase.solver.document(),
+            "keeping": with_class(phase.keeping, phase.keeping.document()),
+            "batches": with_class(phase.batches, phase.batches.document(read)),
+            "solver": with_class(phase.solver, phase.solver.document()),
         },
         "network": network.document,
         "incoming": incoming,

@@ -94,7 +94,7 @@ class PhaseTraining:
         order = derive(setting.seed, seed_word(phase.reads), phase.position, "batches")
         # Distillation reads every task in every step: the teacher may not be able to read a sampled task. Mixed labels are of
         # one task.
-        separate = bool(teachings) or phase.needs.unlabeled or phase.augments.one_task
+        separate = bool(teachings) or phase.adapts or phase.augments.one_task
         beginning = Beginning(read, order, setting.machine.device, phase.augment, separate=separate, every=bool(teachings))
         self.batches = phase.batches.begin(beginning)
         self.steps = steps(phase, self.batches.steps_per_epoch)

@@ -70,7 +70,9 @@ def _check_balance(components: Components, found: Collector) -> None:
     phases = (*components.pretrain, *components.transfer)
     needs = [declared(phase.balance, Balance.needs).several_tasks for phase in (*phases, *components.baseline)]
     balanced, name = any(needs), f"balance={components.names.get('balance')}"
-    several = len(components.sources) > 1 or any({"source", "target"} <= {*phase.reads} for phase in components.transfer)
+    several = len(components.sources) > 1 or any(
+        {"source", "target"} <= {*phase.reads} and not phase.adapts for phase in components.transfer
+    )
     found.need(
         several or not balanced,
         f"{name} weighs the losses of several tasks, but no phase reads more than one task. Use "

@@ -1,6 +1,7 @@
 """Initial weights without training. Called as `start(network)`; returns the tensors to load, `{name: tensor}`.
 
-A function whose weights may come from an earlier run declares the argument with its folder, by `@from_run`.
+A function whose weights may come from an earlier run has its folder in the argument `path`, or declares another by `@from_run`:
+such a run must have had the same splits.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,7 @@ class Loaded(Start):
 
     def __init__(self, function: partial[Any]) -> None:
         self.function = function
-        self.folder = str(function.keywords.get(vars(function.func).get("from_run", ""), ""))
+        self.folder = str(function.keywords.get(vars(function.func).get("from_run", "path"), ""))
 
     def __call__(self, network: Network) -> dict[str, Tensor]:
         return self.function(network)

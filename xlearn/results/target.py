@@ -22,6 +22,7 @@ from xlearn.results.opened import Opened
 from xlearn.results.retrieval import retrieval
 from xlearn.results.robustness import robustness
 from xlearn.runtime.code import code_digest
+from xlearn.runtime.errors import Problem
 from xlearn.runtime.fingerprints import RUN, code_of
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import write_tensors, write_text
@@ -49,8 +50,11 @@ def outcome(
     options, opened = components.options, Opened(roles)
     asked = Asked(options.seed, options.metric, machine)
     test = opened("target")
-    with own.keeping("target"):
-        found = own.measured(target, test, asked)
+    try:
+        with own.keeping("target"):
+            found = own.measured(target, test, asked)
+    except Problem as problem:
+        raise Problem(f"{components.transfer_name}: {problem}") from problem
     measured = {each.place: _measured(each, opened, replace(asked, cached=True)) for each in learned.compared}
     entries = {each.place: _entry(each, measured[each.place], phases, opened, asked) for each in learned.compared}
     result: dict[str, Any] = {

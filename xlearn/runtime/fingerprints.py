@@ -44,6 +44,12 @@ def _path(path: Path) -> list[tuple[str, int, int]]:
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
 
 
+def with_class(made: Any, document: Any) -> dict[str, Any]:
+    """The document of an object for a key, with its class, whose code determines what is computed."""
+    kind = type(made)
+    return {"_target_": f"{kind.__module__}.{kind.__name__}", "class": kind.__qualname__, "arguments": document}
+
+
 def described(value: Any) -> Any:
     """A value as plain containers, for a key: a component by its address and its arguments."""
     if isinstance(value, partial):

@@ -59,7 +59,7 @@ def score(result: Mapping[str, Any], folder: Path, rule: str) -> float:
     step = kept.get("target") if isinstance(kept, dict) else kept
     for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         look = json.loads(line)
-        beside = {"bound", "alone", "single"} & look.keys()
+        beside = {"compared", "bound", "alone", "single"} & look.keys()  # the last three: of earlier versions
         if look.get("phase") == last["name"] and look.get("step") == step and name in look and not beside:
             return float(look[name]) * (1 if directions(result)[metric] else -1)
     raise Problem(
