@@ -134,6 +134,17 @@ def test_it_compares_no_name_of_an_option():
     assert found == []
 
 
+def test_it_knows_no_component_by_identity():
+    """No `each.func is mixup`: what a component is, it declares."""
+    found = [
+        f"{name}: {ast.unparse(node)}"
+        for name, tree in ENGINE.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare) and re.search(r"\.func\b", ast.unparse(node.left))
+    ]
+    assert found == []
+
+
 def test_nothing_behind_the_boundary_reads_the_configuration():
     reading = re.compile(r"\bconfig\[|(?<!xlearn)\.config\b")
     found = []

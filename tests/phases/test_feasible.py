@@ -87,9 +87,9 @@ def test_a_source_may_not_bring_the_labels_of_what_counts_as_unlabelled():
 def test_a_phase_that_adapts_may_train_no_head(run):
     """With the last weights no score of a head is needed."""
     words = [
-        "transfer=coral", "transfer.phases.adapt.objective={_target_: xlearn.objectives.Coral, weight: 1.0}",
-        "transfer.phases.adapt.penalties={}", "transfer.phases.adapt.keep=last",
-        "transfer.phases.adapt.trainable={_target_: xlearn.trainable.frozen, patterns: ['head.*']}",
+        "transfer=coral", "transfer.phases.adapt.objective={_target_: xlearn.objectives.Afn, weight: 0.01}",
+        "transfer.phases.adapt.keep=last",
+        "trainable@transfer.phases.adapt.trainable=without_heads",
     ]  # fmt: skip
     _, result = run(*words, shots=0)
     assert result["metrics"]["accuracy"] > 0.3

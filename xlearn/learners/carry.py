@@ -11,7 +11,8 @@ from torch import Tensor
 from xlearn.networks.entities import entity_rows, same_rows, with_rows
 from xlearn.networks.network import Network, load
 from xlearn.runtime.errors import Problem
-from xlearn.sharing._none import none
+from xlearn.runtime.needs import declared
+from xlearn.sharing import COPIES
 
 NO_ENTITIES: dict[str, tuple[str, ...]] = {}
 
@@ -74,7 +75,7 @@ def choose(
             f"{names}: parameters with the same name have different shapes: {listed}. Use the same encoder and "
             "sizes for both (fusion=mean with a fusion.width maps all modalities to one width), or copy less (sharing=encoder)."
         )
-    if not chosen and not empty and sharing.func is not none:
+    if not chosen and not empty and declared(sharing, COPIES).copied:
         raise Problem(
             f"{names}: this sharing copies nothing. The source has {_tops(source)}, the target {_tops(own)}. "
             "Use sharing=all, a source of the same modality, a shared trunk (trunk=mlp), or transfer=scratch."

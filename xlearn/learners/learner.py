@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.data.augment._span_masking import span_masking
-from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
+from xlearn.data.augment import CHANGES_INPUTS, UNKNOWN
 from xlearn.data.modalities import modality
 from xlearn.data.reads import Roles
 from xlearn.data.task import Examples, Spec, Task
+from xlearn.data.unlabeled import is_hidden
 from xlearn.learners.carry import Carried, carry
 from xlearn.measuring import Asked, Measured, Measuring
 from xlearn.networks.network import Network, load, tensors
@@ -24,6 +24,7 @@ from xlearn.phases.solve import solve
 from xlearn.phases.teacher_outputs import Teaching
 from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import declared
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Learner:
         for phase, roles in (*before, *((phase, self.roles) for phase in self.phases)):
             for task in reading(phase, roles).values():
                 text = modality(task.inputs.get("text"))
-                drops = [each.func for each in phase.augment if each.func in (token_dropout, span_masking)]
+                drops = [each.func for each in phase.augment if declared(each, CHANGES_INPUTS).unknown_token]
                 if drops and text.lacks_unknown(UNKNOWN):
                     raise Problem(
                         f"augment={drops[0].__name__} replaces tokens with the unknown token {UNKNOWN}, which only tokenisers "
@@ -104,7 +105,10 @@ class Learner:
                     )
                 batch = task.train.take(torch.arange(min(2, len(task.train))))
                 seen |= task.inputs.keys()
+                hidden = is_hidden(task.train.labels)
                 for each in phase.augment:
+                    if hidden and declared(each, CHANGES_INPUTS).one_task:
+                        continue  # refused by the checks of the phase
                     changed = each(batch, torch.Generator().manual_seed(0)) is not batch
                     changes[each.func] = changes.get(each.func, False) or changed
         for function, changed in changes.items():

@@ -13,7 +13,8 @@ from xlearn.networks.network import Network, load, tensors
 from xlearn.phases.phase import rates, reading
 from xlearn.plan.components import Components
 from xlearn.runtime.errors import Problem
-from xlearn.sharing._none import none
+from xlearn.runtime.needs import declared
+from xlearn.sharing import COPIES
 
 
 def own(
@@ -152,7 +153,7 @@ def _need_trained(components: Components, found: Learner, names: str, tasks: lis
     named = [name for name, _ in found.network.named_parameters() if not name.startswith("rates.")]
     dead = [name for name in named if name in fresh and name not in trained]
     # `sharing=none` is allowed, to measure random features, if a phase trains the network.
-    if dead and (components.sharing.func is not none or not components.transfer):
+    if dead and (declared(components.sharing, COPIES).copied or not components.transfer):
         listed = "; ".join(f"{task.name} {', '.join(task.labels.classes[:12])}" for task in tasks)
         raise Problem(
             f"sharing={components.names.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, "

@@ -9,7 +9,7 @@ import torch
 from xlearn.data.task import Examples, Task
 from xlearn.learners.learner import Learner
 from xlearn.measuring import Asked
-from xlearn.robustness._noise import noise
+from xlearn.robustness import unit
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import derive
 
@@ -38,6 +38,5 @@ def robustness(chosen: Mapping[str, partial[Any]], own: Learner, target: Task, t
             values.append(own.measured(target, spoil(test, level, generator), asked).metrics[asked.metric])
         modality = spoil.keywords["modality"]
         curves[name] = {"modality": modality, "levels": spoil.keywords["levels"], asked.metric: values}
-        if spoil.func is noise:
-            curves[name]["unit"] = test.form(modality).noise_unit
+        curves[name] |= unit(spoil, test, modality)
     return curves

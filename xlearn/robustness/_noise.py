@@ -6,9 +6,11 @@ import torch
 
 from xlearn.data.columns import Column, Ragged
 from xlearn.data.task import Examples
+from xlearn.robustness import levels_in
 from xlearn.runtime.errors import Problem
 
 
+@levels_in(lambda examples, modality: examples.form(modality).noise_unit)
 def noise(examples: Examples, level: float, generator: torch.Generator, *, modality: str, levels: list[float]) -> Examples:
     """Add noise to `modality`, by its `noise`. Pixels: Gaussian noise with standard deviation `level * 255`, clamped to 0..255.
     Texts: the share `level` of the tokens becomes the unknown token. Sound, numbers and features: Gaussian noise of `level`

@@ -31,6 +31,7 @@ class Needs:
     episodes: bool = False  # few-shot episodes instead of examples
     copied: bool = False  # the names of the parameters that were copied from the source
     one_task: bool = False  # batches of a single labelled task: it mixes labels
+    unknown_token: bool = False  # the unknown token of a tokeniser that xlearn learned
     # Outputs of teachers: "logits" and "features" (precomputed where possible), "network" (the teacher runs in every step),
     # "validation" (its loss on the target's validation split).
     teacher: frozenset[str] = frozenset()
@@ -75,6 +76,7 @@ WORDS = {
     "episodes": "few-shot episodes",
     "copied": "weights copied from the source",
     "one_task": "labelled examples of one task",
+    "unknown_token": "the unknown token of a learned tokeniser",
 }
 # A loss on labelled examples.
 SUPERVISED = Needs()

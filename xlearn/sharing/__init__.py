@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from xlearn.sharing.private import Private
 
 
+# A function that selects weights to copy; one that copies none on purpose declares `NO_LABELS`.
+COPIES = replace(NO_LABELS, copied=True)
+
+
 class Structure(Declares, nn.Module):
     """What several tasks in one network have beside it, with hooks that do nothing here."""
 

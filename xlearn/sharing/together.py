@@ -13,8 +13,8 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
 from xlearn.networks.unshared import Unshared
 from xlearn.runtime.errors import Problem
-from xlearn.sharing import Structure
-from xlearn.sharing._none import none
+from xlearn.runtime.needs import declared
+from xlearn.sharing import COPIES, Structure
 from xlearn.sharing.blocks import outputs
 from xlearn.sharing.private import Private, batch_norms, unshared
 
@@ -102,7 +102,7 @@ def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], sta
         parts = [*_statistics(network, tasks, parts), *parts]
     if parts:
         network.sharing = Parts(parts)
-    if sharing.func is not none:
+    if structured or declared(sharing, COPIES).copied:
         _need_common(network, tasks)
 
 

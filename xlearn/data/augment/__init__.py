@@ -17,6 +17,9 @@ from xlearn.runtime.needs import NO_LABELS
 
 # An augmentation that changes inputs: the outputs of encoders cannot be precomputed.
 CHANGES_INPUTS = replace(NO_LABELS, runs_encoders=True)
+# One that puts the unknown token in the place of others. Its number in all tokenisers that xlearn learns:
+UNKNOWN = 1
+INSERTS_UNKNOWN = replace(CHANGES_INPUTS, unknown_token=True)
 
 
 def inputs_of(batch: Batch, modality: str) -> Inputs | None:

@@ -6,15 +6,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from xlearn.data.augment import inputs_of
-from xlearn.data.augment._token_dropout import UNKNOWN
+from xlearn.data.augment import INSERTS_UNKNOWN, UNKNOWN, inputs_of
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import declares
 
 LONGEST = 10
 
 
+@declares(INSERTS_UNKNOWN)
 def span_masking(batch: Batch, generator: torch.Generator, *, share: float, mean_length: float) -> Batch:
     """Replace spans of tokens, `share` of each text, by the unknown token (number 1), but no padding.
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import torch
 
-from xlearn.data.augment import inputs_of
+from xlearn.data.augment import INSERTS_UNKNOWN, UNKNOWN, inputs_of
 from xlearn.data.columns import Sequences
 from xlearn.data.modalities.text import without_tokens
 from xlearn.data.task import Batch
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.needs import declares
 
-UNKNOWN = 1
 
-
+@declares(INSERTS_UNKNOWN)
 def token_dropout(batch: Batch, generator: torch.Generator, *, share: float) -> Batch:
     """Replace every token of a text by the unknown one (number 1) with probability `share`, but no padding.
 

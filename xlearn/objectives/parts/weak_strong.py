@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from xlearn.data.augment import inputs_of, pictures
+from xlearn.data.augment import UNKNOWN, inputs_of, pictures
 from xlearn.data.augment._crop import crop
 from xlearn.data.augment._cutout import cutout
 from xlearn.data.augment._noise import noise
@@ -13,7 +13,7 @@ from xlearn.data.augment._rotate import rotate
 from xlearn.data.augment._span_masking import span_masking
 from xlearn.data.augment._spec_augment import spec_augment
 from xlearn.data.augment._time_shift import time_shift
-from xlearn.data.augment._token_dropout import UNKNOWN, token_dropout
+from xlearn.data.augment._token_dropout import token_dropout
 from xlearn.data.columns import Sequences
 from xlearn.data.modalities import modality
 from xlearn.data.modalities.vector import dropped_numbers
