@@ -114,13 +114,13 @@ def test_what_cannot_be_is_told(run):
         ),
         (
             ("pretrain=protonet", "transfer=episodes", "pretrain.phases.meta.reads=[target]"),
-            "reads=[target]: all examples of a target",
+            r"reads=\[target\]: all examples of a target",
         ),
         (
             ("pretrain=supervised", "transfer=episodes_probe", "pretrain.phases.pretrain.reads=[source,target]"),
-            "reads=[source,target]: all examples",
+            r"reads=\[source,target\]: all examples",
         ),
-        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), "reads=[source.inputs,target.inputs]: all examples"),
+        (("pretrain=simclr", "transfer=episodes_probe", "source=none"), r"reads=\[source.inputs,target.inputs\]: all examples"),
         (
             ("pretrain=protonet", "transfer=episodes", "target.folds=5", "target.fold=3"),
             "(?s)target.folds=5: all.*target.fold=3",

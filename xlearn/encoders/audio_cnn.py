@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.data.columns import Sequences
-from xlearn.data.task import AudioSpec
+from xlearn.data.modalities.audio import AudioSpec
 from xlearn.encoders.layout import channels_last
 from xlearn.networks.network import Tokens
 from xlearn.networks.sizes import need_layers

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from xlearn.data.task import ImageSpec
+from xlearn.data.modalities.image import ImageSpec
 from xlearn.encoders.pixels import Pixels
 from xlearn.networks.network import Tokens
 from xlearn.runtime.storage import Archive, read_tensors

@@ -9,8 +9,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.data.modalities import Pool
-from xlearn.data.modalities.image import adapt
-from xlearn.data.task import ImageSpec, VectorSpec
+from xlearn.data.modalities.image import ImageSpec, adapt
+from xlearn.data.modalities.vector import VectorSpec
 from xlearn.encoders.efficientnet_lite0 import EfficientNetLite0
 from xlearn.encoders.vector import Vector
 from xlearn.runtime.code import code_digest

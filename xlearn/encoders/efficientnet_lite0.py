@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xlearn.data.task import ImageSpec
+from xlearn.data.modalities.image import ImageSpec
 from xlearn.encoders.pixels import Pixels
 from xlearn.networks.network import Tokens
 from xlearn.runtime.storage import Archive, read_tensors

@@ -12,8 +12,7 @@ from torch import nn
 
 from xlearn.data.columns import Ragged, Sequences
 from xlearn.data.modalities import Pool
-from xlearn.data.modalities.text import encode_once
-from xlearn.data.task import TextSpec
+from xlearn.data.modalities.text import TextSpec, encode_once
 from xlearn.data.tasks.hub import ask_hub, reason
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens

@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Sequences
 from xlearn.data.modalities import Format, Pool
-from xlearn.data.modalities.audio import wave_format
-from xlearn.data.task import AudioSpec
+from xlearn.data.modalities.audio import AudioSpec, wave_format
 from xlearn.encoders.hf import model, pretrained
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens

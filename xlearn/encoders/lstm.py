@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from xlearn.data.columns import Sequences
-from xlearn.data.task import TextSpec
+from xlearn.data.modalities.text import TextSpec
 from xlearn.encoders.token_numbers import Embedding, need_text
 from xlearn.networks.network import Tokens
 from xlearn.networks.sizes import need_sizes

@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Ragged, Sequences
 from xlearn.data.modalities import Pool
-from xlearn.data.modalities.text import encode_once
-from xlearn.data.task import TextSpec
+from xlearn.data.modalities.text import TextSpec, encode_once
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens
 from xlearn.runtime.errors import Problem

@@ -4,7 +4,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from xlearn.data.task import ImageSpec
+from xlearn.data.modalities.image import ImageSpec
 from xlearn.encoders.pixels import Pixels
 from xlearn.networks.network import Tokens
 from xlearn.networks.sizes import need_layers

@@ -11,8 +11,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Ragged, Sequences
 from xlearn.data.modalities import Format, Pool
-from xlearn.data.modalities.audio import wave_format
-from xlearn.data.task import AudioSpec
+from xlearn.data.modalities.audio import AudioSpec, wave_format
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens
 from xlearn.runtime.code import code_digest

@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from xlearn.data.task import TabularSpec
+from xlearn.data.modalities.tabular import TabularSpec
 from xlearn.networks.network import Tokens
 from xlearn.networks.sizes import need_layers
 

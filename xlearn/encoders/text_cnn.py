@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.data.columns import Sequences
-from xlearn.data.task import TextSpec
+from xlearn.data.modalities.text import TextSpec
 from xlearn.encoders.token_numbers import Embedding, need_text
 from xlearn.networks.network import Tokens
 from xlearn.networks.sizes import need_sizes

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from xlearn.data.task import Spec, TextSpec
+from xlearn.data.modalities.text import TextSpec
+from xlearn.data.task import Spec
 from xlearn.networks.network import Tokens
 from xlearn.runtime.errors import Problem
 

@@ -9,7 +9,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from xlearn.data.task import ImageSpec
+from xlearn.data.modalities.image import ImageSpec
 from xlearn.encoders.pixels import Pixels
 from xlearn.networks.network import Tokens
 from xlearn.runtime.errors import Problem, nearest

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.columns import Sequences
-from xlearn.data.task import TextSpec
+from xlearn.data.modalities.text import TextSpec
 from xlearn.encoders.token_numbers import Embedding, need_text, tokens
 from xlearn.fusion.pooling import never_empty
 from xlearn.networks.network import Tokens

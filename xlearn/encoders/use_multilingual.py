@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.data.modalities import Pool
-from xlearn.data.task import VectorSpec
+from xlearn.data.modalities.vector import VectorSpec
 from xlearn.encoders.vector import Vector
 from xlearn.networks.network import Tokens
 from xlearn.runtime.code import code_digest

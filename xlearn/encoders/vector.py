@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from xlearn.data.task import VectorSpec
+from xlearn.data.modalities.vector import VectorSpec
 from xlearn.networks.network import Tokens
 
 
