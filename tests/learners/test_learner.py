@@ -217,7 +217,7 @@ CLIP = ["source=pairs", "target=pairs", "source.pairs.classes=[0,1]", "pretrain=
         (["source=blobs", "pretrain=clip"], "blobs has only the modality image, but alignment needs pairs"),
         ([*CLIP, "fusion=concat"], "puts the modalities of pairs in separate features"),
         ([*CLIP, *SMALL, "budget.pretrain.patience=2"], "but the phase trains no head"),
-        ([*CLIP, *SMALL, "pretrain.phases.align.batches.batch_size=1"], "needs at least 2 pairs"),
+        ([*CLIP, *SMALL, "+pretrain.phases.align.batches.batch_size=1"], "needs at least 2 pairs"),
         ([*CLIP, *SMALL, "pretrain.phases.align.objective.temperature=0"], "temperature=0"),
         (["source=blobs", "transfer=kd", "source.blobs.head=x"], "do not both have a head for the classes of blobs"),
         (["transfer=knowledge_fusion", "transfer.carry=true"], "carry: true copies from a single network"),

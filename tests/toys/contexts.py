@@ -20,6 +20,13 @@ from xlearn.objectives.parts.views import viewed
 LABELS = [0, 2, 1]
 
 
+def normalised_trunk() -> nn.Module:
+    """Batch normalisation and dropout of eight features."""
+    trunk: Any = nn.Sequential(nn.BatchNorm1d(8), nn.Dropout(0.2))
+    trunk.width = 8
+    return trunk
+
+
 def adaptation_context(
     count: int = 48, classes: int = 3, shots: int = 0, steps: int = 10, seed: int = 0
 ) -> tuple[PhaseContext, Network]:
@@ -35,7 +42,7 @@ def normalised_context(steps: int = 6) -> tuple[PhaseContext, Network]:
     context, net = adaptation_context(steps=steps)
     parts = {key: nn.Linear(8, 3) for key in net.head}
     torch.manual_seed(4)
-    net = Network(dict(net.encoder), net.fusion, parts, nn.Sequential(nn.BatchNorm1d(8), nn.Dropout(0.2)))
+    net = Network(dict(net.encoder), net.fusion, parts, normalised_trunk())
     for parameter in net.head.parameters():
         nn.init.normal_(parameter)
     return replace(context, network=net), net
@@ -81,8 +88,7 @@ def compared_context(steps: int = 10, count: int = 48, seed: int = 0, labels: bo
     """
     context, net = adaptation_context(count, steps=steps, seed=seed)
     torch.manual_seed(4)
-    trunk = nn.Sequential(nn.BatchNorm1d(8), nn.Dropout(0.2))
-    net = Network(dict(net.encoder), net.fusion, dict(net.head), trunk)
+    net = Network(dict(net.encoder), net.fusion, dict(net.head), normalised_trunk())
     source = context.tasks["source"]
     if labels:
         tasks, counts = {"source": source}, {"source": source.class_counts()}

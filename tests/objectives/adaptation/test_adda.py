@@ -85,7 +85,7 @@ def test_adda_trains_in_the_loop(shots):
 
 def test_adda_refuses_a_teacher_of_another_width():
     context, _, teacher = taught()
-    teacher.fusion.width = 9
+    teacher.trunk.width = 9
     with pytest.raises(Problem, match="the network has 8 features, the source's network 9"):
         Adda(context)
 

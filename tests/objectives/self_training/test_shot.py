@@ -88,7 +88,9 @@ def test_classes_without_members_are_missing_and_nothing_else_breaks():
 def dropping():
     context, net = adaptation_context(steps=10)
     parts = dict(net.head.items())
-    net = Network(dict(net.encoder), net.fusion, parts, torch.nn.Sequential(torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5)))
+    trunk = torch.nn.Sequential(torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5))
+    trunk.width = 8
+    net = Network(dict(net.encoder), net.fusion, parts, trunk)
     return replace(context, network=net), net
 
 
