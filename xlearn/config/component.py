@@ -13,11 +13,12 @@ from xlearn.runtime.addresses import exports
 from xlearn.runtime.errors import Problem, Problems, nearest
 
 
-def component(node: Any, where: str, positional: int | None = None) -> partial[Any]:
+def component(node: Any, where: str, positional: int | None = None, kind: type | None = None) -> partial[Any]:
     """The partial of `node`. `where` is the node's place, for messages.
 
     A configuration may set the target's keyword-only parameters and those with a default. The run
     passes its own values (a network, a batch) by position when it calls the partial; `positional`: their number, if known.
+    `kind`: the class from which the target must inherit.
 
     Raises `Problems` that name unknown keys, missing ones and values of a wrong type, and a target that needs more
     positional values than the run passes.
@@ -25,6 +26,9 @@ def component(node: Any, where: str, positional: int | None = None) -> partial[A
     if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
         raise Problem(f"{where}: {node!r} is no component. Expected _target_ with a dotted path, and its arguments.")
     target = resolve(node["_target_"], where)
+    if kind is not None and not (inspect.isclass(target) and issubclass(target, kind)):
+        public = f"{kind.__module__}.{kind.__name__}"
+        raise Problem(f"{where}._target_={node['_target_']} does not inherit from {public}. Choose a class that does.")
     arguments = {name: value for name, value in node.items() if name != "_target_"}
     try:
         settable, hints = _settable(target)

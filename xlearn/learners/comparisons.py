@@ -13,6 +13,7 @@ from xlearn.data.reads import Roles
 from xlearn.data.unlabeled import revealed
 from xlearn.learners.learner import Learner
 from xlearn.learners.own import own
+from xlearn.plan.comparison import Comparison as Comparison
 from xlearn.plan.components import Components
 from xlearn.plan.structures import Structure
 from xlearn.runtime.errors import Problem
@@ -65,13 +66,6 @@ class Plan:
         # The run's own source network is this one, unless it is a teacher with other encoders or parameters.
         same = self.components.carries and not self.components.teaches and not self.components.teacher
         return own(bare, self.roles, source_networks=self.own.source_networks if same else ())
-
-
-class Comparison:
-    """A comparison. Called with the plan; yields the networks, if any."""
-
-    def __call__(self, plan: Plan) -> Iterator[Compared]:
-        raise NotImplementedError
 
 
 class Baseline(Comparison):

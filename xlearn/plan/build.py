@@ -12,8 +12,10 @@ from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
 from xlearn.label_spaces import LabelSpace
+from xlearn.measuring import Measuring
 from xlearn.objectives import is_usual
 from xlearn.plan.chain_checks import check_chains
+from xlearn.plan.comparison import Comparison
 from xlearn.plan.components import Components, Options
 from xlearn.plan.phases_from_config import chain
 from xlearn.plan.structures import PrivateLayers, Structure, Together
@@ -43,7 +45,8 @@ def build(config: dict[str, Any]) -> Components:
     measuring, baseline_measuring = _measuring(config, found)
     label_space = found.component(config["label_space"], "label_space", positional=2)
     further = [
-        found.component(node, f"transfer.comparisons.{name}") for name, node in config["transfer"]["comparisons"].items()
+        found.component(node, f"transfer.comparisons.{name}", positional=0, kind=Comparison)
+        for name, node in config["transfer"]["comparisons"].items()
     ]
     components = Components(
         options=Options(
@@ -132,7 +135,12 @@ def _measuring(config: dict[str, Any], found: Collector) -> tuple[Any, Any]:
     own = [*named, ("transfer", config["transfer"]["base_learner"])]
     place, node = next(((place, each) for place, each in reversed(own) if each), ("transfer", None))
     where, other = ("baseline", config["baseline"]["base_learner"]) if config["baseline"]["base_learner"] else (place, node)
-    made = found.component(config["transfer"]["measuring"] or {"_target_": "xlearn.measuring.TestSplit"}, "transfer.measuring")
+    made = found.component(
+        config["transfer"]["measuring"] or {"_target_": "xlearn.measuring.TestSplit"},
+        "transfer.measuring",
+        positional=1,
+        kind=Measuring,
+    )
     learners = [found.optional(each, f"{at}.base_learner") for at, each in ((place, node), (where, other))]
     try:
         return tuple(made(each) for each in learners) if made else (None, None)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from xlearn.averaging._trained import trained
+from xlearn.batches import Batching
 from xlearn.config.collector import Collector
 from xlearn.config.renamed import READS, old_methods, renamed_key
 from xlearn.config.schema import ChainConfig, PhaseConfig
@@ -120,7 +121,7 @@ def _reads(given: Any, where: str, found: Collector) -> tuple[str, ...]:
 def _batches(node: dict[str, Any], own: dict[str, Any], base_learner: Any, where: str, found: Collector) -> Any:
     """The kind of batches of a phase: its own, or that at the top with the arguments that the phase sets."""
     whole = own if "_target_" in own else {**node, **own}
-    made = found.component(whole, f"{where}.batches" if own else "batches")
+    made = found.component(whole, f"{where}.batches" if own else "batches", positional=1, kind=Batching)
     try:
         return made(base_learner) if made else None
     except Problem as problem:
