@@ -1,6 +1,6 @@
 """Two commits side by side: the CPU seconds of small runs, in alternation.
 
-    python scripts/bench/commits.py OLD [NEW] [--rounds 10]     # commits; NEW is the working tree by default
+    python scripts/bench/commits.py OLD [NEW] [--rounds 10] [--cases meta]     # commits; NEW: the working tree by default
 
 Each commit has a process of its own, which keeps its imports; every run has a new cache. Prints for each case the mean of the
 ratios NEW / OLD of two runs that follow each other, with its 95 % interval. The bound: the interval lies below 1.05.
@@ -48,6 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commits", nargs="+", metavar="COMMIT")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES), metavar="CASE")
     options = parser.parse_args()
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +56,8 @@ def main() -> int:
             _worker(_checkout(commit, Path(folder) / side))
             for commit, side in zip([*options.commits, ""][:2], ("old", "new"), strict=True)
         )
-        for name, words in CASES.items():
+        for name in options.cases:
+            words = CASES[name]
             pairs = []
             for turn in range(options.rounds + 1):
                 both = [_spent(each, [*SMALL, *words]) for each in ((old, new) if turn % 2 else (new, old))]

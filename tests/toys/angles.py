@@ -51,8 +51,8 @@ class Angles(LabelSpace):
         return torch.atan2(outputs[:, 1], outputs[:, 0])
 
     def measure(self, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
-        apart = (self.predictions(outputs) - labels + torch.pi).remainder(2 * torch.pi) - torch.pi
-        degrees = apart.double().abs().rad2deg()
+        errors = (self.predictions(outputs) - labels + torch.pi).remainder(2 * torch.pi) - torch.pi
+        degrees = errors.double().abs().rad2deg()
         return {"degrees": float(degrees.mean()), "within_right_angle": float((degrees < 90).double().mean())}
 
     def floor(self, training: Tensor | None, count: int) -> Tensor | None:

@@ -66,7 +66,7 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         if "not in struct" in first or "not in '" in first or "not found" in first:
             more = f" Write +{key}=VALUE if the launcher knows it." if key.startswith("hydra.launcher.") else ""
             if ".batches." in key:
-                return f"{key}: the phase sets no such argument yet, so it has to be added. Write +{key}=VALUE."
+                return f"{key}: the phase does not set it. Write +{key}=VALUE. `xlearn show batches` has the arguments."
             return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}{more}"
         return f"{key}: {first}."
     if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):

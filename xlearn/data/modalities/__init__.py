@@ -90,8 +90,8 @@ class Modality:
 
     @property
     def hide(self) -> Callable[[Inputs, float, Generator], Inputs] | None:
-        """`hide(given, share, generator)`: a random share of each input's parts replaced by what says nothing. For views,
-        unless an augmentation makes them.
+        """`hide(given, share, generator)`: replaces a random share of each input's parts by zeros, missing values or unknown
+        tokens. For views, unless an augmentation makes them.
         """
         return None
 
