@@ -2,11 +2,11 @@
 
 import copy
 import json
-import time
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 from toys.episodes import KIND, begun, by_task, close, descent, episode, moved_statistics, on_images, on_text, scattered
 
@@ -139,51 +139,44 @@ def test_what_cannot_be_vectorised_goes_one_after_the_other_and_says_why():
         learner = descent(vectorised=way)
         found.append(scattered(learner, network, which))
         told = learner.log()
-        assert told["inner_loop"] == "sequential" and ("not_vectorised" in told) is (way != "never")
-        assert way == "never" or told["not_vectorised"].strip()
+        assert told["inner_loop"] == "sequential" and ("not_vectorised" in told) is (way == "always")
+        assert way != "always" or told["not_vectorised"].strip()
     close(found[0], found[1], rtol=0, atol=0)
     close(found[0], found[2], rtol=0, atol=0)
 
 
-def test_the_way_that_was_measured_is_kept_and_taken_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "tasks", "vectorised"),
+    [("mlp", 3, False), ("mlp", 4, True), ("cnn", 4, False), ("cnn", 3, False), ("small cnn", 4, True)],
+)
+def test_the_way_follows_from_the_network_and_the_sizes(kind, tasks, vectorised):
+    support, query, _ = episode()
+    network = {"mlp": nn.Linear(500, 500), "cnn": nn.Conv2d(64, 64, 3), "small cnn": nn.Conv2d(1, 2, 3)}[kind]
+    tried = []
+    path = Path("auto")
+    for _ in range(2):
+        assert path.choose(tried.append, network, tasks, (), support, query) is vectorised
+    assert tried == [True] * vectorised  # whether it can be vectorised is tried once
+
+
+def test_no_file_decides_the_way(tmp_path, monkeypatch):
     monkeypatch.setenv("XLEARN_CACHE", str(tmp_path))
-    (support, query, _), network, looked = episode(), on_images("mlp"), []
-
-    def way(sequential, vectorised, described=1):
-        """What a new `Path` takes, whose two ways take so many seconds, and whether it measured them."""
-        looked.clear()
-
-        def tried(fast):
-            looked.append(fast)
-            time.sleep(vectorised if fast else sequential)
-
-        path = Path("auto")
-        chosen = path.choose(tried, network, (described,), support, query)
-        count = len(looked)
-        assert path.choose(tried, network, (described,), support, query) is chosen and len(looked) == count  # asked once
-        return path.log()["inner_loop"], count > 1
-
-    assert way(0.02, 0.005) == ("vectorised", True)
-    # Another process: not measured, though now the other way would be the faster one.
-    assert way(0.005, 0.02) == ("vectorised", False)
-    # Of something else, and hardly faster: one after the other.
-    assert way(0.01, 0.0098, described=2) == ("sequential", True)
+    descent(vectorised="auto")(on_images("mlp"), *episode())
+    assert not [*tmp_path.rglob("*.*")]
 
 
-def test_what_is_measured_is_a_whole_step_with_its_way_back(tmp_path, monkeypatch):
-    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path))
+def test_the_trial_is_a_whole_step_with_its_backward_pass():
     network, which, reached = on_images("mlp"), episode(), []
     network.encoder["image"].blocks[0][0].weight.register_hook(reached.append)
-    descent(vectorised="auto")(network, *which)
+    descent(vectorised="always")(network, *which)
     assert reached
 
 
-def test_looking_for_the_way_draws_nothing(tmp_path, monkeypatch):
-    """With dropout: the first step after the look is that of a network that had not to look."""
-    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path))
+def test_the_trial_draws_nothing():
+    """With dropout: the first step after the trial is that of a network without trial."""
     which = episode()
     network = on_images("mlp", dropout=0.4).train()
-    learner = descent(vectorised="auto")
+    learner = descent(vectorised="always")
     torch.manual_seed(0)
     first = learner(network, *which)
     torch.manual_seed(0)

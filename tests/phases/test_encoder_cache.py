@@ -108,8 +108,7 @@ def test_other_weights_data_and_machines_are_other_entries(calls):
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_what_took_long_comes_back_from_the_disk(calls, monkeypatch, several):
-    monkeypatch.setattr(encoder_cache, "WORTH_KEEPING", -1.0)
+def test_outputs_come_back_from_the_disk(calls, several):
     some = whole().subset(torch.arange(0, 600, 2))
     first = encode(network(several), some, ["image"], CPU).inputs["image"]
     encoder_cache._held.clear()

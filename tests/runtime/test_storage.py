@@ -135,7 +135,8 @@ def test_without_the_index_the_file_and_its_place_are_told(monkeypatch, tmp_path
         archive.path()
     for word in (archive.file, "thing==1.0", "No matching distribution", str(cache_root() / "downloads"), "XLEARN_DATA"):
         assert word in str(told.value)
-    assert not list((cache_root() / "downloads").iterdir())  # no temporary folder is left
+    assert not list((cache_root() / "unfinished").iterdir())  # no temporary folder is left
+    assert not list((cache_root() / "downloads").glob("[!.]*"))
 
 
 def test_what_the_index_brings_is_checked_and_kept(monkeypatch, tmp_path):

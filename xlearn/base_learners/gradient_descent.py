@@ -30,8 +30,9 @@ class GradientDescent(BaseLearner):
     - `first_order`: the outer gradient treats the inner gradients as constants (FOMAML).
     - `test_steps`: the steps in an evaluation (null: as `steps`).
     - `statistics` of batch normalisation: see `xlearn.base_learners.statistics`.
-    - `vectorised`: all tasks of a step at once (`always`), one after the other (`never`), or the faster way by measurement
-      (`auto`; see `Path`). Both give the same numbers up to rounding, except for dropout, which they draw in different orders.
+    - `vectorised`: all tasks of a step at once (`always`), one after the other (`never`), or the way that is usually faster for
+      this device, network and sizes (`auto`; see `Path`). Both give the same numbers up to rounding, except for dropout, which
+      they draw in different orders.
 
     Raises `Problem` for a rate that is not above 0, and for steps below 0.
     """
@@ -129,8 +130,8 @@ class GradientDescent(BaseLearner):
             if training:
                 torch.autograd.grad(loss, [each for each in network.parameters() if each.requires_grad], allow_unused=True)
 
-        way = (minibatch, steps, tasks, training, self.first_order, self.learned_rates, self.statistics)
-        yield from descend(self.path.choose(tried, network, way, support, query))
+        settings = (minibatch, steps, training, self.first_order, self.learned_rates, self.statistics)
+        yield from descend(self.path.choose(tried, network, tasks, settings, support, query))
 
     def _of_heads(
         self, network: Network, support: Batch, query: Batch, tasks: int, steps: int, training: bool

@@ -1,29 +1,31 @@
 """The choice of how inner loops run: all tasks at once (vectorised), or one after the other (sequential)."""
 
-import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-import torch
+from torch import nn
 
 from xlearn.base_learners.tasks import CANNOT
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
 from xlearn.networks.network import Network
-from xlearn.runtime.hashing import digest
 from xlearn.runtime.randomness import random_state, set_random_state
-from xlearn.runtime.storage import kept
 
-# Vectorised if it takes at most this share of the sequential time.
-CLEARLY = 0.85
-TRIES = 3
+# On the CPU the vectorised loop takes less time from so many tasks on (0.2 to 0.96 of the sequential time of perceptrons, 0.97 to
+# 1.13 with 2 tasks). A network with convolutions also needs little work in each task, in parameters x examples: vectorised
+# convolutions are grouped ones (0.2 to 0.9 at 2e4, 0.5 to 1.2 at 6e4, 0.9 to 2.3 at 2e5 and more). Measured with second and first
+# order; `scripts/bench/meta.py` prints both ways for some networks.
+TASKS = 4
+WORK = 4e4
+CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 
 
 class Path:
     """Chooses between the vectorised and the sequential inner loop.
 
-    `auto` measures both once for a network, batch sizes and machine, and caches the choice, so that a repeated run takes the
-    same way and gives the same bits. If a layer cannot be vectorised, the loop is sequential and `why` holds the reason.
+    `auto` follows from the device, the network and the sizes of the batches (see `TASKS`, `WORK`), never from a measured time:
+    the two ways differ in the last bits, so a choice by time would give other numbers in every cache. On a GPU it vectorises.
+    If a layer cannot be vectorised, the loop is sequential and `why` holds the reason.
     """
 
     def __init__(self, wanted: Literal["auto", "always", "never"]) -> None:
@@ -33,18 +35,14 @@ class Path:
         self.last = False
 
     def choose(
-        self, tried: Callable[[bool], None], network: Network, way: tuple[Any, ...], support: Batch, query: Batch
+        self, tried: Callable[[bool], None], network: Network, tasks: int, settings: tuple[Any, ...], support: Batch, query: Batch
     ) -> bool:
-        """Whether to vectorise. `tried(vectorised)` runs the inner loop on these batches; `way` lists the settings that the
-        choice depends on.
-        """
+        """Whether to vectorise. `tried(vectorised)` runs the inner loop on these batches; `settings` are those of the loop."""
         # Without the lengths of sequences, which differ in every step.
         sizes = [*((name, _shape(each)) for batch in (support, query) for name, each in sorted(batch.inputs.items()))]
-        asked = repr((way, sizes))
+        asked = repr((tasks, settings, sizes))
         if asked not in self.chosen:
-            numbers = sum(each.numel() for each in network.parameters())
-            key = digest([network.document, numbers, asked], 16)
-            self.chosen[asked] = self._choose(tried, key, str(support.labels.device))
+            self.chosen[asked] = self._wants(network, tasks, support, query) and self._can(tried)
         self.last = self.chosen[asked]
         return self.last
 
@@ -53,9 +51,17 @@ class Path:
         said = {"inner_loop": "vectorised" if self.last else "sequential"}
         return said if self.why is None else {**said, "not_vectorised": self.why}
 
-    def _choose(self, tried: Callable[[bool], None], key: str, device: str) -> bool:
-        if self.wanted == "never":
+    def _wants(self, network: Network, tasks: int, support: Batch, query: Batch) -> bool:
+        if self.wanted != "auto" or support.labels.device.type == "cuda":
+            return self.wanted != "never"
+        if tasks < TASKS:
             return False
+        if not any(isinstance(each, CONVOLUTIONS) for each in network.modules()):
+            return True
+        examples = (len(support.labels) + len(query.labels)) / tasks
+        return sum(each.numel() for each in network.parameters()) * examples <= WORK
+
+    def _can(self, tried: Callable[[bool], None]) -> bool:
         state = random_state()  # dropout: the trial must not change the random state of training
         try:
             tried(True)
@@ -64,33 +70,8 @@ class Path:
             return False
         finally:
             set_random_state(state)
-        if self.wanted == "always":
-            return True
-        try:
-            return bool(
-                kept(f"inner-loop-{key}-{device.replace(':', '_')}", lambda: _measured(tried), computed=True)["vectorised"]
-            )
-        finally:
-            set_random_state(state)
+        return True
 
 
 def _shape(given: Any) -> list[int]:
     return [*given.values.shape[:1], *given.values.shape[2:]] if isinstance(given, Sequences) else [*given.shape]
-
-
-def _measured(tried: Callable[[bool], None]) -> dict[str, torch.Tensor]:
-    """The shortest of `TRIES` times for each way, measured in turn."""
-    seconds: dict[bool, float] = {}
-    tried(False)
-    for _ in range(TRIES):
-        for vectorised in (False, True):
-            began = time.perf_counter()
-            tried(vectorised)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            spent = time.perf_counter() - began
-            seconds[vectorised] = min(spent, seconds.get(vectorised, spent))
-    return {
-        "vectorised": torch.tensor(seconds[True] <= CLEARLY * seconds[False]),
-        "seconds": torch.tensor([seconds[False], seconds[True]]),
-    }

@@ -1,6 +1,5 @@
 """Outputs of frozen pretrained encoders on a data set, computed once for all runs of a sweep."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -14,12 +13,10 @@ from xlearn.runtime.cache import recent, weights_digest
 from xlearn.runtime.code import behind, code_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
-from xlearn.runtime.storage import cache_root, read_tensors, write_tensors
+from xlearn.runtime.storage import cache_root, kept_in
 
 # Below this share of the data set, only the requested examples are encoded: 5 of 50,000 need no full pass.
 SHARE = 0.1
-# Outputs that took longer than this many seconds are also kept on disk.
-WORTH_KEEPING = 2.0
 # Number of encoded data sets that stay in memory for the next run of a sweep.
 HELD = 16
 _held: dict[str, Column] = {}
@@ -60,13 +57,9 @@ def _whole(network: Network, whole: Examples, name: str, machine: Machine) -> Co
 
 
 def _computed(network: Network, whole: Examples, name: str, machine: Machine, key: str) -> Column:
-    file = cache_root() / "tokens" / f"{key}.safetensors"
-    if file.is_file():
-        read = read_tensors(file)
-        return Ragged(read["values"], read["offsets"]) if "offsets" in read else read["values"]
-    began = time.monotonic()
-    column = tokens(network, whole, name, machine)
-    if time.monotonic() - began > WORTH_KEEPING:
-        parts = {"values": column} if isinstance(column, Tensor) else {"values": column.values, "offsets": column.offsets}
-        write_tensors(file, parts)
-    return column
+    def make() -> dict[str, Tensor]:
+        column = tokens(network, whole, name, machine)
+        return {"values": column} if isinstance(column, Tensor) else {"values": column.values, "offsets": column.offsets}
+
+    found = kept_in(cache_root() / "tokens" / f"{key}.safetensors", make)
+    return Ragged(found["values"], found["offsets"]) if "offsets" in found else found["values"]

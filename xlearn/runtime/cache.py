@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
-from xlearn.runtime.errors import Interrupted, Problem
-from xlearn.runtime.interrupt import asked
-from xlearn.runtime.storage import cache_root, read_tensors, write_atomically, write_tensors, write_text
+from xlearn.runtime.errors import Problem
+from xlearn.runtime.locks import locked
+from xlearn.runtime.storage import cache_root, read_tensors, unfinished, write_atomically, write_tensors, write_text
+from xlearn.runtime.temporary import delete_dead
 
 Value = TypeVar("Value")
 
@@ -61,30 +61,14 @@ class Cache:
             raise Problem(
                 f"{self.root} cannot be written ({error.strerror}). Set XLEARN_CACHE to a folder that can."
             ) from error
+        delete_dead(unfinished())
 
     def folder(self, key: str) -> Path:
         return self.root / key[:2] / key
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
-        """Only one process at a time. The kernel releases the lock when its process ends."""
-        folder = self.folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
-        told = False
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=0.2 if told else 0)
-            except Timeout:
-                if not told:
-                    print(f"waiting for another process that computes the same phase ({key[:12]}) ...", flush=True)
-                told = True
-                if (number := asked()) is not None:
-                    raise Interrupted("stopped while waiting for another process", number) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def locked(self, key: str) -> AbstractContextManager[bool]:
+        """Only one process at a time works on this entry."""
+        return locked(self.folder(key) / "lock", f"computing phase {key[:12]}")
 
     def read(self, key: str) -> Entry | None:
         """The entry, or None. A damaged entry (unreadable, or with another digest) is reported and removed, and gives None."""
@@ -110,8 +94,7 @@ class Cache:
         (folder / "entry.json").unlink(missing_ok=True)
         write_tensors(folder / "weights.safetensors", weights)
         write_text(folder / "entry.json", json.dumps({**report, "digest": digest}, indent=1))
-        for left in [folder / "resume.pt", *folder.glob(".*")]:  # also half-written files of a killed process
-            left.unlink(missing_ok=True)
+        (folder / "resume.pt").unlink(missing_ok=True)
         return Entry(weights, digest, report)
 
     def write_state(self, key: str, state: dict[str, Any]) -> None:

