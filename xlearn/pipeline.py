@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -35,8 +35,8 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy",
 
 @dataclass
 class Run:
-    """A run and its folder. `config`: the configuration that its result records. `small`: a smoke test with few examples per
-    class and two steps per phase.
+    """A run and its folder. `config`: the configuration that its result records. `command`: the id of the command, for
+    `force=true`. `small`: a smoke test with few examples per class and two steps per phase.
     """
 
     components: Components
@@ -44,7 +44,7 @@ class Run:
     machine: Machine
     folder: Path
     cache: Cache
-    recomputed: set[str] = field(default_factory=set)
+    command: str = ""
     small: bool = False
 
     def __call__(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Run:
             metric=options.metric,
             evaluations=1 if self.small else options.evaluations,
             checkpoint_seconds=options.checkpoint_seconds,
-            recomputed=self.recomputed if options.force else None,
+            forced=self.command if options.force else None,
             pretrained=self.components.pretrained_of("target"),
             report=self._write_line,
         )

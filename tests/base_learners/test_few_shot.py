@@ -23,6 +23,7 @@ from xlearn.networks.network import load, tensors
 from xlearn.objectives.meta.query_loss import QueryLoss
 from xlearn.objectives.meta.reptile import Reptile
 from xlearn.runtime.errors import Interrupted
+from xlearn.runtime.memory import Kept
 
 descent = partial(GradientDescent, rate=0.2, steps=2, vectorised="never")
 
@@ -107,7 +108,7 @@ def test_the_interval_is_that_of_the_normal_distribution():
 
 
 def test_what_was_measured_is_taken_over_for_the_same_network_episodes_and_learner(monkeypatch):
-    monkeypatch.setattr(few_shot, "_held", {})
+    monkeypatch.setattr(few_shot, "_held", Kept())
     network, count = on_images("mlp"), []
     monkeypatch.setattr(few_shot, "predicted", lambda *given, **options: count.append(1) or predicted(*given, **options))
     first = once(network, descent(), drawn(), 4, CPU, ["a"])

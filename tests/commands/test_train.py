@@ -142,7 +142,7 @@ def test_a_mended_run_loses_its_error(toy, monkeypatch):
     assert main([*toy, "target.shift=61.0"]) == 1  # the data of this process are kept
     from xlearn.data import prepare
 
-    monkeypatch.setattr(prepare, "_loaded", {})
+    prepare._loaded.clear()
     assert main([*toy, "target.shift=61.0"]) == 0
     assert not list(Path("outputs").rglob("error.txt"))
 

@@ -7,6 +7,7 @@ from toys.runs import needs_digits, sign_runs
 from xlearn.base_learners import few_shot
 from xlearn.data.tasks._sinusoid import sinusoid
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.memory import Kept
 from xlearn.runtime.storage import read_tensors
 
 WORDS = [
@@ -92,9 +93,9 @@ def test_maml_is_fine_tuned_as_any_other_source(run):
 def test_what_a_run_is_compared_with_does_not_depend_on_the_runs_before(run, monkeypatch):
     """Where the baseline learns each task by the run's own base learner, ANIL's is not MAML's."""
     words = "pretrain=anil", "transfer=episodes", "baseline.base_learner=null"
-    monkeypatch.setattr(few_shot, "_held", {})
+    monkeypatch.setattr(few_shot, "_held", Kept())
     alone = run(*words)[1]["baseline"]["episodes"]
-    monkeypatch.setattr(few_shot, "_held", {})
+    monkeypatch.setattr(few_shot, "_held", Kept())
     run("pretrain=maml", *words[1:])
     assert run(*words)[1]["baseline"]["episodes"] == alone
 

@@ -23,6 +23,7 @@ from xlearn.fusion.concat import Concat
 from xlearn.fusion.mean import Mean
 from xlearn.networks.network import Network, Tokens
 from xlearn.runtime.errors import Interrupted, Problem
+from xlearn.runtime.memory import Kept
 from xlearn.trunks.mlp import MlpTrunk
 
 ENCODERS = {
@@ -104,7 +105,7 @@ def test_the_modalities_of_a_task_can_be_chosen():
 
 def seen(monkeypatch, *sources, seed=0):
     found = []
-    monkeypatch.setitem(formats.__globals__, "_formats", {})  # not what was learned before
+    monkeypatch.setitem(formats.__globals__, "_formats", Kept())  # not what was learned before
     watched = staticmethod(lambda pools, options: found.extend(pools) or tabular.fit(pools, {}))
     monkeypatch.setattr(tabular.TabularSpec, "fit", watched)
     formats(sources, SETTINGS, ENCODERS, seed)

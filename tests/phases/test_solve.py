@@ -70,11 +70,12 @@ def test_a_damaged_entry_is_noticed_and_computed_again(tmp_path, capsys, damage)
 
 def test_force_computes_again_once_per_command(tmp_path):
     solve(tmp_path, phase())
-    done = set()
-    _, again, _ = solve(tmp_path, phase(), recomputed=done)
+    _, again, _ = solve(tmp_path, phase(), forced="this command")
     assert not again.report["cached"]
-    _, third, _ = solve(tmp_path, phase(), recomputed=done)  # another run of the same sweep
-    assert third.report["cached"]
+    _, third, _ = solve(tmp_path, phase(), forced="this command")  # another run of the same sweep, in whichever process
+    assert third.report["cached"] and third.report.keys() == again.report.keys()
+    _, fourth, _ = solve(tmp_path, phase(), forced="another command")
+    assert not fourth.report["cached"] and fourth.digest == third.digest
 
 
 def test_stopping_saves_and_going_on_is_bit_identical(tmp_path):

@@ -96,7 +96,7 @@ def setting_in(folder: Path, **options: Any) -> Setting:
     lines: list = []
     values = {
         "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "checkpoint_seconds": 1e9,
-        "recomputed": None, "pretrained": frozenset(), "report": lines.append,
+        "forced": None, "pretrained": frozenset(), "report": lines.append,
     }  # fmt: skip
     return Setting(**{**values, **options})
 

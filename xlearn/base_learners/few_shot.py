@@ -9,9 +9,10 @@ from torch import Tensor
 from xlearn.data.episodes import Episodes
 from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network, tensors
-from xlearn.runtime.cache import recent, weights_digest
+from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.hashing import derive, digest
 from xlearn.runtime.machine import Machine, place
+from xlearn.runtime.memory import Kept
 from xlearn.runtime.randomness import random_state, set_random_state
 
 # Number of episodes per forward pass.
@@ -31,8 +32,8 @@ class Predicted:
 
 
 # Number of cached predictions of baselines, for the next run of a sweep.
-HELD = 128
-_held: dict[str, Predicted] = {}
+HELD = 32
+_held: Kept[Predicted] = Kept(HELD)
 
 
 def predicted(
@@ -67,7 +68,7 @@ def once(network: Network, learner: Any, episodes: Episodes, count: int, machine
     `described`: the learner and the episodes, for the cache key.
     """
     key = digest([weights_digest(tensors(network)), network.document, described, count, machine.signature()], 20)
-    return recent(_held, key, lambda: predicted(network, learner, episodes, count, machine, every=False), HELD)
+    return _held(key, lambda: predicted(network, learner, episodes, count, machine, every=False))
 
 
 def scores(found: Predicted, space: LabelSpace, metric: str, moment: int = -1) -> Tensor:

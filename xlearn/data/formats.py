@@ -16,11 +16,13 @@ from xlearn.data.prepare import TaskSource, modalities, raw
 from xlearn.data.splits import split
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
+from xlearn.runtime.memory import Kept
 
 # What loaders call the modalities of xlearn. An encoder may have its own `format` instead (see `xlearn.data.modalities`).
 MODALITIES: Mapping[str, type[Modality]] = {"audio": AudioSpec, "image": ImageSpec, "tabular": TabularSpec, "text": TextSpec}
-# Kept for the next job of a sweep.
-_formats: dict[str, Format] = {}
+# Kept for the next run in this process.
+FORMATS = 16
+_formats: Kept[Format] = Kept(FORMATS)
 
 
 def formats(
@@ -58,9 +60,7 @@ def formats(
         chosen = options.get(name) or {}
         learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
         key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
-        if key not in _formats:
-            _formats[key] = fit(given, chosen, **arguments)
-        found[name] = _formats[key]
+        found[name] = _formats(key, partial(fit, given, chosen, **arguments))
     return found
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,11 +14,12 @@ from xlearn.data.columns import Column, Ragged
 from xlearn.data.modalities import Format, Pool
 from xlearn.data.options import TaskOptions
 from xlearn.data.splits import chosen_groups, split
-from xlearn.data.task import Examples, Sealed, Spec, Task
+from xlearn.data.task import Examples, Sealed, Task
 from xlearn.data.tasks import Raw
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import digest
+from xlearn.runtime.memory import Kept
 
 
 @dataclass(frozen=True)
@@ -31,23 +33,28 @@ class TaskSource:
     options: TaskOptions
 
 
-# A sweep's jobs run in one process: raw and converted data are kept for the next job.
-_loaded: dict[str, tuple[Raw, str]] = {}
-_adapted: dict[tuple[str, str, Spec], tuple[Column, dict[str, Any]]] = {}
+# Raw and converted data are kept for the next run in this process; of a data set's modality the forms that were read last.
+FORMS = 4
+_loaded: Kept[tuple[Raw, str]] = Kept()
+_adapted: Kept[Kept[tuple[Column, dict[str, Any]]]] = Kept()
 
 
 def raw(source: TaskSource) -> tuple[Raw, str]:
     """The raw data of a task and their fingerprint (blake2b of every column, label and class name)."""
-    key = json.dumps([source.name, source.arguments], sort_keys=True, default=str)
-    if key not in _loaded:
+
+    def load() -> tuple[Raw, str]:
         data = source.load()
         _need_sides(source, data)
         # Without groups, the names are of what is predicted, and need no example.
-        for position, classname in enumerate(data.classes if data.label_space.group else ()):
-            if not bool((data.strata == position).any()):
-                raise Problem(f"{source.where}: class {classname!r} of {source.name} has no example. Remove it.")
-        _loaded[key] = (data, _fingerprint(data))
-    return _loaded[key]
+        if data.label_space.group:
+            counts = torch.bincount(data.strata, minlength=len(data.classes))[: len(data.classes)]
+            if len(empty := torch.nonzero(counts == 0)):
+                raise Problem(
+                    f"{source.where}: class {data.classes[int(empty[0])]!r} of {source.name} has no example. Remove it."
+                )
+        return data, _fingerprint(data)
+
+    return _loaded(json.dumps([source.name, source.arguments], sort_keys=True, default=str), load)
 
 
 def _need_sides(source: TaskSource, data: Raw) -> None:
@@ -99,9 +106,9 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     notes: dict[str, Any] = {}
     columns = {}
     for name, spec in specs.items():
-        if (fingerprint, name, spec) not in _adapted:
-            _adapted[fingerprint, name, spec] = given[name](Pool(source.name, data, fingerprint, torch.arange(0)))
-        columns[name], told = _adapted[fingerprint, name, spec]
+        pool = Pool(source.name, data, fingerprint, torch.arange(0))
+        forms: Kept[tuple[Column, dict[str, Any]]] = _adapted((fingerprint, name), lambda: Kept(FORMS))
+        columns[name], told = forms(spec, partial(given[name], pool))
         notes |= {name: told} if told else {}
     groups = chosen_groups(data, source.options, source.where)
     rows = split(data, source.options, seed, source.where)

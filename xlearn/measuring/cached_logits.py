@@ -5,13 +5,14 @@ from torch import Tensor
 from xlearn.data.task import Examples
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network, tensors
-from xlearn.runtime.cache import recent, weights_digest
+from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
+from xlearn.runtime.memory import Kept
 
 # Number of cached logits: all runs of a sweep measure the same baselines and source networks.
-HELD = 128
-_held: dict[str, Tensor] = {}
+HELD = 32
+_held: Kept[Tensor] = Kept(HELD)
 
 
 def predictions(network: Network, examples: Examples, machine: Machine) -> Tensor:
@@ -25,4 +26,4 @@ def predictions(network: Network, examples: Examples, machine: Machine) -> Tenso
         ],
         20,
     )  # fmt: skip
-    return recent(_held, key, lambda: logits(network, examples, machine).clone(), HELD)
+    return _held(key, lambda: logits(network, examples, machine).clone())

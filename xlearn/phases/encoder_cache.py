@@ -9,17 +9,18 @@ from xlearn.data.columns import Column, Ragged, subset
 from xlearn.data.task import Examples
 from xlearn.networks.evaluate import tokens
 from xlearn.networks.network import Network, tensors
-from xlearn.runtime.cache import recent, weights_digest
+from xlearn.runtime.cache import weights_digest
 from xlearn.runtime.code import behind, code_digest
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.machine import Machine
+from xlearn.runtime.memory import Kept
 from xlearn.runtime.storage import cache_root, kept_in
 
 # Below this share of the data set, only the requested examples are encoded: 5 of 50,000 need no full pass.
 SHARE = 0.1
 # Number of encoded data sets that stay in memory for the next run of a sweep.
 HELD = 16
-_held: dict[str, Column] = {}
+_held: Kept[Column] = Kept(HELD)
 
 
 def encode(network: Network, examples: Examples, modalities: Iterable[str], machine: Machine) -> Examples:
@@ -53,7 +54,7 @@ def _whole(network: Network, whole: Examples, name: str, machine: Machine) -> Co
         ],
         20,
     )
-    return recent(_held, key, lambda: _computed(network, whole.only(name), name, machine, key), HELD)
+    return _held(key, lambda: _computed(network, whole.only(name), name, machine, key))
 
 
 def _computed(network: Network, whole: Examples, name: str, machine: Machine, key: str) -> Column:

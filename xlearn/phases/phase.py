@@ -105,8 +105,8 @@ class Phase:
 class Setting:
     """The settings that all phases of a run share.
 
-    `recomputed`: with `force=true`, the cache keys that this command has recomputed (a sweep recomputes each once); else
-    None. `pretrained`: the modalities with a pretrained encoder; a frozen one encodes a data set once.
+    `forced`: with `force=true`, the id of the command, which computes each phase once, in whichever process; else None.
+    `pretrained`: the modalities with a pretrained encoder; a frozen one encodes a data set once.
     """
 
     seed: int
@@ -115,7 +115,7 @@ class Setting:
     metric: str
     evaluations: int
     checkpoint_seconds: float
-    recomputed: set[str] | None
+    forced: str | None
     pretrained: frozenset[str]
     report: Callable[[dict[str, Any]], None]
 

@@ -56,23 +56,24 @@ def solve(
     document["code"] = code_digest(__name__, *behind(document))
     key = digest(document, 20)
     with setting.cache.locked(key):
-        again = setting.recomputed is not None and key not in setting.recomputed
-        entry = None if again else setting.cache.read(key)
-        entry = None if entry is None else _with_others(entry, key, setting)
+        entry = setting.cache.read(key)
+        if entry is not None and setting.forced in (None, entry.report.get("command")):
+            entry = _with_others(entry, key, setting)
+        else:
+            entry = None
         if not (cached := entry is not None):
             found = phase.solver(Computation(network, phase, roles, copied, key, setting, teachings))
             # Additional weights are written first: the phase's own weights mark it as complete.
             kept = {name: setting.cache.write(f"{key}-{name}", each, {}).weights for name, each in found.others.items()}
             report = {**found.report, "name": phase.name, "others": [*kept], "document": document}
-            entry = replace(setting.cache.write(key, found.weights, report), others=kept)
-            if setting.recomputed is not None:
-                setting.recomputed.add(key)
+            entry = replace(setting.cache.write(key, found.weights, {**report, "command": setting.forced}), others=kept)
     if cached:
         for line in entry.report["records"]:
             setting.report({**line, "phase": phase.name, "cached": True})
     weights, address, kept_step = phase.keeping.chosen(entry)
     load(network, weights)
-    report = {**entry.report, "name": phase.name, "key": key, "cached": cached, "kept_step": kept_step}
+    given = {name: value for name, value in entry.report.items() if name != "command"}
+    report = {**given, "name": phase.name, "key": key, "cached": cached, "kept_step": kept_step}
     return Entry(weights, address, report, entry.others)
 
 

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +15,6 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.locks import locked
 from xlearn.runtime.storage import cache_root, read_tensors, unfinished, write_atomically, write_tensors, write_text
 from xlearn.runtime.temporary import delete_dead
-
-Value = TypeVar("Value")
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
@@ -27,14 +25,6 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def recent(kept: dict[str, Value], key: str, make: Callable[[], Value], most: int) -> Value:
-    """`kept[key]`, made if it is missing. `kept` holds the `most` values that were used last, in that order."""
-    kept[key] = kept.pop(key) if key in kept else make()
-    if len(kept) > most:
-        del kept[next(iter(kept))]
-    return kept[key]
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,8 @@ class Cache:
         digest = weights_digest(weights)
         (folder / "entry.json").unlink(missing_ok=True)
         write_tensors(folder / "weights.safetensors", weights)
-        write_text(folder / "entry.json", json.dumps({**report, "digest": digest}, indent=1))
+        report = {**report, "digest": digest}
+        write_text(folder / "entry.json", json.dumps(report, indent=1))
         (folder / "resume.pt").unlink(missing_ok=True)
         return Entry(weights, digest, report)
 
