@@ -106,7 +106,8 @@ class Batches(Source):
         counts = torch.tensor([float(len(each)) for each in self.examples.values()])
         powers = {"proportional": 1.0, "equal": 0.0, "temperature": 1 / temperature}
         self._shares = None if tasks == "all" or len(self.examples) < 2 else counts ** powers[tasks]
-        self._draws: list[int] = []
+        # Per block of `DRAWN` steps: the drawn roles, by number, and how often earlier blocks drew each role.
+        self._draws: list[tuple[list[int], list[int]]] = []
 
     @property
     def steps_per_epoch(self) -> int:
@@ -123,10 +124,16 @@ class Batches(Source):
     def _drawn(self, step: int) -> tuple[str, int]:
         """(the role of a step, the number of earlier steps with this role)."""
         assert self._shares is not None
-        while len(self._draws) <= step:
-            generator = torch.Generator().manual_seed(derive(self.seed, "tasks", len(self._draws)))
-            self._draws += torch.multinomial(self._shares, DRAWN, replacement=True, generator=generator).tolist()
-        return [*self.examples][self._draws[step]], self._draws[:step].count(self._draws[step])
+        block, place = divmod(step, DRAWN)
+        while len(self._draws) <= block:
+            drawn, before = self._draws[-1] if self._draws else ([], [0] * len(self.examples))
+            counts = [count + drawn.count(role) for role, count in enumerate(before)]
+            generator = torch.Generator().manual_seed(derive(self.seed, "tasks", len(self._draws) * DRAWN))
+            drawn = torch.multinomial(self._shares, DRAWN, replacement=True, generator=generator).tolist()
+            self._draws.append((drawn, counts))
+        drawn, counts = self._draws[block]
+        role = drawn[place]
+        return [*self.examples][role], counts[role] + drawn[:place].count(role)
 
     def _batches(self, name: str, step: int) -> dict[str, Batch]:
         pool = self._pools[name]

@@ -114,8 +114,9 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     rows = split(data, source.options, seed, source.where)
     training = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
     regroup = torch.full((len(data.groups),), -1)
-    for label, positions in enumerate(groups.values()):
-        regroup[torch.tensor(positions)] = label
+    members = [(position, label) for label, positions in enumerate(groups.values()) for position in positions]
+    positions, owners = torch.tensor(members).unbind(1)
+    regroup[positions] = owners
     space = data.predicts(source.options.head or data.space, tuple(groups) if data.classes else ())
     making = code_digest(__name__, *(type(given[name]).__module__ for name in specs))
     form = digest([fingerprint, {name: asdict(spec) for name, spec in specs.items()}, making], 16)
@@ -160,8 +161,10 @@ def tiny(task: Task, per_class: int = 2) -> Task:
 
     def few(examples: Examples) -> Examples:
         strata = task.labels.strata(examples.labels)
-        rows = [torch.nonzero(strata == group).flatten()[:per_class] for group in strata.unique().tolist()]
-        return examples.subset(torch.cat(rows) if rows else strata)
+        ordered, rows = strata.sort(stable=True)
+        # The place of each row among those of its group: few are less than `per_class`.
+        place = torch.arange(len(rows)) - torch.searchsorted(ordered, ordered)
+        return examples.subset(rows[place < per_class])
 
     return replace(
         task,

@@ -1,14 +1,19 @@
 """Splits: deterministic from the seed, disjoint, stratified, and the same for every method."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy
 import torch
 from torch import Tensor
 
 from xlearn.data.options import TaskOptions
 from xlearn.data.tasks import OPEN, TEST, VAL, Raw
 from xlearn.runtime.errors import Problem, nearest
+
+# Row numbers, int64: many small arrays, for which NumPy takes a tenth of torch's time.
+Rows = numpy.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,12 @@ def _need_names(raw: Raw, where: str) -> None:
 
 
 def _positions(raw: Raw, named: Sequence[str | int], where: str) -> list[int]:
+    # Of equal names the first, as `index` of a tuple.
+    position = {name: place for place, name in reversed([*enumerate(raw.classes)])}
     chosen = []
     for wanted in named:
-        if str(wanted) in raw.classes:
-            chosen.append(raw.classes.index(str(wanted)))
+        if str(wanted) in position:
+            chosen.append(position[str(wanted)])
         elif isinstance(wanted, int) and 0 <= wanted < len(raw.classes):
             chosen.append(wanted)
         else:
@@ -93,34 +100,61 @@ def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
     the same seed, neither learns from the other's test split. One permutation per class, drawn from the seed only.
     """
     check(options, name)
-    parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": [], "unlabeled": []}
-    wanted = chosen_classes(raw, options, name)
-    generator = torch.Generator().manual_seed(seed)
-    for label in range(len(raw.groups)):
-        rows = torch.nonzero(raw.strata == label).flatten()
-        rows = rows[torch.randperm(len(rows), generator=generator)]
+    parts: dict[str, list[Rows]] = {"train": [], "val": [], "test": [], "unlabeled": []}
+    wanted = {label: place for place, label in enumerate(chosen_classes(raw, options, name))}
+    given = _Given(raw, options, name)
+    for label, rows in enumerate(_shuffled(raw, seed)):
         if label not in wanted:
             continue
-        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted.index(label) / max(1, len(wanted) - 1))
-        for part, found in zip(parts, _split_class(rows, label, kept, raw, options, name), strict=True):
+        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted[label] / max(1, len(wanted) - 1))
+        for part, found in zip(parts, _split_class(rows, label, kept, given), strict=True):
             parts[part].append(found)
-    joined = {part: torch.cat(found).sort().values for part, found in parts.items()}
+    joined = {part: torch.from_numpy(numpy.sort(numpy.concatenate(found))) for part, found in parts.items()}
     return Splits(**joined)
 
 
-def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskOptions, name: str) -> tuple[Tensor, ...]:
+def rows_by_group(strata: Tensor, groups: int) -> list[Rows]:
+    """The rows of each of the groups 0 to `groups` - 1, ascending, from the group of each row, `int64 [n]`. Sorted once, so
+    that the cost grows with rows plus groups.
+    """
+    ordered, rows = strata.sort(stable=True)
+    bounds = torch.searchsorted(ordered, torch.arange(groups + 1)).tolist()
+    every = rows.numpy()
+    return [every[start:end] for start, end in pairwise(bounds)]
+
+
+def _shuffled(raw: Raw, seed: int) -> Iterator[Rows]:
+    """The rows of each group in random order. All groups draw from one generator, in the order of their labels."""
+    generator = torch.Generator().manual_seed(seed)
+    for rows in rows_by_group(raw.strata, len(raw.groups)):
+        yield rows[torch.randperm(len(rows), generator=generator).numpy()]
+
+
+class _Given:
+    """What is the same for all classes: the data, the options, and the official splits (None without; `tested`: with test rows)."""
+
+    def __init__(self, raw: Raw, options: TaskOptions, name: str) -> None:
+        self.raw, self.options, self.name = raw, options, name
+        self.official = None if raw.official is None else raw.official.numpy()
+        self.tested = self.official is not None and bool((self.official == TEST).any())
+
+
+def _split_class(rows: Rows, label: int, kept: float, given: _Given) -> tuple[Rows, Rows, Rows, Rows]:
     """(train, val, test, unlabeled) of one class, from its rows in random order; `kept` is its share in the long tail."""
-    official = torch.zeros(len(rows)) if raw.official is None else raw.official[rows]
+    raw, options, name = given.raw, given.options, given.name
+    val = test = rows[:0]
+    rest = rows
     if options.folds is not None:
         if len(rows) < options.folds:
             raise Problem(
                 f"{name}.folds={options.folds}: {_group(raw, label)} has {len(rows)} examples. Give at most {len(rows)}."
             )
-        held = torch.arange(len(rows)) % options.folds == options.fold
-        test, rest, val = rows[held], rows[~held], rows[:0]
+        test, rest = rows[options.fold :: options.folds], numpy.delete(rows, slice(options.fold, None, options.folds))
     else:
-        test, val, rest = rows[official == TEST], rows[official == VAL], rows[official == OPEN]
-        if raw.official is None or not bool((raw.official == TEST).any()):
+        if given.official is not None:
+            official = given.official[rows]
+            test, val, rest = rows[official == TEST], rows[official == VAL], rows[official == OPEN]
+        if not given.tested:
             count = _share(options.test, len(rest)) if len(rest) > 1 else 0
             test, rest = rest[:count], rest[count:]
     if len(val) == 0 and options.val > 0:
@@ -140,7 +174,7 @@ def _split_class(rows: Tensor, label: int, kept: float, raw: Raw, options: TaskO
         return rest[:0], val, test, rest
     labelled = max(1, round(kept * options.shots))
     spare = val[options.shots :]
-    return rest[:labelled], val[: options.shots], test, torch.cat([rest[labelled:], spare])
+    return rest[:labelled], val[: options.shots], test, numpy.concatenate([rest[labelled:], spare])
 
 
 def _group(raw: Raw, label: int) -> str:
