@@ -3,11 +3,15 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xlearn.commands.jobs import Job
 
 HELP = """xlearn: transfer across tasks, domains and modalities, with honest numbers.
 
   xlearn train [key=value ...]      train, transfer, compare with training from scratch; files in outputs/
-  xlearn train -m key=a,b,c         the same for every combination (a sweep)
+  xlearn train -m key=a,b,c         the same for every combination (a sweep), on every core
   xlearn check [key=value ...]      try everything on two tiny batches and list all problems
   xlearn table FOLDER...            the results below the folders as a table (xlearn table --help)
   xlearn table NAME [--run]         a table of conf/table, e.g. digits; --run computes what is missing
@@ -53,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: str, rest: list[str]) -> int:
     if command == "train":
-        from xlearn.commands.train import main as run
+        from xlearn.commands.train import main as train
 
-        return run(rest)
+        return train(rest, _table)
     if command == "check":
         from xlearn.commands.check import main as run
     elif command == "table":
@@ -65,6 +69,13 @@ def _run(command: str, rest: list[str]) -> int:
     else:
         from xlearn.commands.show import main as run
     return run(rest)
+
+
+def _table(jobs: "Sequence[Job]") -> None:
+    """The table at the end of a sweep."""
+    from xlearn.table.swept import show
+
+    show(jobs)
 
 
 def _completion_query(words: Sequence[str]) -> bool:

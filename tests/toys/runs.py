@@ -13,7 +13,15 @@ from xlearn.config.compose import choices, complete, composed, register
 from xlearn.data.tasks import _fsdd as fsdd
 from xlearn.runtime.storage import data_folders
 
-TOY = ["source=blobs", "target=dim", "encoder/image=mlp", "encoder.image.widths=[16,8]", "threads=1", "budget=quick"]
+TOY = [
+    "source=blobs",
+    "target=dim",
+    "encoder/image=mlp",
+    "encoder.image.widths=[16,8]",
+    "threads=1",
+    "workers=1",
+    "budget=quick",
+]
 TASKS = {
     "blobs": "# Bright squares\n_target_: toys.tasks.blobs\n",
     "pairs": "# Images and numbers\n_target_: toys.tasks.pairs\n",

@@ -11,7 +11,7 @@ from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.runtime.randomness import random_state, set_random_state
 
-# On the CPU the vectorised loop takes less time from so many tasks on (0.2 to 0.96 of the sequential time of perceptrons, 0.9 to
+# On the CPU the vectorised loop takes less time from so many tasks on (perceptrons: 0.2 to 0.96 of the sequential time, 0.9 to
 # 1.1 with 2 tasks). A network with convolutions also needs little work in each task, in parameters x examples: vectorised
 # convolutions are grouped ones (0.2 to 0.9 at 2e4, 0.5 to 1.2 at 6e4, 0.9 to 2.3 at 2e5 and more). Measured with second and
 # first order; `scripts/bench/meta.py` prints both ways for some networks.

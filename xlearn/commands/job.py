@@ -7,17 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xlearn.commands.order import parts_of
 from xlearn.config.schema import identity
 from xlearn.results.files import LaterFormat, read_result
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.fingerprints import stamp
 from xlearn.runtime.hashing import digest
+from xlearn.runtime.locks import locked
+from xlearn.runtime.memory import using
 from xlearn.runtime.storage import write_text
 
 if TYPE_CHECKING:
     from xlearn.runtime.cache import Cache
 
 ERROR = "error.txt"
+# The lock of a run's folder, and the log of a sweep's job.
+LOCK, LOG = ".lock", "log.txt"
+# What a folder holds before its run has begun.
+UNBEGUN = {".hydra", LOCK, LOG}
 
 
 class Taken(Problem):
@@ -29,15 +36,20 @@ class Unexpected(Problem):
 
 
 def run(
-    content: dict[str, Any], folder: Path, multirun: bool, recomputed: set[str] | None = None
+    content: dict[str, Any], folder: Path, multirun: bool, command: str = "", later: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], bool]:
-    """(the result, whether it was finished before). `content`: the composed configuration with its `choices`; `recomputed`: as
-    in `xlearn.pipeline.Run`.
+    """(the result, whether it was finished before). `content`: the composed configuration with its `choices`; `command`: its id
+    (see `xlearn.pipeline.Run`); `later`: the parts of data that later runs of this process need (see `xlearn.runtime.memory`).
+
+    One process at a time writes into a folder. Another one that starts the same run waits, and finds the result.
     """
-    earlier = finished(folder, content)
-    if earlier is not None and not content["force"]:
+    if not content["force"] and (earlier := finished(folder, content)) is not None:
         return earlier, True
-    return execute(content, folder, multirun, recomputed), False
+    with locked(folder / LOCK, f"computing {shown(folder)}") as waited:
+        if waited and not content["force"] and (earlier := finished(folder, content)) is not None:
+            return earlier, True
+        with using(parts_of(content), later):
+            return execute(content, folder, multirun, command), False
 
 
 @contextmanager
@@ -85,9 +97,8 @@ def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def execute(
-    content: dict[str, Any], folder: Path, multirun: bool, recomputed: set[str] | None = None, cache: "Cache | None" = None,
-    small: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+    content: dict[str, Any], folder: Path, multirun: bool, command: str = "", cache: "Cache | None" = None, small: bool = False
+) -> dict[str, Any]:
     """Build everything, then run it. The new result replaces an earlier one and deletes `error.txt`."""
     from xlearn.pipeline import Run
     from xlearn.plan.build import build
@@ -98,7 +109,7 @@ def execute(
     with listening():
         components = build(content)
         place = machine(content["device"], content["precision"], content["threads"], multirun)
-        result = Run(components, content, place, folder, cache or Cache(), set() if recomputed is None else recomputed, small)()
+        result = Run(components, content, place, folder, cache or Cache(), command, small)()
     (folder / ERROR).unlink(missing_ok=True)
     return result
 

@@ -13,6 +13,9 @@ from xlearn.config.sentences import sentences
 from xlearn.results.files import RESULT
 from xlearn.runtime.storage import write_text
 
+# The parser of libyaml, if PyYAML was built with it, takes a tenth of the time.
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 def content_of(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
     """(the composed configuration with its `choices`, the folder of its run). Call `register` before."""
@@ -27,10 +30,14 @@ def run(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], 
     """
     content, folder = content_of(overrides, folders)
     with failures(folder, words=True):
-        if not (folder / RESULT).is_file():
-            # Tables read the configuration of an unfinished run from `.hydra`.
-            own = {name: value for name, value in content.items() if name != "choices"}
-            chosen = {"hydra": {"runtime": {"choices": content["choices"]}}}
-            write_text(folder / ".hydra" / "config.yaml", yaml.safe_dump(own, sort_keys=False))
-            write_text(folder / ".hydra" / "hydra.yaml", yaml.safe_dump(chosen))
+        write_configuration(content, folder)
         return job.run(content, folder, multirun=False)[0], folder
+
+
+def write_configuration(content: dict[str, Any], folder: Path) -> None:
+    """Write the configuration of a run that is not finished: tables read it from `.hydra`, as Hydra writes it."""
+    if not (folder / RESULT).is_file():
+        own = {name: value for name, value in content.items() if name != "choices"}
+        chosen = {"hydra": {"runtime": {"choices": content["choices"]}}}
+        write_text(folder / ".hydra" / "config.yaml", yaml.dump(own, Dumper=DUMPER, sort_keys=False))
+        write_text(folder / ".hydra" / "hydra.yaml", yaml.dump(chosen, Dumper=DUMPER))

@@ -3,16 +3,19 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from xlearn.commands.job import ERROR, Unexpected, failures, is_written, run, shown
+from xlearn.commands.job import ERROR, UNBEGUN, Unexpected, failures, is_written, run, shown
+from xlearn.commands.jobs import Job
 from xlearn.commands.summary import summary
+from xlearn.commands.sweep import is_sweep, sweep
 from xlearn.commands.title import title
 from xlearn.config.arguments import config_dirs, flags_first
 from xlearn.config.compose import check_choices, choices, complete, register, waiting
@@ -32,16 +35,18 @@ class JobFailed(Exception):
 
 # The problem of a single run. A sweep raises `JobFailed` instead, because its jobs may run in other processes.
 _failed: list[str] = []
-# The keys of phases that this command computed again under `force`.
-_recomputed: set[str] = set()
+# The id of this command.
+_command: list[str] = []
 
 
-def main(arguments: list[str]) -> int:
-    """Compose and run. Returns the exit status: 0, 1 after a problem, 128 + signal after an interruption."""
+def main(arguments: list[str], finish: Callable[[list[Job]], None] | None = None) -> int:
+    """Compose and run. Returns the exit status: 0, 1 after a problem, 128 + signal after an interruption. `finish`: called with
+    the jobs of a sweep at its end.
+    """
     # With this Hydra raises its errors instead of printing tracebacks, and `sentences` turns them into a `Problem`.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _failed.clear()
-    _recomputed.clear()
+    _command[:] = [uuid4().hex]
     # The program's name in Hydra's help; shell completion needs the name of the completed command.
     sys.argv = [
         "xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train",
@@ -50,6 +55,8 @@ def main(arguments: list[str]) -> int:
     try:
         folders = config_dirs(arguments)
         with sentences(folders):
+            if is_sweep(arguments):
+                return sweep(arguments, finish)
             register(folders)
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")(job)()
     except Problem as problem:
@@ -90,7 +97,7 @@ def job(config: DictConfig) -> None:
                 content = {**complete(config), "choices": chosen}
             if not multirun and content["transfer"]["carry"] and _source_is_default(hydra_config.overrides.task):
                 print(SOURCE_NOTE.format(" + ".join(content["source"])), file=sys.stderr)
-            result, again = run(content, folder, multirun, _recomputed)
+            result, again = run(content, folder, multirun, _command[0])
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         if is_written(problem, words=multirun) and not isinstance(problem, Unexpected):
@@ -98,7 +105,7 @@ def job(config: DictConfig) -> None:
         if multirun:
             raise JobFailed(str(problem)) from problem
         _failed.append(str(problem))
-        if isinstance(problem, Problems) and {each.name for each in folder.iterdir()} <= {".hydra"}:
+        if isinstance(problem, Problems) and {each.name for each in folder.iterdir()} <= UNBEGUN:
             shutil.rmtree(folder)
     else:
         metric = result["config"]["metric"]

@@ -105,6 +105,8 @@ class TrainConfig:
     device: str = field(default="auto", metadata=NOT_IDENTITY)  # auto | cpu | cuda | cuda:N | mps
     precision: str = "fp32"  # fp32 | bf16 | fp16
     threads: int | None = field(default=None, metadata=NOT_IDENTITY)
+    workers: int | None = field(default=None, metadata=NOT_IDENTITY)
+    devices: list[str] | None = field(default=None, metadata=NOT_IDENTITY)
     evaluations: int = 10
     checkpoint_seconds: float = field(default=20.0, metadata=NOT_IDENTITY)
     metric: str = MISSING
@@ -147,6 +149,11 @@ def identity(config: Mapping[str, Any], plain: Callable[[Any], Any] = lambda val
     it turns Hydra's nodes into Python containers.
     """
     return _given({str(name): plain(config[name]) for name in config if str(name) not in _BESIDE})
+
+
+def is_identity(key: str) -> bool:
+    """Whether a key, as in an override, changes a run's numbers."""
+    return key.lstrip("+~").partition("=")[0].partition(".")[0] not in _BESIDE
 
 
 def _given(node: Any) -> Any:

@@ -14,6 +14,7 @@ from xlearn.data.task import Examples, Sealed, Task
 from xlearn.label_spaces.checks import need_space
 from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
+from xlearn.networks.predictions import predict
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases.fit import fit
@@ -121,7 +122,7 @@ def measured(networks: Sequence[Network], task: Task, split: str, device: str) -
         if split == "test":  # the test split opens once, so try the network on other examples first
             _try(network, task, place)
     opened = _opened(task) if isinstance(examples, Sealed) else examples
-    return [task.labels.measure(logits(network, opened, place), opened.labels) for network in networks]
+    return [predict(network, opened, place).measure() for network in networks]
 
 
 def _try(network: Network, task: Task, place: Machine) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from xlearn.balance.gradients import cosines
 from xlearn.data.task import Task
@@ -61,7 +60,7 @@ class Monitor:
     def due(self, step: int) -> bool:
         return step % self.every == 0 or step == self.steps
 
-    def look(self, record: Record, bar: tqdm) -> bool:
+    def look(self, record: Record, bar: Any) -> bool:
         """Evaluate: read the losses, score, report, and keep the best weights. Returns True if the phase ends at this step."""
         step = record.step
         losses = self._mean_losses(step)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor
-from tqdm import tqdm
 
 from xlearn.balance._equal import equal
 from xlearn.batches import Beginning
@@ -34,7 +33,7 @@ from xlearn.phases.phase import (
 )
 from xlearn.phases.teacher_outputs import Teaching, validation, with_outputs
 from xlearn.phases.update import Update
-from xlearn.runtime import interrupt
+from xlearn.runtime import interrupt, progress
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import place
@@ -145,10 +144,9 @@ class PhaseTraining:
         setting.machine.reset_peak()
         began = clock = time.monotonic()
         done = state["step"] if state else 0
-        bar = tqdm(total=self.steps, initial=done, desc=phase.name, unit="step", disable=None, leave=False)
         seed = derive(setting.seed, seed_word(phase.reads), phase.position, "random")
         loop = fit(self.network, self.updates, self.batches, steps=self.steps, seed=seed, machine=setting.machine, state=state)
-        with bar:
+        with progress.bar(phase.name, done, self.steps) as bar:
             for record in loop:
                 bar.update()
                 done = record.step

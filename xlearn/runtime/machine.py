@@ -6,10 +6,12 @@ import platform
 import resource
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from xlearn.runtime.errors import Problem, nearest
 
@@ -69,6 +71,7 @@ def machine(device: str, precision: str, threads: int | None, multirun: bool) ->
     )
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
+    _limit_blas(count)
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
@@ -78,6 +81,13 @@ def machine(device: str, precision: str, threads: int | None, multirun: bool) ->
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
     return Machine(chosen, precision, count)
+
+
+@lru_cache(maxsize=1)
+def _limit_blas(threads: int) -> None:
+    """The threads of numpy's and scipy's linear algebra, also of libraries that are loaded later."""
+    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+    threadpool_limits(threads, "blas")
 
 
 def _device(name: str) -> torch.device:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from xlearn.config.schema import REPLICATES
@@ -14,8 +15,26 @@ class Choices:
 
     values: tuple[str, ...]
 
-    def suggest(self, trial: Any, key: str) -> str:
-        return str(trial.suggest_categorical(key, list(self.values)))
+    def distribution(self) -> Any:
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.values)
+
+    def size(self) -> int | None:
+        """The number of values; None if there are infinitely many."""
+        return len(self.values)
+
+    def values_of(self) -> Sequence[Any]:
+        """All values of a finite choice."""
+        return self.values
+
+    def ends(self) -> tuple[str, ...]:
+        """Values to try before the search: all of them."""
+        return self.values
+
+    def written(self, value: Any) -> str:
+        """A value as an override has it."""
+        return str(value)
 
 
 @dataclass(frozen=True)
@@ -27,10 +46,26 @@ class Interval:
     log: bool
     whole: bool
 
-    def suggest(self, trial: Any, key: str) -> str:
+    def distribution(self) -> Any:
+        from optuna.distributions import FloatDistribution, IntDistribution
+
         if self.whole:
-            return str(trial.suggest_int(key, int(self.low), int(self.high), log=self.log))
-        return repr(trial.suggest_float(key, self.low, self.high, log=self.log))
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def size(self) -> int | None:
+        return int(self.high) - int(self.low) + 1 if self.whole else None
+
+    def values_of(self) -> Sequence[Any]:
+        return range(int(self.low), int(self.high) + 1)
+
+    def ends(self) -> tuple[str, ...]:
+        """Values to try before the search: both ends, and a fraction where fractions are proposed."""
+        between = () if self.whole else (self.low + 0.37 * (self.high - self.low),)
+        return tuple(self.written(value) for value in (self.low, self.high, *between))
+
+    def written(self, value: Any) -> str:
+        return str(int(value)) if self.whole else repr(float(value))
 
 
 @dataclass(frozen=True)
@@ -41,14 +76,24 @@ class Space:
     searched: Mapping[str, Choices | Interval]
     repeated: tuple[tuple[str, ...], ...]
 
-    def options(self) -> list[list[str]]:
-        """The override of each searched option of a group: `[[transfer=dann], [transfer=mcd]]`; `[[]]` without any."""
-        groups = {key: each.values for key, each in self.searched.items() if isinstance(each, Choices) and "." not in key}
-        return [[f"{key}={value}"] for key, values in groups.items() for value in values] or [[]]
+    def size(self) -> int | None:
+        """The number of combinations of searched values; None if there are infinitely many."""
+        sizes = [each.size() for each in self.searched.values()]
+        return None if None in sizes else prod(size for size in sizes if size is not None)
 
-    def suggest(self, trial: Any) -> list[str]:
+    def overrides(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The overrides of a trial, without those of the repetitions."""
-        return [*self.fixed, *(f"{key}={each.suggest(trial, key)}" for key, each in self.searched.items())]
+        return (*self.fixed, *(f"{key}={each.written(params[key])}" for key, each in self.searched.items()))
+
+    def examples(self) -> list[list[str]]:
+        """The overrides of runs in which each searched value, and each end of an interval, occurs, the other keys with their
+        first value.
+        """
+        first = {key: f"{key}={each.ends()[0]}" for key, each in self.searched.items()}
+        found = [[*self.fixed, *first.values()]]
+        for key, each in self.searched.items():
+            found += [[*self.fixed, *{**first, key: f"{key}={value}"}.values()] for value in each.ends()[1:]]
+        return found
 
 
 def space(overrides: Sequence[str]) -> Space:

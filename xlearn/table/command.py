@@ -225,16 +225,13 @@ def _others(records: "list[Record]", others: "list[Record]", folder: Path) -> li
 
 
 def _run(sweeps: list[list[str]], config_dirs: list[Path]) -> int:
-    """Run the sweeps in this process, one after the other; returns the worst status. They print to stderr: stdout is for the
-    table.
-    """
-    from xlearn.commands.train import main as train
+    """Run all jobs of the sweeps; returns the exit status. They print to stderr: stdout is for the table."""
+    from xlearn.commands.jobs import jobs
+    from xlearn.commands.sweep import run_jobs
+    from xlearn.config.compose import register
 
-    flags = [word for folder in config_dirs for word in ("--config-dir", str(folder))]
-    status = 0
-    for overrides in sweeps:
-        with redirect_stdout(sys.stderr):
-            status = max(status, train(["-m", *flags, *overrides]))
-        if status >= 128:
-            break
-    return status
+    register(config_dirs)
+    # All sweeps at once: what they have in common is computed once, and the workers are busy until the last run.
+    found = {job.folder: job for overrides in sweeps for job in jobs(overrides, config_dirs)}
+    with redirect_stdout(sys.stderr):
+        return run_jobs([*found.values()])

@@ -1,0 +1,14 @@
+"""What jobs import, imported at once by the process that workers are forked from. It computes nothing and starts no thread."""
+
+import pandas
+import sklearn.linear_model
+import sklearn.metrics
+import torch._dynamo
+
+import xlearn.encoders.cnn
+import xlearn.encoders.layout
+import xlearn.pipeline
+import xlearn.plan.build
+from xlearn.commands import worker
+
+__all__ = ["pandas", "sklearn", "torch", "worker", "xlearn"]
