@@ -27,7 +27,7 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Metrics on the target's test split: `accuracy`, `macro_f1`, ..., `per_class`, `confusion_matrix`."""
+        """Metrics on the target's test split: `accuracy`, `macro_f1`, ..., of few classes `per_class`, `confusion_matrix`."""
         return self.content["metrics"]
 
     @property

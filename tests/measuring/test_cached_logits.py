@@ -10,23 +10,28 @@ from toys.tasks import blobs_task
 from xlearn.measuring import cached_logits as module
 from xlearn.measuring.cached_logits import predictions
 from xlearn.networks.evaluate import logits
+from xlearn.networks.predictions import predict
 
 
 def test_a_network_is_asked_once_and_again_when_anything_is_another(monkeypatch):
     given = blobs_task()
     network, asked = image_network(given.train), []
     monkeypatch.setattr(module, "_held", type(module._held)())
-    monkeypatch.setattr(module, "logits", lambda *arguments: asked.append(1) or logits(*arguments))
-    first = predictions(network, given.val, CPU)
+    monkeypatch.setattr(module, "predict", lambda *arguments: asked.append(1) or predict(*arguments))
+
+    def found(examples):
+        return predictions(network, examples, CPU).tensors["logits"]
+
+    first = found(given.val)
     assert torch.equal(first, logits(network, given.val, CPU))
-    assert predictions(network, given.val, CPU) is first and len(asked) == 1
-    other = predictions(network, given.train, CPU)
+    assert found(given.val) is first and len(asked) == 1
+    other = found(given.train)
     assert len(other) == len(given.train) and len(asked) == 2
     with torch.no_grad():
         next(network.parameters()).add_(1.0)
-    assert not torch.equal(predictions(network, given.val, CPU), first) and len(asked) == 3
+    assert not torch.equal(found(given.val), first) and len(asked) == 3
     # Which examples have a modality is no part of the address: those are asked each time.
     lacking = replace(given.val, present={"image": torch.ones(len(given.val), dtype=torch.bool)})
-    predictions(network, lacking, CPU)
-    predictions(network, lacking, CPU)
+    found(lacking)
+    found(lacking)
     assert len(asked) == 5

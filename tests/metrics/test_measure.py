@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 from torch.nn import functional
 
-from xlearn.metrics.measure import calibration_error, measure, scalars, score
+from xlearn.metrics import measure as module
+from xlearn.metrics.measure import calibration_error, measure, measure_reduced, reduced, scalars, score
 from xlearn.runtime.names import HIGHER_IS_BETTER
 
 with warnings.catch_warnings():
@@ -51,7 +52,7 @@ def test_every_number_is_that_of_torchmetrics_and_sklearn(seed, count, classes, 
         "macro_f1": sklearn_metrics.f1_score(true, guess, **macro),
         "nll": sklearn_metrics.log_loss(true, logits.double().softmax(1).numpy(), labels=every),
         "calibration_error": float(
-            classification.multiclass_calibration_error(probabilities, labels, n_bins=15, norm="l1", **options)
+            classification.multiclass_calibrationerror(probabilities, labels, n_bins=15, norm="l1", **options)
         ),
     }
     assert set(expected) == HIGHER_IS_BETTER.keys() - {"mse"} == set(scalars(found))  # mse is of numbers, not of classes
@@ -91,19 +92,24 @@ def test_a_class_that_neither_occurs_nor_is_predicted_counts_the_same_in_selecti
     assert score("macro_recall", logits, labels) == pytest.approx((1 + 0.5) / 4)
 
 
+def error(probabilities: torch.Tensor, labels: list[int]) -> float:
+    confidence, predicted = probabilities.double().max(1)
+    return calibration_error(confidence, predicted == torch.tensor(labels))
+
+
 def test_calibration_error_of_a_worked_case():
     # Bin (9/15, 10/15] holds confidences 0.62 and 0.66, one of them right: |0.5 - 0.64| x 2/4.
     # Bin (13/15, 14/15] holds 0.90 twice, both right: |1 - 0.9| x 2/4.
     confidence = torch.tensor([0.62, 0.66, 0.90, 0.90], dtype=torch.float64)
     probabilities = torch.stack([confidence, 1 - confidence], 1)
-    assert calibration_error(probabilities, torch.tensor([0, 1, 0, 0])) == pytest.approx(0.5 * 0.14 + 0.5 * 0.10, abs=1e-12)
+    assert error(probabilities, [0, 1, 0, 0]) == pytest.approx(0.5 * 0.14 + 0.5 * 0.10, abs=1e-12)
 
 
 def test_calibration_error_at_the_ends():
     sure = torch.eye(2)
-    assert calibration_error(sure, torch.tensor([0, 1])) == 0.0
-    assert calibration_error(sure, torch.tensor([1, 0])) == 1.0
-    assert calibration_error(torch.full((4, 2), 0.5), torch.tensor([0, 1, 0, 1])) == pytest.approx(0.0)
+    assert error(sure, [0, 1]) == 0.0
+    assert error(sure, [1, 0]) == 1.0
+    assert error(torch.full((4, 2), 0.5), [0, 1, 0, 1]) == pytest.approx(0.0)
 
 
 def test_nll_by_hand():
@@ -121,3 +127,53 @@ def test_the_worst_class_is_the_lowest_recall_of_those_that_occur(seed, count, c
     expected = sklearn_metrics.recall_score(true, guess, labels=numpy.unique(true), average=None).min()
     assert score("worst_class", logits, labels) == pytest.approx(expected)
     assert measure(logits, labels, [str(each) for each in range(classes)])["worst_class"] == pytest.approx(expected)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 60), st.integers(2, 9), st.integers(1, 100))
+@settings(max_examples=25, deadline=None)
+def test_blocks_of_rows_have_the_numbers_of_the_whole(seed, count, classes, block):
+    logits, labels = drawn(seed, count, classes)
+    names = [f"c{number}" for number in range(classes)]
+    whole = measure(logits, labels, names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        assert measure(logits, labels, names) == whole
+    probabilities = logits.double().softmax(1)
+    found = reduced(logits, labels)
+    assert torch.equal(found["predicted"], logits.argmax(1))
+    torch.testing.assert_close(found["confidence"], probabilities.amax(1), rtol=1e-5, atol=0)
+    torch.testing.assert_close(found["log_probability"], probabilities[torch.arange(count), labels].log())
+
+
+@given(st.integers(0, 10**6), st.integers(2, 60), st.integers(2, 9))
+@settings(max_examples=25, deadline=None)
+def test_one_row_for_all_examples_has_the_numbers_of_its_copies(seed, count, classes):
+    logits, labels = drawn(seed, count, classes)
+    names = [f"c{number}" for number in range(classes)]
+    row = logits[:1].expand(count, -1)
+    assert measure(row, labels, names) == measure(row.contiguous(), labels, names)
+
+
+@pytest.mark.parametrize(
+    ("classes", "lacking"),
+    [(100, set()), (101, {"confusion_matrix"}), (1000, {"confusion_matrix"}), (1001, {"confusion_matrix", "per_class"})],
+)
+def test_what_grows_with_the_classes_is_kept_for_few(classes, lacking):
+    logits, labels = drawn(0, 30, classes)
+    found = measure(logits, labels, [f"c{number}" for number in range(classes)])
+    assert {"confusion_matrix", "per_class"} - found.keys() == lacking
+    assert scalars(found).keys() == scalars(measure(*drawn(0, 30, 3), list("abc"))).keys()
+
+
+def test_a_hundred_thousand_classes_make_no_matrix_of_them():
+    """The matrix would be 80 GB. One in four is right: macro averages count all classes."""
+    labels = torch.arange(0, 100_000, 1000)
+    predicted = torch.where(torch.arange(100) % 4 == 0, labels, labels + 1)
+    given = {
+        "predicted": predicted,
+        "confidence": torch.full((100,), 0.5, dtype=torch.float64),
+        "log_probability": torch.full((100,), -2.0, dtype=torch.float64),
+    }
+    found = measure_reduced(given, labels, [""] * 100_000)
+    expected = {"accuracy": 0.25, "balanced_accuracy": 0.25, "worst_class": 0, "nll": 2, "calibration_error": 0.25}
+    assert found == pytest.approx(expected | dict.fromkeys(("macro_precision", "macro_recall", "macro_f1"), 25 / 100_000))

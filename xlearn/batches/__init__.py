@@ -19,8 +19,8 @@ from torch import nn
 from xlearn.data.batches import Augment, Source
 from xlearn.data.task import Examples, Task
 from xlearn.label_spaces import LabelSpace
-from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
+from xlearn.networks.predictions import predict
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.needs import NO_LABELS, Declares
@@ -138,8 +138,8 @@ class Batching(Declares):
 
 def _score(role: str, network: Network, valid: Mapping[str, Examples], metric: str, machine: Machine) -> float:
     """The metric on the validation split of a role, with the network's current weights."""
-    space = valid[role].space
-    return space.score(space.own_metric(metric), logits(network, valid[role], machine), valid[role].labels)
+    examples = valid[role]
+    return predict(network, examples, machine).score(examples.space.own_metric(metric))
 
 
 __getattr__, __dir__, __all__ = lazy.attach(

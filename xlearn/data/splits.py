@@ -131,7 +131,7 @@ def _shuffled(raw: Raw, seed: int) -> Iterator[Rows]:
 
 
 class _Given:
-    """What is the same for all classes: the data, the options, and the official splits (None without; `tested`: with test rows)."""
+    """What is the same for all classes: data, options, and official splits (None without; `tested`: with test rows)."""
 
     def __init__(self, raw: Raw, options: TaskOptions, name: str) -> None:
         self.raw, self.options, self.name = raw, options, name

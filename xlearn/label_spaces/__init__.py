@@ -75,6 +75,21 @@ class LabelSpace(ABC):
     def measure(self, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
         """All metrics, as numbers; further details as lists and dictionaries."""
 
+    def reduced(self, outputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What the metrics need of the outputs, `[n, ...]` each, where the outputs of all examples are too many to keep (see
+        `xlearn.networks.predictions`). By default the outputs, called `logits`. The two methods below read it; a
+        label space that changes `measure` of another changes all three.
+        """
+        return {"logits": outputs}
+
+    def measure_reduced(self, reduced: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
+        """As `measure`."""
+        return self.measure(reduced["logits"], labels)
+
+    def correct_reduced(self, reduced: Mapping[str, Tensor], labels: Tensor) -> Tensor | None:
+        """As `correct`."""
+        return self.correct(reduced["logits"], labels)
+
     def own_metric(self, metric: str) -> str:
         """The run's metric; the default one for a task of another kind, as a source may be."""
         return metric if metric in self.metrics else self.metric

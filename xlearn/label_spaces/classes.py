@@ -1,6 +1,6 @@
 """One of several classes, by logits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from xlearn.label_spaces import LabelSpace
 from xlearn.label_spaces.keys import key_of
-from xlearn.metrics.measure import measure, score
+from xlearn.metrics.measure import measure, measure_reduced, reduced, score
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.names import OF_CLASSES
 
@@ -49,6 +49,15 @@ class Classes(LabelSpace):
 
     def measure(self, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
         return measure(outputs, labels, self.classes)
+
+    def reduced(self, outputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return reduced(outputs, labels)
+
+    def measure_reduced(self, reduced: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
+        return measure_reduced(reduced, labels, self.classes)
+
+    def correct_reduced(self, reduced: Mapping[str, Tensor], labels: Tensor) -> Tensor | None:
+        return reduced["predicted"] == labels
 
     def score(self, metric: str, outputs: Tensor, labels: Tensor) -> float:
         return score(metric, outputs, labels)

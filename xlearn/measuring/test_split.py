@@ -9,8 +9,8 @@ from xlearn.data.task import Examples, Task
 from xlearn.measuring import Asked, Measured, Measuring
 from xlearn.measuring.cached_logits import predictions
 from xlearn.measuring.cost import cost
-from xlearn.networks.evaluate import logits
 from xlearn.networks.network import Network
+from xlearn.networks.predictions import predict
 from xlearn.phases.encoder_cache import encode
 
 
@@ -20,11 +20,10 @@ class TestSplit(Measuring):
     def __call__(self, network: Network, task: Task, examples: Examples, still: Sequence[str], asked: Asked) -> Measured:
         # Pretrained encoders that no phase trained encode a data set once for all runs.
         encoded = encode(network, examples, still, asked.machine)
-        outputs = (predictions if asked.cached else logits)(network, encoded, asked.machine)
-        metrics = task.labels.measure(outputs, examples.labels)
-        tensors = {"logits": outputs, "labels": examples.labels, "rows": examples.rows}
-        correct = task.labels.correct(outputs, examples.labels)
-        return Measured(metrics, tensors, {} if correct is None else {"correct": correct})
+        found = (predictions if asked.cached else predict)(network, encoded, asked.machine)
+        tensors = {**found.tensors, "labels": examples.labels, "rows": examples.rows}
+        correct = found.correct()
+        return Measured(found.measure(), tensors, {} if correct is None else {"correct": correct})
 
     def cost(self, network: Network, task: Task, examples: Examples, asked: Asked) -> dict[str, Any]:
         return cost(network, task)
@@ -35,5 +34,5 @@ class TestSplit(Measuring):
 
         Hidden labels are needed because `shots` labels equally many examples of each class.
         """
-        outputs = task.labels.floor(torch.cat([task.train.labels, task.unlabeled.labels]), len(examples))
-        return None if outputs is None else task.labels.measure(outputs, examples.labels)
+        floor = task.labels.floor(torch.cat([task.train.labels, task.unlabeled.labels]), len(examples))
+        return None if floor is None else task.labels.measure(floor, examples.labels)

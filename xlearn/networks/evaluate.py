@@ -14,7 +14,7 @@ from xlearn.runtime.machine import Machine, place
 BATCH = 256
 
 
-def _over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Any]) -> Iterator[tuple[Tensor, Any]]:
+def over(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Any]) -> Iterator[tuple[Tensor, Any]]:
     """Yields (positions in `examples`, `give(batch)`) batch by batch; sequences of similar lengths share a batch."""
     # Outside of inference mode, because a tensor that is made in it cannot be trained.
     place(network, machine)
@@ -28,7 +28,7 @@ def _over(network: Network, examples: Examples, machine: Machine, give: Callable
 
 
 def _rows(network: Network, examples: Examples, machine: Machine, give: Callable[[Batch], Tensor]) -> Tensor:
-    found = list(_over(network, examples, machine, lambda batch: give(batch).float().cpu()))
+    found = list(over(network, examples, machine, lambda batch: give(batch).float().cpu()))
     with torch.inference_mode():
         return torch.cat([values for _, values in found])[torch.cat([positions for positions, _ in found]).argsort()]
 
@@ -58,7 +58,7 @@ def tokens(network: Network, examples: Examples, modality: str, machine: Machine
     """The tokens of one modality: `float [n, width]` where the encoder gives one token per example, otherwise `Ragged`."""
     parts, lengths, order = [], [], []
     single = True
-    for positions, (values, mask) in _over(network, examples, machine, lambda batch: network.encoded(batch, modality)):
+    for positions, (values, mask) in over(network, examples, machine, lambda batch: network.encoded(batch, modality)):
         single = single and mask is None and values.shape[1] == 1
         there = torch.ones(values.shape[:2], dtype=torch.bool) if mask is None else mask.cpu()
         parts.append(values.float().cpu()[there])

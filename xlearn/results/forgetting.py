@@ -8,7 +8,7 @@ from xlearn.learners.learner import Learner
 from xlearn.measuring import Asked
 from xlearn.measuring.cached_logits import predictions
 from xlearn.metrics.measure import scalars
-from xlearn.networks.evaluate import logits
+from xlearn.networks.predictions import predict
 from xlearn.phases.encoder_cache import encode
 from xlearn.results.opened import Opened
 from xlearn.runtime.errors import Problem
@@ -47,13 +47,13 @@ def forgetting(learner: Learner, opened: Opened, asked: Asked) -> dict[str, Any]
             continue
         test = opened(role).only(*names)
         encoded = encode(source_network.network, test, sorted(source_network.pretrained & {*names}), asked.machine)
-        before = task.labels.measure(predictions(source_network.network, encoded, asked.machine), test.labels)
+        before = predictions(source_network.network, encoded, asked.machine).measure()
         own = task.labels == target.labels
         if not own:
             now.head[task.labels.key] = copy.deepcopy(source_network.network.head[task.labels.key])
         # Encoders that no phase trained have encoded the split before (cached).
         still = encode(now, test, sorted((source_network.pretrained & {*names}) - learner.moved()), asked.machine)
-        after = task.labels.measure(logits(now, still, asked.machine), test.labels)
+        after = predict(now, still, asked.machine).measure()
         lost = {
             name: (value - scalars(after)[name]) * (1 if task.labels.metrics[name] else -1)
             for name, value in scalars(before).items()

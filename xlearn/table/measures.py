@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlearn.metrics.kept import PER_CLASS
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.names import HIGHER_IS_BETTER, directions
 from xlearn.table.cells import DELTA, GAP, TASKS
@@ -47,6 +48,11 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
     if name not in higher:
         if name not in known and (finished or ("." not in name and name != DELTA)):
             listed = [each for each in known if "." in each] if "." in name else [*higher]
+            if "per_class" in name.split(".") and not any("per_class" in each.split(".") for each in known):
+                raise Problem(
+                    f"--metric {name}: these results have no numbers per class. They are kept for up to {PER_CLASS} classes; "
+                    "for more, count them from predictions.safetensors (docs/outputs.md)."
+                )
             raise Problem(f"--metric {name}: there is no such metric. {nearest(name, listed or higher)}")
         return Measure(name, _higher(name, higher))
     for record in finished:
