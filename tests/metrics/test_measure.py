@@ -52,7 +52,7 @@ def test_every_number_is_that_of_torchmetrics_and_sklearn(seed, count, classes, 
         "macro_f1": sklearn_metrics.f1_score(true, guess, **macro),
         "nll": sklearn_metrics.log_loss(true, logits.double().softmax(1).numpy(), labels=every),
         "calibration_error": float(
-            classification.multiclass_calibrationerror(probabilities, labels, n_bins=15, norm="l1", **options)
+            classification.multiclass_calibration_error(probabilities, labels, n_bins=15, norm="l1", **options)
         ),
     }
     assert set(expected) == HIGHER_IS_BETTER.keys() - {"mse"} == set(scalars(found))  # mse is of numbers, not of classes
