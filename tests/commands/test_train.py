@@ -20,6 +20,7 @@ def test_what_a_run_leaves(toy, capsys):
     names = {file.name for file in folder.iterdir()}
     assert names == {
         ".hydra",
+        ".lock",
         "metrics.jsonl",
         "predictions.safetensors",
         "result.json",
@@ -126,7 +127,7 @@ def test_wrong_words_leave_nothing_behind(toy, capsys):
     assert "target.val=1.5" in told
     assert "batch_size=0" in told
     assert main([*toy, "-m", "target.val=1.5,0.2"]) == 1  # in a sweep the job keeps its place
-    assert [file.name for file in Path("outputs").rglob("*.txt")] == ["error.txt"]
+    assert sorted(file.name for file in Path("outputs").rglob("*.txt")) == ["error.txt", "log.txt", "log.txt"]
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ def config(*words):
 
 def test_what_does_not_determine_the_numbers_is_declared_by_its_field():
     beside = {each.name for each in fields(TrainConfig) if not each.metadata.get("identity", True)}
-    assert beside == {"experiment", "force", "device", "threads", "checkpoint_seconds", "label_space"}
+    assert beside == {"experiment", "force", "device", "threads", "workers", "devices", "checkpoint_seconds", "label_space"}
     content = {each.name: 0 for each in fields(TrainConfig)} | {"choices": {}, "hydra": {}}
     assert identity(content).keys() == {each.name for each in fields(TrainConfig)} - beside
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlearn.commands import train
+from xlearn.commands import sweep
+from xlearn.commands.jobs import Job
 from xlearn.config.folders import conf_folder, options
 from xlearn.runtime.errors import Problem
 from xlearn.table import command
@@ -114,21 +115,21 @@ def test_runs_of_other_sweeps_are_left_out_and_told(work: Path, mine: Path, caps
 def test_run_sweeps_first_writes_every_format_and_keeps_the_status(
     work: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[list[str]] = []
+    asked: list[list[tuple[str, ...]]] = []
     status = 0
 
-    def swept(arguments: list[str]) -> int:
-        asked.append(arguments)
+    def swept(jobs: list[Job]) -> int:
+        asked.append([job.overrides for job in jobs])
         print("a job's line")
         records, folder, _ = runs(read_definition(mine / "table" / "small.yaml"), ["seed=3"], [mine])
         finish(records[-1], folder / "last")
         return status
 
-    monkeypatch.setattr(train, "main", swept)
+    monkeypatch.setattr(sweep, "run_jobs", swept)
     words = ["small", "--run", "--config-dir", str(mine), "seed=3"]
     assert command.main(words) == 0
-    first = ["-m", "--config-dir", str(mine), "experiment=small", "transfer=scratch,finetune", "target.shots=1,null", "seed=3"]
-    assert asked == [first]
+    transfers, shots = ("scratch", "finetune"), ("1", "null")
+    assert asked == [[(f"transfer={each}", f"target.shots={few}") for each in transfers for few in shots]]
     captured = capsys.readouterr()
     assert "a job's line" in captured.err and "a job's line" not in captured.out
     assert (work / "outputs" / "small" / "table.md").read_text() == captured.out
@@ -226,25 +227,25 @@ def test_a_run_of_two_sweeps_is_in_both_rows(work: Path, mine: Path, capsys: pyt
     assert "other run(s)" not in capsys.readouterr().out
 
 
-def test_sweeps_run_one_after_the_other(
+def test_the_runs_of_all_sweeps_are_one_list(
     work: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = several(mine, SWEEPS)
     asked: list[list[str]] = []
 
-    def swept(arguments: list[str]) -> int:
-        asked.append(arguments[3:])
+    def swept(jobs: list[Job]) -> int:
+        asked.append([f"{job.content['choices']['transfer']} {job.content['optimizer']['lr']}" for job in jobs])
         records, folder, _ = runs(read_definition(file), [], [mine])
         curve = {"missing": {"modality": "image", "levels": [0.0, 1.0], "accuracy": [0.5, 0.2]}}
         for number, record in enumerate(records):
             finish(record, folder / str(number))
             content = json.loads((folder / str(number) / "result.json").read_text())
             (folder / str(number) / "result.json").write_text(json.dumps({**content, "robustness": curve}))
-        return len(asked) - 1
+        return 1
 
-    monkeypatch.setattr(train, "main", swept)
+    monkeypatch.setattr(sweep, "run_jobs", swept)
     assert command.main(["several", "--run", "--config-dir", str(mine), "seed=0"]) == 1
-    assert asked == [["experiment=several", *sweep[:-1], "seed=0"] for sweep in SWEEPS.values()]
+    assert asked == [["scratch 0.001", "finetune 0.0001"]]
     names = {each.name for each in (work / "outputs" / "several").glob("curve_*")}
     assert names == {"curve_missing.json", "curve_missing.md", "curve_missing.png"}
     assert [*json.loads((work / "outputs" / "several" / "curve_missing.json").read_text())["rows"]] == [*SWEEPS]

@@ -13,15 +13,9 @@ from xlearn.config.compose import choices, complete, composed, register
 from xlearn.data.tasks import _fsdd as fsdd
 from xlearn.runtime.storage import data_folders
 
-TOY = [
-    "source=blobs",
-    "target=dim",
-    "encoder/image=mlp",
-    "encoder.image.widths=[16,8]",
-    "threads=1",
-    "workers=1",
-    "budget=quick",
-]
+# In one process: what a test patches must be patched in the runs.
+SINGLE = ["threads=1", "workers=1"]
+TOY = ["source=blobs", "target=dim", "encoder/image=mlp", "encoder.image.widths=[16,8]", *SINGLE, "budget=quick"]
 TASKS = {
     "blobs": "# Bright squares\n_target_: toys.tasks.blobs\n",
     "pairs": "# Images and numbers\n_target_: toys.tasks.pairs\n",
@@ -57,7 +51,7 @@ def everything_words(folder: Path, source: list[str], target: list[str]) -> list
         *tasks_in(folder / "everything", everything="# All modalities\n_target_: toys.tasks.everything\n"),
         "source=everything", "target=everything",
         f"source.everything.modalities=[{','.join(source)}]", f"target.modalities=[{','.join(target)}]",
-        "encoder/image=mlp", "encoder.image.widths=[16,8]", "budget=quick", "threads=1",
+        "encoder/image=mlp", "encoder.image.widths=[16,8]", "budget=quick", *SINGLE,
     ]  # fmt: skip
 
 
