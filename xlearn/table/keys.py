@@ -88,10 +88,12 @@ def known(records: Iterable[Record]) -> set[str]:
     return {key for record in records for key in (*flat(record), *([SWEEP] if record.sweep else []))}
 
 
-def flat(record: Record) -> dict[str, str]:
-    """Every choice and every leaf of the configuration that is part of a run's identity."""
+def flat(record: Record, without: Collection[str] = ()) -> dict[str, str]:
+    """Every choice and every leaf of the configuration that is part of a run's identity. `without`: top-level keys of the
+    configuration that are left out.
+    """
     found = {group: shown(choice) for group, choice in record.choices.items()}
-    found |= {key: each for key in LISTS if (each := value(record, key)) is not None}
+    found |= {key: each for key in LISTS if key not in without and (each := value(record, key)) is not None}
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for name, each in node.items():
@@ -100,7 +102,7 @@ def flat(record: Record) -> dict[str, str]:
             elif not isinstance(each, dict):
                 found[f"{prefix}{name}"] = shown(each)
 
-    walk(identity(record.config), "")
+    walk(identity({key: node for key, node in record.config.items() if key not in without}), "")
     return found
 
 
@@ -110,7 +112,8 @@ def differing(records: Sequence[Record], without: Collection[str] = ()) -> dict[
     Values that follow from the choice of a group are not listed: if `transfer` differs, its phases are left out, but a value
     that differs among runs of the same choice is listed. The same holds for the sweep, if it is in `without`.
     """
-    content = [flat(record) for record in records]
+    equal = _equal(records)
+    content = [flat(record, equal) for record in records]
     keys = dict.fromkeys(key for each in content for key in each)
     found = {key: [each.get(key, UNSET) for each in content] for key in keys}
     varying = {key: values for key, values in found.items() if len(set(values)) > 1}
@@ -131,6 +134,12 @@ def differing(records: Sequence[Record], without: Collection[str] = ()) -> dict[
     return {
         key: list(dict.fromkeys(values)) for key, values in varying.items() if key not in without and not follows(key, values)
     }
+
+
+def _equal(records: Sequence[Record]) -> set[str]:
+    """Top-level keys whose content is the same in all configurations: most of a sweep's, and quicker compared than walked."""
+    first = records[0].config if records else {}
+    return {key for key, node in first.items() if all(key in each.config and each.config[key] == node for each in records)}
 
 
 def foreign(records: Sequence[Record], others: Sequence[Record]) -> dict[str, list[str]]:

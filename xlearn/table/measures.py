@@ -43,9 +43,9 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
     if metric is None and len(configured) > 1:
         raise Problem(f"The runs were made for different metrics ({', '.join(configured)}). Choose one with --metric.")
     name = (metric or configured[0]).removeprefix("metrics.")
-    known = dict.fromkeys(path for record in finished for path in numbers(record.result or {}))
     higher = {each: way for record in finished for each, way in directions(record.result).items()} or HIGHER_IS_BETTER
     if name not in higher:
+        known = dict.fromkeys(path for record in finished for path in numbers(record.result or {}))
         if name not in known and (finished or ("." not in name and name != DELTA)):
             listed = [each for each in known if "." in each] if "." in name else [*higher]
             if "per_class" in name.split(".") and not any("per_class" in each.split(".") for each in known):

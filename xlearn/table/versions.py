@@ -20,6 +20,8 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], tuple[str, ...]]:
 
     Results of the same configuration and version stay: one of them is a copy, which a table refuses.
     """
+    if len({_version(record) for record in records if record.result is not None}) < 2:
+        return [*records], ()
     runs: dict[str, list[Record]] = {}
     for record in records:
         if record.result is not None:
