@@ -1,8 +1,11 @@
 """Small tasks, their examples and batches. Those that give a `Raw` are also tasks for configurations."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy
@@ -37,6 +40,15 @@ def blobs(*, classes: int = 3, per_class: int = 40, shift: float = 0.0, channels
     for row, label in enumerate(labels.tolist()):
         images[row, :, (2 * label) % side : (2 * label) % side + 2, : side // 2 + label % 2] += 120
     return Raw({"image": images.clamp(0, 255).byte()}, labels, tuple(f"c{n}" for n in range(classes)), "blobs")
+
+
+def deadly(*, marker: str, always: bool = False) -> Raw:
+    """Blobs that kill the process which reads them: the first time, or `always`. `marker` is a file that counts the times."""
+    with open(marker, "a", encoding="utf-8") as file:
+        file.write("x")
+    if always or Path(marker).stat().st_size == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return blobs()
 
 
 def numbers(*, classes: int = 3, per_class: int = 40, seed: int = 6) -> Raw:

@@ -1,7 +1,6 @@
 """What jobs import, imported at once by the process that workers are forked from. It computes nothing and starts no thread."""
 
 import pandas
-import sklearn.linear_model
 import sklearn.metrics
 import torch._dynamo
 

@@ -18,6 +18,7 @@ from xlearn.commands.order import groups as groups_of
 from xlearn.commands.order import parts_of
 from xlearn.config.compose import choices, complete, composed
 from xlearn.config.folders import conf_folder, groups
+from xlearn.config.schema import is_identity
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Problem
 
@@ -64,6 +65,7 @@ def jobs(overrides: Sequence[str], config_dirs: list[Path]) -> list[Job]:
         every = BasicSweeper.split_arguments([parse(each) for each in overrides], None)[0]
         parsed = {text: parse(text) for job in every for text in job}
         swept = {text for text in parsed if sum(text in job for job in every) < len(every)}
+        _refuse_settings({parsed[text].key_or_group for text in swept})
         values = {text for text in swept if not _is_group(parsed[text], config_dirs)}
         made = lru_cache(COMPOSED)(lambda fixed: composed(fixed, config_dirs))
         found: dict[Path, Job] = {}
@@ -85,7 +87,7 @@ def _parser(config_dirs: list[Path]) -> Any:
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
 
     def parse(override: str) -> Override:
-        return parser.parse_override(override)
+        return parser.parse_overrides([override])[0]
 
     return parse
 
@@ -96,9 +98,9 @@ def _is_group(override: Override, config_dirs: list[Path]) -> bool:
     return override.package is not None or "/" in key or key in {*groups([conf_folder(), *config_dirs]), "source", "target"}
 
 
-def one_value(found: Sequence[Job], key: str) -> Any:
-    """The value of a key that belongs to the whole sweep. Raises `Problem` if the jobs have several."""
-    given = {repr(job.content[key]): job.content[key] for job in found}
-    if len(given) > 1:
-        raise Problem(f"{key}={','.join(given)}: it is a setting of the whole sweep. Give one value.")
-    return next(iter(given.values()), None)
+def _refuse_settings(swept: set[str]) -> None:
+    """Raise `Problem` for swept keys that change no numbers: their runs would be the same, in the same folder."""
+    for key in sorted(swept):
+        if key != "experiment" and not is_identity(key):
+            more = " For several devices write devices=[...]." if key == "device" else ""
+            raise Problem(f"{key} has several values, but is a setting of the whole sweep. Give one value.{more}")

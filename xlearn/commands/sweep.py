@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from xlearn.commands.jobs import Job, jobs, one_value
+from xlearn.commands.jobs import Job, jobs
 from xlearn.commands.progress import Progress
 from xlearn.commands.worker import Outcome
 from xlearn.commands.workers import Sweep
@@ -87,19 +87,18 @@ def places(found: Sequence[Job], total: int) -> tuple[list[str | None], int]:
     `workers` null: one for each of `devices`, else one for each GPU that the jobs may use, else the cores divided by the
     threads of a job. Never more than there are jobs.
     """
-    workers, devices = one_value(found, "workers"), one_value(found, "devices")
+    settings = found[0].content
+    workers, devices = settings["workers"], settings["devices"]
     if workers is not None and workers < 1:
         raise Problem(f"workers={workers}: give 1 or more, or null for as many as the machine has cores.")
     if devices is not None and not devices:
         raise Problem("devices=[]: name at least one, as in devices=[cuda:0,cuda:1], or give null.")
-    asked_for = {job.content["device"] for job in found}
-    if devices is None and asked_for <= {"auto", "cuda"} and (gpus := _gpus()):
+    if devices is None and settings["device"] in ("auto", "cuda") and (gpus := _gpus()):
         devices = [f"cuda:{number}" for number in range(gpus)]
-    if devices is None and asked_for - {"auto", "cpu"}:
+    if devices is None and settings["device"] not in ("auto", "cpu"):
         workers = workers or 1  # one device, named by the configuration
     if workers is None:
-        threads = max((job.content["threads"] or 1 for job in found), default=1)
-        workers = len(devices) if devices else max(1, _cores() // threads)
+        workers = len(devices) if devices else max(1, _cores() // (settings["threads"] or 1))
     return [*(devices or [None])], max(1, min(workers, total))
 
 
