@@ -50,11 +50,14 @@ def predict(network: Network, examples: Examples, machine: Machine) -> Predictio
     """The predictions of the network on the examples, in evaluation mode. n > 0."""
     space, labels = examples.space, examples.labels
     whole = len(examples) * space.width <= LARGEST
-    parts, order = [], []
+    # Written in place: small parts between the large blocks of the next batches would fragment the memory, by gigabytes.
+    tensors: dict[str, Tensor] = {}
     for positions, given in over(network, examples, machine, network):
         given = given.float().cpu()
         with torch.inference_mode():
-            parts.append({"logits": given} if whole else space.reduced(given, labels[positions]))
-        order.append(positions)
-    back = torch.cat(order).argsort()
-    return Predictions(space, labels, {name: torch.cat([part[name] for part in parts])[back] for name in parts[0]})
+            found = {"logits": given} if whole else space.reduced(given, labels[positions])
+        for name, part in found.items():
+            if name not in tensors:
+                tensors[name] = torch.empty(len(examples), *part.shape[1:], dtype=part.dtype)
+            tensors[name][positions] = part
+    return Predictions(space, labels, tensors)
