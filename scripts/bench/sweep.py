@@ -160,7 +160,7 @@ def tiny(count: int, words: list[str]) -> None:
             tree = Tree(xlearn("train", "-m", *few, f"workers={workers}"), folder)
             seconds, spent, peak, then = tree.wait(count // 10, Path(folder) / "outputs" / "tiny")
             print(
-                f"{count} tiny runs, {workers} worker(s): {seconds:.0f} s, {spent / count:.3f} processor s a run (at most 0.15)",
+                f"{count} tiny runs, workers={workers}: {seconds:.0f} s, {spent / count:.3f} processor s a run (at most 0.15)",
                 f"memory after {count // 10} runs {then:.0f} MB, at most {peak:.0f} MB ({peak - then:+.0f}; at most +50)",
                 sep="; ",
                 flush=True,

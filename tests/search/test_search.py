@@ -1,7 +1,9 @@
 """Searching: what is searched, by which score, and going on."""
 
 import json
+import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from xlearn.runtime.errors import Problem
 from xlearn.search.command import main
 from xlearn.search.scores import metrics_by, rule_of, score
 from xlearn.search.space import Choices, Interval, space
+from xlearn.search.trials import LAG, Proposals
 
 pytest.importorskip("optuna")
 FEW = ["evaluations=2", "budget.pretrain.steps=4", "budget.pretrain.epochs=null", "budget.transfer.steps=4"]
@@ -91,6 +94,76 @@ def test_a_search_goes_on_where_it_stopped(words, capsys):
         (Path(folder) / "result.json").unlink()
     assert main([*line, "--trials", "3"]) == 0  # a run that is gone is computed again
     assert searches() == [found]
+
+
+def found_by(space, ends, total=24):
+    """The values of all trials, where `ends(running)` says which of the trials in progress ends next."""
+    proposals, tried, scores, running = Proposals(space, "abc"), [], {}, []
+    while len(tried) < total or running:
+        while len(tried) < total and all(number in scores for number in range(len(tried) - LAG + 1)):
+            before = [replace(tried[number], score=scores[number]) for number in range(max(0, len(tried) - LAG + 1))]
+            trial = proposals(len(tried), before, tried)
+            tried.append(trial)
+            running.append(trial.number)
+        number = running.pop(ends(len(running)))
+        value = sum(float(each) for each in tried[number].params.values())
+        scores[number] = None if number % 7 == 3 else -abs(value - 1)  # some fail
+    return [trial.params for trial in tried]
+
+
+def test_the_trials_do_not_depend_on_the_workers_nor_on_their_speed():
+    searched = space(["a=interval(0.1,3)", "b=tag(log, interval(1e-3,1))", "c=1,2,3"])
+    in_turn = found_by(searched, lambda count: 0)
+    for draw in range(3):
+        generator = random.Random(draw)
+        assert found_by(searched, generator.randrange) == in_turn
+    assert found_by(searched, lambda count: 0, total=40)[:24] == in_turn  # a search that goes on
+    assert len({json.dumps(each) for each in in_turn}) == 24
+
+
+def test_a_finite_space_is_searched_without_repetition():
+    searched = space(["a=1,2,3", "b=int(interval(1,4))"])
+    assert Proposals(searched, "abc").count() == 12
+    found = found_by(searched, lambda count: 0, total=12)
+    assert len({tuple(each.items()) for each in found}) == 12
+    assert Proposals(space(["a=interval(0,1)", "b=1,2"]), "abc").count() is None
+
+
+def test_more_trials_than_combinations(words, capsys):
+    assert main([*words, "transfer=finetune", "optimizer.lr=1e-3,1e-2", "--trials", "5"]) == 0
+    told = capsys.readouterr()
+    assert "note: there are 2 combinations, so 2 trials instead of 5." in told.err
+    assert "best of 2 trials" in told.out and len(results()) == 2
+
+
+@pytest.mark.parametrize(
+    ("searched", "told"),
+    [
+        ("batch_size=interval(4,9)", "For whole numbers write 'batch_size=int(interval(...))'."),
+        ("optimizer.lr=interval(-1,1)", "Invalid learning rate: -1.0"),
+        ("optimizer.lr=0.1,-0.2", "Invalid learning rate: -0.2"),
+        ("transfer=finetune,finetun", "finetune"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_the_first_trial(words, searched, told, capsys):
+    assert main([*words, searched, "--trials", "3"]) == 1
+    err = capsys.readouterr().err
+    assert told in err and "Traceback" not in err and not results()
+
+
+@pytest.mark.slow
+def test_a_search_on_two_workers_split_or_killed_makes_the_same_trials(words, tmp_path, monkeypatch):
+    line = [*words, "transfer=finetune", "optimizer.lr=tag(log, interval(1e-4, 1e-2))", "batch_size=int(interval(4,40))"]
+    found = {}
+    for name, calls in (("one", [["workers=1"]]), ("two", [["workers=2"]]), ("split", [["workers=2", "--trials", "5"], []])):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        for call in calls:
+            assert main([*line, "--trials", "13", *call]) == 0
+        [found[name]] = searches()
+        for trial in found[name]["trials"]:
+            trial["folders"] = [Path(folder).name for folder in trial["folders"]]
+    assert found["one"] == found["two"] == found["split"] and len(found["one"]["trials"]) == 13
 
 
 @pytest.mark.slow

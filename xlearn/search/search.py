@@ -80,13 +80,17 @@ class Search:
         problems: list[str] = []
         code: set[str] = set()
         jobs = []
+        fractions = {key for key, each in self.space.searched.items() if each.size() is None}
         for words in self.space.examples():
             overrides = [*words, *self.space.repeated[0]]
             try:
                 content, folder = content_of(overrides, self.folders)
                 build(content)
             except Problem as problem:
-                problems += sentences_of(problem)
+                for sentence in sentences_of(problem):
+                    key = sentence.partition(":")[0]
+                    whole = f" For whole numbers write '{key}=int(interval(...))'." if key in fractions else ""
+                    problems.append(sentence + whole * ("to Integer" in sentence))
                 continue
             code.add(code_of(content))
             jobs.append(job_of(content, folder, ()))
