@@ -13,6 +13,7 @@ from torch import Tensor
 from xlearn.data.columns import Column, Ragged
 from xlearn.data.modalities import Format, Pool
 from xlearn.data.options import TaskOptions
+from xlearn.data.shared import shared, shared_raw
 from xlearn.data.splits import chosen_groups, split
 from xlearn.data.task import Examples, Sealed, Task
 from xlearn.data.tasks import Raw
@@ -52,7 +53,8 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
                 raise Problem(
                     f"{source.where}: class {data.classes[int(empty[0])]!r} of {source.name} has no example. Remove it."
                 )
-        return data, _fingerprint(data)
+        fingerprint = _fingerprint(data)
+        return shared_raw(data, fingerprint), fingerprint
 
     return _loaded(json.dumps([source.name, source.arguments], sort_keys=True, default=str), load)
 
@@ -108,7 +110,7 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     for name, spec in specs.items():
         pool = Pool(source.name, data, fingerprint, torch.arange(0))
         forms: Kept[tuple[Column, dict[str, Any]]] = _adapted((fingerprint, name), lambda: Kept(FORMS))
-        columns[name], told = forms(spec, partial(given[name], pool))
+        columns[name], told = forms(spec, partial(_adapt, given[name], pool, name))
         notes |= {name: told} if told else {}
     groups = chosen_groups(data, source.options, source.where)
     rows = split(data, source.options, seed, source.where)
@@ -145,6 +147,15 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     )
     _need_examples(task, source.where != "target")
     return task
+
+
+def _adapt(form: Format, pool: Pool, name: str) -> tuple[Column, dict[str, Any]]:
+    """The column of a modality in its form, and notes."""
+    column, notes = form(pool)
+    if column is not pool.raw.inputs[name]:
+        key = digest(["column", pool.fingerprint, name, asdict(form.spec), code_digest(__name__, type(form).__module__)], 16)
+        column = shared(column, key, computed=True)
+    return column, notes
 
 
 def _need_examples(task: Task, source: bool) -> None:

@@ -116,6 +116,15 @@ def kept(key: str, make: "Callable[[], Mapping[str, Tensor]]", computed: bool = 
     return kept_in(cache_root() / "data" / f"{key}.safetensors", make)
 
 
+# The addresses of the tensors that are views of files of the cache.
+_mapped: set[int] = set()
+
+
+def is_mapped(tensor: "Tensor") -> bool:
+    """Whether a tensor is a view of a file of the cache."""
+    return tensor.data_ptr() in _mapped
+
+
 def kept_in(file: Path, make: "Callable[[], Mapping[str, Tensor]]") -> "dict[str, Tensor]":
     """Named tensors from `file`, which is made if it is missing: by one process at a time, the others read it.
 
@@ -125,7 +134,9 @@ def kept_in(file: Path, make: "Callable[[], Mapping[str, Tensor]]") -> "dict[str
         with locked(file.with_suffix(".lock"), f"making {file.name} of the cache"):
             if not file.is_file():
                 write_tensors(file, make())
-    return read_tensors(file)
+    found = read_tensors(file)
+    _mapped.update(each.data_ptr() for each in found.values())
+    return found
 
 
 @dataclass(frozen=True)
