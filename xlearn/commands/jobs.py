@@ -1,9 +1,9 @@
 """The jobs of a sweep: the words of a command, composed into one configuration for every combination of swept values."""
 
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from xlearn.commands.order import groups as groups_of
 from xlearn.commands.order import parts_of
@@ -21,9 +21,6 @@ from xlearn.config.folders import conf_folder, groups
 from xlearn.config.schema import is_identity
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Problem
-
-# Combinations of options whose composed configuration is kept, for the next combination of values.
-COMPOSED = 16
 
 
 @dataclass(frozen=True)
@@ -67,17 +64,27 @@ def jobs(overrides: Sequence[str], config_dirs: list[Path]) -> list[Job]:
         swept = {text for text in parsed if sum(text in job for job in every) < len(every)}
         _refuse_settings({parsed[text].key_or_group for text in swept})
         values = {text for text in swept if not _is_group(parsed[text], config_dirs)}
-        made = lru_cache(COMPOSED)(lambda fixed: composed(fixed, config_dirs))
-        found: dict[Path, Job] = {}
-        for job in every:
-            config: DictConfig = made(tuple(text for text in job if text not in values))
-            for each in (parsed[text] for text in job if text in values):
-                OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add())
-            content = {**complete(config), "choices": choices(config.hydra)}
-            folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
-            made_job = job_of(content, folder, (text for text in job if text in swept))
-            found.setdefault(made_job.folder, made_job)
-    return [*found.values()]
+        found: dict[int, Job] = {}
+        for fixed, places in _by_options(every, values).items():
+            config = composed(fixed, config_dirs)
+            for place in places:
+                for each in (parsed[text] for text in every[place] if text in values):
+                    OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add())
+                content = {**complete(config), "choices": choices(config.hydra)}
+                folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
+                found[place] = job_of(content, folder, (text for text in every[place] if text in swept))
+    unique: dict[Path, Job] = {}
+    for _, job in sorted(found.items()):
+        unique.setdefault(job.folder, job)
+    return [*unique.values()]
+
+
+def _by_options(every: Sequence[Sequence[str]], values: Set[str]) -> dict[tuple[str, ...], list[int]]:
+    """The overrides without `values` -> the positions of the jobs that have these."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place, job in enumerate(every):
+        found.setdefault(tuple(text for text in job if text not in values), []).append(place)
+    return found
 
 
 def _parser(config_dirs: list[Path]) -> Any:

@@ -1,4 +1,4 @@
-"""The order of a sweep's jobs on several workers: what several runs share is computed once, and nobody waits for it."""
+"""The order of a sweep's jobs on several workers: what several runs share is computed once, without waiting."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set

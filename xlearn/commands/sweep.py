@@ -18,7 +18,7 @@ from xlearn.runtime.interrupt import asked, listening
 # With these Hydra runs the sweep: its launchers for clusters, other sweepers.
 OF_HYDRA = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper")
 MULTIRUN = ("--multirun", "-m")
-# Where Linux lists the GPUs: without it, nobody has to import torch to count them.
+# Where Linux lists the GPUs: without it torch is not imported to count them.
 GPUS = Path("/proc/driver/nvidia/gpus")
 
 

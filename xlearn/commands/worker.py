@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from io import TextIOBase
 from multiprocessing.connection import Connection
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Literal, NamedTuple
 
 from xlearn.commands.job import ERROR, LOG, Unexpected, failures, is_written, run, shown
@@ -19,7 +20,7 @@ from xlearn.commands.single import write_configuration
 from xlearn.commands.title import title
 from xlearn.runtime import progress
 from xlearn.runtime.errors import Interrupted, Problem
-from xlearn.runtime.interrupt import ask, listening
+from xlearn.runtime.interrupt import ask, asked, listening
 
 # Seconds that a worker without parent has to save its state.
 ORPHAN_SECONDS = 20
@@ -126,9 +127,9 @@ def serve(pipe: Connection, environment: Mapping[str, str]) -> None:
 
     with listening((signal.SIGTERM,)):
         threading.Thread(target=listen, daemon=True).start()
-        progress.send_to(pipe.send)
+        progress.send_to(partial(_send, pipe))
         stopped = False
-        while not stopped and (order := orders.get()) is not None:
+        while not stopped and (order := _next(orders)) is not None:
             order.job.folder.mkdir(parents=True, exist_ok=True)
             log = os.open(order.job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(log, 1)
@@ -140,4 +141,17 @@ def serve(pipe: Connection, environment: Mapping[str, str]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             stopped = outcome.kind == "interrupted"
-            pipe.send(outcome)
+            _send(pipe, outcome)
+
+
+def _next(orders: SimpleQueue[Order | None]) -> Order | None:
+    """The next order; None if there is none, or this process has to stop."""
+    while asked() is None:
+        with suppress(Empty):
+            return orders.get(timeout=0.5)
+    return None
+
+
+def _send(pipe: Connection, message: object) -> None:
+    with suppress(OSError):  # the parent is gone: `serve` notices, and the state is saved at the next step
+        pipe.send(message)

@@ -99,7 +99,7 @@ class Sweep:
             content = job.content
             try:
                 result = None if content["force"] else finished(job.folder, content)
-            except Problem:  # a folder of another run: the job itself fails, and says so
+            except (Problem, OSError):  # a folder of another run, or unreadable: the job itself fails, and says so
                 result = None
             if result is None:
                 self.waiting.append(job)
@@ -126,9 +126,14 @@ class Sweep:
                 job = self.again[0]
             else:
                 return
-            worker = next((each for each in self.workers if each.job is None), None) or self._started()
+            worker = self._free() or self._started()
             worker.job, worker.step = job, None
-            worker.pipe.send(Order(job, self.command, worker.device, self._later()))
+            with suppress(OSError):  # it has just ended, which `_received` will notice
+                worker.pipe.send(Order(job, self.command, worker.device, self._later()))
+
+    def _free(self) -> Worker | None:
+        self.workers = [each for each in self.workers if each.job is not None or each.process.is_alive()]
+        return next((each for each in self.workers if each.job is None), None)
 
     def _started(self) -> Worker:
         taken = [worker.device for worker in self.workers]
@@ -164,7 +169,7 @@ class Sweep:
                 if not isinstance(received, Outcome):
                     worker.step = received
                 elif received.kind == "interrupted" and asked() is None:
-                    alive = False  # somebody stopped this worker alone: it ends, as if it was killed
+                    alive = False  # a signal to this worker alone: it ends, as if it was killed
                 else:
                     worker.job = None
                     self.done |= job.groups if received.kind == "done" else frozenset()
