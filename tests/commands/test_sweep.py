@@ -1,6 +1,5 @@
-"""A sweep: its jobs, their order, the workers, and what a death costs."""
+"""A sweep on workers: the bits of one process, and what a death costs."""
 
-import itertools
 import json
 import os
 import random
@@ -9,151 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 import pytest
-import torch
-from hydra import compose, initialize_config_dir
 from toys.runs import environment, results
+from toys.sweeps import LONG, command, same, start, workers_of
 
-from xlearn.commands.jobs import jobs
-from xlearn.commands.order import choose
-from xlearn.commands.progress import duration
-from xlearn.commands.sweep import is_sweep
 from xlearn.commands.train import main
-from xlearn.config.compose import choices, complete, register
-from xlearn.config.folders import conf_folder
-from xlearn.runtime.storage import read_tensors
-
-FILES = ("weights.safetensors", "predictions.safetensors", "used.safetensors")
-# What may differ between two computations of the same run.
-OTHER = {"seconds", "peak_memory", "cached", "threads", "workers", "device"}
-
-
-def command(toy, *words):
-    """The words of a sweep on two workers."""
-    return [*toy, "workers=2", *words]
-
-
-def start(words, folder):
-    return subprocess.Popen(
-        [sys.executable, "-m", "xlearn", "train", "-m", *words], cwd=folder, env=environment(folder / "cache"),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def without(node, names=frozenset(OTHER)):
-    """A result without what is not of its numbers."""
-    if isinstance(node, dict):
-        return {key: without(each, names) for key, each in node.items() if key not in names}
-    return [without(each, names) for each in node] if isinstance(node, list) else node
-
-
-def same(one: Path, other: Path) -> None:
-    """The runs of both folders have the same weights, predictions, used rows and results."""
-    left, right = results(one), results(other)
-    assert [folder.name for folder in left] == [folder.name for folder in right]
-    for (mine, result), (theirs, expected) in zip(left.items(), right.items(), strict=True):
-        assert without(result) == without(expected)
-        for name in FILES:
-            a, b = read_tensors(mine / name), read_tensors(theirs / name)
-            assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["seed=0,1", "target.shots=1,null", "optimizer.lr=0.01"],
-        ["transfer=finetune,lp_ft", "optimizer=sgd,adam", "optimizer.lr=0.1,0.2"],
-        ["seed=range(0,3)", "teacher/image=same,cnn", "target.shift=1.0,2.0"],
-        ["source=[blobs,dim],blobs", "trainable@transfer.phases.finetune.trainable=head_only,slow_backbone"],
-        ["transfer=glob(l*)", "augment=[],[crop]", "experiment=other"],
-    ],
-)
-def test_jobs_are_those_that_hydra_would_compose(toy, words):
-    folder = Path(toy[1])
-    register([folder])
-    swept = {}
-    for word in [*toy[2:], *words]:
-        key, _, value = word.partition("=")
-        swept[key] = value
-    found = jobs([*toy[2:], *words], [folder])
-    assert len(found) > 1
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        for job in found:
-            own = {word.partition("=")[0]: word for word in job.overrides}
-            composed = compose(
-                "train",
-                overrides=[own.get(key, f"{key}={value}") for key, value in swept.items()]
-                + [f"hydra.searchpath=[file://{folder}]"],
-                return_hydra_config=True,
-            )
-            assert job.content == {**complete(composed), "choices": choices(composed.hydra)}
-            assert job.folder == Path(composed.hydra.run.dir).absolute()
-
-
-def test_which_commands_are_run_by_xlearn():
-    assert is_sweep(["-m", "seed=0,1"]) and is_sweep(["seed=0,1", "--multirun", "--config-dir", "mine"])
-    for words in (["seed=0"], ["-m", "hydra/launcher=joblib"], ["-m", "--cfg", "job"], ["-m", "hydra.launcher.n_jobs=2"]):
-        assert not is_sweep(words)
-
-
-class Toy(NamedTuple):
-    name: str
-    groups: frozenset[str]
-
-
-def simulated(waiting: list[Toy], costs: dict[str, float], workers: int, choice) -> tuple[float, float]:
-    """(seconds that workers waited for another one's phase, seconds until the end). A run computes its groups in turn."""
-    waiting, done, computing = [*waiting], {}, {}
-    free, waited, running = [0.0] * workers, 0.0, []
-    while waiting:
-        now = min(free)
-        running = [each for each in running if each[0] > now]
-        busy = {group for _, job in running for group in job.groups}
-        job = waiting.pop(choice(waiting, busy, {group for group, end in done.items() if end <= now}))
-        clock = now
-        for group in sorted(job.groups):
-            if group in computing and computing[group] > clock:
-                waited += computing[group] - clock
-                clock = computing[group]
-            elif group not in computing:
-                clock += costs[group[0]]
-                computing[group] = done[group] = clock
-        free[free.index(now)] = clock + 1
-        running.append((clock + 1, job))
-    return waited, max(free)
-
-
-def test_nobody_waits_for_a_phase_that_another_worker_computes():
-    """The 45 runs of the table of digits: 5 transfers, 3 numbers of labels, 3 seeds."""
-    every = []
-    for transfer, shots, seed in itertools.product(("scratch", "probe", "finetune", "lp_ft", "l2_sp"), (1, 5, 20), (0, 1, 2)):
-        groups = {f"b{shots}{seed}"}
-        groups |= {f"a{seed}"} if transfer != "scratch" else set()
-        groups |= {f"p{shots}{seed}"} if transfer in ("probe", "lp_ft") else set()
-        every.append(Toy(f"{transfer} {shots} {seed}", frozenset(groups)))
-    costs = {"a": 8.0, "b": 1.0, "p": 0.5}
-    waited, end = simulated(every, costs, 2, choose)
-    in_order, later = simulated(every, costs, 2, lambda waiting, busy, done: 0)
-    work = simulated(every, costs, 1, choose)[1]
-    assert waited == 0 and in_order > 0
-    assert end <= 1.1 * work / 2 and end <= later
-
-
-def test_the_groups_of_real_runs(toy):
-    register([Path(toy[1])])
-    by_name = {
-        " ".join(job.overrides): job.groups
-        for job in jobs([*toy[2:], "transfer=scratch,finetune,linear_probe,lp_ft", "target.shots=1,2"], [Path(toy[1])])
-    }
-    one = {name.partition(" ")[0].partition("=")[2]: groups for name, groups in by_name.items() if name.endswith("=1")}
-    assert one["scratch"] < one["finetune"]  # its baseline is the run without transfer
-    assert one["linear_probe"] - one["scratch"] <= one["lp_ft"]  # the first phase of the longer chain
-    two = by_name["transfer=finetune target.shots=2"]
-    assert len(one["finetune"] & two) == 1  # the training of the source
-    assert not one["scratch"] & by_name["transfer=scratch target.shots=2"]
 
 
 def test_two_workers_make_the_same_runs_as_one(toy, tmp_path, monkeypatch, capsys):
@@ -186,18 +47,6 @@ def test_a_job_whose_process_dies_is_tried_once_more(toy, tmp_path, capsys):
     assert (tmp_path / "always").stat().st_size == 2
     [error] = Path("outputs").rglob("error.txt")
     assert "SIGKILL, twice" in error.read_text() and "Traceback" not in told.err
-
-
-LONG = ["budget.transfer.steps=300", "budget.pretrain.epochs=100", "checkpoint_seconds=0.05", "batch_size=16"]
-
-
-def workers_of(process) -> list[psutil.Process]:
-    """The workers: the processes that the server of the command has forked."""
-    try:
-        servers = psutil.Process(process.pid).children()
-        return [worker for server in servers for worker in server.children()]
-    except psutil.NoSuchProcess:
-        return []
 
 
 @pytest.mark.slow
@@ -289,9 +138,3 @@ def test_the_table_at_the_end(toy, capsys):
     assert left.value.code == 0
     out = capsys.readouterr().out
     assert "| transfer " in out and "| target.shots=2 " in out and "| finetune " in out
-
-
-def test_lengths_of_time():
-    assert [duration(each) for each in (0.1, 1, 59, 89, 91, 3600, 5300, 5500)] == [
-        "1 second", "1 second", "59 seconds", "89 seconds", "2 minutes", "60 minutes", "88 minutes", "2 hours",
-    ]  # fmt: skip
