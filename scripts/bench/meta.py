@@ -10,9 +10,7 @@ image. Prints ratios of the shortest of several turns, in processor time, which 
 
 import argparse
 import importlib
-import os
 import sys
-import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -210,10 +208,8 @@ def main() -> None:
     parser.add_argument("--learn2learn", type=Path, help="the folder that holds learn2learn/algorithms/maml.py")
     given = parser.parse_args()
     machine("cpu", "fp32", 1, multirun=False)  # one thread, and the allocator of a run
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XLEARN_CACHE"] = folder  # a temporary cache for the measurements of `auto`
-        meta_steps(None if given.learn2learn is None else maml_of(given.learn2learn), given.rounds)
-        other_networks(given.rounds)
+    meta_steps(None if given.learn2learn is None else maml_of(given.learn2learn), given.rounds)
+    other_networks(given.rounds)
     for side, channels in ((28, 1), (96, 1), (96, 3)):
         views(side, channels, given.rounds)
 

@@ -53,7 +53,9 @@ def test_a_job_whose_process_dies_is_tried_once_more(toy, tmp_path, capsys):
 def test_workers_killed_at_random_moments_change_no_bit(toy, tmp_path):
     words = [*command(toy, *LONG), "transfer=finetune,lp_ft", "seed=0,1"]
     (tmp_path / "whole").mkdir()
-    assert start(words, tmp_path / "whole").wait() == 0
+    whole = start(words, tmp_path / "whole")
+    whole.communicate()
+    assert whole.returncode == 0
     draw = random.Random(0)
     for number in range(6):
         folder = tmp_path / str(number)
@@ -93,6 +95,7 @@ def test_workers_end_with_their_parent(toy, tmp_path):
     alive = workers_of(process)
     assert len(alive) == 2
     process.kill()
+    process.communicate()
     psutil.wait_procs(alive, timeout=25)
     assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 

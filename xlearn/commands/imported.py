@@ -1,7 +1,5 @@
 """What jobs import, imported at once by the process that workers are forked from. It computes nothing and starts no thread."""
 
-import pandas
-import sklearn.metrics
 import torch._dynamo
 
 import xlearn.encoders.cnn
@@ -10,4 +8,4 @@ import xlearn.pipeline
 import xlearn.plan.build
 from xlearn.commands import worker
 
-__all__ = ["pandas", "sklearn", "torch", "worker", "xlearn"]
+__all__ = ["torch", "worker", "xlearn"]
