@@ -15,7 +15,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from xlearn.commands.job import ERROR, finished, shown
+from xlearn.commands.job import ERROR, LOG, finished, shown
 from xlearn.commands.jobs import Job
 from xlearn.commands.order import choose
 from xlearn.commands.worker import Order, Outcome, logged, serve, told, work
@@ -123,6 +123,7 @@ class Sweep:
                 busy = {group for worker in self.workers if worker.job for group in worker.job.groups}
                 job = self.waiting.pop(choose(self.waiting, busy, self.done))
             elif self.again and not self.running():
+                self._end()  # idle workers hold data in memory
                 job = self.again[0]
             else:
                 return
@@ -141,7 +142,7 @@ class Sweep:
         mine, theirs = context().Pipe()
         # One thread for libraries that read this when they are loaded; a job sets those of torch.
         with one_thread():
-            process = context().Process(target=serve, args=(theirs, dict(os.environ)), daemon=True)
+            process = context().Process(target=serve, args=(theirs, dict(os.environ)))
             process.start()
         theirs.close()
         self.workers.append(Worker(process, mine, device))
@@ -193,7 +194,10 @@ class Sweep:
             yield job, Outcome("interrupted", f"its process {how}", signal=asked() or 0)
         elif job in self.again:
             self.again.remove(job)
-            told = f"its process {how}, twice. After SIGKILL there is often too little memory: try workers=1, or smaller data."
+            memory = (
+                " Often there is too little memory: give fewer workers, or smaller data." if code == -signal.SIGKILL else ""
+            )
+            told = f"its process {how}, twice.{memory} What it printed is in {LOG}."
             write_text(job.folder / ERROR, f"{told}\n")
             yield job, Outcome("failed", f"{job.name}: {told} ({shown(job.folder)}/{ERROR})")
         else:
