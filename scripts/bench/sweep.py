@@ -127,7 +127,7 @@ def bare(steps: int, at_once: bool) -> float:
 
 
 def table(words: list[str]) -> None:
-    seconds, memory = {}, {}
+    seconds, memory, every = {}, {}, []
     for workers in (1, 2):
         before = bare(600, at_once=False), bare(600, at_once=True)
         with tempfile.TemporaryDirectory() as folder:
@@ -135,12 +135,13 @@ def table(words: list[str]) -> None:
             seconds[workers], spent, memory[workers], _ = tree.wait()
         after = bare(600, at_once=False), bare(600, at_once=True)
         cores = (before[1] / before[0] + after[1] / after[0]) / 2
+        every.append(cores)
         print(
             f"table digits, {workers} worker(s): {seconds[workers]:.1f} s, {spent:.1f} processor s, {memory[workers]:.0f} MB; "
             f"two bare loops at once / one after the other: {cores:.3f}",
             flush=True,
         )
-    ratio = seconds[2] / seconds[1]
+    ratio, cores = seconds[2] / seconds[1], sum(every) / 2
     print(f"two workers / one: {ratio:.3f}, and {ratio / cores:.2f} of the ratio of the bare loops (at most 1.08)", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree([sys.executable, "-c", IMPORTS], folder)

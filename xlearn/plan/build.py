@@ -27,8 +27,8 @@ def build(config: dict[str, Any]) -> Components:
     """Build every component of a composed configuration. Raises `Problems` with all errors at once."""
     found = Collector()
     known = [*(each.name for each in fields(TrainConfig)), "choices"]
-    for name in config:
-        found.need(name in known, f"{name}: there is no such key. {nearest(name, known)}")
+    for name in (each for each in config if each not in known):
+        found.need(False, f"{name}: there is no such key. {nearest(name, known)}")
     check_values(config, found)
     # Sorted by name: `source=[a,b]` and `source=[b,a]` are one run.
     sources = [_task(node, name, f"source.{name}", found) for name, node in sorted(config["source"].items())]

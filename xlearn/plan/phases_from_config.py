@@ -25,9 +25,9 @@ from xlearn.trainable._frozen import frozen
 def chain(config: Mapping[str, Any], name: str, found: Collector) -> tuple[Phase, ...]:
     """The phases of `pretrain`, `transfer` or `baseline`, in order. Errors are added to `found`."""
     known = [each.name for each in fields(ChainConfig)]
-    for key in config[name]:  # `+transfer.key=...` can add keys outside the schema
+    for key in (each for each in config[name] if each not in known):  # `+transfer.key=...` can add keys outside the schema
         old = renamed_key(key, chain=True)
-        found.need(key in known, f"{name}.{key}: {old or f'a chain of phases has no such key. {nearest(key, known)}'}")
+        found.need(False, f"{name}.{key}: {old or f'a chain of phases has no such key. {nearest(key, known)}'}")
     budget = config["budget"]["pretrain" if name == "pretrain" else "transfer"]
     return tuple(
         _phase(config, name, each, position, node, budget, found)
@@ -41,8 +41,8 @@ def _phase(
 ) -> Phase:  # fmt: skip
     where = f"{within}.phases.{name}"
     known = [each.name for each in fields(PhaseConfig)]
-    for key in node:  # `+transfer.phases.x.key=...` can add keys outside the schema
-        found.need(key in known, f"{where}.{key}: {renamed_key(key) or f'a phase has no such key. {nearest(key, known)}'}")
+    for key in (each for each in node if each not in known):  # `+transfer.phases.x.key=...` can add keys outside the schema
+        found.need(False, f"{where}.{key}: {renamed_key(key) or f'a phase has no such key. {nearest(key, known)}'}")
     own = node["epochs"] is not None or node["steps"] is not None
     lasts, lasting = (node, where) if own else (budget, f"budget.{'pretrain' if within == 'pretrain' else 'transfer'}")
     values = {key: node[key] if node[key] is not None else budget[key] for key in ("patience", "stop_below", "keep")}

@@ -41,7 +41,18 @@ def code_digest(*modules: str) -> str:
     """The digest of `modules` and of all that they import: from xlearn, from the user's own code, and from the libraries that
     `modules` themselves belong to. Imports inside functions count, those under TYPE_CHECKING do not.
     """
-    return digest({name: module.code for name, module in sorted(closure(*modules).items())})
+    modules = tuple(sorted({*modules}))
+    if (known := _digests.get(modules)) is not None:
+        return known
+    found = closure(*modules)
+    made = digest({name: module.code for name, module in sorted(found.items())})
+    if all(name.partition(".")[0] == PACKAGE.name for name in found):
+        _digests[modules] = made
+    return made
+
+
+# Of modules that import no file of the user's: xlearn's own files are assumed not to change while it runs.
+_digests: dict[tuple[str, ...], str] = {}
 
 
 class Module(NamedTuple):
@@ -61,7 +72,6 @@ def closure(*modules: str) -> dict[str, Module]:
         top = name.partition(".")[0]
         if name in found or top in BY_VERSION or (top not in tops and not _is_own(top)):
             continue
-        # xlearn's own files are assumed not to change while it runs.
         module = _own_module(name) if top == PACKAGE.name else _module(name)
         if module is not None:
             found[name] = module
