@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from xlearn.commands.jobs import Job
 from xlearn.commands.worker import Outcome
-from xlearn.commands.workers import Sweep, Worker
+from xlearn.commands.workers import Sweep
 
 
 @dataclass
@@ -54,9 +54,10 @@ class Progress:
         if not sys.stderr.isatty():
             return
         running = sweep.running()
-        for position, worker in enumerate(running):
-            self._draw(position, worker)
-        for position in [each for each in self.bars if each >= len(running)]:
+        self._draw(0, self.state(sweep), None)
+        for position, worker in enumerate(running, start=1):
+            self._draw(position, worker.job.name if worker.job else "", worker.step)
+        for position in [each for each in self.bars if each > len(running)]:
             self.bars.pop(position).close()
 
     def close(self) -> None:
@@ -72,14 +73,17 @@ class Progress:
         parts += [f"{left} not begun"] if left > 0 else []
         return f"{self.total} runs in {duration(time.monotonic() - self.began)}: {', '.join(parts) or 'none'}"
 
-    def _draw(self, position: int, worker: Worker) -> None:
-        assert worker.job is not None
-        phase, step, steps = worker.step or ("begins", 0, 0)
+    def _draw(self, position: int, text: str, at: tuple[str, int, int] | None) -> None:
+        """Draw a line: a text, and how far (phase, step, steps) has got."""
         if position not in self.bars:
-            self.bars[position] = tqdm(position=position, leave=False, unit="step")
+            self.bars[position] = tqdm(total=0, position=position, leave=False)
         bar = self.bars[position]
-        bar.total, bar.n = steps, step
-        bar.set_description_str(f"{worker.job.name}: {phase}", refresh=False)
+        if at is None:
+            bar.bar_format = "{desc}"
+        else:
+            phase, bar.n, bar.total = at
+            text, bar.bar_format = f"{text}: {phase}", "{desc} |{bar}| {n_fmt}/{total_fmt}"
+        bar.set_description_str(text, refresh=False)
         bar.refresh()
 
     def _print(self, text: str, stream: Any) -> None:
