@@ -13,6 +13,7 @@ from xlearn.commands.progress import duration
 from xlearn.commands.sweep import is_sweep
 from xlearn.config.compose import choices, complete, register
 from xlearn.config.folders import conf_folder
+from xlearn.runtime.errors import Problem
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ from xlearn.config.folders import conf_folder
         ["seed=range(0,3)", "teacher/image=same,cnn", "target.shift=1.0,2.0"],
         ["source=[blobs,dim],blobs", "trainable@transfer.phases.finetune.trainable=head_only,slow_backbone"],
         ["transfer=glob(l*)", "augment=[],[crop]", "experiment=other"],
+        ["budget.transfer={steps:7},{epochs:3}", "seed=0,1", "++optimizer.weight_decay=0.1,0.2"],
     ],
 )
 def test_jobs_are_those_that_hydra_would_compose(toy, words):
@@ -45,6 +47,19 @@ def test_jobs_are_those_that_hydra_would_compose(toy, words):
             )
             assert job.content == {**complete(composed), "choices": choices(composed.hydra)}
             assert job.folder == Path(composed.hydra.run.dir).absolute()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["seed=0,1", "hydra.sweep.subdir=same"], "seed=0 and seed=1 have the same folder"),
+        (["transfer=glob(zzz*)"], "The sweep has no run"),
+    ],
+)
+def test_a_sweep_that_would_lose_runs_is_refused(toy, words, told):
+    register([Path(toy[1])])
+    with pytest.raises(Problem, match=told):
+        jobs([*toy[2:], *words], [Path(toy[1])])
 
 
 def test_which_commands_are_run_by_xlearn():

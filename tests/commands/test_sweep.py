@@ -14,6 +14,8 @@ import pytest
 from toys.runs import environment, results
 from toys.sweeps import LONG, command, same, start, workers_of
 
+from xlearn.commands import workers
+from xlearn.commands.jobs import job_of
 from xlearn.commands.train import main
 
 
@@ -116,6 +118,23 @@ def test_two_commands_at_once_write_one_result(toy, tmp_path):
     assert lines[-1]["phase"] == "scratch"
     assert sum("waiting for process" in out for out, _ in told) == 1
     assert sum("already done" in out for out, _ in told) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_jobs_that_depend_on_finished_jobs_are_not_forgotten(monkeypatch, count):
+    """A search that is repeated: all runs are finished, and each trial is proposed only after an earlier one."""
+    monkeypatch.setattr(workers, "finished", lambda folder, content: {"a": "result"})
+    monkeypatch.setattr(workers, "told", lambda result: "")
+    begun, ended = [], []
+
+    def more():
+        while len(begun) < 20 and len(begun) < len(ended) + 8:
+            begun.append(job_of({"force": False, "transfer": {}}, Path(str(len(begun))), ()))
+            yield begun[-1]
+
+    for job, outcome in workers.Sweep(more, count, [None], "").outcomes():
+        ended.append((job.folder.name, outcome.kind))
+    assert ended == [(str(number), "cached") for number in range(20)]
 
 
 def test_what_is_wrong_for_all_jobs_is_told_before_any(toy, capsys):

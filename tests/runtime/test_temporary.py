@@ -53,7 +53,7 @@ def test_beside_results_it_is_deleted_by_the_next_write(tmp_path):
 
 
 def test_files_of_others_stay(tmp_path):
-    names = [".hidden", ".file.other-host.1.abc", f".file.{os.uname().nodename}.x.abc", "plain.1.abc"]
+    names = [".hidden", ".file.other-host.1.abc", f".file.{os.uname().nodename}-1.x.abc", "plain.1.abc"]
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in names:

@@ -127,6 +127,8 @@ def test_a_finite_space_is_searched_without_repetition():
     found = found_by(searched, lambda count: 0, total=12)
     assert len({tuple(each.items()) for each in found}) == 12
     assert Proposals(space(["a=interval(0,1)", "b=1,2"]), "abc").count() is None
+    assert space(["a=1,1,2"]).size() == 2
+    assert len(found_by(space(["a=1,1"]), lambda count: 0, total=1)) == 1
 
 
 def test_more_trials_than_combinations(words, capsys):

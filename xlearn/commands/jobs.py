@@ -1,7 +1,7 @@
 """The jobs of a sweep: the words of a command, composed into one configuration for every combination of swept values."""
 
 import pickle
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,10 @@ from xlearn.commands.order import groups as groups_of
 from xlearn.commands.order import parts_of
 from xlearn.config.compose import choices, complete, composed
 from xlearn.config.folders import conf_folder, groups
-from xlearn.config.schema import is_identity
+from xlearn.config.schema import identity, is_identity
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.hashing import digest
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,27 @@ def jobs(overrides: Sequence[str], config_dirs: list[Path]) -> list[Job]:
         parsed = {text: parse(text) for job in every for text in job}
         swept = {text for text in parsed if sum(text in job for job in every) < len(every)}
         _refuse_settings({parsed[text].key_or_group for text in swept})
-        values = {text for text in swept if not _is_group(parsed[text], config_dirs)}
+        # Mappings are merged into what is there, so they are composed, as options are.
+        values = {text for text in swept if not _is_group(parsed[text], config_dirs) and not _is_mapping(parsed[text])}
         found: dict[int, Job] = {}
         for fixed, places in _by_options(every, values).items():
             config = composed(fixed, config_dirs)
             for place in places:
                 for each in (parsed[text] for text in every[place] if text in values):
-                    OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add())
+                    OmegaConf.update(config, each.key_or_group, each.value(), force_add=each.is_add() or each.is_force_add())
                 content = {**complete(config), "choices": choices(config.hydra)}
                 folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
                 found[place] = job_of(content, folder, (text for text in every[place] if text in swept))
     unique: dict[Path, Job] = {}
     for _, job in sorted(found.items()):
-        unique.setdefault(job.folder, job)
+        same = unique.setdefault(job.folder, job)
+        if digest(identity(same.content)) != digest(identity(job.content)):
+            raise Problem(
+                f"{same.name} and {job.name} have the same folder, {job.folder}. Leave hydra.sweep.dir and hydra.sweep.subdir "
+                "out, or use ${digest:} in them."
+            )
+    if not unique:
+        raise Problem(f"The sweep has no run: one of {' '.join(overrides)} has no value.")
     return [*unique.values()]
 
 
@@ -97,6 +106,10 @@ def _parser(config_dirs: list[Path]) -> Any:
         return parser.parse_overrides([override])[0]
 
     return parse
+
+
+def _is_mapping(override: Override) -> bool:
+    return isinstance(override.value(), Mapping)
 
 
 def _is_group(override: Override, config_dirs: list[Path]) -> bool:

@@ -130,18 +130,27 @@ def serve(pipe: Connection, environment: Mapping[str, str]) -> None:
         progress.send_to(partial(_send, pipe))
         stopped = False
         while not stopped and (order := _next(orders)) is not None:
-            order.job.folder.mkdir(parents=True, exist_ok=True)
-            log = os.open(order.job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            os.close(log)
-            outcome = work(order)
+            try:
+                _log_to(order.job.folder)
+                outcome = work(order)
+            except OSError as error:  # a folder that cannot be written, a full disk
+                reason = f"{error.filename or order.job.folder}: {error.strerror or error}"
+                outcome = Outcome("failed", f"{order.job.name}: {reason}")
             if outcome.kind == "failed":
                 print(f"error: {outcome.line}", file=sys.stderr)
             sys.stdout.flush()
             sys.stderr.flush()
             stopped = outcome.kind == "interrupted"
             _send(pipe, outcome)
+
+
+def _log_to(folder: Path) -> None:
+    """What this process and its libraries print goes into the log of a job from now on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _next(orders: SimpleQueue[Order | None]) -> Order | None:

@@ -68,8 +68,9 @@ class Sweep:
         """
         try:
             while True:
-                if asked() is None:
-                    self.fresh += self.more()
+                # Again after finished jobs: further jobs may depend on them.
+                while asked() is None and (new := [*self.more()]):
+                    self.fresh += new
                     yield from self._finished()
                 if self.count == 1:
                     if not self.waiting or asked() is not None:
@@ -127,7 +128,13 @@ class Sweep:
                 job = self.again[0]
             else:
                 return
-            worker = self._free() or self._started()
+            try:
+                worker = self._free() or self._started()
+            except (EOFError, OSError) as error:
+                self.waiting += [job] if job not in self.again else []
+                if asked() is not None:
+                    return
+                raise Problem(f"No worker can be started ({error}). Give workers=1.") from error
             worker.job, worker.step = job, None
             with suppress(OSError):  # it has just ended, which `_received` will notice
                 worker.pipe.send(Order(job, self.command, worker.device, self._later()))
@@ -194,9 +201,7 @@ class Sweep:
             yield job, Outcome("interrupted", f"its process {how}", signal=asked() or 0)
         elif job in self.again:
             self.again.remove(job)
-            memory = (
-                " Often there is too little memory: give fewer workers, or smaller data." if code == -signal.SIGKILL else ""
-            )
+            memory = " Often there is too little memory: give fewer workers, or smaller data." if "SIGKILL" in how else ""
             told = f"its process {how}, twice.{memory} What it printed is in {LOG}."
             write_text(job.folder / ERROR, f"{told}\n")
             yield job, Outcome("failed", f"{job.name}: {told} ({shown(job.folder)}/{ERROR})")
@@ -220,11 +225,15 @@ class Sweep:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
+    """Processes that are started here begin with one thread, and without SIGINT: Ctrl-C would end them while they import."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
     try:
         yield
     finally:
+        if masked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         if before is None:
             del os.environ["OMP_NUM_THREADS"]
         else:

@@ -60,7 +60,9 @@ def holder(beside: Path, work: str) -> list[str]:
 
 
 def is_alive(process: int) -> bool:
-    """Whether there is a process of this number on this machine."""
+    """Whether there is a process of this number on this machine; on Windows, where a look would be a signal, always True."""
+    if os.name == "nt":
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -45,12 +45,17 @@ def delete_dead(folder: Path) -> None:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another user's
+                    path.unlink(missing_ok=True)
 
 
 @cache
 def _host() -> str:
-    return platform.node().replace(".", "-")
+    """The machine, and on Linux the namespace in which its process numbers are valid: containers may share a name."""
+    space = ""
+    with suppress(OSError):
+        space = "".join(each for each in os.readlink("/proc/self/ns/pid") if each.isdigit())
+    return f"{platform.node()}-{space}".replace(".", "-")
 
 
 def _owner() -> str:

@@ -66,7 +66,7 @@ def _main(given: argparse.Namespace) -> int:
     search = Search(space(given.words), given.trials, given.rule, folders)
     first = search.checked()
     status = run_more(search.more, [first], search.total * len(search.space.repeated), search.ended, False)
-    if search.hopeless is not None:
+    if search.hopeless is not None and not search.scored()[1]:
         raise Problem(search.hopeless)
     if status >= 128:
         return status

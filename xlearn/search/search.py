@@ -20,7 +20,7 @@ from xlearn.search.scores import rule_of, score
 from xlearn.search.space import Space
 from xlearn.search.trials import LAG, Proposals, Trial
 
-# The search ends if its first trials, so many, fail.
+# A trial that may depend on so many trials is not proposed if all of these failed.
 HOPELESS = 3
 
 
@@ -109,6 +109,10 @@ class Search:
             before = self.tried[: max(0, number - LAG + 1)]
             if not all(each.over for each in before):
                 return
+            # By the trials that this one may depend on, so that it does not depend on the workers.
+            if len(before) >= HOPELESS and all(each.failed for each in before):
+                self.hopeless = next(each.line for one in before for each in one.outcomes.values() if each.kind == "failed")
+                return
             rule = self._score(before)
             ended = [Trial(each.number, each.params, (), self._scored(each, rule)) for each in before]
             trial = self.proposals(number, ended, [each.trial for each in self.tried])
@@ -124,9 +128,6 @@ class Search:
             if job.folder in {one.folder for one in each.jobs} and outcome.kind != "interrupted":
                 each.outcomes[job.folder] = outcome
         self._print_scores()
-        first, over = self.tried[: min(HOPELESS, self.total)], [each for each in self.tried if each.over]
-        if first and all(each in over for each in first) and all(each.failed for each in over):
-            self.hopeless = next(each.line for one in first for each in one.outcomes.values() if each.kind == "failed")
 
     def _print_scores(self) -> None:
         """Print the trials that are over, in their order."""

@@ -120,7 +120,7 @@ def space(overrides: Sequence[str]) -> Space:
         elif isinstance(value := each.value(), IntervalSweep):
             searched[key] = _interval(key, value)
         else:
-            values = tuple(str(one) for one in each.sweep_string_iterator())
+            values = tuple(dict.fromkeys(str(one) for one in each.sweep_string_iterator()))
             if key in REPLICATES:
                 repeated = [(*before, f"{key}={one}") for before in repeated for one in values]
             else:
