@@ -35,7 +35,7 @@ for step in range(int(sys.argv[1])):
 IMPORTS = "import time\nimport xlearn.commands.imported\nprint('ready', flush=True)\ntime.sleep(60)"
 START = """
 import time
-from xlearn.commands.workers import context
+from xlearn.commands.processes import context
 from xlearn.commands.imported import worker
 if __name__ == "__main__":
     for attempt in ("the first, with the process that it is forked from", "the second"):

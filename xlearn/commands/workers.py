@@ -8,16 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from xlearn.commands.job import ERROR, LOG, finished, shown
 from xlearn.commands.jobs import Job
 from xlearn.commands.order import choose
+from xlearn.commands.processes import context, one_thread
 from xlearn.commands.worker import Order, Outcome, logged, serve, told, work
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.interrupt import asked
@@ -27,8 +26,6 @@ from xlearn.runtime.storage import write_text
 LOOK = 0.2
 # Seconds that a process has to end by itself.
 END = 5
-# What a job imports, so that a worker which is forked from a process with these starts at once.
-IMPORTED = ("xlearn.commands.imported",)
 
 
 @dataclass
@@ -221,30 +218,3 @@ class Sweep:
             worker.process.join(END)
             worker.process.kill()
         self.workers.clear()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Processes that are started here begin with one thread, and without SIGINT: Ctrl-C would end them while they import."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
-    try:
-        yield
-    finally:
-        if masked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-
-
-@cache
-def context() -> Any:
-    """Processes forked from a server that has imported everything, where there is one; else new ones."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    made = get_context("forkserver")
-    made.set_forkserver_preload([*IMPORTED])
-    return made
