@@ -155,8 +155,9 @@ def fit(
     `task`: one, or several by role (`{"source": ..., "target": ...}`), each in every step. `objective`: a function
     `(network, batches by role) -> {name: loss}`, a supervised class of `xlearn.objectives`, or a partial of either; the
     default is cross-entropy. `optimizer`: called with groups of parameters; the default is
-    `partial(torch.optim.Adam, lr=1e-3)`. The final weights are kept, nothing is selected. `xlearn.phases.fit.fit` yields a
-    record after each step, to stop or to save.
+    `partial(torch.optim.Adam, lr=1e-3)`. The final weights are kept, nothing is selected; statistics of batch normalisation
+    are those of these weights, as at the end of a phase. `xlearn.phases.fit.fit` yields a record after each step, to stop or
+    to save.
 
     Raises `Problem` for an objective that needs more than labelled examples (views, unlabelled examples, teachers, pairs,
     episodes): these are phases of a run, e.g. `run("transfer=dann")`.

@@ -96,6 +96,7 @@ class Run:
             cache=self.cache,
             metric=options.metric,
             evaluations=1 if self.small else options.evaluations,
+            statistics=options.statistics,
             checkpoint_seconds=options.checkpoint_seconds,
             forced=self.command if options.force else None,
             pretrained=self.components.pretrained_of("target"),

@@ -11,6 +11,7 @@ from toys.tasks import blobs, domain_tasks, image_task, random_images
 
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.fusion.concat import Concat
+from xlearn.networks import statistics
 from xlearn.networks.evaluate import features, logits
 from xlearn.networks.network import Network, Tokens, tensors
 from xlearn.runtime.errors import Problem
@@ -60,20 +61,25 @@ def test_the_statistics_are_those_of_the_target_by_hand():
     torch.testing.assert_close(layers[4].running_mean, x.mean(0), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(layers[4].running_var, x.var(0), rtol=1e-4, atol=1e-5)
     changed = {name for name, value in tensors(network).items() if not torch.equal(value, before[name])}
-    assert {name.rpartition(".")[2] for name in changed} == {"running_mean", "running_var", "num_batches_tracked"}
+    assert {name.rpartition(".")[2] for name in changed} == {"running_mean", "running_var"}
     assert [layers[place].momentum for place in (1, 4)] == [0.1, 0.1]
     assert not any(module.training for module in network.modules())
 
 
-def test_batches_count_the_same_and_are_alike_in_size():
+@pytest.mark.parametrize("parts", [1, 3])
+def test_moments_of_sorted_rows_are_pooled(monkeypatch, parts):
+    """Sorted by class, a part of the rows has another mean than the rest: the variance between parts counts too."""
     given = domain_tasks(300)
     network = normalised(given["source"].train)
     layers = network.encoder["image"].layers
-    AdaBN(network, given)(CPU)
-    x = pixels(given[UNLABELED].train) @ layers[0].weight.T + layers[0].bias
-    halves = x.split(150)
-    torch.testing.assert_close(layers[1].running_mean, torch.stack([each.mean(0) for each in halves]).mean(0))
-    torch.testing.assert_close(layers[1].running_var, torch.stack([each.var(0) for each in halves]).mean(0))
+    examples = given[UNLABELED].train
+    monkeypatch.setattr(statistics, "LARGEST", 8 * len(examples) // parts)
+    monkeypatch.setattr(statistics, "FEWEST", 1)
+    x = pixels(examples) @ layers[0].weight.T + layers[0].bias
+    for order in (x[:, 0].argsort(), torch.randperm(len(examples))):
+        AdaBN(network, {UNLABELED: replace(given[UNLABELED], train=examples.subset(order))})(CPU)
+        torch.testing.assert_close(layers[1].running_mean, x.mean(0))
+        torch.testing.assert_close(layers[1].running_var, x.var(0))
 
 
 def test_what_brighter_and_paler_images_lose_comes_back():

@@ -95,8 +95,8 @@ def adapting(**values: Any) -> Phase:
 def setting_in(folder: Path, **options: Any) -> Setting:
     lines: list = []
     values = {
-        "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "checkpoint_seconds": 1e9,
-        "forced": None, "pretrained": frozenset(), "report": lines.append,
+        "seed": 0, "machine": CPU, "cache": Cache(folder), "metric": "accuracy", "evaluations": 5, "statistics": "exact",
+        "checkpoint_seconds": 1e9, "forced": None, "pretrained": frozenset(), "report": lines.append,
     }  # fmt: skip
     return Setting(**{**values, **options})
 

@@ -125,7 +125,7 @@ class Source(episodes.Episodes):
 
     def finish(self, network: nn.Module, machine: Machine) -> bool:
         assert isinstance(network, Network)
-        estimated(network, self.examples, machine)
+        estimated(network, {self.examples.task: self.examples}, machine)
         return True
 
 

@@ -112,6 +112,7 @@ class TrainConfig:
     metric: str = MISSING
     batch_size: int = 64
     sampling: str = "shuffled"  # shuffled | balanced
+    normalization_statistics: str = "exact"  # exact | running
     joint: JointConfig = field(default_factory=JointConfig)
     episodes: EpisodeOptions = field(default_factory=EpisodeOptions)
     image: ImageOptions = field(default_factory=ImageOptions)

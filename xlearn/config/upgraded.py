@@ -50,6 +50,8 @@ def upgraded(config: Any) -> Any:
     for name in CHAINS:
         if isinstance(found.get(name), dict):
             found[name] = _chain(found[name], found)
+    if "evaluations" in found:  # a whole configuration
+        found.setdefault("normalization_statistics", "running")
     return found
 
 

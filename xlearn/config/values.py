@@ -18,9 +18,11 @@ def check_values(config: Mapping[str, Any], found: Collector) -> None:
                 need_metric(config["metric"], space.func, config["choices"].get("target", "the target"))
         except Problem as problem:
             found.add(problem)
-    statistics = config["joint"]["statistics"]
-    known = ["shared", "task"]
-    found.need(statistics in known, f"joint.statistics={statistics}: {nearest(str(statistics), known)}")
+    for key, value, known in (
+        ("joint.statistics", config["joint"]["statistics"], ["shared", "task"]),
+        ("normalization_statistics", config["normalization_statistics"], ["exact", "running"]),
+    ):
+        found.need(value in known, f"{key}={value}: {nearest(str(value), known)}")
     found.need(config["evaluations"] >= 1, f"evaluations={config['evaluations']}: give 1 or more.")
     for key in ("test", "val"):
         found.need(config["episodes"][key] >= 1, f"episodes.{key}={config['episodes'][key]}: give 1 or more.")

@@ -65,9 +65,15 @@ class Network(nn.Module):
         if self._serving == batch.task or not self.sharing.parts:
             yield
             return
-        self._serving, before = batch.task, self._serving
+        with self.replacing(batch.task, self.sharing.overrides(self, batch)):
+            yield
+
+    @contextmanager
+    def replacing(self, task: str, overrides: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+        """Within, the network is that of the task, whose `overrides` replace shared modules."""
+        self._serving, before = task, self._serving
         try:
-            with instead(self.sharing.overrides(self, batch)):
+            with instead(overrides):
                 yield
         finally:
             self._serving = before

@@ -13,11 +13,12 @@ from xlearn.data.batches import Batches
 from xlearn.data.task import Examples, Sealed, Task
 from xlearn.label_spaces.checks import need_space
 from xlearn.networks.evaluate import logits
-from xlearn.networks.network import Network
+from xlearn.networks.network import Network, tensors
 from xlearn.networks.predictions import predict
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
 from xlearn.phases.fit import fit
+from xlearn.phases.normalization import NormalizationStatistics
 from xlearn.phases.update import Update
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.machine import Machine, machine
@@ -58,8 +59,12 @@ def trained(
     made = _made(chosen, context, network)
     update = Update([made], rates, optimizer or partial(torch.optim.Adam, lr=1e-3), lambda step, steps: 1.0, equal)
     batches = Batches({role: task.train for role, task in tasks.items()}, batch_size=batch_size, seed=seed, device=place.device)
+    read, before = {role: task.train for role, task in tasks.items()}, tensors(network)
     records = fit(network, [update], batches, steps=steps, seed=seed, machine=place)
-    return [{name: float(loss) for name, loss in record.losses.items()} for record in records]
+    losses = [{name: float(loss) for name, loss in record.losses.items()} for record in records]
+    size = sum(min(batch_size, len(each)) for each in read.values())
+    NormalizationStatistics("exact", network, read, before, size, seed, place).finish(steps)
+    return losses
 
 
 def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """The monitor of a phase: losses, validation scores, task weights of the balance, and the best network weights so far."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from xlearn.label_spaces import LabelSpace
 from xlearn.networks.network import Network
 from xlearn.phases.fit import Record
 from xlearn.phases.keeping import Checkpoints
+from xlearn.phases.normalization import NormalizationStatistics
 from xlearn.phases.phase import Phase, Setting
 from xlearn.phases.update import Update
 from xlearn.runtime.errors import Problem
@@ -38,9 +40,12 @@ class Monitor:
         setting: Setting,
         steps: int,
         checkpoints: Checkpoints,
+        statistics: NormalizationStatistics,
     ) -> None:
         self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
         self.tasks, self.judges, self.valid, self.checkpoints = tasks, judges, valid, checkpoints
+        # Scores that decide are of the weights with the statistics that the phase would end with.
+        self.looking = statistics.looking if judges else nullcontext
         self.metrics = {name: space.own_metric(setting.metric) for name, space in spaces.items()}
         self.signs = {name: 1 if spaces[name].metrics[metric] else -1 for name, metric in self.metrics.items()}
         self.every = max(1, -(-steps // setting.evaluations))
@@ -64,7 +69,8 @@ class Monitor:
         """Evaluate: read the losses, score, report, and keep the best weights. Returns True if the phase ends at this step."""
         step = record.step
         losses = self._mean_losses(step)
-        scores: dict[str, Any] = {f"{name}_val_{self.metrics[name]}": each() for name, each in self.valid.items()}
+        with self.looking():
+            scores: dict[str, Any] = {f"{name}_val_{self.metrics[name]}": each() for name, each in self.valid.items()}
         scores |= self.checkpoints.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(record)}
         for each in self.update.losses:

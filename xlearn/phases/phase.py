@@ -106,7 +106,8 @@ class Setting:
     """The settings that all phases of a run share.
 
     `forced`: with `force=true`, the id of the command, which computes each phase once, in whichever process; else None.
-    `pretrained`: the modalities with a pretrained encoder; a frozen one encodes a data set once.
+    `pretrained`: the modalities with a pretrained encoder; a frozen one encodes a data set once. `statistics`: of batch
+    normalisation at the end of a phase, `exact` or `running` (see `xlearn.phases.normalization`).
     """
 
     seed: int
@@ -114,6 +115,7 @@ class Setting:
     cache: Cache
     metric: str
     evaluations: int
+    statistics: str
     checkpoint_seconds: float
     forced: str | None
     pretrained: frozenset[str]

@@ -6,6 +6,7 @@ from typing import Any
 
 from xlearn.data.reads import Roles
 from xlearn.networks.network import Network, load, tensors
+from xlearn.networks.statistics import normalisations
 from xlearn.phases.phase import Phase, Setting, judges, reading
 from xlearn.phases.teacher_outputs import Teaching
 from xlearn.phases.training import Computation
@@ -50,6 +51,7 @@ def solve(
         "seed": setting.seed,
         "metric": setting.metric,
         "evaluations": setting.evaluations,
+        "statistics": setting.statistics if normalisations(network) else None,
         "machine": setting.machine.signature(),
     }
     # The code of the engine, from this module on, and of the components in the document.

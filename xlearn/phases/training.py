@@ -19,6 +19,7 @@ from xlearn.objectives.parts.views import viewed
 from xlearn.phases.encoder_cache import encode
 from xlearn.phases.fit import fit
 from xlearn.phases.monitor import Monitor
+from xlearn.phases.normalization import NormalizationStatistics
 from xlearn.phases.phase import (
     Phase,
     Setting,
@@ -96,6 +97,11 @@ class PhaseTraining:
         separate = bool(teachings) or phase.adapts or phase.augments.one_task
         beginning = Beginning(read, order, setting.machine.device, phase.augment, separate=separate, every=bool(teachings))
         self.batches = phase.batches.begin(beginning)
+        sizes = [phase.batches.size(len(each)) for each in read.values()]
+        size = sum(sizes) if phase.batches.every_role else max(sizes)
+        self.statistics = NormalizationStatistics(
+            setting.statistics, network, read, self.before, size, setting.seed, setting.machine
+        )
         self.steps = steps(phase, self.batches.steps_per_epoch)
         self.teachers = teachers = tuple(each.network for each in teachings)
         losses = validation(teachings, setting.machine) if "validation" in phase.needs.teacher else None
@@ -121,7 +127,9 @@ class PhaseTraining:
         further = self._encoded(phase.keeping.examples(tasks, roles, phase.modalities, setting.seed), trained)
         checkpoints = phase.keeping.begin(network, further, setting.metric, setting.seed, setting.machine)
         scores = {name: partial(score, network, valid, setting.metric, setting.machine) for name, score in held.scores.items()}
-        self.monitor = Monitor(network, phase, own, tasks, held.judges, scores, held.spaces, setting, self.steps, checkpoints)
+        self.monitor = Monitor(
+            network, phase, own, tasks, held.judges, scores, held.spaces, setting, self.steps, checkpoints, self.statistics
+        )
         self.seconds = 0.0
 
     def _with_features(self, read: Mapping[str, Examples]) -> dict[str, Examples]:
@@ -161,10 +169,7 @@ class PhaseTraining:
                     if (number := interrupt.asked()) is not None:
                         raise Interrupted(f"stopped in phase {phase.name} at step {done} of {self.steps}", number)
         weights, kept_step = monitor.checkpoints.kept(done)
-        load(self.network, weights)
-        if self.batches.finish(self.network, setting.machine):
-            weights = tensors(self.network)
-        weights = phase.merge(self.before, weights)
+        weights, statistics = self._finished(weights, done)
         need_finite(weights, phase.name, done)
         report = {
             "steps": done,
@@ -173,14 +178,24 @@ class PhaseTraining:
             "peak_memory": setting.machine.peak_memory(),
             "records": monitor.records,
             **monitor.checkpoints.report(),
+            **statistics,
             **_note(monitor.records),
         }
-        others = {name: phase.merge(self.before, each) for name, each in monitor.checkpoints.kept_by_name().items()}
+        others = {name: self._finished(each, done)[0] for name, each in monitor.checkpoints.kept_by_name().items()}
         # The next phase must not see the hooks and memos of this phase.
         self.network.seen.clear()
         for each in (self.network, *self.teachers):
             each.listening = []
         return Solution(weights, report, others)
+
+    def _finished(self, weights: Mapping[str, Tensor], steps: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(the weights that the phase returns for selected ones: merged, then with the statistics of normalisation, the part of
+        its report)."""
+        load(self.network, self.phase.merge(self.before, weights))
+        # Episodes estimate the statistics of their own examples.
+        finished = self.batches.finish(self.network, self.setting.machine)
+        report = {} if finished else self.statistics.finish(steps)
+        return tensors(self.network), report
 
 
 def _note(records: list[dict[str, Any]]) -> dict[str, str]:

@@ -51,6 +51,7 @@ def build(config: dict[str, Any]) -> Components:
     components = Components(
         options=Options(
             **{name: config[name] for name in ("seed", "metric", "evaluations", "checkpoint_seconds", "force")},
+            statistics=config["normalization_statistics"],
             modalities={name: config[name] for name in config["encoder"] if name in config},
         ),
         names=config["choices"],

@@ -30,6 +30,7 @@ class Options:
     seed: int
     metric: str
     evaluations: int
+    statistics: str
     checkpoint_seconds: float
     force: bool
     modalities: Mapping[str, Any]

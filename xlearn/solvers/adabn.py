@@ -17,7 +17,7 @@ class AdaBN(Solver):
     """Replace the means and variances of all batch normalisation layers by those of the unlabelled target; the weights do not
     change (AdaBN, Li et al., ICLR workshop 2017).
 
-    Computed in one pass, in batches of about 256 with equal weight: the layers below normalise by the statistics of the batch.
+    Computed in one pass of all examples, whatever their order (see `xlearn.networks.statistics.estimated`).
     Raises `Problem` for a network without batch normalisation, and for fewer than 2 examples.
     """
 
@@ -35,4 +35,5 @@ class AdaBN(Solver):
             raise Problem(f"adabn: {len(self.examples)} unlabelled example(s) of the target; a variance needs 2.")
 
     def __call__(self, machine: Machine) -> dict[str, Any]:
-        return {"normalisations": estimated(self.network, self.examples, machine)}
+        estimated(self.network, {UNLABELED: self.examples}, machine)
+        return {"normalisations": len(normalisations(self.network))}
