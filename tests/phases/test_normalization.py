@@ -200,10 +200,28 @@ def test_private_normalisations_have_the_statistics_of_their_task(sharing, kind)
         mixed = in_training_mode(own, pooled(chosen[role], *(chosen[other] for other in tasks if other != role)))
         first, second = own.encoder["image"].blocks
         torch.testing.assert_close(statistics(own)[0], statistics(mixed)[0], rtol=1e-4, atol=1e-5)
+        # In training mode a batch is normalised by its variance without Bessel's correction.
+        first[-1].running_var *= 1 - 1 / (len(chosen[role]) * len(chosen))
         with torch.no_grad():
             x = second[0](first(own.encoder["image"].pixels(chosen[role].inputs["image"]).flatten(1)))
             x = second[1:-1](x)
         torch.testing.assert_close(statistics(own)[1], (x.mean(0), x.var(0)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_every_sharing_reaches_a_fixed_point(sharing):
+    """With the statistics estimated once more nothing changes, also where tasks call a normalisation in turns (stitched units),
+    or evaluate that of an earlier task (progressive columns).
+    """
+    _, tasks = joint_tasks()
+    network = joint_network(tasks, sharing)
+    chosen = {role: task.train.subset(torch.arange(30)) for role, task in tasks.items()}
+    assert estimated(network, chosen, CPU) in (30, 60)
+    found = statistics(network)
+    assert all(bool(mean.any()) for mean, _ in found)
+    estimated(network, chosen, CPU)
+    for one, other in zip(found, statistics(network), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_tasks_of_other_modalities_meet_in_the_trunk():
