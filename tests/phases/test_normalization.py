@@ -14,6 +14,7 @@ from toys.sharings import SHARINGS
 from toys.tasks import blobs_task, image_task, random_images, shifted_tasks
 
 from xlearn.averaging._interpolate import interpolate
+from xlearn.data.unlabeled import UNLABELED
 from xlearn.encoders.mlp import Mlp
 from xlearn.encoders.tabular_mlp import TabularMlp
 from xlearn.fusion.mean import Mean
@@ -89,7 +90,7 @@ def test_few_examples_leave_the_running_statistics(tmp_path, rows, kind):
 def test_a_sample_of_a_tenth_of_what_was_read(monkeypatch, steps, batch, rows, expected):
     read = {"target": random_images(rows)}
     network = conv_network(read["target"])
-    found = NormalizationStatistics("exact", network, read, tensors(network), batch, 0, CPU)
+    found = NormalizationStatistics("exact", network, read, False, tensors(network), batch, 0, CPU)
     monkeypatch.setattr(found, "_moved", lambda: normalisations(network))
     assert found.finish(steps)["normalization_statistics"]["examples"] == {"target": expected}
 
@@ -130,23 +131,33 @@ def _accuracy(folder, task):
     return float((logits(network, task.val, CPU).argmax(1) == task.val.labels).float().mean())
 
 
-@pytest.mark.parametrize("what", ["probe", "frozen", "adapting"])
-def test_nothing_moves_where_normalisation_did_not_train(tmp_path, what):
+@pytest.mark.parametrize("patterns", [["encoder.*"], ["*.3.*"]])
+def test_nothing_moves_where_normalisation_did_not_train(tmp_path, patterns):
+    """A probe, and frozen normalisations between layers that train."""
     task = blobs_task()
     network = conv_network(task.train)
     for module in normalisations(network):
         module.running_mean.uniform_(-1, 1)
     before = statistics(network)
-    if what == "adapting":
-        roles = shifted_tasks()
-        _, entry, _ = solve_adapting(tmp_path, adapting(steps=3), roles=roles, network=network)
-        assert entry.report["normalization_statistics"] == {"kind": "running"}
-        return
-    patterns = {"probe": ["encoder.*"], "frozen": ["*.3.*"]}[what]
     _, entry, _ = solve(tmp_path, phase(steps=3, trainable=partial(frozen, patterns=patterns)), given=task, network=network)
-    moved = [not torch.equal(one[0], other[0]) for one, other in zip(before, statistics(network), strict=True)]
-    assert moved == [False, False]
+    assert all(torch.equal(one[0], other[0]) for one, other in zip(before, statistics(network), strict=True))
     assert "normalization_statistics" not in entry.report
+
+
+def test_a_phase_that_adapts_takes_equal_numbers_of_all_that_it_reads(tmp_path):
+    roles = shifted_tasks()
+    source, target = roles["source"]["blobs"], roles["target"]["target"]
+    start = conv_network(source.train)
+    network, entry, _ = solve_adapting(tmp_path, adapting(steps=4), roles=roles, network=start)
+    read = entry.report["normalization_statistics"]["examples"]
+    assert read.keys() == {"blobs", UNLABELED} and len({*read.values()}) == 1
+    assert entry.report["normalization_statistics"]["kind"] == "exact"
+    samples = {}
+    for role, examples in (("blobs", source.train), (UNLABELED, target.unlabeled)):
+        generator = torch.Generator().manual_seed(derive(0, "statistics", role))
+        rows = torch.randperm(len(examples), generator=generator)[: read[role]]
+        samples[role] = examples if len(examples) == read[role] else examples.subset(rows)
+    need_same(network, in_training_mode(network, pooled(*samples.values())), target.val)
 
 
 def joint_network(tasks, sharing, kind="shared"):

@@ -63,7 +63,7 @@ def trained(
     records = fit(network, [update], batches, steps=steps, seed=seed, machine=place)
     losses = [{name: float(loss) for name, loss in record.losses.items()} for record in records]
     size = sum(min(batch_size, len(each)) for each in read.values())
-    NormalizationStatistics("exact", network, read, before, size, seed, place).finish(steps)
+    NormalizationStatistics("exact", network, read, False, before, size, seed, place).finish(steps)
     return losses
 
 

@@ -119,6 +119,8 @@ class Candidates(Checkpoints):
     least one rule selects them; it holds plain containers and tensors, so it can be saved.
     """
 
+    scores = True
+
     def __init__(self, network: Network, examples: Mapping[str, Examples], metric: str, seed: int, machine: Machine) -> None:
         super().__init__(network)
         self.examples, self.metric, self.seed, self.machine = examples, metric, seed, machine

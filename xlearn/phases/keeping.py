@@ -15,6 +15,9 @@ from xlearn.runtime.machine import Machine
 class Checkpoints:
     """The weights that a phase may return, while it trains. By default: those of its last step."""
 
+    # Whether `look` scores the weights.
+    scores = False
+
     def __init__(self, network: Network) -> None:
         self.network = network
 

@@ -45,7 +45,7 @@ class Monitor:
         self.network, self.phase, self.update, self.setting, self.steps = network, phase, update, setting, steps
         self.tasks, self.judges, self.valid, self.checkpoints = tasks, judges, valid, checkpoints
         # Scores that decide are of the weights with the statistics that the phase would end with.
-        self.looking = statistics.looking if judges else nullcontext
+        self.looking = statistics.looking if judges or checkpoints.scores else nullcontext
         self.metrics = {name: space.own_metric(setting.metric) for name, space in spaces.items()}
         self.signs = {name: 1 if spaces[name].metrics[metric] else -1 for name, metric in self.metrics.items()}
         self.every = max(1, -(-steps // setting.evaluations))
@@ -71,7 +71,7 @@ class Monitor:
         losses = self._mean_losses(step)
         with self.looking():
             scores: dict[str, Any] = {f"{name}_val_{self.metrics[name]}": each() for name, each in self.valid.items()}
-        scores |= self.checkpoints.look(step)
+            scores |= self.checkpoints.look(step)
         line = {"phase": self.phase.name, "step": step, "losses": losses, **scores, **self._balance(record)}
         for each in self.update.losses:
             line |= each.log()

@@ -1,4 +1,4 @@
-"""The statistics of batch normalisation at the end of a phase: those of its final weights, over its own labelled examples.
+"""The statistics of batch normalisation at the end of a phase: those of its final weights, over the examples it read.
 
 Running statistics lag behind the weights: with momentum m, after s steps they still contain (1 - m)^s of their start, 37 % for
 100 steps and m = .01. Evaluation would then normalise differently from training.
@@ -19,7 +19,7 @@ from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine
 
 STATISTICS = ("exact", "running")
-# With fewer examples the statistics of the batches before are better (docs/decisions/0023): the running ones stay.
+# With fewer examples the running statistics are better (docs/decisions/0023-normalization-statistics.md).
 FEWEST = 20
 # At most so many examples, and at most this share of those that the phase's steps read, but not fewer than `SMALL`.
 MOST, SHARE, SMALL = 2048, 0.1, 256
@@ -28,13 +28,14 @@ MOST, SHARE, SMALL = 2048, 0.1, 256
 class NormalizationStatistics:
     """Which statistics the batch normalisations of a phase end with.
 
-    `exact`: those of the final weights over labelled examples of the phase, without augmentation: all of them, or a sample of
-    `min(2048, max(256, steps * batch / 10))`; of several tasks the same number of each. `running`: the moving averages over the
-    phase's batches. They stay, too, where a normalisation reads fewer than 20 examples, where it did not train (its statistics
-    are those before the phase), and in phases that read examples without labels (`xlearn.phases`, decision 23).
+    `exact`: those of the final weights over the phase's training examples, without augmentation: all of them, or a sample of
+    `min(2048, max(256, steps * batch / 10))`; of several tasks the same number of each. A phase that adapts has the target's
+    unlabelled examples among them, because labelled ones alone would be another domain. `running`: the moving averages over the
+    phase's batches. They stay where a normalisation reads fewer than 20 examples, and in phases of self-supervision. Nothing
+    changes where a normalisation did not train.
 
-    `read`: the phase's training examples by role; `before`: the tensors of the network at its start; `batch`: the number of
-    examples in a step.
+    `read`: the phase's training examples by role; `adapts`: whether it reads unlabelled examples of the target; `before`: the
+    tensors of the network at its start; `batch`: the number of examples in a step.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class NormalizationStatistics:
         kind: str,
         network: Network,
         read: Mapping[str, Examples],
+        adapts: bool,
         before: Mapping[str, Tensor],
         batch: int,
         seed: int,
@@ -49,8 +51,8 @@ class NormalizationStatistics:
     ) -> None:
         self.network, self.before, self.batch, self.seed, self.machine = network, before, batch, seed, machine
         self.read = read
-        self.labelled = not any(is_hidden(each.labels) for each in read.values())
-        self.exact = kind == "exact" and self.labelled and bool(normalisations(network))
+        learns = adapts or not any(is_hidden(each.labels) for each in read.values())
+        self.exact = kind == "exact" and learns and bool(normalisations(network))
 
     def finish(self, steps: int) -> dict[str, Any]:
         """Set the statistics of the network's present weights after so many steps; returns the part of the phase's report."""

@@ -100,7 +100,7 @@ class PhaseTraining:
         sizes = [phase.batches.size(len(each)) for each in read.values()]
         size = sum(sizes) if phase.batches.every_role else max(sizes)
         self.statistics = NormalizationStatistics(
-            setting.statistics, network, read, self.before, size, setting.seed, setting.machine
+            setting.statistics, network, read, phase.adapts, self.before, size, setting.seed, setting.machine
         )
         self.steps = steps(phase, self.batches.steps_per_epoch)
         self.teachers = teachers = tuple(each.network for each in teachings)
