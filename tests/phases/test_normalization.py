@@ -79,6 +79,7 @@ def test_few_examples_leave_the_running_statistics(tmp_path, rows, kind):
     given = random_images(rows)
     network, entry, _ = solve(tmp_path, phase(steps=3), given=image_task(given), network=conv_network(given))
     assert entry.report["normalization_statistics"]["kind"] == kind
+    assert ("19 examples" in entry.report.get("note", "")) == (kind == "running")
     running, _, _ = solve(tmp_path, phase(steps=3), given=image_task(given), network=conv_network(given), statistics="running")
     assert torch.equal(statistics(network)[0][0], statistics(running)[0][0]) == (kind == "running")
 

@@ -61,8 +61,9 @@ class NormalizationStatistics:
             return {}
         if not self.exact:
             return {"normalization_statistics": {"kind": "running"}}
-        limit = min(MOST, max(SMALL, round(SHARE * steps * self.batch)))
-        return {"normalization_statistics": self._estimate(moved, limit)}
+        found = self._estimate(moved, min(MOST, max(SMALL, round(SHARE * steps * self.batch))))
+        few = f"batch normalisation keeps its running statistics: {found['examples']} examples, and exact ones need {FEWEST}"
+        return {"normalization_statistics": found, **({"note": few} if found["kind"] == "running" else {})}
 
     @contextmanager
     def looking(self) -> Iterator[None]:
