@@ -80,6 +80,8 @@ class Batching(Declares):
     by_role = True
     # Whether every step has a batch of every role.
     every_role = True
+    # Whether classes are as frequent in the batches as among the training examples.
+    keeps_shares = True
 
     def __init__(self, base_learner: partial[Any] | None) -> None:
         if base_learner is not None:

@@ -35,6 +35,7 @@ class Episodes(Batching):
     # An inner loop learns from the inputs of each episode.
     needs = Needs(trains_head=False, raw_inputs=True, episodes=True)
     by_role = False
+    keeps_shares = False
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class Batches(Batching):
         self.batch_size, self.sampling, self.tasks = batch_size, sampling, tasks
         self.temperature, self.common = temperature, common
         self.every_role = tasks == "all"
+        self.keeps_shares = sampling != "balanced"
 
     def small(self) -> "Batches":
         few = copy.copy(self)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isclass, isroutine
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import lazy_loader as lazy
 from torch import Tensor, nn
@@ -51,8 +51,11 @@ class Objective(Declares):
     """A loss with needs, and with hooks that do nothing here. `rate` multiplies the learning rate of its own parameters."""
 
     rate: float = 1.0
-    # Whether it is the loss of a label space, in whose place others are chosen.
-    by_default: ClassVar[bool] = False
+
+    @classmethod
+    def plain(cls, **arguments: Any) -> bool:
+        """Whether, with these arguments, it is the loss of a label space as it is, in whose place others are chosen."""
+        return False
 
     @classmethod
     def labelled(cls, roles: Sequence[str], /, **arguments: Any) -> list[str]:
@@ -106,10 +109,10 @@ def learns_from(component: partial[Any], roles: Sequence[str]) -> list[str]:
     return [*roles]
 
 
-def is_usual(component: partial[Any]) -> bool:
-    """Whether an objective is the loss of a label space, in whose place others are chosen."""
+def is_plain(component: partial[Any]) -> bool:
+    """Whether an objective, with its arguments, is the loss of a label space, in whose place others are chosen."""
     made = component.func
-    return isclass(made) and issubclass(made, Objective) and made.by_default
+    return isclass(made) and issubclass(made, Objective) and made.plain(**component.keywords)
 
 
 class ExtraUpdate(Objective, nn.Module):

@@ -93,7 +93,7 @@ def _made(chosen: Callable[..., Any], context: PhaseContext, network: Network) -
 # Needs that `fit` meets: labelled examples, read as they are.
 GIVEN: dict[str, Any] = {
     "labels": True, "trains_head": True, "raw_inputs": False, "runs_encoders": False, "copied": False, "batch": 1,
-    "spaces": (),
+    "spaces": (), "class_shares": False, "plain_loss": False,
 }  # fmt: skip
 
 

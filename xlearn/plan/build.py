@@ -13,10 +13,10 @@ from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
 from xlearn.label_spaces import LabelSpace
 from xlearn.measuring import Measuring
-from xlearn.objectives import is_usual
 from xlearn.plan.chain_checks import check_chains
 from xlearn.plan.comparison import Comparison
 from xlearn.plan.components import Components, Options
+from xlearn.plan.objective_checks import check_objectives
 from xlearn.plan.phases_from_config import chain
 from xlearn.plan.structures import PrivateLayers, Structure, Together
 from xlearn.pretrain import Loaded, Start
@@ -75,7 +75,7 @@ def build(config: dict[str, Any]) -> Components:
     if not found.problems:
         check_chains(components, found)
         found.need(not config["baseline"]["carry"], "baseline: the baseline must not copy weights. Set carry: false.")
-        _check_objective(components, config, found)
+        check_objectives(components, config, found)
     if found.problems:
         raise Problems(found.problems)
     return components
@@ -148,17 +148,3 @@ def _measuring(config: dict[str, Any], found: Collector) -> tuple[Any, Any]:
     except Problem as problem:
         found.add(problem)
     return None, None
-
-
-def _check_objective(components: Components, config: dict[str, Any], found: Collector) -> None:
-    """Refuse an objective at the top that would change the teacher and the baseline, but not the student."""
-    own = all(node["objective"] for node in config["transfer"]["phases"].values())
-    taught = any(phase.teachers for phase in components.transfer)
-    chosen = found.component(config["objective"], "objective")
-    usual = chosen is None or is_usual(chosen)
-    found.need(
-        not (taught and own) or usual,
-        f"objective={config['choices'].get('objective')} would change the teacher and the baseline, but not "
-        f"{components.transfer_name}, because its phases set their objectives. Leave it out, or write a transfer that uses it "
-        "(docs/adding-a-method.md).",
-    )

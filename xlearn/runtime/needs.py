@@ -31,6 +31,8 @@ class Needs:
     episodes: bool = False  # few-shot episodes instead of examples
     copied: bool = False  # the names of the parameters that were copied from the source
     one_task: bool = False  # batches of a single labelled task: it mixes labels
+    class_shares: bool = False  # training with the class shares of the training examples: it corrects for them
+    plain_loss: bool = False  # the loss of the label space as the phase's objective: it is computed with that loss
     unknown_token: bool = False  # the unknown token of a tokeniser that xlearn learned
     # Outputs of teachers: "logits" and "features" (precomputed where possible), "network" (the teacher runs in every step),
     # "validation" (its loss on the target's validation split).
@@ -76,6 +78,8 @@ WORDS = {
     "episodes": "few-shot episodes",
     "copied": "weights copied from the source",
     "one_task": "labelled examples of one task",
+    "class_shares": "classes in the shares of the training examples, for which it corrects",
+    "plain_loss": "an objective without class weights, smoothing or adjustment",
     "unknown_token": "the unknown token of a learned tokeniser",
 }
 # A loss on labelled examples.

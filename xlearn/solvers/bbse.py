@@ -1,6 +1,7 @@
 """Label shift: black-box shift estimation (BBSE), and its correction in the head."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,12 +26,15 @@ class Bbse(Solver):
     the unlabelled target; negative w are set to 0.
 
     The posterior is corrected, `b_j + log(q_t(j) / p(j))` with `q_t = w p_s` of the validation split and p the class shares of
-    the training examples (the head's prior, except with sampling=balanced) (Saerens et al., 2002). This is exact under pure
-    label shift; Lipton et al. retrain with weights w instead. Reports `weights` and the estimated shares `target`, in the order
+    the training examples, the head's prior (Saerens et al., 2002): a source trained with class weights, logit adjustment or
+    sampling=balanced has another prior, and is refused. This is exact under pure label shift if the head's probabilities are
+    calibrated; Lipton et al. retrain with weights w instead. Reports `weights` and the estimated shares `target`, in the order
     of the classes. If C is (nearly) singular, the head does not change, and the run reports a note.
 
     Raises: `Problem` without a validation split of the source.
     """
+
+    needs = replace(Solver.needs, class_shares=True)
 
     def __init__(self, network: Network, tasks: Mapping[str, Task]) -> None:
         self.given = [tasks[role].val for role in sources(tasks) if len(tasks[role].val)]

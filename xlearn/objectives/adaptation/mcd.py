@@ -35,7 +35,7 @@ class Mcd(Objective, nn.Module):
     Raises: `Problem` for a negative weight, generator_steps below 1, and without both domains.
     """
 
-    needs = Needs(labels=False, unlabeled=True)
+    needs = Needs(labels=False, unlabeled=True, plain_loss=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, generator_steps: int = 1) -> None:
         super().__init__()

@@ -66,6 +66,11 @@ def taught_outputs(teacher: Network, batch: Batch) -> dict[str, object] | None:
         return teacher.outputs(batch)
 
 
+def single(values: Tensor) -> Tensor:
+    """The values in single precision or better: under autocast logits are of half precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def mean(values: Tensor, seen: Tensor) -> Tensor:
     """The mean of `values [batch]` over the examples in the mask `seen`; 0 if there are none."""
     return (values * seen).sum() / seen.sum().clamp_min(1)
@@ -93,7 +98,8 @@ def by_logits(
     network: Network, batches: Mapping[str, Batch], teachers: Sequence[Network], weight: float, term: Term
 ) -> dict[str, Tensor]:
     """`(1 - weight) CE(y, z)` on the target, plus `weight term` on every role that a teacher can read: the convention of all
-    distillation of logits. `term(z [batch, classes], *taught_logits(...), labels)` is a scalar.
+    distillation of logits. CE is the loss of the label space, the mean over the examples with a label, without class weights.
+    `term(z [batch, classes], *taught_logits(...), labels)` is a scalar, of logits in single precision or better.
 
     Raises: `Problem` if no batch has a modality of a teacher.
     """
@@ -103,7 +109,8 @@ def by_logits(
         if role == "target":
             losses[f"{role}_labels"] = (1 - weight) * batch.space.loss(logits, batch.labels)
         if (taught := taught_logits(teachers, batch)) is not None:
-            losses[f"{role}_teacher"] = weight * term(logits, *taught, batch.labels)
+            given, seen = taught
+            losses[f"{role}_teacher"] = weight * term(single(logits), single(given), seen, batch.labels)
     if not any(name.endswith("_teacher") for name in losses):
         modalities = " and ".join(sorted({name for each in teachers for name in each.encoder}))
         raise Problem(f"the teacher reads {modalities}, but no task has this modality. Choose a source of paired modalities.")

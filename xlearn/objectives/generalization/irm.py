@@ -26,7 +26,7 @@ class Irm(Objective, nn.Module):
     Raises: `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
     """
 
-    needs = Needs(batch=2, spaces=(Classes,))
+    needs = Needs(batch=2, spaces=(Classes,), plain_loss=True)
 
     step: Tensor
 

@@ -9,6 +9,7 @@ from xlearn.data.task import Batch
 from xlearn.networks.network import Network
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.generalization.environments import annealed, need_annealing, need_environments, risks
+from xlearn.runtime.needs import Needs
 
 
 class Vrex(Objective, nn.Module):
@@ -21,6 +22,8 @@ class Vrex(Objective, nn.Module):
 
     Raises `Problem` for a weight below 0, a share outside [0, 1], and for fewer than two environments.
     """
+
+    needs = Needs(plain_loss=True)
 
     step: Tensor
 

@@ -12,8 +12,9 @@ from xlearn.runtime.needs import Needs
 
 
 class EachModality(Objective):
-    """`CE(y, all modalities) + weight * sum_m CE(y, only modality m)` per role, over examples that have m. CE is the loss of
-    the task's label space: cross-entropy for classes.
+    """`CE(y, all modalities) + weight * sum_m CE(y, only modality m)` per role. CE is the loss of the task's label space:
+    cross-entropy for classes. The first is the mean over the examples of the batch with a label for the role; that of m the
+    mean over those of them that have m (0 if there is none).
 
     It prevents that a strong modality suppresses the training of the others (Wang et al., CVPR 2020; without their weights from
     overfitting rates). With `fusion=late` and weight > 0 each modality is a separate classifier, and the joint prediction is
@@ -40,9 +41,12 @@ class EachModality(Objective):
         def labelled(values: Tensor) -> Tensor:
             return values if batch.rows is None else values[batch.rows]
 
-        losses = {role: batch.space.loss(head(labelled(network.joined(tokens))), batch.labels)}
+        def outputs(*names: str) -> Tensor:
+            return batch.space.outputs(head, labelled(network.joined({name: tokens[name] for name in names})))
+
+        losses = {role: batch.space.loss(outputs(*tokens), batch.labels)}
         for name in tokens if len(tokens) > 1 else ():
-            alone = head(labelled(network.joined({name: tokens[name]})))
+            alone = outputs(name)
             found = batch.space.losses(alone, batch.labels)
             there = labelled(batch.present[name]) if name in batch.present else None
             mean = found.mean() if there is None else (found * there).sum() / there.sum().clamp_min(1)
