@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from toys.tasks import SPEC, image_task
 from xlearn.data.augment._mixup import mixup
@@ -143,7 +143,9 @@ def weights_of(kind: str, counts: Floats, beta: float = 0.9999) -> list[float]:
     return [1 / ((1 - beta**each) / (1 - beta)) for each in counts]
 
 
-def weighted_mean(losses: Callable[[Floats, int], float], outputs: Sequence[Floats], shares: Sequence, weights: Floats) -> float:
+def weighted_mean(
+    losses: Callable[[Floats, int], float], outputs: Sequence[Floats], shares: Sequence[Floats | None], weights: Floats
+) -> float:
     """`losses(z, c)` is the loss of outputs z with the label c."""
     above, below = [], []
     for z, q in zip(outputs, shares, strict=True):
@@ -174,7 +176,3 @@ def counted(labels: Mapping[int, float], classes: int) -> list[float]:
 def squares(outputs: Sequence[Floats], values: Sequence[float | None]) -> float:
     errors = [(z[0] - value) ** 2 for z, value in zip(outputs, values, strict=True) if value is not None]
     return math.fsum(errors) / len(errors)
-
-
-def tensor_of(values: Sequence[Floats]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)

@@ -49,7 +49,8 @@ def _check_top(components: Components, config: dict[str, Any], found: Collector)
     used = components.used()
     found.need(
         bool(learns) or not used or not all(own[phase] for phase in used),
-        f"{name} would change the baseline, but no phase of {transfer}, because each has an objective of its own. Leave it out.",
+        f"{name} would change the baseline, but no phase of {transfer}, because each has an objective of its own. Leave it "
+        "out.",
     )
 
 
@@ -75,8 +76,8 @@ def _check_shares(within: str, phase: Phase, found: Collector) -> None:
     correct = [each for each in phase.objectives if declared(each).class_shares]
     found.need(
         not correct or phase.batches.keeps_shares or not phase.solver.trains,
-        f"{within}.phases.{phase.name}: {_names(correct)} corrects for unequal classes, and sampling=balanced draws every class "
-        "equally often already: together they correct twice. Use sampling=shuffled, or leave the correction out of the "
+        f"{within}.phases.{phase.name}: {_names(correct)} corrects for unequal classes, and sampling=balanced draws every "
+        "class equally often already: together they correct twice. Use sampling=shuffled, or leave the correction out of the "
         "objective (objective=cross_entropy, class_weights: none).",
     )
 
@@ -89,8 +90,8 @@ def _check_plain(within: str, phase: Phase, found: Collector) -> None:
     named = f"{_names(phase.objectives[:1])}{_options(phase.objectives[0])}"
     found.need(
         False,
-        f"{within}.phases.{phase.name}: {_names(defined)} is computed with the plain loss of the labels, but the phase minimises "
-        f"{named}. Use objective=cross_entropy without class weights and label smoothing.",
+        f"{within}.phases.{phase.name}: {_names(defined)} is computed with the plain loss of the labels, but the phase "
+        f"minimises {named}. Use objective=cross_entropy without class weights and label smoothing.",
     )
 
 

@@ -59,7 +59,8 @@ def frozen(network: Network, tasks: Mapping[str, Task], machine: Machine) -> Fro
 
 def classifier(given: Tensor, labels: Tensor, classes: int, strength: float) -> tuple[Tensor, Tensor]:
     """`W [classes, d]` and `b [classes]` of multinomial logistic regression on features `[n, d]`: the minimum of
-    `sum_i -log p_{y_i} + 1 / (2 strength) ||W||^2`, by L-BFGS (scikit-learn). A class without examples is never predicted.
+    `sum_i -log p_{y_i} + 1 / (2 strength) ||W||^2`, of features divided by their root mean square, by L-BFGS (scikit-learn; for
+    two classes it penalises the difference of both rows of W, not W). A class without examples is never predicted.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -58,9 +58,7 @@ def options() -> Iterator[Option]:
         given = {"class_weights": sort, "label_smoothing": share}
         yield Option(CrossEntropy, lambda z, y, n, share=share: smoothed_entropy(z, y, share), given, sort)
     for sort, gamma in product(SORTS, (0.0, 0.5, 2.0)):
-        yield Option(
-            Focal, lambda z, y, n, gamma=gamma: focal(z, y, gamma), {"gamma": gamma, "class_weights": sort}, sort
-        )
+        yield Option(Focal, lambda z, y, n, gamma=gamma: focal(z, y, gamma), {"gamma": gamma, "class_weights": sort}, sort)
     for tau in (0.0, 0.5, 1.0, 1.5):
         yield Option(LogitAdjustment, lambda z, y, n, tau=tau: adjusted(z, y, n, tau), {"tau": tau})
     yield Option(Deferred, lambda z, y, n: smoothed_entropy(z, y), {"after": 1.0})
@@ -137,7 +135,8 @@ def test_each_modality_counts_the_examples_that_have_it(form, precision, weight)
                 there = has[name] if name else [True] * len(given.rows(role))
                 outputs = given.outputs(role, *([name] if name else []))
                 if role == "third":
-                    values = [given.labels[role].get(row) if here else None for row, here in zip(given.rows(role), there)]
+                    pairs = zip(given.rows(role), there, strict=True)
+                    values = [given.labels[role].get(row) if here else None for row, here in pairs]
                     wanted = squares(outputs, values)
                 else:
                     shares = [q if here else None for q, here in zip(given.shares(role), there, strict=True)]
@@ -172,7 +171,9 @@ def test_distillation_adds_the_mean_over_examples_that_the_teacher_reads(kind, f
     there = batch.present["tabular"].tolist() if form == "hard" else [True] * len(outputs)
     shares = given.shares("target")
     terms = []
-    for z, t, q in [each for each, here in zip(zip(outputs, taught, shares), there, strict=True) if here]:
+    for z, t, q, here in zip(outputs, taught, shares, there, strict=True):
+        if not here:
+            continue
         log_s, log_t = (log_softmax([each / tau for each in values]) for values in (z, t))
         p = [math.exp(each) for each in log_t]
         own = max(range(3), key=lambda place, q=q: q[place])

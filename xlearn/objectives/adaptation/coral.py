@@ -18,10 +18,11 @@ class Coral(Objective):
     features `[batch, d]` below the heads, of all sources together and of the unlabelled target (Sun and Saenko, ECCV Workshops
     2016, eq. 1-3).
 
-    The same as in TLlib, skada and pytorch-adapt. Other definitions: `mean (mu_s - mu_t)^2 + mean (C_s - C_t)^2` (DomainBed,
-    WILDS: with a term of means, without 1/4) and `||R_s - R_t||_F^2` of correlation matrices (ADAPT). Means are not compared
-    here: a pure shift costs nothing. The loss scales with the fourth power of the features and 1 / d^2, so a good weight
-    depends strongly on their scale and width.
+    The same as in skada, pytorch-adapt and ADAPT (whose documentation speaks of correlation matrices; its code has covariances
+    for equal batches, and an optional term of means). Another loss: `mean (mu_s - mu_t)^2 + mean (C_s - C_t)^2`, in DomainBed,
+    WILDS and the code of TLlib (whose documentation has the paper's): with a term of means, and four times the covariances'.
+    Means are not compared here: a pure shift costs nothing. The loss scales with the fourth power of the features and 1 / d^2,
+    so a good weight depends strongly on their scale and width.
 
     Raises: `Problem` for a weight below 0, and without a source or unlabelled target. A batch needs 2 examples.
     """

@@ -19,9 +19,9 @@ class Mcc(Objective):
     """`weight * 1/K sum_{j != j'} C~_jj'` of the target's predictions `p = softmax(z / T) [batch, K]` (Jin et al., ECCV 2020):
     `C = p^T diag(w) p [K, K]`, `C~` its rows divided by their sums, `w_i = n (1 + exp(-H(p_i))) / sum_l (1 + exp(-H(p_l)))`.
 
-    The weights w pass no gradient, as in TLlib and the authors' code; in skada they do. `temperature` T is 2.5 as in TLlib's
-    runs (skada: 1). A class with probability 0 for all examples counts as not confused. It reads no source, so a phase with
-    `reads: [target, target.unlabeled]` can use it.
+    The weights w pass no gradient, as in TLlib and the authors' code; in skada they do. `temperature` T is 2.5, the default of
+    TLlib's script (which has 2 and 3 for two data sets; skada: 1). A class with probability 0 for all examples counts as not
+    confused. It reads no source, so a phase with `reads: [target, target.unlabeled]` can use it.
 
     Raises: `Problem` for a weight below 0, a temperature not above 0, and without unlabelled target examples.
     """

@@ -29,8 +29,10 @@ class Mcd(Objective, nn.Module):
     Both heads are linear; h2 is initialised with h1 plus random weights (the authors start from random heads and a random f;
     here f and h1 are trained on the source, and a random h2 would destroy them). Each update has the phase's optimizer with a
     separate state (the authors: one for f, one for both heads). In B the encoder is frozen and in evaluation mode (no dropout,
-    fixed batch norm statistics). CE in B has no class weights. TLlib adds, in A and B, 0.01 times an entropy of the mean
-    prediction, against empty classes: not used here. Only h1 predicts; the authors add both heads, TLlib takes the better one.
+    fixed batch norm statistics). CE is the plain cross-entropy, the mean over a role's examples: an objective with class
+    weights, label smoothing or an adjustment is refused, because both heads must minimise the same loss. TLlib's script adds,
+    in A and B, 0.01 times `-1/K sum_k log mean_i p_ik` of both heads, against empty classes: not used here. Only h1 predicts;
+    the authors add both heads, TLlib's script reports the better one.
 
     Raises: `Problem` for a negative weight, generator_steps below 1, and without both domains.
     """

@@ -21,7 +21,8 @@ BATCH = 256
 
 class CoTuning(Objective, nn.Module):
     """`lambda CE(h_s(f(x)), p(y_s | y_t))` on the target, added to its cross-entropy (You et al., NeurIPS 2020, eq. 3), for
-    each head h_s of the source's network, copied at the start of the phase and trained. lambda is `weight`.
+    each head h_s of the source's network, copied at the start of the phase and trained: the mean over the target's examples,
+    without class weights. lambda is `weight`.
 
     p(y_s | y_t) comes from the source's network g on the target's labelled examples (section 3.3). `direct`:
     `p(y_s | y_t) = mean over the examples of class y_t of g(x)`. `reverse`: p(y_t | y_s) is learned by multinomial logistic
@@ -75,7 +76,9 @@ class CoTuning(Objective, nn.Module):
             features = features if batch.rows is None else features[batch.rows]
             for key, head in self.head.items():
                 wanted = self.get_buffer(f"of_{key}")
-                soft = wanted[batch.labels] if not batch.labels.is_floating_point() else batch.labels @ wanted
+                labels = batch.labels
+                with torch.autocast(labels.device.type, enabled=False):  # shares of classes in single precision
+                    soft = wanted[labels] if not labels.is_floating_point() else labels @ wanted
                 losses[f"co_tuning_{key}"] = self.weight * functional.cross_entropy(head(features), soft)
         return losses
 

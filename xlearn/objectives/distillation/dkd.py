@@ -18,7 +18,8 @@ from xlearn.runtime.needs import Needs
 
 class Dkd(Objective):
     """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 (alpha TCKD + beta NCKD)` on every role that the teacher can read (Zhao
-    et al., CVPR 2022, eq. 7); means over the batch, the second over the examples with a modality of the teacher.
+    et al., CVPR 2022, eq. 7): the first is the mean over the batch's examples, without class weights or smoothing, the second
+    the mean over those with a modality of the teacher.
 
     `TCKD = KL(b_t || b_s)`, b the two probabilities of the label's class and of all others; `NCKD = KL(q_t || q_s)`, q the
     probabilities of the others among themselves; all of logits divided by tau. With alpha = 1 and beta one minus the teacher's

@@ -19,7 +19,8 @@ from xlearn.runtime.needs import Needs
 
 class Kd(Objective):
     """`(1 - w) CE(y, z_s)` on the target, plus `w tau^2 KL(p_t || softmax(z_s / tau))` on every role that a teacher can read
-    (Hinton et al., 2015); means over the batch, the second over the examples with a modality of a teacher.
+    (Hinton et al., 2015): the first is the mean over the batch's examples, without class weights or smoothing, the second the
+    mean over those with a modality of a teacher.
 
     w is `weight`, the teacher's share; tau is `temperature`. The factor tau^2 keeps the scale of the gradient for any tau.
     Teacher and student read the modalities of their own encoders: with paired examples these may differ. On the source, the

@@ -23,7 +23,9 @@ def need_environments(context: PhaseContext, name: str) -> list[str]:
 
 
 def risks(network: Network, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
-    """The supervised loss of each environment (of classes the mean cross-entropy), always in single precision."""
+    """The supervised loss of each environment (of classes the cross-entropy), the mean over its examples in the batch, always
+    in single precision.
+    """
     return {role: batch.space.loss(network(batch).float(), batch.labels) for role, batch in batches.items()}
 
 

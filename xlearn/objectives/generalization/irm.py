@@ -16,7 +16,8 @@ from xlearn.runtime.needs import Needs
 
 class Irm(Objective, nn.Module):
     """`weight * mean_e ||d/dw R_e(w z)|_{w=1}||^2` over environments e, each a role: R_e is the mean cross-entropy of logits z
-    that are multiplied by the number w (IRMv1: Arjovsky et al., 2019). Added to the cross-entropy.
+    that are multiplied by the number w (IRMv1: Arjovsky et al., 2019). Added to the cross-entropy, without class weights or
+    smoothing: the penalty is of that risk.
 
     The square is the product of the derivatives on two halves of the batch (alternate examples), which is unbiased (the paper's
     appendix D, and DomainBed) and may be negative. An environment with a single example in a step adds 0. The weight is 1 for

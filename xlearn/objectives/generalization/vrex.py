@@ -14,7 +14,8 @@ from xlearn.runtime.needs import Needs
 
 class Vrex(Objective, nn.Module):
     """`weight * 1/E sum_e (R_e - mean R)^2` over the E environments of a step, each a role, with their mean cross-entropies R_e
-    (V-REx: Krueger et al., ICML 2021). Added to the cross-entropy.
+    (V-REx: Krueger et al., ICML 2021). Added to the cross-entropy, without class weights or smoothing: the penalty is of that
+    risk.
 
     The variance has the divisor E, not E - 1, as in DomainBed. The phase sums the R_e, as the paper; DomainBed takes their
     mean. The weight is 1 for the first share `anneal` of the steps, as in DomainBed, which also resets Adam then; this does

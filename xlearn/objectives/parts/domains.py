@@ -28,7 +28,7 @@ def domains(network: Network, batches: Mapping[str, Batch]) -> Domains:
     """The features of both domains, always in single precision, computed once per step for all objectives.
 
     Each task has a separate forward pass: in training batch normalisation uses the statistics of one domain, and its running
-    statistics are a mixture of both (TLlib passes both domains as one batch).
+    statistics are a mixture of both (most scripts of TLlib pass both domains as one batch).
     """
     roles = sources(batches)
     source = torch.cat([network.features(batches[role]) for role in roles]).float()

@@ -22,7 +22,8 @@ class SupCon(SelfSupervised):
         mean over the 2N views i of -1/|P(i)| sum_{p in P(i)} log[ exp(z_i z_p / t) / sum_{a != i} exp(z_i z_a / t) ],
 
     P(i) all other views of examples of i's class, including the other view of the same example; t the temperature. Eq. 2 sums
-    over i; the mean is that of the authors' code and of pytorch-metric-learning, whose factor t / (base temperature) is 1 here.
+    over i; the mean is that of the authors' code, whose factor t / (base temperature) is left out here, as in
+    pytorch-metric-learning.
     Of mixed labels the heavier class counts. One loss per role, among the examples of its batch.
     It uses labels, but trains no head; a later phase trains it.
 

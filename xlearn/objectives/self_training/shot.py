@@ -21,7 +21,7 @@ from xlearn.runtime.needs import Needs
 class Shot(Objective, nn.Module):
     """`[mean_i H(p_i) - H(mean_i p_i)] + beta * mean_i CE(z_i, yhat_i)` on the unlabelled batch, for an encoder with a frozen
     head (Liang et al., ICML 2020, eq. 3 and 7). The phase's objective; the cross-entropy of labelled target examples, if any,
-    is added.
+    is added (their mean, without class weights). The means are over all unlabelled examples of the batch.
 
     yhat are pseudo-labels by the nearest centroid (`by_centroids`: `rounds`, `members`) of the features of all unlabelled
     examples, recomputed `refreshes` times over the phase, evenly spaced from its first step on (the authors: once per epoch on

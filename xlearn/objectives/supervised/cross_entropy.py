@@ -25,8 +25,8 @@ class CrossEntropy(Objective, nn.Module):
     role's training examples (`class_weights`: see the function). torch's built-in form multiplies the smoothing term of class k
     by w_k, so that with rare classes the weights of other classes outweigh the label; for s = 0 it is the same.
 
-    Mixed labels q (mixup): `sum_i sum_c q_ic w_c l_ic / sum_i sum_c q_ic w_c`, as in mixup's own code, which mixes the losses of
-    both labels. Of a task that predicts no classes: the loss of its label space (see `xlearn.label_spaces`).
+    Mixed labels q (mixup): `sum_i sum_c q_ic w_c l_ic / sum_i sum_c q_ic w_c`, as in mixup's own code, which mixes the losses
+    of both labels. Of a task that predicts no classes: the loss of its label space (see `xlearn.label_spaces`).
 
     `roles`: restricts the labelled roles, e.g. `[target]` in a phase that reads others for a penalty; null: all. Raises
     `Problem` unless 0 <= s < 1, for roles that the phase does not read, for no role, and for `label_smoothing` or

@@ -19,9 +19,9 @@ SMALLEST = 1e-7
 
 
 class Focal(Objective, nn.Module):
-    """`-sum_i w_{y_i} (1 - p_{y_i})^gamma log p_{y_i} / sum_i w_{y_i}` per role, over the examples of the batch with a label for
-    it (Lin et al., ICCV 2017, eq. 5, of a softmax; the paper has one sigmoid per class, and divides by the number of anchors
-    with an object).
+    """`-sum_i w_{y_i} (1 - p_{y_i})^gamma log p_{y_i} / sum_i w_{y_i}` per role, over the examples of the batch with a label
+    for it (Lin et al., ICCV 2017, eq. 5, of a softmax; the paper has one sigmoid per class, and divides by the number of
+    anchors with an object).
 
     The paper's alpha is `class_weights`. The mean is over the weights w; the modulation `(1 - p)^gamma` is no weight, and is
     not in the denominator. Mixed labels q: each class c counts q_c times, in the numerator and in the denominator. gamma 0 is

@@ -18,8 +18,8 @@ SMALLEST = 1e-12
 
 
 class LogitAdjustment(Objective, nn.Module):
-    """`CE(y, z + tau log pi)` per role, the mean over the examples of the batch with a label for it, `pi_c = n_c / n` the share of
-    class c among the role's training examples (Menon et al., ICLR 2021, eq. 10). Mixed labels q: `sum_c q_c` of the same.
+    """`CE(y, z + tau log pi)` per role, the mean over the examples of the batch with a label for it, `pi_c = n_c / n` the share
+    of class c among the role's training examples (Menon et al., ICLR 2021, eq. 10). Mixed labels q: `sum_c q_c` of the same.
 
     At test time the logits are z, without the adjustment: predictions are as for equally frequent classes. tau 1 is consistent
     for the balanced error, and is Balanced Softmax, `-log(n_y exp z_y / sum_c n_c exp z_c)` (Ren et al., NeurIPS 2020, eq. 4);

@@ -11,7 +11,7 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 
 def mean_by_label(losses: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """`sum_i sum_c q_ic w_c l_ic / sum_i sum_c q_ic w_c`, of losses `l [n, K]`: l_ic is the loss of example i if c is its label.
+    """`sum_i sum_c q_ic w_c l_ic / sum_i sum_c q_ic w_c`, of losses `l [n, K]`: l_ic is the loss of example i with label c.
 
     Labels are classes, `int64 [n]` (q is 1 for the label, else 0), or shares q `float [n, K]` where an augmentation mixes
     labels: such an example counts as q_ic examples of each class c, with the weight and the loss of that class. It is divided
