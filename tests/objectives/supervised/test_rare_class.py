@@ -12,7 +12,6 @@ from xlearn.encoders.tabular_mlp import TabularMlp
 from xlearn.fusion.concat import Concat
 from xlearn.label_spaces.classes import Classes
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
-from xlearn.objectives.supervised.focal import Focal
 
 SPACE = Classes("rare", ("common", "rare"))
 SPEC = TabularSpec(("p", "q"), "")
@@ -38,21 +37,21 @@ def scores(objective: object) -> tuple[float, float]:
     encoder = TabularMlp(SPEC, widths=[32])
     network = xlearn.Network({"tabular": encoder}, Concat({"tabular": 32}), {SPACE.key: nn.Linear(32, 2)})
     given = task()
-    xlearn.fit(network, given, steps=300, objective=objective, optimizer=partial(torch.optim.Adam, lr=0.01))
+    xlearn.fit(network, given, steps=150, objective=objective, optimizer=partial(torch.optim.Adam, lr=0.01))
     found = xlearn.evaluate(network, given, split="test")
     return found["accuracy"], found["balanced_accuracy"]
 
 
-@pytest.mark.parametrize("sort", ["balanced", "effective"])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
-def test_weights_and_smoothing_learn_a_rare_class(sort, smoothing):
-    accuracy, balanced = scores(partial(CrossEntropy, class_weights=sort, label_smoothing=smoothing))
-    assert accuracy > 0.98 and balanced > 0.97
-
-
 @pytest.mark.parametrize(
-    "objective", [partial(CrossEntropy, label_smoothing=0.1), partial(Focal, gamma=2.0, class_weights="balanced")]
+    "options",
+    [
+        {"class_weights": "balanced"},
+        {"label_smoothing": 0.1},
+        {"class_weights": "balanced", "label_smoothing": 0.1},  # with torch's form of both: accuracy .01
+        {"class_weights": "effective", "label_smoothing": 0.3},
+    ],
+    ids=str,
 )
-def test_so_do_smoothing_alone_and_weighted_focal_loss(objective):
-    accuracy, balanced = scores(objective)
-    assert accuracy > 0.98 and balanced > 0.9
+def test_weights_and_smoothing_learn_a_rare_class(options):
+    accuracy, balanced = scores(partial(CrossEntropy, **options))
+    assert accuracy > 0.98 and balanced > 0.97
