@@ -189,6 +189,18 @@ def test_mixup_mixes_images_and_labels_alike(seed, alpha):
     assert int((found.labels > 1e-6).sum(1).max()) <= 2
 
 
+def test_mixup_leaves_out_examples_without_an_image():
+    """The pixels of an image that is missing are a placeholder, here 255."""
+    there = torch.tensor([1, 0, 1, 1, 0, 1]).bool()
+    images = torch.where(there, 50, 255)[:, None, None, None].expand(6, 1, 4, 4).byte()
+    labels = torch.tensor([0, 2, 1, 0, 2, 1])  # the class 2 has no image
+    found = mixup(Batch({"image": images}, labels, SPACE, present={"image": there}), seeded(), alpha=1.0)
+    assert bool((found.inputs["image"][there] == 50).all()) and bool((found.labels[there, 2] == 0).all())
+    assert torch.equal(found.labels[~there], torch.tensor([[0.0, 0, 1], [0, 0, 1]])) and bool(
+        (found.labels[there] % 1 > 0).any()
+    )
+
+
 def test_mixup_draws_its_share_from_beta():
     count = 4000
     images = torch.zeros(count, 1, 1, 1, dtype=torch.uint8)
