@@ -27,15 +27,14 @@ def _check_top(components: Components, config: dict[str, Any], found: Collector)
     top = found.component(config["objective"], "objective")
     if top is None or is_plain(top):
         return
-    own = {
-        phase: config[within]["phases"][phase.name]["objective"]
-        for within in ("pretrain", "transfer")
-        for phase in getattr(components, within)
-    }
+
+    def own(phase: Phase, within: str = "transfer") -> bool:
+        return bool(config[within]["phases"][phase.name]["objective"])
+
     name, transfer = f"objective={config['choices'].get('objective')}{_options(top)}", components.transfer_name
     learns = [
         phase for phase in components.transfer
-        if own[phase] and phase.needs.labels and "target" in phase.reads and components.target.options.shots != 0
+        if own(phase) and phase.needs.labels and "target" in phase.reads and components.target.options.shots != 0
     ]  # fmt: skip
     for phase in (each for each in learns if not _equal(each.objectives[0], top)):
         place = f"transfer.phases.{phase.name}.objective"
@@ -46,9 +45,10 @@ def _check_top(components: Components, config: dict[str, Any], found: Collector)
             f"{transfer}, which has an objective of its own ({place}). Leave it out, {same}or write a transfer that uses it "
             "(docs/adding-a-method.md).",
         )
-    used = components.used()
+    before = components.pretrain if components.carries or components.teaches else ()
+    used = [own(phase) for phase in components.transfer] + [own(phase, "pretrain") for phase in before]
     found.need(
-        bool(learns) or not used or not all(own[phase] for phase in used),
+        bool(learns) or not used or not all(used),
         f"{name} would change the baseline, but no phase of {transfer}, because each has an objective of its own. Leave it "
         "out.",
     )
