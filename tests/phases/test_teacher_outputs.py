@@ -201,7 +201,7 @@ def test_how_a_teacher_was_selected_is_told(toy):
     [
         (["transfer.phases.finetune.teachers=[source]"], "none of its objectives and penalties uses a teacher"),
         (["transfer=kd", "joint.tasks=equal"], "needs joint.tasks=all, because a sampled batch"),
-        (["transfer=kd", "objective=focal"], "objective=focal would change the baseline and the teacher, but not phase distill"),
+        (["transfer=kd", "objective=focal"], "objective=focal would change the baseline and the teacher, but not phase"),
         (["source.blobs.head=x", "transfer=kd"], "teacher and student do not both have a head"),
     ],
 )
