@@ -75,7 +75,11 @@ def build(config: dict[str, Any]) -> Components:
     if not found.problems:
         check_chains(components, found)
         found.need(not config["baseline"]["carry"], "baseline: the baseline must not copy weights. Set carry: false.")
-        check_objectives(components, config, found)
+        own = {
+            name: {phase for phase, node in config[name]["phases"].items() if node["objective"]}
+            for name in ("pretrain", "transfer")
+        }
+        check_objectives(components, found.component(config["objective"], "objective"), own, found)
     if found.problems:
         raise Problems(found.problems)
     return components

@@ -1,6 +1,6 @@
 """Checks of the objectives against what else corrects, replaces or extends them, before any data are loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,45 +8,48 @@ from xlearn.config.collector import Collector
 from xlearn.objectives import is_plain
 from xlearn.phases.phase import Phase
 from xlearn.plan.components import Components
+from xlearn.runtime.fingerprints import described
 from xlearn.runtime.needs import declared
 
 
-def check_objectives(components: Components, config: dict[str, Any], found: Collector) -> None:
-    """Add a sentence to `found` for each pair of losses that does not combine."""
-    _check_top(components, config, found)
-    for within in ("pretrain", "transfer", "baseline"):
-        for phase in getattr(components, within):
+def check_objectives(
+    components: Components, top: partial[Any] | None, own: Mapping[str, Collection[str]], found: Collector
+) -> None:
+    """Add a sentence to `found` for each pair of losses that does not combine. `top`: the objective of all phases without one
+    of their own; `own`: the names of the phases that have one, by chain.
+    """
+    if top is not None and not is_plain(top):
+        _check_top(components, top, own, found)
+    chains = {"pretrain": components.pretrain, "transfer": components.transfer, "baseline": components.baseline}
+    for within, phases in chains.items():
+        for phase in phases:
             _check_shares(within, phase, found)
             _check_plain(within, phase, found)
     _check_solvers(components, found)
     found.problems[:] = dict.fromkeys(found.problems)
 
 
-def _check_top(components: Components, config: dict[str, Any], found: Collector) -> None:
+def _check_top(components: Components, top: partial[Any], own: Mapping[str, Collection[str]], found: Collector) -> None:
     """Refuse an objective at the top that changes what a run is compared with, and not the run itself."""
-    top = found.component(config["objective"], "objective")
-    if top is None or is_plain(top):
-        return
-
-    def own(phase: Phase, within: str = "transfer") -> bool:
-        return bool(config[within]["phases"][phase.name]["objective"])
-
-    name, transfer = f"objective={config['choices'].get('objective')}{_options(top)}", components.transfer_name
+    name, transfer = f"objective={components.names.get('objective')}{_options(top)}", components.transfer_name
+    labelled = components.target.options.shots != 0
     learns = [
         phase for phase in components.transfer
-        if own(phase) and phase.needs.labels and "target" in phase.reads and components.target.options.shots != 0
+        if phase.name in own["transfer"] and phase.needs.labels and "target" in phase.reads and labelled
     ]  # fmt: skip
-    for phase in (each for each in learns if not _equal(each.objectives[0], top)):
-        place = f"transfer.phases.{phase.name}.objective"
-        same = "set the same options there, " if phase.objectives[0].func is top.func else ""
+    wanted = _loss(top)
+    for phase in learns:
+        (kind, options), place = _loss(phase.objectives[0]), f"transfer.phases.{phase.name}.objective"
+        same = "set the same options there, " if kind == wanted[0] else ""
         found.need(
-            False,
+            (kind, options) == wanted,
             f"{name} would change the baseline{' and the teacher' if phase.teachers else ''}, but not phase {phase.name} of "
             f"{transfer}, which has an objective of its own ({place}). Leave it out, {same}or write a transfer that uses it "
             "(docs/adding-a-method.md).",
         )
-    before = components.pretrain if components.carries or components.teaches else ()
-    used = [own(phase) for phase in components.transfer] + [own(phase, "pretrain") for phase in before]
+    used = [each.name in own["transfer"] for each in components.transfer]
+    if components.carries or components.teaches:
+        used += [each.name in own["pretrain"] for each in components.pretrain]
     found.need(
         bool(learns) or not used or not all(used),
         f"{name} would change the baseline, but no phase of {transfer}, because each has an objective of its own. Leave it "
@@ -54,17 +57,17 @@ def _check_top(components: Components, config: dict[str, Any], found: Collector)
     )
 
 
+def _loss(objective: partial[Any]) -> tuple[str, dict[str, Any]]:
+    """The address and the options of an objective, but for the roles that it learns from."""
+    document = described(objective)
+    return document["_target_"], {key: value for key, value in document["arguments"].items() if key != "roles"}
+
+
 def _options(component: partial[Any]) -> str:
     """The options of the top's objective that make it another than the plain loss, for a message."""
     named = {key: value for key, value in component.keywords.items() if not is_plain(partial(component.func, **{key: value}))}
     plain_by_default = is_plain(partial(component.func))
     return "".join(f" objective.{key}={value}" for key, value in named.items()) if plain_by_default else ""
-
-
-def _equal(one: partial[Any], other: partial[Any]) -> bool:
-    """Whether two objectives are the same loss, perhaps of other roles."""
-    first, second = ({key: value for key, value in each.keywords.items() if key != "roles"} for each in (one, other))
-    return one.func is other.func and first == second
 
 
 def _names(components: Sequence[partial[Any]]) -> str:
