@@ -2,16 +2,21 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional
 from toys.contexts import fixed_context
+from toys.losses import FORMS
 from toys.networks import LOGITS, Fixed
 from toys.tasks import labelled_batch
 from toys.teachers import inputs_of, student_and_teacher
 
 from xlearn.objectives.supervised.cross_entropy import CrossEntropy
+from xlearn.objectives.supervised.deferred import Deferred
+from xlearn.objectives.supervised.focal import Focal
+from xlearn.objectives.supervised.logit_adjustment import LogitAdjustment
 from xlearn.runtime.errors import Problem
 
 
@@ -48,3 +53,24 @@ def test_labels_of_some_roles():
     assert CrossEntropy(context, roles=["target"])(student, {"digits": batches["target"]}) == {}
     with pytest.raises(Problem, match="objective.roles: the phase reads no 'targt'. Did you mean 'target'"):
         CrossEntropy(context, roles=["targt"])
+
+
+@pytest.mark.parametrize("kind", [CrossEntropy, partial(Focal, gamma=1.0), LogitAdjustment, Deferred])
+def test_a_role_may_have_a_dot_in_its_name(kind):
+    options = {"class_weights": "balanced"} if kind is CrossEntropy else {}
+    context = replace(fixed_context(), class_counts={"my.table": torch.tensor([6, 3, 1])})
+    found = kind(context, **options)(Fixed(LOGITS), {"my.table": labelled_batch([0, 2, 1])["a"]})
+    assert found.keys() == {"my.table"} and found["my.table"].isfinite()
+
+
+def test_no_role_is_refused():
+    with pytest.raises(Problem, match=r"objective.roles=\[\]: name at least one role, or null"):
+        CrossEntropy(fixed_context(), roles=[])
+
+
+def test_only_roles_that_it_learns_from_must_have_classes():
+    given = FORMS["in common"]()
+    with pytest.raises(Problem, match="objective.class_weights or label_smoothing is defined for classes"):
+        CrossEntropy(given.context(), label_smoothing=0.1)
+    found = CrossEntropy(given.context(), label_smoothing=0.1, roles=["target", "second"])(given.network, given.batches)
+    assert found.keys() == {"target", "second"}
