@@ -1,8 +1,7 @@
 """Forward passes of several tasks that wait for each other at each normalisation, so that it sees the examples of all."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -98,27 +97,23 @@ class _Pass:
 
     def go_on(self, output: Tensor | None) -> tuple[Call, Tensor] | None:
         """Continue with the output of the call it waits at; returns the next call and its input, or None at the end."""
-        with instead(self.pausing), self._serving():
-            if output is None:
-                self.thread.start()
-            else:
-                self.given.put(output)
-            found = self.found.get()
+        network = self.network
+        with instead(self.pausing):
+            if self.overrides is None:
+                with torch.no_grad():
+                    self.overrides = network.sharing.overrides(network, self.batch) if network.sharing.parts else {}
+            with network.serving(self.batch, self.overrides):
+                return self._next(output)
+
+    def _next(self, output: Tensor | None) -> tuple[Call, Tensor] | None:
+        if output is None:
+            self.thread.start()
+        else:
+            self.given.put(output)
+        found = self.found.get()
         if isinstance(found, BaseException):
             raise found
         return found
-
-    @contextmanager
-    def _serving(self) -> Iterator[None]:
-        network = self.network
-        if not network.sharing.parts:
-            yield
-            return
-        if self.overrides is None:
-            with torch.no_grad():
-                self.overrides = network.sharing.overrides(network, self.batch)
-        with network.replacing(self.batch.task, self.overrides):
-            yield
 
     def _pause(self, call: Call, x: Tensor) -> Tensor:
         self.found.put((call, x))

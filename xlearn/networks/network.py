@@ -60,20 +60,17 @@ class Network(nn.Module):
         return int(self.trunk.width)
 
     @contextmanager
-    def serving(self, batch: Batch) -> Iterator[None]:
-        """Within, the network is that of the batch's task: the task's private modules replace the shared ones."""
+    def serving(self, batch: Batch, overrides: Mapping[nn.Module, Callable[..., Any]] | None = None) -> Iterator[None]:
+        """Within, the network is that of the batch's task, whose private modules replace the shared ones: by `overrides`, or
+        (None) by those of the sharing.
+        """
         if self._serving == batch.task or not self.sharing.parts:
             yield
             return
-        with self.replacing(batch.task, self.sharing.overrides(self, batch)):
-            yield
-
-    @contextmanager
-    def replacing(self, task: str, overrides: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-        """Within, the network is that of the task, whose `overrides` replace shared modules."""
-        self._serving, before = task, self._serving
+        found = self.sharing.overrides(self, batch) if overrides is None else overrides
+        self._serving, before = batch.task, self._serving
         try:
-            with instead(overrides):
+            with instead(found):
                 yield
         finally:
             self._serving = before
