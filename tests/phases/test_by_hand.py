@@ -46,7 +46,7 @@ def test_options_are_written_in_the_grammar_of_overrides(tmp_path):
     groups = {"low": [classes[0]], "others": [classes[1]]}
     assert list(xlearn.load_task("blobs", config_dirs=folder, groups=groups).labels.classes) == ["low", "others"]
     number = numpy.int64(4)
-    assert xlearn.load_task("blobs", config_dirs=folder, shots=number, seed=number).notes["split"]["seed"] == 4
+    assert xlearn.load_task("blobs", config_dirs=folder, shots=number, seed=number).notes["split"]["draw"] == 4
     with pytest.raises(Problem, match="load_task: target=others: pass the name and the seed as arguments, not as overrides"):
         xlearn.load_task("blobs", "target=others", config_dirs=folder)
 

@@ -101,14 +101,13 @@ def _tried(config: dict[str, Any]) -> list[str]:
 def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
     """Load and split every task; returns the problems as sentences."""
     from xlearn.data.formats import formats
-    from xlearn.data.prepare import prepare, raw
-    from xlearn.data.splits import split
+    from xlearn.data.prepare import prepare, raw, rows
     from xlearn.plan.build import encoders
 
     problems, loaded = [], []
     for source in sources:
         found = _problems(lambda source=source: raw(source))
-        found = found or _problems(lambda source=source: split(raw(source)[0], source.options, config["seed"], source.where))
+        found = found or _problems(lambda source=source: rows(source, config["seed"]))
         problems += found
         loaded += [] if found else [source]
     # `build` reports an invalid size; null here, so that further problems are found.

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def title(result: dict[str, Any]) -> str:
-    """One line: source -> target, transfer, sharing, number of labels, seed, fold."""
+    """One line: source -> target, transfer, sharing, number of labels, seed, draw, fold."""
     config, choices = result["config"], result["choices"]
     target = config["target"]
     labels = (
@@ -26,7 +26,8 @@ def title(result: dict[str, Any]) -> str:
         arrow = f"{source} together with {choices.get('target')}"
     sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
     fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
-    return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{fold}"
+    draw = "" if target.get("draw") is None else f", draw {target['draw']}"
+    return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{draw}{fold}"
 
 
 def words_of(result: dict[str, Any]) -> dict[str, Any]:

@@ -157,10 +157,16 @@ def is_identity(key: str) -> bool:
     return key.lstrip("+~").partition("=")[0].partition(".")[0] not in _BESIDE
 
 
+# Options of tasks that earlier versions did not have. Null, they change no digest, although a task's node is a component's.
+LATER = ("draw",)
+
+
 def _given(node: Any) -> Any:
     """A node without null and empty values. In a component's node null is an argument, and stays."""
-    if not isinstance(node, dict) or "_target_" in node:
+    if not isinstance(node, dict):
         return node
+    if "_target_" in node:
+        return {name: value for name, value in node.items() if value is not None or name not in LATER}
     found = {name: _given(value) for name, value in node.items()}
     return {name: value for name, value in found.items() if value is not None and value != {}}
 
@@ -188,4 +194,4 @@ def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
 SAME = "same"
 
 # Runs that differ in these keys only are repetitions (replicates).
-REPLICATES = ("seed", "target.fold")
+REPLICATES = ("seed", "target.draw", "target.fold")

@@ -3,7 +3,6 @@
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from xlearn.data.modalities.image import ImageSpec
 from xlearn.data.modalities.tabular import TabularSpec
 from xlearn.data.modalities.text import TextSpec
 from xlearn.data.prepare import TaskSource, modalities, raw
-from xlearn.data.splits import split
+from xlearn.data.prepare import rows as rows_of
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.memory import Kept
@@ -41,7 +40,7 @@ def formats(
     pools: dict[str, list[Pool]] = {}
     for source in sources:
         data, fingerprint = raw(source)
-        train = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
+        train = rows_of(source, seed, labelled=False).train
         for name in modalities(source):
             if name not in encoders:
                 others = [each for each in modalities(source) if each in encoders]

@@ -12,6 +12,9 @@ class TaskOptions:
     - `val` is a share of the examples outside of the test split, unless the data come with a validation split. With `shots` it
       has at most `shots` per class, because few labels for training mean few labels for selection.
     - `shots: 0` is for adaptation without labels: the validation split keeps its size, and only `keep: oracle` may use it.
+    - `draw` is the seed of the split and of the labels that are shown: which rows are test, validation, labelled and unlabelled.
+      A run's `seed` draws everything else. Sources follow the target's draw, so that tasks made of the same data agree about
+      their test rows; `source.NAME.draw` draws one source by itself.
     - `imbalance` (Cao et al., NeurIPS 2019): of the n labelled training examples of class i of K (from 0, in the order of the
       task), `n * imbalance^(i / (K - 1))` are kept, rounded, at least one. Validation and test are unchanged.
     """
@@ -25,6 +28,7 @@ class TaskOptions:
     test: float = 0.2  # the share of all examples in the test split, unless the data have a test split
     folds: int | None = None  # k-fold cross-validation: the number of folds
     fold: int = 0  # with folds: which fold is the test split, from 0
+    draw: int | None = None  # the seed of the split and of the labels; null: as seed (of a source: as target.draw)
     modalities: list[str] | None = None  # the modalities to read; null: all that the data have
     head: str | None = None  # a name for the label space: tasks of the same classes share a head where it is the same
 

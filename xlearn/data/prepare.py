@@ -14,7 +14,7 @@ from xlearn.data.columns import Column, Ragged
 from xlearn.data.modalities import Format, Pool
 from xlearn.data.options import TaskOptions
 from xlearn.data.shared import shared, shared_raw
-from xlearn.data.splits import chosen_groups, split
+from xlearn.data.splits import Splits, chosen_groups, split
 from xlearn.data.task import Examples, Sealed, Task
 from xlearn.data.tasks import Raw
 from xlearn.runtime.code import code_digest
@@ -32,6 +32,10 @@ class TaskSource:
     load: Callable[[], Raw]
     arguments: dict[str, Any]
     options: TaskOptions
+
+    def draw(self, seed: int) -> int:
+        """The seed of the task's split: its own `draw`, or the run's `seed`."""
+        return seed if self.options.draw is None else self.options.draw
 
 
 # Raw and converted data are kept for the next run in this process; of a data set's modality the forms that were read last.
@@ -101,8 +105,14 @@ def modalities(source: TaskSource) -> list[str]:
     return sorted(set(wanted))
 
 
+def rows(source: TaskSource, seed: int, labelled: bool = True) -> Splits:
+    """The rows of a task's splits in a run of this `seed`. `labelled=False`: all its training rows count as labelled."""
+    options = source.options if labelled else replace(source.options, shots=None, fraction=None, imbalance=None)
+    return split(raw(source)[0], options, source.draw(seed), source.where)
+
+
 def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
-    """Load, adapt and split one task. The same arguments give the same rows, whatever the method."""
+    """Load, adapt and split one task. The same arguments give the same rows, whatever the method. `seed`: the run's."""
     data, fingerprint = raw(source)
     specs = {name: given[name].spec for name in modalities(source)}
     notes: dict[str, Any] = {}
@@ -113,8 +123,7 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         columns[name], told = forms(spec, partial(_adapt, given[name], pool, name))
         notes |= {name: told} if told else {}
     groups = chosen_groups(data, source.options, source.where)
-    rows = split(data, source.options, seed, source.where)
-    training = split(data, replace(source.options, shots=None, fraction=None, imbalance=None), seed, source.where).train
+    splits, training = rows(source, seed), rows(source, seed, labelled=False).train
     regroup = torch.full((len(data.groups),), -1)
     members = [(position, label) for label, positions in enumerate(groups.values()) for position in positions]
     positions, owners = torch.tensor(members).unbind(1)
@@ -126,9 +135,10 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     labels = data.label_space.regrouped(data.labels, regroup)
     role = source.where.removeprefix("source.")
     whole = Examples(columns, labels, torch.arange(len(labels)), space, present=present, data=form, task=role, specs=specs)
-    parts = {part: whole.subset(index) for part, index in vars(rows).items()}
+    parts = {part: whole.subset(index) for part, index in vars(splits).items()}
     counts = {part: len(examples) for part, examples in parts.items()}
-    held = {"seed": seed, **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
+    held = {"draw": source.draw(seed), **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
+    drawn = {key: value for key, value in asdict(source.options).items() if key != "draw"}
     task = Task(
         name=source.name,
         inputs=specs,
@@ -138,8 +148,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         unlabeled=parts["unlabeled"],
         test=Sealed(source.name, parts["test"]),
         data=fingerprint,
-        # The rows of all splits follow from the data, the label space, the options and the seed.
-        fingerprint=digest([form, space.key, code_digest(type(space).__module__), asdict(source.options), seed], 16),
+        # The rows of all splits follow from the data, the label space, the options and the draw: not from who set it.
+        fingerprint=digest([form, space.key, code_digest(type(space).__module__), drawn, source.draw(seed)], 16),
         training=training,
         notes={"examples": counts, "split": held, **notes, **data.notes},
         # The same content under two names is the same data too.

@@ -1,4 +1,4 @@
-"""Splits: deterministic from the seed, disjoint, stratified, and the same for every method."""
+"""Splits: deterministic from their draw, disjoint, stratified, and the same for every method."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -87,23 +87,25 @@ def check(options: TaskOptions, name: str) -> None:
     need(options.imbalance is None or 0 < options.imbalance <= 1, "imbalance", "give a share in (0, 1], e.g. 0.01, or null")
     need(0 <= options.val < 1, "val", "give a share in [0, 1)")
     need(0 < options.test < 1, "test", "give a share in (0, 1)")
+    need(options.draw is None or 0 <= options.draw < 2**63, "draw", "give 0 to 2^63 - 1, or null")
     need(options.folds is None or options.folds >= 2, "folds", "give 2 or more, or null")
     need(options.fold >= 0, "fold", "folds are counted from 0")
     need(options.folds is not None or options.fold == 0, "fold", f"{name}.folds is null; set it, e.g. to 5")
     need(options.folds is None or options.fold < options.folds, "fold", f"give 0 to {(options.folds or 1) - 1}")
 
 
-def split(raw: Raw, options: TaskOptions, seed: int, name: str) -> Splits:
+def split(raw: Raw, options: TaskOptions, draw: int, name: str) -> Splits:
     """Split class by class (the groups of the label space): first test rows, then validation, then labelled training rows.
 
     Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`. So of two tasks made of the same data with
-    the same seed, neither learns from the other's test split. One permutation per class, drawn from the seed only.
+    the same draw, neither learns from the other's test split. One permutation per class, seeded by `draw` alone (a task's
+    own, or the run's seed: see `TaskSource.draw`).
     """
     check(options, name)
     parts: dict[str, list[Rows]] = {"train": [], "val": [], "test": [], "unlabeled": []}
     wanted = {label: place for place, label in enumerate(chosen_classes(raw, options, name))}
     given = _Given(raw, options, name)
-    for label, rows in enumerate(_shuffled(raw, seed)):
+    for label, rows in enumerate(_shuffled(raw, draw)):
         if label not in wanted:
             continue
         kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted[label] / max(1, len(wanted) - 1))
@@ -123,9 +125,9 @@ def rows_by_group(strata: Tensor, groups: int) -> list[Rows]:
     return [every[start:end] for start, end in pairwise(bounds)]
 
 
-def _shuffled(raw: Raw, seed: int) -> Iterator[Rows]:
+def _shuffled(raw: Raw, draw: int) -> Iterator[Rows]:
     """The rows of each group in random order. All groups draw from one generator, in the order of their labels."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(draw)
     for rows in rows_by_group(raw.strata, len(raw.groups)):
         yield rows[torch.randperm(len(rows), generator=generator).numpy()]
 

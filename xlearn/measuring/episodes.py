@@ -107,7 +107,7 @@ class Episodes(Measuring):
             f"predict {self.kind.ways}. Set both to the same number, or use pretrain=protonet or matching, which have no head.",
         )
         # Options that are swept; val and test may be set by the task.
-        for key in ("fraction", "imbalance", "folds", "fold"):
+        for key in ("draw", "fraction", "imbalance", "folds", "fold"):
             value, usual = getattr(planned.target.options, key), getattr(TaskOptions, key)
             shown = "null" if usual is None else usual
             found.need(value == usual, f"target.{key}={value}: {why}, so the split has no effect. Leave it at {shown}.")

@@ -1,6 +1,6 @@
 """Build the components of a run from its configuration, and check them before any data are loaded."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -31,10 +31,10 @@ def build(config: dict[str, Any]) -> Components:
         found.need(False, f"{name}: there is no such key. {nearest(name, known)}")
     check_values(config, found)
     # Sorted by name: `source=[a,b]` and `source=[b,a]` are one run.
-    sources = [_task(node, name, f"source.{name}", found) for name, node in sorted(config["source"].items())]
     if not config["target"]:
         raise Problem("There is no target. Choose one, e.g. target=optdigits (`xlearn show target` lists them).")
     target = _task(config["target"], config["choices"].get("target", "target"), "target", found)
+    sources = [_source(node, name, target, found) for name, node in sorted(config["source"].items())]
     made, teacher = (
         {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()}
         for group in ("encoder", "teacher")
@@ -87,14 +87,13 @@ def build(config: dict[str, Any]) -> Components:
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:
     """The tasks with a valid configuration; errors elsewhere in the configuration are ignored."""
-    named = [(node, name, f"source.{name}") for name, node in config["source"].items()]
-    named.append((config["target"], config["choices"].get("target", "target"), "target"))
+    target, wrong = _task(config["target"], config["choices"].get("target", "target"), "target", found := Collector()), found
     right = []
-    for node, name, where in named:
+    for name, node in config["source"].items():
         found = Collector()
-        made = _task(node, name, where, found)
+        made = _source(node, name, target, found)
         right += [] if found.problems else [made]
-    return right
+    return [*right, *([] if wrong.problems else [target])]
 
 
 def encoders(config: dict[str, Any]) -> dict[str, partial[Any]]:
@@ -114,6 +113,14 @@ def _task(node: dict[str, Any], name: str, where: str, found: Collector) -> Task
     except Problem as problem:
         found.add(problem)
     return TaskSource(name, where, load, rest, chosen)
+
+
+def _source(node: dict[str, Any], name: str, target: TaskSource, found: Collector) -> TaskSource:
+    """A source. Unless it has its own draw it follows the target's: of the same data, both have the same test rows."""
+    made = _task(node, name, f"source.{name}", found)
+    if made.options.draw is not None:
+        return made
+    return replace(made, options=replace(made.options, draw=target.options.draw))
 
 
 def _structure(config: dict[str, Any], sharing: Any, adds: Any, found: Collector) -> Structure:
