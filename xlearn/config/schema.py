@@ -194,4 +194,5 @@ def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
 SAME = "same"
 
 # Runs that differ in these keys only are repetitions (replicates).
-REPLICATES = ("seed", "target.draw", "target.fold")
+DRAW = "target.draw"
+REPLICATES = ("seed", DRAW, "target.fold")

@@ -40,7 +40,7 @@ def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the ta
                             f"of {count} examples that are unlabelled in {measured}. Choose other classes or speakers, or "
                             "other data."
                         )
-                    splits = "Give both the same draw, test, val, shots, folds and fold, or other classes or speakers, or other data."
+                    splits = "Give both the same draw, test, val, shots, folds and fold, or other classes, speakers or data."
                     if not len(target.training):
                         splits = (
                             "All examples of a target of episodes are measured: give both other classes (target.classes=[...], "
@@ -65,7 +65,8 @@ def need_same_splits(path: str | None, target: Task, measured: str = "the target
             if count := int(torch.isin(target.origin[name][target.test.examples.rows], used[name]).sum()):
                 raise Problem(
                     f"{path} was made of the same data as {measured}, with other splits: it has used {count} of "
-                    f"{measured}'s test examples. Use the same draw (seed or target.draw), test, folds and fold, or other classes, speakers or data."
+                    f"{measured}'s test examples. Use the same draw (seed or target.draw), test, folds and fold, or other "
+                    "classes, speakers or data."
                 )
     for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
         # Earlier versions had one seed for splits and all else.

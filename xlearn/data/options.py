@@ -12,8 +12,8 @@ class TaskOptions:
     - `val` is a share of the examples outside of the test split, unless the data come with a validation split. With `shots` it
       has at most `shots` per class, because few labels for training mean few labels for selection.
     - `shots: 0` is for adaptation without labels: the validation split keeps its size, and only `keep: oracle` may use it.
-    - `draw` is the seed of the split and of the labels that are shown: which rows are test, validation, labelled and unlabelled.
-      A run's `seed` draws everything else. Sources follow the target's draw, so that tasks made of the same data agree about
+    - `draw` is the seed of the split and of the labels that are shown: which rows are test, validation, labelled, unlabelled. A
+      run's `seed` draws everything else. Sources follow the target's draw, so that tasks made of the same data agree about
       their test rows; `source.NAME.draw` draws one source by itself.
     - `imbalance` (Cao et al., NeurIPS 2019): of the n labelled training examples of class i of K (from 0, in the order of the
       task), `n * imbalance^(i / (K - 1))` are kept, rounded, at least one. Validation and test are unchanged.

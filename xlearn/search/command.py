@@ -13,8 +13,8 @@ from xlearn.search.search import Search, Tried
 from xlearn.search.space import space
 
 EXPLAINED = """KEY=VALUE as for `xlearn train`. A key with several values is searched: a=1,2,3, 'a=interval(0.1,3)',
-'a=tag(log, interval(1e-4,1e-2))', 'a=int(interval(1,9))', 'a=range(1,5)'. Several seeds (seed=0,1,2) or draws (target.draw=0,1,2)
-repeat every trial; the scores are averaged.
+'a=tag(log, interval(1e-4,1e-2))', 'a=int(interval(1,9))', 'a=range(1,5)'. Several seeds (seed=0,1,2) or draws
+(target.draw=0,1) repeat every trial; the scores are averaged.
 RULE: for runs that adapt to unlabelled examples: source_val, importance_weighted, dev, entropy, infomax, snd, mixval, or oracle
 (needs labels of the target's validation split; never the default). For other runs: validation. No rule reads the test split.
 

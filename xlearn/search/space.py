@@ -98,7 +98,8 @@ class Space:
 
 def space(overrides: Sequence[str]) -> Space:
     """The search space of a command: `a=1,2` or `choice(1,2)`, `range(1,5)`, `interval(0.1,3)`, and `tag(log, interval(...))`
-    for a logarithmic scale. Several seeds, draws (`target.draw`) or folds repeat every trial. Raises `Problem` if nothing is searched.
+    for a logarithmic scale. Several seeds, draws (`target.draw`) or folds repeat every trial. Raises `Problem` if nothing is
+    searched.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Glob, IntervalSweep

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlearn.config.schema import DRAW
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.cells import SINGLE, TASKS, Cell, Replicate
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost
-from xlearn.table.keys import replicate
+from xlearn.table.designs import BASELINE, designs
+from xlearn.table.keys import repeats, replicate
 from xlearn.table.measures import Measure, number
 from xlearn.table.statistics import mean
 
@@ -130,12 +132,12 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         found[label] = (lambda result: {"metrics": result["majority"]} if result.get("majority") else None), told
     if SOURCE_ONLY in names:
         told = "lower bound, the source's network applied unchanged."
-        found[SOURCE_ONLY] = (lambda result: (result.get("bounds") or {}).get(SOURCE_ONLY)), told
+        found[SOURCE_ONLY] = _source_only, told
     if TARGET_ONLY in names:
         told = (
             "upper bound, the target trained from scratch on all training labels (hidden ones too), with the transfer's budget."
         )
-        found[TARGET_ONLY] = (lambda result: (result.get("bounds") or {}).get(TARGET_ONLY)), told
+        found[TARGET_ONLY] = _target_only, told
     if "single" in names:
         told = "the task trained in a separate network, with the same labels, split, budget and seed."
         found[SINGLE] = _single, told
@@ -145,6 +147,20 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
 def _baseline(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The run's baseline. For one task of a joint run: the run's baseline if the task is its target, else None."""
     return result["own"] if "own" in result else result["baseline"]
+
+
+def _source_only(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return (result.get("bounds") or {}).get(SOURCE_ONLY)
+
+
+def _target_only(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return (result.get("bounds") or {}).get(TARGET_ONLY)
+
+
+# Parts whose correct test rows a run keeps, and the names of their networks there.
+PREDICTED: Mapping[Part, str] = {
+    _baseline: BASELINE, _source_only: f"bounds.{SOURCE_ONLY}", _target_only: f"bounds.{TARGET_ONLY}"
+}  # fmt: skip
 
 
 def _single(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -163,6 +179,7 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         grouped.setdefault(replicate(record), []).append(record)
     values: dict[Replicate, float] = {}
     before: dict[Replicate, float] = {}
+    runs: dict[Replicate, Record] = {}
     seconds, parts, selection = [], [], set()
     failed = missing = 0
     for each, repeated in grouped.items():
@@ -180,6 +197,7 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
                 f"{value:.3f} and {other:.3f})"
             )
         values[each] = value
+        runs[each] = next(record for record in repeated if record.result is having[0][1])
         others = [number(result["baseline"], what) for _, result in having]
         first = others[0]
         # If the baselines of the rows differ, the gain over them is undefined.
@@ -189,8 +207,10 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         seconds.append(sum(phase["seconds"] for phase in parts[-1].get("phases", ())))
         selection |= set(parts[-1].get("selection", having[0][1]["selection"]))
     gains = {each: what.better_by(values[each], before[each]) for each in before} if len(before) == len(values) else {}
+    before, draws = before if gains else {}, any(repeats(record, DRAW) for record in records)
     return Cell(
-        values=values, gains=gains, before=before if gains else {}, selection=frozenset(selection),
+        **designs(runs, values, gains, before, what.name, draws, PREDICTED.get(part), what.higher),
+        values=values, gains=gains, before=before, selection=frozenset(selection),
         seconds=mean(seconds) if seconds else None, parameters=mean_cost(parts, "parameters"), flops=mean_cost(parts, "flops"),
         failed=failed, missing=missing, bound=True,
     )  # fmt: skip

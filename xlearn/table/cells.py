@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlearn.config.schema import DRAW
+from xlearn.table.crossed import Crossed, Scores
 from xlearn.table.statistics import SIGNIFICANT, half_width, mean
 
 Replicate = tuple[str, ...]
@@ -23,6 +25,8 @@ class Cell:
     training time of all their phases, cached or not. `parameters`, `flops`: mean over the runs of their `cost`, None if no
     result has one. `failed`, `missing`: numbers of runs. `bound`: whether the cell is of a reference row, without transfer.
     `closed`: the share of the gap between the means of source only and target only that is closed, None without bounds.
+    `crossed`, `gain_crossed`, `difference`: the designs of values, gains and tested differences where the runs cross draws with
+    seeds, else None. `scores`, `before_scores`: what each test row contributes to `values` and `before`, in such a cell.
     """
 
     values: Mapping[Replicate, float] = field(default_factory=dict)
@@ -40,6 +44,11 @@ class Cell:
     best: bool = False
     bound: bool = False
     closed: float | None = None
+    crossed: Crossed | None = None
+    gain_crossed: Crossed | None = None
+    difference: Crossed | None = None
+    scores: Mapping[Replicate, Scores] = field(default_factory=dict, repr=False, compare=False)
+    before_scores: Mapping[Replicate, Scores] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n(self) -> int:
@@ -51,7 +60,7 @@ class Cell:
 
     @property
     def half_width(self) -> float | None:
-        return half_width([*self.values.values()])
+        return half_width([*self.values.values()]) if self.crossed is None else self.crossed.half_width
 
     @property
     def gain(self) -> float | None:
@@ -59,7 +68,7 @@ class Cell:
 
     @property
     def gain_half_width(self) -> float | None:
-        return half_width([*self.gains.values()])
+        return half_width([*self.gains.values()]) if self.gain_crossed is None else self.gain_crossed.half_width
 
     @property
     def significant(self) -> bool:
@@ -129,6 +138,11 @@ class Table:
     def tasks(self) -> bool:
         """Whether the columns are tasks; gains are then over single-task networks."""
         return self.column_keys == (TASKS,) and self.axis is None
+
+    @property
+    def draws(self) -> bool:
+        """Whether the runs have draws of labels and split apart from their seeds. Replicates then begin with seed and draw."""
+        return any(key == DRAW for key, _ in self.replicates)
 
     @property
     def full(self) -> int:

@@ -10,7 +10,7 @@ from xlearn.runtime.names import directions
 from xlearn.table.cells import TASKS, Axis, Table
 from xlearn.table.collect import Record
 from xlearn.table.judge import judged
-from xlearn.table.keys import differing, labels, shown
+from xlearn.table.keys import differing, labels, shown, with_draws
 from xlearn.table.measures import Measure, Reading
 from xlearn.table.tabulate import cell, class_paired, common, ordered, row_against
 from xlearn.table.versions import newest
@@ -36,6 +36,7 @@ def curve(
     Raises `Problem` for a name or metric that no run has, and for two results of the same row and seed.
     """
     records, older = newest(records)
+    records = with_draws(records)
     known = names(records)
     if not known:
         raise Problem(

@@ -8,11 +8,15 @@ from typing import Any
 
 from xlearn.runtime.errors import Problem
 from xlearn.table.cells import Axis, Cell, Replicate, Table
+from xlearn.table.crossed import Components, Crossed
 from xlearn.table.judge import judged
 
 # Derived values are written for readers of the file, and recomputed when it is read.
 DERIVED = ("mean", "half_width", "gain", "gain_half_width", "p", "p_holm", "better", "best")
 BY_SEED = ("values", "gains", "before")
+CROSSED = ("crossed", "gain_crossed", "difference")
+NOT_WRITTEN = ("scores", "before_scores")
+LEFT = (*BY_SEED, *DERIVED, *CROSSED, *NOT_WRITTEN)
 FORMAT = 1
 
 
@@ -43,14 +47,27 @@ def read_table(file: Path) -> Table:
 
 def _written(cell: Cell) -> dict[str, Any]:
     by_seed = {name: [[*replicate, value] for replicate, value in getattr(cell, name).items()] for name in BY_SEED}
-    others = {each.name: getattr(cell, each.name) for each in fields(cell) if each.name not in (*BY_SEED, *DERIVED)}
-    return {**by_seed, **others, **{name: getattr(cell, name) for name in DERIVED}}
+    others = {each.name: getattr(cell, each.name) for each in fields(cell) if each.name not in LEFT}
+    designs = {name: _described(made) for name in CROSSED if (made := getattr(cell, name)) is not None}
+    return {**by_seed, **others, **{name: getattr(cell, name) for name in DERIVED}, **designs}
 
 
 def _read(cell: Mapping[str, Any]) -> Cell:
     by_seed: dict[str, Any] = {name: _by_seed(cell[name]) for name in BY_SEED}
-    names = [each.name for each in fields(Cell) if each.name not in (*BY_SEED, *DERIVED, "selection")]
-    return Cell(**by_seed, selection=frozenset(cell["selection"]), **{name: cell[name] for name in names})
+    names = [each.name for each in fields(Cell) if each.name not in (*LEFT, "selection")]
+    designs: dict[str, Any] = {name: _design(made) for name in CROSSED if (made := cell.get(name)) is not None}
+    return Cell(**by_seed, **designs, selection=frozenset(cell["selection"]), **{name: cell[name] for name in names})
+
+
+def _described(design: Crossed) -> dict[str, Any]:
+    return {**asdict(design), "half_width": design.half_width, "p": design.p}
+
+
+def _design(given: Mapping[str, Any]) -> Crossed:
+    found = {each.name: given[each.name] for each in fields(Crossed) if each.name != "components"}
+    parts: dict[str, Any] | None = given["components"]
+    made = None if parts is None else Components(parts["draw"], parts["seed"], parts["rest"], tuple(parts["clipped"]))
+    return Crossed(**found, components=made)
 
 
 def _by_seed(found: Iterable[list[Any]]) -> dict[Replicate, float]:

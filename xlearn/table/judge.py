@@ -1,23 +1,26 @@
 """Comparisons of cells: paired t tests with Holm's correction, and the best mean of a column."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from xlearn.table.bounds import TARGET_ONLY
-from xlearn.table.cells import Cell, Table
+from xlearn.table.cells import Cell, Replicate, Table
+from xlearn.table.crossed import Crossed
+from xlearn.table.designs import design, differences
 from xlearn.table.statistics import holm, mean, paired
 
 
 def judged(table: Table) -> Table:
     """The table with tests against `against` and marks of the best means, computed from the cells' values."""
-    return replace(table, cells=best(tested(table.cells, table.against, table.higher), table.higher, table.groups))
+    return replace(table, cells=best(tested(table.cells, table.against, table.higher, table.draws), table.higher, table.groups))
 
 
 def tested(
-    cells: Mapping[tuple[str, str], Cell], against: str | None, higher: Mapping[str, bool]
+    cells: Mapping[tuple[str, str], Cell], against: str | None, higher: Mapping[str, bool], draws: bool = False
 ) -> dict[tuple[str, str], Cell]:
     """Every cell with its paired test over the shared replicates, corrected over all tests. `higher`: column -> whether
-    higher is better.
+    higher is better. `draws`: whether the runs have draws. Where the shared replicates cross draws with seeds, the test is
+    of the mean difference and its error by a crossed bootstrap: a t test would count runs of one draw as independent.
     """
     found = {}
     for (row, column), each in cells.items():
@@ -25,9 +28,19 @@ def tested(
         shared = [replicate for replicate in each.values if replicate in others] if row != against else []
         mine, theirs = [each.values[place] for place in shared], [others[place] for place in shared]
         better = bool(shared) and (mean(mine) > mean(theirs)) == higher[column]
-        found[row, column] = replace(each, p=paired(mine, theirs), better=better)
+        made = each.difference or _difference(each, None if against is None else cells[against, column], shared, others, draws)
+        p = paired(mine, theirs) if made is None else made.p
+        found[row, column] = replace(each, p=p, better=better, difference=made)
     corrected = holm([each.p for each in found.values()])
     return {place: replace(each, p_holm=p) for (place, each), p in zip(found.items(), corrected, strict=True)}
+
+
+def _difference(
+    cell: Cell, other: Cell | None, shared: Sequence[Replicate], values: Mapping[Replicate, float], draws: bool
+) -> Crossed | None:
+    """The crossed design of the differences to the row `other`, or to each run's own baseline; None if they are none."""
+    scores = differences(cell.scores, cell.before_scores if other is None else other.scores)
+    return design({each: cell.values[each] - values[each] for each in shared}, scores, draws)
 
 
 def best(

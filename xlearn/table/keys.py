@@ -1,9 +1,10 @@
 """The value of a configuration key in a run: the choice of a group, or the value at a dotted path."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from xlearn.config.schema import LISTS, REPLICATES, identity
+from xlearn.config.schema import DRAW, LISTS, REPLICATES, identity
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.collect import Record
 
@@ -37,13 +38,26 @@ def value(record: Record, key: str) -> str | None:
 
 
 def repeats(record: Record, key: str) -> bool:
-    """Whether `key` numbers repetitions of the run: seed always, fold only under cross-validation."""
-    return key == "seed" or bool(record.config.get("target", {}).get("folds"))
+    """Whether `key` numbers repetitions of the run: seed always, draw where it is set, fold only under cross-validation."""
+    target = record.config.get("target", {})
+    return key == "seed" or (target.get("draw") is not None if key == DRAW else bool(target.get("folds")))
 
 
 def replicate(record: Record) -> tuple[str, ...]:
-    """The replicate of a run: its seed, and under cross-validation its fold."""
+    """The replicate of a run: its seed, its draw if it is set, and under cross-validation its fold."""
     return tuple(str(value(record, key)) for key in REPLICATES if repeats(record, key))
+
+
+def with_draws(records: Sequence[Record]) -> list[Record]:
+    """The records. If any sets `target.draw`, the others have theirs too: their seed, which draws their split."""
+    if not any(repeats(record, DRAW) for record in records):
+        return [*records]
+
+    def drawn(record: Record) -> Record:
+        target = {**record.config.get("target", {}), "draw": record.config["seed"]}
+        return record if repeats(record, DRAW) else replace(record, config={**record.config, "target": target})
+
+    return [drawn(record) for record in records]
 
 
 def shown(content: Any) -> str:

@@ -98,14 +98,17 @@ def _tabular(head: list[str], body: list[list[str]], columns: str) -> str:
 
 
 def csv(table: Table) -> str:
-    """One line per cell with exact numbers; `p` and `p_holm` are of the paired test. Published numbers, and costs if shown,
-    are further columns.
+    """One line per cell with exact numbers; `p` and `p_holm` are of the paired test. Published numbers, the components of
+    crossed designs, and costs if shown, are further columns.
     """
     import pandas
 
     published = {(each["row"], each["column"]): each for each in table.published}
     places = dict.fromkeys([*table.cells, *published])
     lines = [_line(table, *place, published.get(place, {})) for place in places]
+    if any(cell.crossed for cell in table.cells.values()):
+        for line, place in zip(lines, places, strict=True):
+            line |= _design(table.cells.get(place, Cell()))
     if costs(table):
         for line, place in zip(lines, places, strict=True):
             cell = table.cells.get(place, Cell())
@@ -135,6 +138,15 @@ def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> 
         "published": published.get("value"),
         "protocol": published.get("protocol"),
     }
+
+
+def _design(cell: Cell) -> dict[str, Any]:
+    """The numbers of draws, seeds and resampled test rows of a crossed cell, and its variance components."""
+    if (found := cell.crossed) is None:
+        return {}
+    parts = found.components
+    variances = {} if parts is None else {f"variance_{name}": getattr(parts, name) for name in ("draw", "seed", "rest")}
+    return {"draws": found.draws, "seeds": found.seeds, "test_rows": found.test_rows, "degrees": found.degrees, **variances}
 
 
 def _interval(middle: float | None, half: float | None, low: str, high: str) -> dict[str, float | None]:

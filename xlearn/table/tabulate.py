@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from xlearn.config.schema import REPLICATES
+from xlearn.config.schema import DRAW, REPLICATES
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.bounds import bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
 from xlearn.table.costs import mean_cost
+from xlearn.table.designs import designs
 from xlearn.table.judge import judged
-from xlearn.table.keys import differing, labels, repeats, replicate, value
+from xlearn.table.keys import differing, labels, repeats, replicate, value, with_draws
 from xlearn.table.measures import Measure, Reading, measure, reading
 from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
 from xlearn.table.spread import Spread
@@ -32,6 +33,7 @@ def tabulate(
     Raises `Problem` for unknown keys, metrics and rows, and for two results of the same row, column and seed.
     """
     records, older = newest(records)
+    records = with_draws(records)
     spread = _spread(records, rows, columns, metric)
     what = spread.what
     order = tuple if in_order else ordered
@@ -51,6 +53,7 @@ def tabulate(
             lambda result: reading(result, what),
             f"{'/'.join(rows)}={row}, {'/'.join(columns)}={column}",
             what,
+            rows=not spread.columns and not {SELECTION, SELECTIONS} & {*columns},
         )
         for row in row_names
         for column in column_names
@@ -152,14 +155,18 @@ def _position(name: str) -> tuple[int, float, str]:
 
 
 def cell(
-    records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | None], where: str, what: Measure | None = None
-) -> Cell:
-    """The cell of these runs, by replicate. `what`: the number of `gap_closed`; None: without. Raises `Problem` for two
-    results of the same replicate."""
+    records: Sequence[Record], read: Callable[[dict[str, Any]], Reading | None], where: str, what: Measure | None = None,
+    rows: bool = False,
+) -> Cell:  # fmt: skip
+    """The cell of these runs, by replicate. `what`: the number of `gap_closed`; None: without. `rows`: whether
+    the number is of the run's predictions on its test rows, which are then resampled in a crossed design. Raises `Problem` for
+    two results of the same replicate.
+    """
     by_replicate: dict[Replicate, list[Record]] = {}
     for record in records:
         by_replicate.setdefault(replicate(record), []).append(record)
     results: dict[Replicate, dict[str, Any]] = {}
+    runs: dict[Replicate, Record] = {}
     failed = missing = 0
     for each, repeated in by_replicate.items():
         # A run of several sweeps has several records.
@@ -167,7 +174,7 @@ def cell(
         if len(finished) > 1:
             _refuse(finished[0], finished[1], f"{where}, seed={'/'.join(each)}")
         if finished and finished[0].result is not None:
-            results[each] = finished[0].result
+            results[each], runs[each] = finished[0].result, finished[0]
         elif any(record.failure for record in repeated):
             failed += 1
         else:
@@ -175,10 +182,15 @@ def cell(
     found = {each: made for each, result in results.items() if (made := read(result)) is not None}
     counted = [results[each] for each in found]
     seconds = [sum(phase["seconds"] for phase in result["phases"]) for result in counted]
+    values = {each: made.value for each, made in found.items()}
+    before = {each: made.before for each, made in found.items() if made.before is not None}
+    gains = {each: made.gain for each, made in found.items() if made.gain is not None}
+    draws = any(repeats(record, DRAW) for record in records)
+    shown = designs(
+        runs, values, gains, before, what.name if rows and what else None, draws, higher=what is None or what.higher
+    )
     return Cell(
-        values={each: made.value for each, made in found.items()},
-        gains={each: made.gain for each, made in found.items() if made.gain is not None},
-        before={each: made.before for each, made in found.items() if made.before is not None},
+        values=values, gains=gains, before=before, **shown,
         selection=frozenset(rule for result in counted for rule in result["selection"]),
         seconds=mean(seconds) if seconds else None, failed=failed, missing=missing,
         parameters=mean_cost(counted, "parameters"), flops=mean_cost(counted, "flops"),

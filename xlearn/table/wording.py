@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from xlearn.table.cells import DELTA, SINGLE, Table
 from xlearn.table.costs import cost_sentence, costs
+from xlearn.table.questions import deviations, questions, test_words
 
 BETTER, WORSE, NEGATIVE, PERHAPS, ORACLE, FAILED, MISSING = "*↑", "*↓", "neg.", "neg.?", "†", "X", "-"
 DECIMALS = 3
@@ -43,6 +44,8 @@ def words(table: Table, row: str, column: str) -> Words:
         parts.append(f"n={cell.n}{f',{cell.failed}{FAILED}' if cell.failed else ''}")
     if cell.seconds is not None and (of_all or not table.tasks):
         parts.append(f"{cell.seconds:.{1 if cell.seconds < 100 else 0}f} s")
+    if cell.crossed is not None and cell.crossed.components is not None:
+        parts.append(deviations(cell.crossed.components, 100 if of_all else 1))
     half = cell.half_width
     if of_all:
         mean, interval = f"{100 * cell.mean:+.2f} %", "" if half is None else f"± {100 * half:.2f} %"
@@ -69,11 +72,11 @@ def sentences(table: Table) -> list[str]:
     if table.tasks:
         own = f"the task trained in a separate network ({SINGLE}{f'; `{DELTA}`: than 0' if DELTA in table.columns else ''})"
     against = f"the row {table.against}" if table.against is not None else own
-    found = [*_numbers(table), *_delta(table), *_selection(table), *_parentheses(table)]
+    found = [*_numbers(table), *questions(table), *_delta(table), *_selection(table), *_parentheses(table)]
     found += [cost_sentence(table)] if costs(table) else []
     if table.tests:
         found.append(
-            f"`{BETTER}` / `{WORSE}`: better / worse than {against}, paired t test over the shared seeds, p < 0.05 after "
+            f"`{BETTER}` / `{WORSE}`: better / worse than {against}, {test_words(table)}, p < 0.05 after "
             f"Holm's correction for all {table.tests} test(s) of this table."
         )
     found += [*_negative(table), f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: the results of an incomplete cell."]
@@ -140,7 +143,7 @@ def _failures(table: Table) -> list[str]:
 def _numbers(table: Table) -> list[str]:
     better = "higher" if table.higher_is_better else "lower"
     interval = (
-        "mean ± half-width of the 95 % confidence interval over seeds (Student t)"
+        f"mean ± half-width of the 95 % confidence interval {'(see below)' if table.draws else 'over seeds (Student t)'}"
         if table.full > 1
         else "one seed, so no interval"
     )
