@@ -87,32 +87,47 @@ def is_crossed(runs: Sequence[Crossing]) -> bool:
 
 
 def components(values: Mapping[Crossing, float]) -> Components | None:
-    """Variance components by the method of moments (Henderson's method 1, Biometrics 9, 1953), unbiased before clipping.
+    """Variance components by the method of moments: fitting constants (Henderson, Biometrics 9, 1953, method 3), unbiased
+    before clipping, whatever combinations are missing.
 
-    With `T_d = sum_d n_d ybar_d^2`, `T_s` likewise over seeds, `T_0 = sum y^2` and `T_m = N ybar^2`, the expectations of `T_d -
-    T_m`, `T_s - T_m` and `T_0 - T_d - T_s + T_m` are linear in the components, and are solved for these. Without missing
-    combinations this is the two-way analysis of variance without replication: `rest = MS_ds`, `draw = (MS_d - MS_ds) / b`,
-    `seed = (MS_s - MS_ds) / a`. None if the equations have no single solution (e.g. a seed for each draw).
+    With N runs, a draws, b seeds, and r the rank of the additive model `m + draw_d + seed_s` with residual sum of squares SS:
+
+        rest = SS / (N - r),    seed = (SS_d - SS - (r - a) rest) / (N - a),    draw = (SS_s - SS - (r - b) rest) / (N - b)
+
+    where SS_d, SS_s are those of the models of draws alone and seeds alone. Without missing combinations this is the two-way
+    analysis of variance without replication: `draw = (MS_d - MS_ds) / b`. None if a component is not identified (e.g. if each
+    draw has seeds of its own).
     """
     runs = sorted(values)
     y = np.array([values[each] for each in runs])
     y = y - y.mean()  # the components do not depend on it, and small differences of large squares would be rounded
-    places = [np.unique([each[place] for each in runs], return_inverse=True)[1] for place in (0, 1)]
-    counts = [np.bincount(place) for place in places]
-    sums = [float((np.bincount(place, y) ** 2 / count).sum()) for place, count in zip(places, counts, strict=True)]
-    n, a, b = len(y), len(counts[0]), len(counts[1])
-    whole, middle = float(y @ y), float(n * y.mean() ** 2)
-    # Expected sums of squares by (draw, seed, rest).
-    of_draws, of_seeds = np.array([n, a, a]), np.array([b, n, b])
-    of_mean = np.array([(counts[0] ** 2).sum() / n, (counts[1] ** 2).sum() / n, 1.0])
-    left = np.array([of_draws - of_mean, of_seeds - of_mean, n - of_draws - of_seeds + of_mean])
-    if np.linalg.matrix_rank(left) < 3:
+    of_draws, of_seeds = (_indicators([each[place] for each in runs]) for place in (0, 1))
+    both = np.concatenate([of_draws, of_seeds], axis=1)
+    n, a, b, rank = len(y), of_draws.shape[1], of_seeds.shape[1], int(np.linalg.matrix_rank(both))
+    if rank in (n, a, b):
         return None
-    right = np.array([sums[0] - middle, sums[1] - middle, whole - sums[0] - sums[1] + middle])
-    found = dict(zip(("draw", "seed", "rest"), np.linalg.solve(left, right).tolist(), strict=True))
-    # Rounding of equal values is no estimate below 0.
-    clipped = tuple(name for name, value in found.items() if value < -1e-12 * whole)
-    return Components(**{name: max(0.0, value) for name, value in found.items()}, clipped=clipped)
+    least, without_seeds, without_draws = _residual(both, y), _residual(of_draws, y), _residual(of_seeds, y)
+    rest = least / (n - rank)
+    found = {
+        "draw": (without_draws - least - (rank - b) * rest) / (n - b),
+        "seed": (without_seeds - least - (rank - a) * rest) / (n - a),
+        "rest": rest,
+    }
+    # What rounding leaves of equal values is 0, and no estimate below 0.
+    small = 1e-12 * float(y @ y) / n
+    clipped = tuple(name for name, value in found.items() if value < -small)
+    return Components(**{name: value if value > small else 0.0 for name, value in found.items()}, clipped=clipped)
+
+
+def _indicators(levels: Sequence[str]) -> Array:
+    """float64 `[runs, levels]`: 1 where a run has the level."""
+    return (np.array(levels)[:, None] == np.unique(levels)).astype(float)
+
+
+def _residual(columns: Array, y: Array) -> float:
+    """The residual sum of squares of a least-squares fit."""
+    fitted = columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+    return float(np.square(y - fitted).sum())
 
 
 def crossed(values: Mapping[Crossing, float], scores: Mapping[Crossing, Scores] | None = None) -> Crossed:

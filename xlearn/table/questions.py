@@ -13,7 +13,7 @@ SEEDS = "seeds (initial weights, order of batches)"
 def deviations(found: Components, unit: float = 1) -> str:
     """The components as standard deviations, for a cell."""
     named = ((name, unit * getattr(found, name) ** 0.5) for name in ("draw", "seed", "rest"))
-    return f"sd {', '.join(f'{name} {value:.3f}' for name, value in named)}"
+    return f"sd: {', '.join(f'{name} {value:.3f}' for name, value in named)}"
 
 
 def test_words(table: Table) -> str:

@@ -44,14 +44,15 @@ def words(table: Table, row: str, column: str) -> Words:
         parts.append(f"n={cell.n}{f',{cell.failed}{FAILED}' if cell.failed else ''}")
     if cell.seconds is not None and (of_all or not table.tasks):
         parts.append(f"{cell.seconds:.{1 if cell.seconds < 100 else 0}f} s")
-    if cell.crossed is not None and cell.crossed.components is not None:
-        parts.append(deviations(cell.crossed.components, 100 if of_all else 1))
     half = cell.half_width
     if of_all:
         mean, interval = f"{100 * cell.mean:+.2f} %", "" if half is None else f"± {100 * half:.2f} %"
     else:
         mean, interval = _figure(cell.mean), "" if half is None else f"± {_figure(half)}"
-    return Words(f"{mean}{oracle}", interval, " ".join(parts))
+    rest = " ".join(parts)
+    if cell.crossed is not None and cell.crossed.components is not None:
+        rest += f"{'; ' * bool(rest)}{deviations(cell.crossed.components, 100 if of_all else 1)}"
+    return Words(f"{mean}{oracle}", interval, rest)
 
 
 def _figure(value: float, sign: str = "") -> str:
