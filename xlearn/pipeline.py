@@ -52,20 +52,19 @@ class Run:
         began = time.monotonic()
         components, config = self.components, self.config
         stamped = stamp(config)  # before reading the files, so that a change during the run is detected later
-        roles, forms = prepared(components)
+        tasks = prepared(components)
         if self.small:
             components = smaller(components)
-            few = partial(tiny, per_class=fewest(components))
-            roles = {role: {name: few(task) for name, task in tasks.items()} for role, tasks in roles.items()}
-            forms = forms and {role: {name: few(task) for name, task in tasks.items()} for role, tasks in forms.items()}
+            tasks = tasks.each(partial(tiny, per_class=fewest(components)))
+        roles = tasks.roles
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         target = roles["target"]["target"]
-        own = make_own(components, roles, forms)
+        own = make_own(components, roles, tasks.forms)
         # All problems at once, each once; those of the comparisons if the run itself can be trained.
         checks = [*own.checks(), own.check_augmentations, partial(check_robustness, components.robustness, target)]
         need_all([*checks, *(partial(each.check, target) for each in (components.measuring, components.baseline_measuring))])
-        compared = comparisons.compared(components, roles, own)
+        compared = comparisons.compared(components, tasks, own)
         need_all([check for each in compared for check in each.learner.checks()])
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")

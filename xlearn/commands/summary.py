@@ -24,6 +24,7 @@ TOLD = {
     "missing_values": "{} missing value(s)",
     "duplicates_removed": "{} duplicate(s) left out",
     "contradictions_removed": "{} with contradicting labels left out",
+    "form_depends_on_source": "the form of {} depends on the source, for the baseline too",
     "neutral_left_out": "{} neutral example(s) left out",
 }
 

@@ -3,10 +3,11 @@
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from xlearn.data.modalities import Format, Modality, Pool, fit_of
+from xlearn.data.modalities import Format, Modality, Pool, fit_of, modality
 from xlearn.data.modalities.audio import AudioSpec
 from xlearn.data.modalities.image import ImageSpec
 from xlearn.data.modalities.tabular import TabularSpec
@@ -60,6 +61,41 @@ def formats(
         learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
         key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
         found[name] = _formats(key, partial(fit, given, chosen, **arguments))
+    return found
+
+
+def own_formats(
+    source: TaskSource, given: Mapping[str, Format], options: Mapping[str, Any], encoders: Mapping[str, partial[Any]], seed: int
+) -> dict[str, Format]:
+    """The forms of `given` that are learned from this task alone instead: those of its modalities whose form is a scaling, and
+    differs. Other tasks of the run may be brought into them too.
+    """
+    scaled = [name for name in modalities(source) if modality(given[name].spec).scaling]
+    if not scaled:
+        return {}
+    only = replace(source, options=replace(source.options, modalities=scaled))
+    found = formats([only], options, encoders, seed)
+    return {name: form for name, form in found.items() if form.spec != given[name].spec}
+
+
+def shaped_by_others(
+    source: TaskSource, others: Sequence[TaskSource], given: Mapping[str, Format], options: Mapping[str, Any],
+    encoders: Mapping[str, partial[Any]], seed: int,
+) -> list[str]:  # fmt: skip
+    """The modalities of a task whose form would be another one without `others` (a learned vocabulary, the size of images),
+    except scalings. A learned form counts without being learned again, because that may take long.
+    """
+    found = []
+    for name in modalities(source):
+        spec = modality(given[name].spec)
+        if spec.scaling or not any(name in modalities(other) for other in others):
+            continue
+        if spec.learned and getattr(encoders[name].func, "format", None) is None:
+            found.append(name)
+            continue
+        only = replace(source, options=replace(source.options, modalities=[name]))
+        if formats([only], options, encoders, seed)[name].spec != given[name].spec:
+            found.append(name)
     return found
 
 

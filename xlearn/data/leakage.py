@@ -1,7 +1,7 @@
 """The leak guard: no network may learn from the target's test examples, in this run or before a checkpoint."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -78,9 +78,11 @@ def need_same_splits(path: str | None, target: Task, measured: str = "the target
             )
 
 
-def lends(task: Task) -> bool:
-    """Whether the run learned a common form from this task: a vocabulary, means, deviations."""
-    return any(modality(spec).learned for spec in task.inputs.values())
+def lends(task: Task, own: Container[str] = ()) -> bool:
+    """Whether the run learned a common form from this task: a vocabulary, means, deviations. `own`: the modalities whose form
+    was learned from the target alone.
+    """
+    return any(modality(spec).learned for name, spec in task.inputs.items() if name not in own)
 
 
 def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:

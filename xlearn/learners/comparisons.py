@@ -4,7 +4,7 @@ A comparison inherits from `Comparison`. It decides by the facts of the tasks wh
 configuration can leave one out. A transfer adds others (`transfer.comparisons`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from xlearn.learners.own import own
 from xlearn.plan.comparison import Comparison as Comparison
 from xlearn.plan.components import Components
 from xlearn.plan.structures import Structure
+from xlearn.plan.tasks import Prepared
 from xlearn.runtime.errors import Problem
 from xlearn.sharing.all import share_all
 
@@ -39,12 +40,19 @@ class Compared:
 
 @dataclass(frozen=True)
 class Plan:
-    """What comparisons are made from: the components of the run, its tasks, its own learner, and what was compared before."""
+    """What comparisons are made from: the components of the run, its tasks, its own learner, and what was compared before.
+    `own_forms`: by role, all tasks in the forms learned from that task alone, if these differ.
+    """
 
     components: Components
     roles: Roles
     own: Learner
+    own_forms: Mapping[str, Roles] = field(default_factory=dict)
     before: tuple[Compared, ...] = ()
+
+    def by_itself(self, role: str) -> Roles:
+        """The tasks as a network reads them that learns only the task of this role."""
+        return self.own_forms.get(role, self.roles)
 
     def scratch(self, roles: Roles, alone: bool = False) -> Learner:
         """A network trained from scratch on the target of `roles` only, by the phases of the baseline."""
@@ -74,7 +82,7 @@ class Baseline(Comparison):
     def __call__(self, plan: Plan) -> Iterator[Compared]:
         if plan.components.measuring.has_labels(plan.roles["target"]["target"]):
             name = str(plan.components.names.get("transfer@baseline", "scratch"))
-            yield Compared(("baseline",), plan.scratch(plan.roles), "baseline", name)
+            yield Compared(("baseline",), plan.scratch(plan.by_itself("target")), "baseline", name)
         else:
             yield Compared(("baseline",), plan.source_only(), "baseline", "source_only")
 
@@ -92,11 +100,10 @@ class EachModality(Comparison):
         pairs = any(phase.modalities is not None or phase.needs.pairs for phase in phases)
         copies = components.carries and not (components.teaches or components.structure.together or pairs)
         for name in sorted(target.inputs) if len(target.inputs) > 1 else ():
-            sources = {role: task.only(name) for role, task in roles["source"].items() if name in task.inputs}
-            only: Roles = {"source": sources, "target": {"target": target.only(name)}}
-            starts = bool(sources or (not roles["source"] and name in components.pretrained_of("source")))
+            only = _only(name, roles)
+            starts = bool(only["source"] or (not roles["source"] and name in components.pretrained_of("source")))
             made = _possible(partial(own, components, only, alone=True)) if copies and starts else None
-            made = made or _possible(partial(plan.scratch, only, alone=True))
+            made = made or _possible(partial(plan.scratch, _only(name, plan.by_itself("target")), alone=True))
             if made is not None:  # keep=best_source may have no source with this modality
                 yield Compared(("alone", name), made, name, tag={"alone": name}, modality=name)
 
@@ -123,7 +130,7 @@ class AllLabels(Comparison):
 
     def __call__(self, plan: Plan) -> Iterator[Compared]:
         if _bounded(plan):
-            target = revealed(plan.roles["target"]["target"])
+            target = revealed(plan.by_itself("target")["target"]["target"])
             made = plan.scratch({"source": {}, "target": {"target": target}})
             yield Compared(("bounds", "target_only"), made, "bound target_only", tag={"bound": "target_only"})
 
@@ -133,7 +140,8 @@ class EachTask(Comparison):
 
     def __call__(self, plan: Plan) -> Iterator[Compared]:
         sources = plan.roles["source"] if plan.components.structure.together else {}
-        for role, task in sources.items():
+        for role in sources:
+            task = plan.by_itself(role)["source"][role]
             # The task is also its own source, so that keep=best_source selects by its validation split.
             made = plan.scratch({"source": {role: task}, "target": {"target": task}})
             yield Compared(("tasks", role, "single"), made, f"single {role}", "single task", {"single": role}, role)
@@ -142,11 +150,19 @@ class EachTask(Comparison):
 USUAL: tuple[Comparison, ...] = (Baseline(), EachModality(), SourceOnly(), AllLabels(), EachTask())
 
 
-def compared(components: Components, roles: Roles, run: Learner) -> tuple[Compared, ...]:
+def _only(modality: str, roles: Roles) -> Roles:
+    """The tasks that have the modality, without all others."""
+    return {
+        group: {role: task.only(modality) for role, task in tasks.items() if modality in task.inputs}
+        for group, tasks in roles.items()
+    }
+
+
+def compared(components: Components, tasks: Prepared, run: Learner) -> tuple[Compared, ...]:
     """All networks that are compared with the run's own: the usual ones, and those that the transfer adds."""
     found: tuple[Compared, ...] = ()
     for comparison in (*USUAL, *components.comparisons):
-        found = (*found, *comparison(Plan(components, roles, run, found)))
+        found = (*found, *comparison(Plan(components, tasks.roles, run, tasks.own, found)))
     return found
 
 

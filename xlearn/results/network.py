@@ -29,8 +29,8 @@ def rebuilt(result: dict[str, Any], folder: Path) -> Network:
     Raises: `Problem` if the weights are missing or do not fit the network.
     """
     components = build({**result["config"], "choices": result["choices"]})
-    roles, forms = prepared(components)
-    network = final(own(components, roles, forms))
+    tasks = prepared(components)
+    network = final(own(components, tasks.roles, tasks.forms))
     file = folder / WEIGHTS
     if not file.is_file():
         raise Problem(f"{file} is missing. Repeat the run with force=true.")

@@ -1,7 +1,7 @@
 """The test splits of a run: opened once each, here only."""
 
 from xlearn.data.reads import Roles
-from xlearn.data.task import Examples
+from xlearn.data.task import Examples, Sealed, Task
 
 
 class Opened:
@@ -9,9 +9,14 @@ class Opened:
 
     def __init__(self, roles: Roles) -> None:
         self._tasks = {role: task for tasks in roles.values() for role, task in tasks.items()}
-        self._examples: dict[str, Examples] = {}
+        # By the number of the object: a split is no key, and stays alive here.
+        self._examples: dict[int, tuple[Sealed, Examples]] = {}
 
     def __call__(self, role: str) -> Examples:
-        if role not in self._examples:
-            self._examples[role] = self._tasks[role].test.open()
-        return self._examples[role]
+        return self.of(self._tasks[role])
+
+    def of(self, task: Task) -> Examples:
+        """The test split of this task: that of a role, or the same rows in the form that another network reads."""
+        if id(task.test) not in self._examples:
+            self._examples[id(task.test)] = task.test, task.test.open()
+        return self._examples[id(task.test)][1]

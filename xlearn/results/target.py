@@ -95,8 +95,7 @@ def _measured(compared: Compared, opened: Opened, asked: Asked) -> Measured:
 
 
 def _examples(compared: Compared, opened: Opened) -> Examples:
-    examples = opened(compared.role)
-    return examples.only(compared.modality) if compared.modality else examples
+    return opened.of(compared.learner.roles["target"]["target"])
 
 
 def _entry(compared: Compared, measured: Measured, phases: Phases, opened: Opened, asked: Asked) -> dict[str, Any]:

@@ -82,6 +82,14 @@ class Modality:
         return True
 
     @property
+    def scaling(self) -> bool:
+        """Whether all that is learned is a scaling of numbers (means, deviations). A network that reads one task only, such as
+        the baseline, then reads it in the form learned from that task alone: this costs no second look at the raw data, and the
+        network's shape is the same.
+        """
+        return False
+
+    @property
     def mix(self) -> Callable[[Tensor, Tensor, Mixture], Tensor] | None:
         """`mix(one, other, mixture)`: two inputs as one; `mixture(a, b)` is a convex mixture of numbers. Without it
         `keep=mixval` and domain mixup mix features.

@@ -40,6 +40,10 @@ class AudioSpec(Modality):
         """Means and deviations of frames that came as such; those of waves follow from each clip alone."""
         return self.rate is None
 
+    @property
+    def scaling(self) -> bool:
+        return self.learned
+
     @staticmethod
     def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> "LogMel | Frames":
         return fit(pools, options)

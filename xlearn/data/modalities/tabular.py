@@ -28,6 +28,10 @@ class TabularSpec(Modality):
     def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> "TabularFormat":
         return fit(pools, options)
 
+    @property
+    def scaling(self) -> bool:
+        return True
+
     def mix(self, one: Tensor, other: Tensor, mixture: Mixture) -> Tensor:
         return mixture(one, other)
 
