@@ -81,7 +81,7 @@ class Crossed:
 
 
 def is_crossed(runs: Sequence[Crossing]) -> bool:
-    """Whether draws and seeds can be told apart at all: there are several of both, and not one seed for each draw."""
+    """Whether there are several draws and several seeds, and more runs than one seed for each draw."""
     draws, seeds = ({each[place] for each in runs} for place in (0, 1))
     return min(len(draws), len(seeds)) > 1 and len({*runs}) > min(len(draws), len(seeds))
 
@@ -95,8 +95,8 @@ def components(values: Mapping[Crossing, float]) -> Components | None:
         rest = SS / (N - r),    seed = (SS_d - SS - (r - a) rest) / (N - a),    draw = (SS_s - SS - (r - b) rest) / (N - b)
 
     where SS_d, SS_s are those of the models of draws alone and seeds alone. Without missing combinations this is the two-way
-    analysis of variance without replication: `draw = (MS_d - MS_ds) / b`. None if a component is not identified (e.g. if each
-    draw has seeds of its own).
+    analysis of variance without replication: `draw = (MS_d - MS_ds) / b`. None if a component is not identified (e.g. where
+    no seed has two draws).
     """
     runs = sorted(values)
     y = np.array([values[each] for each in runs])

@@ -80,7 +80,7 @@ def scores(folder: Path, metric: str, network: str, value: float) -> Scores | No
 
 
 def crossing(replicate: Replicate) -> Crossing:
-    """(draw, seed) of a replicate in a table whose runs have draws: its first places are seed and draw."""
+    """(draw, seed) of a replicate in a table with draws, whose replicates begin with seed and draw."""
     return replicate[1], replicate[0]
 
 

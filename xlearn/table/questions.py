@@ -31,7 +31,7 @@ def test_words(table: Table) -> str:
 
 
 def questions(table: Table) -> list[str]:
-    """The sentences; none for a table whose seeds draw labels and split too."""
+    """The sentences; none for a table without draws, whose seeds draw labels and split too."""
     if not table.draws:
         return []
     crossed = [cell for cell in table.cells.values() if cell.crossed is not None]
@@ -53,7 +53,7 @@ def _crossed(cells: list[Cell]) -> list[str]:
     ]
     if 0 < rows < len(designs):
         found.append(
-            f"{len(designs) - rows} of these {len(designs)} intervals are for the test rows as they are: the metric is no mean "
+            f"{len(designs) - rows} of these {len(designs)} intervals are for these test rows: the metric is no mean "
             "over test rows, or predictions are missing."
         )
     elif not rows:
