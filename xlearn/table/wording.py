@@ -101,7 +101,8 @@ def _parentheses(table: Table) -> list[str]:
             "above 0 is better.",
             *([f"{chain}; {SINGLE}: the sum over the tasks."] if DELTA in table.columns else []),
         ]
-    gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, same {'draw and ' * table.draws}seed); above 0 is better. "
+    same = f"same {'draw and ' * table.draws}seed"
+    gain = f"In parentheses: mean gain over each run's own baseline ({_baselines(table)}, {same}); above 0 is better. "
     if any(cell.closed is not None for cell in table.cells.values()):
         gain += (
             "Percent: the share of the gap that is closed, from source only (0 %: the unchanged source network) to target only "
