@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from xlearn.commands.jobs import jobs
-from xlearn.commands.order import choose
+from xlearn.commands.order import choose, groups
 from xlearn.commands.progress import duration
 from xlearn.commands.sweep import is_sweep
 from xlearn.config.compose import choices, complete, register
@@ -129,3 +129,14 @@ def test_lengths_of_time():
     assert [duration(each) for each in (0.1, 1, 59, 89, 91, 3600, 5300, 5500)] == [
         "1 second", "1 second", "59 seconds", "89 seconds", "2 minutes", "60 minutes", "88 minutes", "2 hours",
     ]  # fmt: skip
+
+
+def test_draws_have_the_training_of_a_source_in_common_only_if_the_source_has_its_own_draw(toy):
+    register([Path(toy[1])])
+
+    def common(*words):
+        first, second = (groups(job.content) for job in jobs([*toy[2:], "transfer=finetune", *words], [Path(toy[1])]))
+        return first & second
+
+    assert not common("target.draw=0,1")
+    assert len(common("target.draw=0,1", "source.blobs.draw=0")) == 1

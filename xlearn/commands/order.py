@@ -29,7 +29,10 @@ def groups(content: Mapping[str, Any]) -> frozenset[str]:
 def _groups(whole: Mapping[str, Any]) -> Iterator[str]:
     rest = {name: value for name, value in whole.items() if name not in ("transfer", "baseline", "pretrain")}
     budget = {name: value for name, value in rest.get("budget", {}).items() if name != "transfer"}
-    source = {**{name: value for name, value in rest.items() if name != "target"}, "budget": budget}
+    # Sources follow the target's draw, unless they have their own.
+    draw = {name: value for name, value in (rest.get("target") or {}).items() if name == "draw"}
+    sources = {name: {**draw, **node} for name, node in rest.get("source", {}).items()}
+    source = {**{name: value for name, value in rest.items() if name != "target"}, "budget": budget, "source": sources}
     for name in ("transfer", "baseline"):
         chain = whole.get(name, {})
         phases = chain.get("phases", {})
