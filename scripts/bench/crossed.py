@@ -53,15 +53,16 @@ def line(count, *given):
     for _ in range(count):
         values, scores = design(generator, *given)
         made = crossed(values, scores)
-        off = abs(made.mean - MEAN)
+        off, naive, parts = abs(made.mean - MEAN), half_width([*values.values()]), made.components
+        assert naive is not None and parts is not None
         inside.append(off < made.half_width)
         normal.append(off < 1.96 * made.error)
-        student.append(off < half_width([*values.values()]))
-        found.append([made.components.draw, made.components.seed, made.components.rest])
+        student.append(off < naive)
+        found.append([parts.draw, parts.seed, parts.rest])
     shares = " ".join(f"{100 * np.mean(each):5.1f} %" for each in (inside, normal, student))
-    parts = ", ".join(f"{value:.4f}" for value in np.sqrt(np.mean(found, 0)))
+    means = ", ".join(f"{value:.4f}" for value in np.sqrt(np.mean(found, 0)))
     what = f"{given[0]} x {given[1]}, sd {given[2]}, missing {given[3]}, rows {given[4]}, official {given[5]}"
-    print(f"{what}: {shares}; sd {parts}")
+    print(f"{what}: {shares}; sd {means}")
 
 
 def main():

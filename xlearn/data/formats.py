@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -56,12 +56,17 @@ def formats(
             pools.setdefault(name, []).append(Pool(source.name, data, fingerprint, rows))
     for name, given in pools.items():
         encoder = encoders[name]
-        fit, arguments = fit_of(encoder, MODALITIES.get(name) or spec_of(encoder), name)
+        fit, arguments = _fit(name, encoder)
         chosen = options.get(name) or {}
         learned_from = [[pool.name, pool.fingerprint, digest(pool.train.tolist(), 16)] for pool in given]
         key = digest([name, f"{fit.__module__}.{fit.__qualname__}", arguments, chosen, learned_from], 16)
         found[name] = _formats(key, partial(fit, given, chosen, **arguments))
     return found
+
+
+def _fit(name: str, encoder: partial[Any]) -> tuple[Callable[..., Format], dict[str, Any]]:
+    """As `fit_of`, for the modality of this name."""
+    return fit_of(encoder, MODALITIES.get(name) or spec_of(encoder), name)
 
 
 def own_formats(
@@ -90,7 +95,8 @@ def shaped_by_others(
         spec = modality(given[name].spec)
         if spec.scaling or not any(name in modalities(other) for other in others):
             continue
-        if spec.learned and getattr(encoders[name].func, "format", None) is None:
+        # An encoder with a `format` of its own, such as a published tokeniser, may learn nothing.
+        if spec.learned and _fit(name, encoders[name])[0] is type(spec).fit:
             found.append(name)
             continue
         only = replace(source, options=replace(source.options, modalities=[name]))
