@@ -7,6 +7,7 @@ import pytest
 import torch
 from toys.modalities import random_task
 from toys.networks import pair_network
+from toys.phases import CPU
 from toys.tasks import pair_batch
 
 from xlearn.base_learners.gradient_descent import GradientDescent
@@ -20,7 +21,6 @@ from xlearn.fusion.concat import Concat
 from xlearn.networks.evaluate import tokens
 from xlearn.networks.network import Network
 from xlearn.robustness._noise import noise
-from toys.phases import CPU
 
 IMAGE, TEXT, AUDIO = ImageSpec(1, 12, 12), TextSpec(30, 9, "toy"), AudioSpec(8, 8000, "toy")
 COUNT = 12

@@ -65,10 +65,11 @@ def having(examples: Examples, index: Tensor) -> list[Tensor]:
 
 @contextmanager
 def _running_for_one(network: nn.Module, rows: Tensor) -> Iterator[None]:
-    """Within, if there is a single row, batch normalisations in training mode use their running statistics, which stay
+    """Within, if there is a single row and the network trains, batch normalisations use their running statistics, which stay
     unchanged. Private copies of the encoder are among them, because they are modules of the network too.
     """
-    found = [each for each in network.modules() if _uses_batch(each)] if len(rows) == 1 else []
+    single = network.training and len(rows) == 1
+    found = [each for each in network.modules() if _uses_batch(each)] if single else []
     for module in found:
         module.eval()
     try:
