@@ -225,7 +225,7 @@ def test_mlp_reads_nothing_of_a_missing_picture():
 
 
 def test_statistics_of_a_domain_are_those_of_the_pictures_that_there_are():
-    """The fault: 80 % of the target's pictures are missing; `adabn` and `tent` normalised by placeholders (.08 in place of .98)."""
+    """The fault: 80 % of the target's pictures are missing; `adabn` and `tent` normalised by placeholders."""
     generator = torch.Generator().manual_seed(0)
     count = 600
     labels = torch.arange(count) % 3
