@@ -23,8 +23,7 @@ from xlearn.runtime.hashing import digest
 
 # The tokens of a short text of the trial, and how many the shortest text may need.
 SHORT, LEAST = 7, (1, 2, 4, 8, 16)
-# Exact attention: BigBird's sparse one draws blocks from numpy's state, and stays exact after the first short text. No cache of
-# earlier tokens, which decoders keep for generation.
+# BigBird's sparse attention draws from numpy's state, and is exact after the first short text. Decoders cache earlier tokens.
 EXACT = {"attention_type": {"block_sparse": "original_full"}, "use_cache": False}
 
 
@@ -157,10 +156,9 @@ def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module
     config = pretrained("AutoConfig", name, modality)
     for part in {id(each): each for each in (config, text_config(config))}.values():
         for key, value in settings.items():
-            if hasattr(part, key):
-                # A mapping replaces some values only.
-                new = value.get(getattr(part, key), getattr(part, key)) if isinstance(value, dict) else value
-                setattr(part, key, new)
+            if hasattr(part, key):  # a mapping replaces some values only
+                old = getattr(part, key)
+                setattr(part, key, value.get(old, old) if isinstance(value, dict) else value)
     if weights:
         loading = {"config": config, "dtype": torch.float32, "weights_only": True, "output_loading_info": True}
         made, report = pretrained("AutoModel", name, modality, **loading)
@@ -180,8 +178,7 @@ def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module
             f"encoder.{modality}.name={name}: its file of weights lacks {len(missing)} parameters of its network, such as "
             f"{missing[0]}. Choose a completely saved model, or weights=null."
         )
-    if not hasattr(made, "config"):  # of an encoder of an older kind
-        vars(made)["config"] = config
+    vars(made).setdefault("config", config)  # encoders of an older kind have none
     _name_stack(made)
     return made.train()
 

@@ -90,11 +90,7 @@ class Network(nn.Module):
         for name in sorted(batch.inputs):
             if name not in self.encoder:
                 continue
-            values, mask = self.encoded(batch, name)
-            if (those := batch.present.get(name)) is not None:
-                there = those[:, None].expand(-1, values.shape[1])
-                mask = there if mask is None else mask & there
-            found[name] = Tokens(values, mask)
+            found[name] = Tokens(*present.masked(*self.encoded(batch, name), batch.present.get(name)))
         return found
 
     def encoded(self, batch: Batch, name: str) -> Tokens:

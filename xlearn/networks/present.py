@@ -44,6 +44,14 @@ def encoded(network: Any, batch: Batch, name: str) -> tuple[Tensor, Tensor | Non
     return in_place(values, rows, count), None if mask is None else in_place(mask, rows, count)
 
 
+def masked(values: Tensor, mask: Tensor | None, present: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Tokens `[batch, length, width]` and their mask, which is False too where an example lacks the modality."""
+    if present is None:
+        return values, mask
+    there = present[:, None].expand(-1, values.shape[1])
+    return values, there if mask is None else mask & there
+
+
 def in_place(values: Tensor, rows: Tensor, count: int) -> Tensor:
     """`[count, ...]`: `values [m, ...]` at the positions `rows int64 [m]`, zeros (False) elsewhere."""
     return values.new_zeros(count, *values.shape[1:]).index_copy(0, rows, values)
@@ -51,8 +59,7 @@ def in_place(values: Tensor, rows: Tensor, count: int) -> Tensor:
 
 def with_modality(given: Batch | Examples, path: str | None) -> Tensor | None:
     """Which examples have the modality of the encoder that the module at `path` belongs to, `bool [n]`; None: all."""
-    parts = (path or "").split(".")
-    return given.present.get(parts[1]) if parts[0] == "encoder" and len(parts) > 1 else None
+    return given.present.get(path.split(".")[1]) if path is not None and path.startswith("encoder.") else None
 
 
 def having(examples: Examples, index: Tensor) -> list[Tensor]:

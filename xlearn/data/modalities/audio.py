@@ -10,16 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Column, Inputs, Ragged, Sequences
 from xlearn.data.modalities import Modality, Pool
-from xlearn.data.modalities.log_mel import (
-    FRAMES_VERSION,
-    VERSION,
-    log_mel,
-    mel_bands,
-    resampled,
-    shortened,
-    sizes,
-    standardised,
-)
+from xlearn.data.modalities.log_mel import FRAMES, VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
 from xlearn.data.modalities.pieces import Cut, Noise, PieceOptions
 from xlearn.data.modalities.sound_noise import noisy_sounds
 from xlearn.data.modalities.vector import noisy
@@ -125,7 +116,7 @@ def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> LogMel | Frames:
         return _fit_frames(pools)
     rate = chosen.rate or min(_rate(pool) for pool in pools)
     mel_bands(rate, chosen.bands, sizes(rate, chosen.window, chosen.hop)[2])  # raises for too many bands
-    front = digest(["log-mel", FRAMES_VERSION, rate, chosen.bands, chosen.window, chosen.hop, chosen.seconds])
+    front = digest(["log-mel", FRAMES, rate, chosen.bands, chosen.window, chosen.hop, chosen.seconds])
     return LogMel(AudioSpec(chosen.bands, rate, f"log-mel {front}"), chosen)
 
 

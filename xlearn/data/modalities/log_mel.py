@@ -10,7 +10,7 @@ from xlearn.runtime.errors import Problem
 
 # Part of every cached key of waves and precomputed frames: raise it when they change. And of log-mel frames of the same waves.
 VERSION = 1
-FRAMES_VERSION = 2
+FRAMES = 2
 # 20 dB below the power of white noise of the clip's loudness in one bin. With 1e-6 the noise of the recording is learned:
 # accuracy .841 from five speakers of spoken digits to the sixth, with 1e-2 .875 (mean over two of the six).
 FLOOR = 1e-2
