@@ -147,3 +147,10 @@ def test_shares_are_a_softmax_over_what_is_there():
         expected = [math.exp(score) / whole if is_there else 0.0 for score, is_there in zip(scores, there, strict=True)]
         found = shares(torch.tensor([scores]), torch.tensor([there]))
         torch.testing.assert_close(found, torch.tensor([expected]), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "cross_attention"])
+def test_a_layer_normalisation_over_one_number_is_refused(name):
+    """It is 0 whatever the input."""
+    with pytest.raises(Problem, match=r"fusion: width=1 is a layer normalisation over 1 number.*Give 2 or more"):
+        build(name, width=1, heads=1)

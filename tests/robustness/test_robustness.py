@@ -112,3 +112,10 @@ def test_what_could_not_be_measured_is_told_before_training(toy, capsys, words):
     assert main([*toy, "robustness=noise", *words]) == 1
     assert "robustness.noise." in capsys.readouterr().err
     assert not list(Path("outputs").rglob("metrics.jsonl"))
+
+
+def test_noise_in_a_single_value_is_finite():
+    """One value has no standard deviation."""
+    from xlearn.data.modalities.vector import noisy
+
+    assert noisy(torch.tensor([[2.0]]), 0.5, torch.Generator().manual_seed(0)).tolist() == [[2.0]]

@@ -21,7 +21,7 @@ class Normalisation:
     """Within `using`, batch normalisations of the network normalise, in training and in evaluation,
 
         batch: by the mean and variance of the batch, support or queries (transductive: all queries of a task together, as in
-               the code of MAML);
+               the code of MAML); by the running ones where the batch is a single value;
         support: by those of the support, also for the queries; the support must pass first (`passes_support`);
         running: by the network's running statistics.
 
@@ -46,7 +46,9 @@ class Normalisation:
 
     def _forward(self, module: nn.modules.batchnorm._BatchNorm) -> Callable[[Tensor], Tensor]:
         def forward(x: Tensor) -> Tensor:
-            if self.statistics == "running":
+            # A single value has no statistics of its own (of episodes in which one example has the modality).
+            single = self.statistics == "batch" and x.numel() == x.shape[1] and module.running_mean is not None
+            if self.statistics == "running" or single:
                 mean, variance = module.running_mean, module.running_var
                 return functional.batch_norm(x, mean, variance, module.weight, module.bias, False, 0.0, module.eps)
             if self.statistics == "batch":

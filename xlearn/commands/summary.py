@@ -22,6 +22,7 @@ TOLD = {
     "resampled": "{} resampled",
     "cut": "{} cut",
     "missing_values": "{} missing value(s)",
+    "constant_columns": "{} column(s) constant in training, read as 0",
     "duplicates_removed": "{} duplicate(s) left out",
     "contradictions_removed": "{} with contradicting labels left out",
     "form_depends_on_source": "the form of {} depends on the source, for the baseline too",

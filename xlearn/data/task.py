@@ -129,8 +129,14 @@ class Examples:
         return Batch(inputs, labels, self.space, None, present, self.encoded, self.task, taught=taught, specs=self.specs)
 
     def lengths(self) -> Tensor | None:
-        """How long the sequences of each example are, in units of the mean of their modality; None without sequences."""
-        ragged = [column.lengths.double() for column in self.inputs.values() if isinstance(column, Ragged)]
+        """How long the sequences of each example are, in units of the mean of their modality; None without sequences. A missing
+        one has length 0, whatever stands in its place.
+        """
+        ragged = [
+            column.lengths.double() * self.present.get(name, 1)
+            for name, column in self.inputs.items()
+            if isinstance(column, Ragged)
+        ]
         if not ragged or self.features is not None:
             return None
         return torch.stack([each / each.mean().clamp_min(1e-9) for each in ragged]).sum(0)

@@ -10,7 +10,7 @@ from xlearn.data.columns import Sequences
 from xlearn.data.modalities.audio import AudioSpec
 from xlearn.encoders.layout import channels_last
 from xlearn.networks.network import Tokens
-from xlearn.networks.sizes import need_layers
+from xlearn.networks.sizes import need_layers, need_normalised
 from xlearn.runtime.errors import Problem
 
 
@@ -62,6 +62,7 @@ class AudioCnn(nn.Module):
             stride = (1 if position % 2 or position > 2 else 2, 2 if position < 3 else 1)
             stages.append(Stage(before, after, bands, 5 if position == 0 else 3, stride))
             bands = stages[-1].bands
+            need_normalised("encoder.audio", f"channels={list(channels)} on {spec.bands} band(s)", after * bands)
         self.blocks = nn.ModuleList(stages)
         self.dropout = nn.Dropout(dropout)
         self.frame = nn.Linear(channels[-1] * bands, dense)

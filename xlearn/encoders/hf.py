@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from xlearn.data.columns import Ragged, Sequences
 from xlearn.data.modalities import Pool
 from xlearn.data.modalities.text import TextSpec, encode_once
 from xlearn.data.tasks.hub import ask_hub, reason
+from xlearn.encoders.unpadded import Reading, by_length, tried, vectors
 from xlearn.encoders.vector import pooled
 from xlearn.networks.network import Tokens
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
+
+# The tokens of a short text of the trial, and how many the shortest text may need.
+SHORT, LEAST = 7, (1, 2, 4, 8, 16)
+# BigBird's sparse attention draws from numpy's state, and is exact after the first short text. Decoders cache earlier tokens.
+EXACT = {"attention_type": {"block_sparse": "original_full"}, "use_cache": False}
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,11 @@ class HuggingFaceText(nn.Module):
     `weights`: `published`, or null for the same network with random weights. `length`: the largest number of tokens of a text,
     including special ones. `pool`: `mean` over the tokens of the text, `cls` (the first token), `none` (the sequence). A
     decoder and a pooler are left out. Needs the extra `hf`. The model's own code is never run.
+
+    The output for a text does not depend on the rest of its batch: a model that padding would change (FNet, ConvBERT, ...)
+    reads texts of one length at a time, unpadded, in training too (`by_length`, found by a trial when it is built). Raises
+    `Problem` for a model that gives no vector per token, that draws random numbers in evaluation (Reformer), or that needs
+    other inputs than tokens.
     """
 
     def __init__(
@@ -50,32 +62,40 @@ class HuggingFaceText(nn.Module):
     ) -> None:
         super().__init__()
         self.pool = pool
-        self.model = model(name, "text", weights == "published")
-        config: Any = self.model.config
-        self.width = int(config.hidden_size)
-        if spec.vocabulary > config.vocab_size:
+        self.model = model(name, "text", weights == "published", **EXACT)
+        config: Any = text_config(self.model.config)
+        known = getattr(config, "vocab_size", None)
+        if known is not None and spec.vocabulary > known:
             raise Problem(
-                f"encoder.text.name={name}: it knows {config.vocab_size} tokens, the texts have {spec.vocabulary}. "
+                f"encoder.text.name={name}: it knows {known} tokens, the texts have {spec.vocabulary}. "
                 "Save its own tokeniser in its folder (tokenizer.save_pretrained)."
             )
-        self._try(name, length)
+        # The tokens of the shortest text that it can read; padding follows a shorter one.
+        self.least = 1
+        self.width, self.by_length = self._tried(name, length, spec.vocabulary)
 
-    @torch.no_grad()
-    def _try(self, name: str, length: int) -> None:
-        """Encode one text of the full length, so that a length that is too large raises before anything is trained."""
-        training = self.training
-        config: Any = self.model.config
+    def _tried(self, name: str, length: int, vocabulary: int) -> Reading:
+        """Read texts of the full length and of few tokens, so that what cannot be read raises before training."""
+        config: Any = text_config(self.model.config)
+        special = {value for key, value in vars(config).items() if key.endswith("_token_id") and isinstance(value, int)}
         # Some models count positions by tokens that are not padding.
-        number = 0 if config.pad_token_id == 1 else 1
-        try:
-            self.eval()(Sequences(torch.full((1, length), number), torch.ones(1, length, dtype=torch.bool)))
-        except Exception as error:  # the models raise many kinds
-            most = getattr(config, "max_position_embeddings", None)
-            fix = f"It has {most} positions: set encoder.text.length lower." if most else "Choose another text encoder."
-            raise Problem(
-                f"encoder.text.length={length}: {name} cannot read so many tokens ({reason(error)}). {fix}"
-            ) from error
-        self.train(training)
+        usual = torch.tensor([number for number in range(vocabulary) if number not in special] or [0])
+        long, other = (usual[(torch.arange(length) * step + 1) % len(usual)][None] for step in (1, 7))
+        error: Exception | None = None
+        for self.least in (each for each in LEAST if each == 1 or each < length):
+            shorts = [other[:, :count] for count in {self.least, min(max(SHORT, self.least), max(length - 1, 1))}]
+            try:
+                return tried(self, self._padded, self._unpadded, long, shorts)
+            except Exception as raised:  # the models raise many kinds
+                error = raised
+        assert error is not None
+        most = getattr(config, "max_position_embeddings", None)
+        fits = not isinstance(most, int) or length <= most
+        fix = "Choose another text encoder." if fits else f"It has {most} positions: set encoder.text.length lower."
+        raise Problem(
+            f"encoder.text.length={length}: {name} ({type(self.model).__name__}) cannot read texts of up to so many tokens "
+            f"({reason(error)}). {fix}"
+        ) from error
 
     @staticmethod
     def format(pools: Sequence[Pool], options: Mapping[str, Any], *, name: str, length: int = 256, **others: Any) -> Published:
@@ -94,10 +114,37 @@ class HuggingFaceText(nn.Module):
 
     def forward(self, texts: Sequences) -> Tokens:
         numbers, mask = texts
+        if (missing := self.least - numbers.shape[1]) > 0:
+            numbers, mask = functional.pad(numbers, (0, missing)), functional.pad(mask, (0, missing))
+        if self.by_length:
+            lengths = torch.where(mask.any(1), mask.sum(1).clamp_min(self.least), 0)
+            values, mask = by_length(self, self._unpadded, numbers, lengths, self.width)
+        else:
+            values, mask = self._padded(Sequences(numbers, mask))
+        return pooled(values, mask, self.pool)
+
+    def _padded(self, texts: Sequences) -> Sequences:
+        numbers, mask = texts
         # An example without a token attends to its padding, because attention over nothing is NaN.
         seen = mask | ~mask.any(1, keepdim=True)
-        values = self.model(input_ids=numbers.long(), attention_mask=seen.long()).last_hidden_state
-        return pooled(values, mask, self.pool)
+        return Sequences(self._read(numbers, seen), mask)
+
+    def _unpadded(self, numbers: Tensor) -> Tensor:
+        return self._read(numbers, torch.ones_like(numbers))
+
+    def _read(self, numbers: Tensor, seen: Tensor) -> Tensor:
+        values = vectors(self.model(input_ids=numbers.long(), attention_mask=seen.long()), numbers)
+        if values.shape[1] != numbers.shape[1]:
+            raise ValueError(f"it gives {values.shape[1]} vectors for {numbers.shape[1]} tokens")
+        return values
+
+
+def text_config(config: Any) -> Any:
+    """The part of a configuration that is for texts, of a model of several modalities; otherwise all of it."""
+    try:
+        return config.get_text_config()
+    except ValueError:  # several parts read texts
+        return config
 
 
 def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module:
@@ -107,9 +154,11 @@ def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module
     Raises `Problem` if it is not available, or if some of its parameters are missing in the published file.
     """
     config = pretrained("AutoConfig", name, modality)
-    for key, value in settings.items():
-        if hasattr(config, key):
-            setattr(config, key, value)
+    for part in {id(each): each for each in (config, text_config(config))}.values():
+        for key, value in settings.items():
+            if hasattr(part, key):  # a mapping replaces some values only
+                old = getattr(part, key)
+                setattr(part, key, value.get(old, old) if isinstance(value, dict) else value)
     if weights:
         loading = {"config": config, "dtype": torch.float32, "weights_only": True, "output_loading_info": True}
         made, report = pretrained("AutoModel", name, modality, **loading)
@@ -121,7 +170,7 @@ def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module
     if config.is_encoder_decoder:
         made = made.get_encoder()
     if getattr(made, "pooler", None) is not None:
-        made.pooler = None  # it has no effect on tokens
+        made.pooler = nn.Identity()  # it has no effect on tokens, but some models call it
     own = set(made.state_dict())
     if missing := sorted(own & {key.removeprefix("encoder.") if config.is_encoder_decoder else key
                                 for key in report.get("missing_keys", ())}):  # fmt: skip
@@ -129,6 +178,7 @@ def model(name: str, modality: str, weights: bool, **settings: Any) -> nn.Module
             f"encoder.{modality}.name={name}: its file of weights lacks {len(missing)} parameters of its network, such as "
             f"{missing[0]}. Choose a completely saved model, or weights=null."
         )
+    vars(made).setdefault("config", config)  # encoders of an older kind have none
     _name_stack(made)
     return made.train()
 

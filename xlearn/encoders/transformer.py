@@ -9,7 +9,7 @@ from xlearn.data.modalities.text import TextSpec
 from xlearn.encoders.token_numbers import Embedding, need_text, tokens
 from xlearn.fusion.pooling import never_empty
 from xlearn.networks.network import Tokens
-from xlearn.networks.sizes import need_heads, need_sizes
+from xlearn.networks.sizes import need_heads, need_normalised, need_sizes
 
 
 class Block(nn.Module):
@@ -51,6 +51,7 @@ class Transformer(nn.Module):
         spec = need_text(spec)
         need_sizes("encoder.text", width=width, layers=layers, heads=heads, feedforward=feedforward, dropout=dropout)
         need_heads("encoder.text", heads, width)
+        need_normalised("encoder.text", f"width={width}", width)
         self.embedding = Embedding(spec.vocabulary, width, 0.03)
         self.positions = nn.Parameter(torch.empty(spec.length, width).normal_(std=0.02))
         self.dropout = nn.Dropout(dropout)

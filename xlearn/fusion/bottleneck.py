@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from xlearn.fusion.pooling import average, complete, pool
 from xlearn.fusion.projection import projections
 from xlearn.networks.network import Tokens
-from xlearn.networks.sizes import need_heads, need_sizes
+from xlearn.networks.sizes import need_heads, need_normalised, need_sizes
 from xlearn.runtime.errors import Problem
 
 
@@ -31,6 +31,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         need_sizes("fusion", dropout, width=width, heads=heads, bottlenecks=bottlenecks)
         need_heads("fusion", heads, width)
+        need_normalised("fusion", f"width={width}", width)
         if layers < 2:
             raise Problem(f"fusion.layers={layers}: modalities exchange information between layers. Give 2 or more.")
         self.widths = dict(widths)

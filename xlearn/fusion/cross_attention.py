@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from xlearn.fusion.pooling import complete, never_empty, pool
 from xlearn.fusion.projection import projections
 from xlearn.networks.network import Tokens
-from xlearn.networks.sizes import need_heads, need_sizes
+from xlearn.networks.sizes import need_heads, need_normalised, need_sizes
 
 
 class CrossAttention(nn.Module):
@@ -28,6 +28,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         need_sizes("fusion", dropout, width=width, heads=heads, layers=layers)
         need_heads("fusion", heads, width)
+        need_normalised("fusion", f"width={width}", width if len(widths) > 1 else 0)
         self.widths = dict(widths)
         self.width = width
         self.project = projections(widths, width)

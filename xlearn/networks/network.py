@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from xlearn.data.columns import Sequences
 from xlearn.data.task import Batch
+from xlearn.networks import present
 from xlearn.networks.unshared import Through, Unshared
 from xlearn.runtime.errors import Problem, nearest
 
@@ -86,18 +87,14 @@ class Network(nn.Module):
         for name in sorted(batch.inputs):
             if name not in self.encoder:
                 continue
-            values, mask = self.encoded(batch, name)
-            if (present := batch.present.get(name)) is not None:
-                there = present[:, None].expand(-1, values.shape[1])
-                mask = there if mask is None else mask & there
-            found[name] = Tokens(values, mask)
+            found[name] = Tokens(*present.masked(*self.encoded(batch, name), batch.present.get(name)))
         return found
 
     def encoded(self, batch: Batch, name: str) -> Tokens:
-        """The tokens of one modality, for all examples; precomputed tokens are used where the batch has them."""
-        given = batch.inputs[name]
+        """The tokens of one modality, precomputed where there are; zeros for examples without it, which no encoder reads."""
         if name not in batch.encoded:
-            return self.encoder[name](given)
+            return Tokens(*present.encoded(self, batch, name))
+        given = batch.inputs[name]
         return Tokens(given.values, given.mask) if isinstance(given, Sequences) else Tokens(given.unsqueeze(1))
 
     def features(self, batch: Batch) -> Tensor:
@@ -120,7 +117,7 @@ class Network(nn.Module):
                 vars(module)["inplace"] = False
 
     def outputs(self, batch: Batch) -> dict[str, Any]:
-        """The outputs of the recorded modules for the batch, by path. Modules that are not called are left out."""
+        """The outputs of the recorded modules that are called, by path; of an encoder's for the examples with its modality."""
         return self._computed(batch)[1]
 
     def _computed(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:

@@ -17,6 +17,12 @@ def need_sizes(where: str, dropout: float = 0.0, **sizes: int | None) -> None:
         raise Problems(problems)
 
 
+def need_normalised(where: str, what: str, count: int) -> None:
+    """Raise `Problem` for a layer normalisation over a single number, which is 0 whatever the input."""
+    if count == 1:
+        raise Problem(f"{where}: {what} is a layer normalisation over 1 number, which leaves nothing of it. Give 2 or more.")
+
+
 def need_layers(where: str, key: str, sizes: Sequence[int], dropout: float = 0.0) -> None:
     """Raise `Problem` for an empty list of layer sizes, a size below 1, and a dropout outside [0, 1)."""
     if not sizes or min(sizes) < 1:

@@ -1,13 +1,17 @@
 """Noise in one modality of the test examples."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from xlearn.data.columns import Column, Ragged
+from xlearn.data.columns import Column, Ragged, join, subset
 from xlearn.data.task import Examples
 from xlearn.robustness import levels_in
 from xlearn.runtime.errors import Problem
+
+Noise = Callable[[Tensor, float, torch.Generator], Tensor]
 
 
 @levels_in(lambda examples, modality: examples.form(modality).noise_unit)
@@ -29,9 +33,19 @@ def noise(examples: Examples, level: float, generator: torch.Generator, *, modal
     if level == 0:
         return examples
     column = examples.inputs[modality]
-    values = column.values if isinstance(column, Ragged) else column
-    spoiled = with_noise(values, level, generator)
-    made: Column = Ragged(spoiled, column.offsets) if isinstance(column, Ragged) else spoiled
+    there = examples.present.get(modality)
+    if there is None or bool(there.all()):
+        made = _spoiled(column, with_noise, level, generator)
+    else:  # what stands in the place of a missing one is no part of the column's deviation
+        rows, others = there.nonzero().flatten(), (~there).nonzero().flatten()
+        read = _spoiled(subset(column, rows), with_noise, level, generator)
+        made = subset(join([read, subset(column, others)]), torch.cat([rows, others]).argsort())
     # The inputs differ from the data set's, so its cached encoder outputs must not be used for them.
     whole = examples.whole and examples.whole.only(*(name for name in examples.whole.inputs if name != modality))
     return replace(examples, inputs={**examples.inputs, modality: made}, whole=whole)
+
+
+def _spoiled(column: Column, with_noise: Noise, level: float, generator: torch.Generator) -> Column:
+    values = column.values if isinstance(column, Ragged) else column
+    spoiled = with_noise(values, level, generator)
+    return Ragged(spoiled, column.offsets) if isinstance(column, Ragged) else spoiled

@@ -9,6 +9,8 @@ from torch import Tensor
 from xlearn.data.task import Task
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import first, like
+from xlearn.networks.present import having
+from xlearn.runtime.errors import Problem
 
 # Replaces the dots of a path in the name of a single module.
 SLASH = "/"
@@ -46,16 +48,19 @@ def part_key(role: str, path: str) -> str:
 
 @torch.no_grad()
 def outputs(network: Network, tasks: Mapping[str, Task], paths: Sequence[str]) -> dict[str, Tensor]:
-    """The first output tensor of each module, by path, for two examples of the first task that calls it. Modules that are
-    never called are left out.
+    """The first output tensor of each module, by path, for two examples of the first task that calls it: the shortest and the
+    longest, where they have lengths. Modules that are never called are left out. Raises `Problem` for a module that reads the
+    examples of a batch one length after the other.
     """
     found: dict[str, Tensor] = {}
+    calls: list[tuple[str, int]] = []
     modes = [(module, module.training) for module in network.modules()]
 
     def noting(path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any, **named: Any) -> Any:
             given = forward(*arguments, **named)
             found.setdefault(path, first(given))
+            calls.append((path, len(first(given)) if first(given).ndim else 0))
             return given
 
         return noted
@@ -65,9 +70,18 @@ def outputs(network: Network, tasks: Mapping[str, Task], paths: Sequence[str]) -
     device = next(network.parameters()).device
     with instead(forwards):
         for task in tasks.values():
-            count = min(2, len(task.train))
-            batch = task.train.take(torch.arange(count)).to(device)
-            network.head[task.labels.key](network.joined(network.tokens(batch)))
+            lengths = task.train.lengths()
+            order = torch.arange(len(task.train)) if lengths is None else lengths.argsort(stable=True)
+            for rows in having(task.train, order):
+                calls.clear()
+                batch = task.train.take(rows if len(rows) < 2 else rows[[0, -1]]).to(device)
+                network.head[task.labels.key](network.joined(network.tokens(batch)))
+                if parts := [path for path, count in calls if len(batch) > 1 and count == 1 and calls.count((path, 1)) > 1]:
+                    raise Problem(
+                        f"sharing: {parts[0]} reads the inputs of a batch one length after the other, because padding would "
+                        "change its outputs, so that columns of several tasks cannot read from each other. Use "
+                        "sharing=encoder or none, or an encoder that reads padded batches."
+                    )
     for module, training in modes:
         module.training = training
     return found

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
+from xlearn.networks.present import readable
 from xlearn.runtime.errors import Problem
 from xlearn.sharing import Structure
 from xlearn.sharing.blocks import SLASH, above, outputs, part_key, role_key, users
@@ -60,12 +61,15 @@ class Progressive(Structure):
         for name, roles in self.roles.items():
             if name not in batch.inputs or name in batch.encoded:
                 continue
+            given, rows = readable(batch, name)
+            if rows is not None and not len(rows):  # nothing calls the encoder then
+                continue
             before: dict[str, dict[str, Tensor]] = {}
             for role in roles[: roles.index(batch.task)]:
                 seen: dict[str, Tensor] = {}
                 column = self._column(network, name, role, before, seen)
                 with torch.no_grad(), instead(column), _evaluating([*self._column_modules(network, name, role)]):
-                    network.encoder[name](batch.inputs[name])
+                    network.encoder[name](given)
                 before[role] = seen
             found |= self._column(network, name, batch.task, before, {})
         return found

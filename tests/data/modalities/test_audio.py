@@ -50,7 +50,8 @@ def reference(wave, rate, bands, window, hop):
     corners = [700 * (10 ** (m / 2595) - 1) for m in numpy.linspace(mel(20.0), mel(rate / 2), bands + 2)]
     rows = [numpy.interp(frequencies, corners[band : band + 3], [0, 1, 0], left=0, right=0) @ power for band in range(bands)]
     logarithm = numpy.log(numpy.stack(rows, 1) + 0.01)
-    centred = logarithm - logarithm.mean(0)
+    # Less its mean over time nothing would be left of a single frame: it is less its mean over bands.
+    centred = logarithm - (logarithm.mean(0) if len(logarithm) > 1 else logarithm.mean())
     return centred / max(centred.std(), 1e-3)
 
 
@@ -64,6 +65,28 @@ def test_log_mel_is_what_scipy_gives(rate, bands, window, hop):
         expected = reference(wave, rate, bands, window, hop)
         assert frames.dtype == torch.float32 and frames.shape == expected.shape
         numpy.testing.assert_allclose(frames.numpy(), expected, atol=2e-3)
+
+
+def test_a_sound_of_one_frame_keeps_its_spectrum():
+    """The fault: all features of sounds below 35 ms were 0, so that a low tone was a high one."""
+    seconds = torch.arange(200) / RATE
+    found = log_mel.log_mel(Ragged.of([torch.sin(6.2832 * hertz * seconds) for hertz in (400, 3000)]), RATE, 20, 0.025, 0.01)
+    assert found.lengths.tolist() == [1, 1]
+    low, high = found.values
+    assert int(low.argmax()) < 8 < 14 < int(high.argmax())
+    for frame in (low, high):
+        assert abs(float(frame.mean())) < 1e-5 and float(frame.std(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("wave", [torch.zeros(900), torch.zeros(90), torch.full((1,), 0.3), torch.full((900,), 0.3)])
+def test_silence_and_single_samples_are_finite(wave):
+    frames = log_mel.log_mel(Ragged.of([wave]), RATE, 20, 0.025, 0.01)
+    assert bool(frames.values.isfinite().all()) and bool(log_mel.standardised(Ragged.of([wave])).values.isfinite().all())
+
+
+def test_equal_precomputed_frames_are_refused():
+    with pytest.raises(Problem, match=r"sounds: all 4 training frame\(s\) are equal"):
+        fit([pool(Ragged.of([torch.ones(2, 3), torch.ones(2, 3)]))], {})
 
 
 def test_clips_do_not_touch_each_other():

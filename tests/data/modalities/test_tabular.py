@@ -25,11 +25,16 @@ def test_statistics_are_those_of_all_training_rows_and_of_no_other():
     values = torch.tensor([0.0, 2.0, 4.0])
     assert form.mean.tolist() == [2.0, 5.0] and form.deviation[0].item() == pytest.approx(values.std(correction=0).item())
     scaled, notes = form(second)
-    assert scaled.dtype == torch.float32 and notes == {"missing_values": 2}
+    assert scaled.dtype == torch.float32 and notes == {"missing_values": 2, "constant_columns": 1}
     assert scaled[0, 0].item() == pytest.approx(2 / values.std(correction=0).item())
     assert scaled[0, 1] == 0 and scaled[1].isnan().all()
     # The constant column stays 0 where the test holds something else.
-    assert form(first)[0][2, 1] == 0 and form(first)[1] == {}
+    assert form(first)[0][2, 1] == 0 and form(first)[1] == {"constant_columns": 1}
+
+
+def test_a_table_of_one_training_row_is_refused():
+    with pytest.raises(Problem, match=r"toy: every column .* constant over the 1 training row\(s\).*Give more rows"):
+        fit([pool([[1.0, 2.0], [3.0, 4.0]], train=[0])], {})
 
 
 def test_the_spec_tells_statistics_apart():

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from xlearn.data.columns import Column, Inputs, Ragged, Sequences
 from xlearn.data.modalities import Modality, Pool
-from xlearn.data.modalities.log_mel import VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
+from xlearn.data.modalities.log_mel import FRAMES, VERSION, log_mel, mel_bands, resampled, shortened, sizes, standardised
 from xlearn.data.modalities.pieces import Cut, Noise, PieceOptions
 from xlearn.data.modalities.sound_noise import noisy_sounds
 from xlearn.data.modalities.vector import noisy
@@ -120,7 +120,7 @@ def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> LogMel | Frames:
         return _fit_frames(pools)
     rate = chosen.rate or min(_rate(pool) for pool in pools)
     mel_bands(rate, chosen.bands, sizes(rate, chosen.window, chosen.hop)[2])  # raises for too many bands
-    front = digest(["log-mel", VERSION, rate, chosen.bands, chosen.window, chosen.hop, chosen.seconds])
+    front = digest(["log-mel", FRAMES, rate, chosen.bands, chosen.window, chosen.hop, chosen.seconds])
     return LogMel(AudioSpec(chosen.bands, rate, f"log-mel {front}"), chosen)
 
 
@@ -175,6 +175,10 @@ def _fit_frames(pools: Sequence[Pool]) -> Frames:
     if not len(rows):
         raise Problem(f"{pools[0].name} has no training example with sound.")
     mean, deviation = rows.mean(0).float(), rows.std(0, correction=0).float()
+    if not bool((deviation > 1e-6).any()):
+        raise Problem(
+            f"{pools[0].name}: all {len(rows)} training frame(s) are equal, and would become 0. Give more examples of sound."
+        )
     deviation = torch.where(deviation > 1e-6, deviation, 1)
     front = f"frames {digest([VERSION, mean.tolist(), deviation.tolist()])}"
     return Frames(AudioSpec(rows.shape[1], None, front), mean, deviation)

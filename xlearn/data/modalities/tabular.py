@@ -59,15 +59,16 @@ class TabularFormat:
         scaled = (values - self.mean) / self.deviation.where(self.deviation > 0, 1.0)
         # A column that is constant in training has no scale: its other values become 0.
         scaled = torch.where((self.deviation > 0) | values.isnan(), scaled, 0.0)
-        lacking = int(values.isnan().sum())
-        return scaled.float(), {"missing_values": lacking} if lacking else {}
+        counted = {"missing_values": int(values.isnan().sum()), "constant_columns": int((self.deviation == 0).sum())}
+        return scaled.float(), {name: count for name, count in counted.items() if count}
 
 
 def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> TabularFormat:
     """Means and standard deviations (of the population, divisor n) per column, over the training rows of all tasks.
 
     Missing values are left out of both; a column without any value in training has mean 0 and counts as constant. The
-    tasks must have the same column names, in any order; the first task's order is kept. Raises `Problem` otherwise.
+    tasks must have the same column names, in any order; the first task's order is kept. Raises `Problem` otherwise, and where
+    every column is constant over the training rows (as it is where there is one) and no value is missing: nothing is left then.
     """
     columns = pools[0].raw.columns
     for pool in pools:
@@ -77,6 +78,11 @@ def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> TabularFormat:
     deviation = (values - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
     # Rounding leaves a constant column a deviation of some 1e-16 of its mean.
     deviation = deviation.where(deviation > 1e-9 * mean.abs(), 0.0)
+    if not bool((deviation > 0).any() or values.isnan().any()):  # which values are missing says something too
+        raise Problem(
+            f"{pools[0].name}: every column of its table is constant over the {len(values)} training row(s), and would become "
+            "0. Give more rows, or leave tabular out of the modalities."
+        )
     statistics = digest([mean.tolist(), deviation.tolist()])
     return TabularFormat(TabularSpec(tuple(columns), statistics), mean, deviation)
 

@@ -53,6 +53,7 @@ def dropped_numbers(values: Tensor, share: float, generator: torch.Generator) ->
 
 
 def noisy(values: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of `level` standard deviations of all values."""
+    """Gaussian noise of `level` standard deviations of all values; none of a single value, which has no deviation."""
     drawn = torch.randn(values.shape, generator=generator)
-    return values + level * values.nan_to_num().std() * drawn
+    deviation = values.nan_to_num().std() if values.numel() > 1 else 0.0
+    return values + level * deviation * drawn

@@ -94,4 +94,4 @@ def reason(error: Exception) -> str:
     """The error's deepest cause in one line, because `datasets` wraps causes in general sentences."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

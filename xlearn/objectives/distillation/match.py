@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
 
 from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
+from xlearn.networks.present import in_place, with_modality
 from xlearn.objectives import PhaseContext
 from xlearn.objectives.distillation.teaching import need_teacher, taught_features, taught_outputs
 from xlearn.objectives.parts.probe import channels_first, probe
@@ -44,8 +46,8 @@ class Match:
         for student, teacher in self.pairs:
             if (student is not None and student not in own) or (teacher is not None and teacher not in given):
                 continue
-            one = network.features(batch) if student is None else channels_first(network, student, own[student])
-            other = features if teacher is None else channels_first(self.teacher, teacher, given[teacher])
+            one = network.features(batch) if student is None else _of_all(network, student, own[student], batch)
+            other = features if teacher is None else _of_all(self.teacher, teacher, given[teacher], batch)
             found.append((one, other, _there(batch, student, _there(batch, teacher, seen))))
         return found
 
@@ -83,10 +85,15 @@ def _shapes(network: Network, paths: Sequence[str | None], tasks: Mapping[str, T
     return [(network.width,) if path is None else tuple(found[path].shape[1:]) for path in paths]
 
 
+def _of_all(network: Network, path: str, given: Any, batch: Batch) -> Tensor:
+    """`[batch, channels, *positions]`: the output of a module, zeros for examples that its encoder does not read."""
+    value, there = channels_first(network, path, given), with_modality(batch, path)
+    return value if there is None or len(value) == len(there) else in_place(value, there.nonzero().flatten(), len(there))
+
+
 def _there(batch: Batch, path: str | None, seen: Tensor) -> Tensor:
     """Restrict the mask to the examples with the modality of the path's encoder."""
-    parts = (path or "").split(".")
-    there = batch.present.get(parts[1]) if parts[0] == "encoder" and len(parts) > 1 else None
+    there = with_modality(batch, path)
     return seen if there is None else seen & there
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from xlearn.data.task import Task
 from xlearn.networks.network import Network
 from xlearn.networks.outputs import channel_axis, first
+from xlearn.networks.present import having
 from xlearn.runtime.errors import Problem
 
 
@@ -28,8 +29,9 @@ def probe(network: Network, paths: Sequence[str], tasks: Mapping[str, Task]) -> 
                 continue
             lengths = task.train.lengths()
             index = torch.arange(len(task.train)) if lengths is None else lengths.argsort(descending=True)
-            for path, value in network.outputs(task.train.take(index[:2]).to(device)).items():
-                found.setdefault(path, channels_first(network, path, value))
+            for rows in having(task.train, index):
+                for path, value in network.outputs(task.train.take(rows[:2]).to(device)).items():
+                    found.setdefault(path, channels_first(network, path, value))
     except (IndexError, RuntimeError) as error:  # token numbers out of range, sizes that do not fit
         raise Problem(
             f"a network with encoders of {' and '.join(network.encoder)} cannot read the phase's examples ({error}). A teacher "

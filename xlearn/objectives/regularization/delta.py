@@ -12,6 +12,7 @@ from torch import Tensor
 from xlearn.data.task import Batch, Examples
 from xlearn.networks.network import Network, instead
 from xlearn.networks.outputs import block_paths, channel_axis, first, with_first
+from xlearn.networks.present import with_modality
 from xlearn.objectives import Objective, PhaseContext
 from xlearn.objectives.parts.probe import probe
 from xlearn.runtime.errors import Problem
@@ -78,8 +79,9 @@ class Delta(Objective):
             own = network.outputs(batch)
             with torch.no_grad():
                 kept = self.before.outputs(replace(batch, memo=None))
-            terms = [self._distance(path, first(own[path]), first(kept[path])) for path in self.paths]
-            losses[f"{role}_delta"] = self.alpha * torch.stack(terms).sum()
+            # No example of the batch may have the modality of a module, which then is not called.
+            terms = [self._distance(path, first(own[path]), first(kept[path])) for path in self.paths if path in own]
+            losses[f"{role}_delta"] = self.alpha * torch.stack(terms).sum() if terms else batch.labels.new_zeros(()).float()
         fresh = [
             each.square().sum() for name, each in network.named_parameters() if each.requires_grad and name not in self.copied
         ]
@@ -91,19 +93,25 @@ class Delta(Objective):
         return (by_channel.sum(1) * self.shares[path].to(own)).sum(1).mean()
 
     def _settle(self, batch: Batch) -> None:
-        """Compute the importance of each channel once, before the first step."""
-        if self.shares:
+        """Compute the importance of each channel once, before the first step that calls its module."""
+        waiting = [path for path in self.paths if path not in self.shares]
+        if not waiting:
             return
         # The memory layout of the trained network.
         self.before.to(batch.labels.device).to(memory_format=torch.channels_last)
-        taken = batch
-        if self.examples is not None:  # evenly spaced, because data may be sorted by class
-            count = len(self.examples)
-            taken = self.examples.take(torch.linspace(0, count - 1, min(EXAMPLES, count)).round().long())
-        taken = taken.to(batch.labels.device)
-        for path in self.paths:
-            given = self.before.outputs(replace(taken, memo=None))
-            self.shares[path] = attention(self.before, path, taken) if self.attention else _even(self.before, path, given[path])
+        for path in waiting:
+            taken = batch if self.examples is None else self._evenly(self.examples, path)
+            taken = taken.to(batch.labels.device)
+            if path in (given := self.before.outputs(replace(taken, memo=None))):
+                even = not self.attention
+                self.shares[path] = _even(self.before, path, given[path]) if even else attention(self.before, path, taken)
+
+    @staticmethod
+    def _evenly(examples: Examples, path: str) -> Batch:
+        """Evenly spaced examples, because data may be sorted by class, that the module's encoder reads."""
+        there = with_modality(examples, path)
+        rows = torch.arange(len(examples)) if there is None or not bool(there.any()) else there.nonzero().flatten()
+        return examples.take(rows[torch.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).round().long()])
 
 
 def _even(network: Network, path: str, given: Any) -> Tensor:
