@@ -34,9 +34,9 @@ class Published:
 class HuggingFaceText(nn.Module):
     """The encoder that `transformers.AutoModel` builds from `name`, a name on the hub or a folder of `save_pretrained`.
 
-    `weights`: `published`, or null for the same network with random weights. `length`: the largest number of tokens of a text,
-    including special ones. `pool`: `mean` over the tokens of the text, `cls` (the first token), `none` (the sequence). A
-    decoder and a pooler are left out. Needs the extra `hf`. The model's own code is never run.
+    `weights`: `published`, or null for the same network with random weights; `rate` as in `xlearn.encoders`. `length`: the
+    largest number of tokens of a text, including special ones. `pool`: `mean` over the tokens of the text, `cls` (the first
+    token), `none` (the sequence). A decoder and a pooler are left out. Needs the extra `hf`. The model's own code is never run.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class HuggingFaceText(nn.Module):
         weights: Literal["published"] | None = "published",
         length: int = 256,
         pool: Literal["mean", "cls", "none"] = "mean",
+        rate: float = 0.03,
     ) -> None:
         super().__init__()
+        self.rate = rate
         self.pool = pool
         self.model = model(name, "text", weights == "published")
         config: Any = self.model.config

@@ -29,7 +29,7 @@ class HuggingFaceAudio(nn.Module):
     token per 20 ms (by its convolutions), their mean (`pool=mean`) or all (`none`). Time masking and layer drop are off. The
     output for a clip does not depend on the rest of its batch: attention skips padding, and a network that normalises over time
     (`feat_extract_norm=group`, as wav2vec2-base) reads clips of one length at a time, unpadded. `weights`: `published`, or null
-    for the same network with random weights. Needs the extra `hf`.
+    for the same network with random weights; `rate` as in `xlearn.encoders`. Needs the extra `hf`.
     """
 
     def __init__(
@@ -39,8 +39,10 @@ class HuggingFaceAudio(nn.Module):
         name: str,
         weights: Literal["published"] | None = "published",
         pool: Literal["mean", "none"] = "mean",
+        rate: float = 0.03,
     ) -> None:
         super().__init__()
+        self.rate = rate
         self.pool = pool
         self.model: Any = model(name, "audio", weights == "published", **WITHOUT)
         config: Any = self.model.config
