@@ -154,7 +154,8 @@ TITLES = {
     "sharing": "Sharing of parameters", "pretrain": "Pretraining", "transfer": "Transfer", "objective": "Objectives",
     "regularizer": "Regularizers", "balance": "Balancing of tasks", "batches": "Batches", "measuring": "Measuring",
     "optimizer": "Optimizers", "schedule": "Learning rates",
-    "augment": "Augmentations", "views": "Views", "robustness": "Robustness curves", "budget": "Budgets",
+    "augment": "Augmentations", "views": "Views", "robustness": "Robustness curves",
+    "comparison": "Further baselines", "budget": "Budgets",
     "trainable": "Presets of what a phase trains", "table": "Tables of the documentation",
 }  # fmt: skip
 
@@ -212,7 +213,9 @@ def _arguments(node: dict) -> str:
         node = {"_target_": "", **_flat({key: value for key, value in node.items() if key not in ("label_space", "defaults")})}
     if "_target_" not in node:
         return ""
-    given = {name: value for name, value in node.items() if name != "_target_" and not isinstance(value, dict)}
+    given = {
+        name: value for name, value in node.items() if name not in ("_target_", "defaults") and not isinstance(value, dict)
+    }
     return ", ".join(f"`{name}: {_text(_yaml(value))}`" for name, value in given.items())
 
 

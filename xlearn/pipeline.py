@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
@@ -12,13 +13,14 @@ from typing import Any
 
 from xlearn.data.leakage import USED, used_rows
 from xlearn.data.prepare import tiny
+from xlearn.data.task import Task
 from xlearn.learners import comparisons
 from xlearn.learners.own import own as make_own
 from xlearn.networks.network import tensors
 from xlearn.phases.phase import Setting
 from xlearn.plan.components import Components
 from xlearn.plan.smaller import fewest, smaller
-from xlearn.plan.tasks import prepared
+from xlearn.plan.tasks import prepared, target_alone
 from xlearn.results.files import write_result
 from xlearn.results.network import WEIGHTS, final
 from xlearn.results.robustness import check_robustness
@@ -55,7 +57,7 @@ class Run:
         tasks = prepared(components)
         if self.small:
             components = smaller(components)
-            tasks = tasks.each(partial(tiny, per_class=fewest(components)))
+            tasks = tasks.each(self._few(components))
         roles = tasks.roles
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
@@ -64,7 +66,7 @@ class Run:
         # All problems at once, each once; those of the comparisons if the run itself can be trained.
         checks = [*own.checks(), own.check_augmentations, partial(check_robustness, components.robustness, target)]
         need_all([*checks, *(partial(each.check, target) for each in (components.measuring, components.baseline_measuring))])
-        compared = comparisons.compared(components, tasks, own)
+        compared = comparisons.compared(components, tasks, own, self._target_alone)
         need_all([check for each in compared for check in each.learner.checks()])
         setting = self._make_setting()
         self._lines = (self.folder / "metrics.jsonl").open("w", encoding="utf-8")
@@ -86,6 +88,14 @@ class Run:
         if (number := asked()) is not None:
             raise Interrupted("stopped after a finished run", number)
         return result
+
+    def _target_alone(self, encoders: Mapping[str, partial[Any]]) -> Task:
+        task = target_alone(self.components, encoders)
+        return self._few(smaller(self.components))(task) if self.small else task
+
+    @staticmethod
+    def _few(components: Components) -> Callable[[Task], Task]:
+        return partial(tiny, per_class=fewest(components))
 
     def _make_setting(self) -> Setting:
         options = self.components.options

@@ -109,3 +109,28 @@ def test_the_title_tells_the_imbalance():
     assert "imbalance" not in title(given)
     given["config"]["target"]["imbalance"] = 0.01
     assert ", 5 labels per class, imbalance 0.01, seed 0" in title(given)
+
+
+def test_a_network_that_has_not_learned_has_a_line_and_both_numbers_of_steps_stand_there() -> None:
+    above = {"metric": "accuracy", "difference": 0.01, "low": -0.02, "high": 0.04}
+    given = finished(learned=True, above_floor=above, steps=320, majority={"accuracy": 0.2})
+    given["phases"][0]["steps"], given["phases"][1]["steps"] = 90, 320
+    given["baseline"] |= {"steps": 300, "learned": True, "above_floor": above}
+    lines = summary(given, Path("out")).splitlines()
+    assert "  steps on the target: 320; 90 others; scratch: 300" in lines and "not learned" not in "".join(lines)
+    given["baseline"]["learned"] = False
+    lines = summary(given, Path("out")).splitlines()
+    told = "  not learned: scratch (better than the majority class by +0.0100 in accuracy, 95 % interval -0.0200 to +0.0400)"
+    assert lines.count(told) == 1 and sum("no sign of transfer" in line for line in lines) == 1
+    given["learned"], given["baseline"]["learned"] = False, True
+    lines = summary(given, Path("out")).splitlines()
+    assert any(line.startswith("  not learned: this run") for line in lines) and "no sign" not in "".join(lines)
+
+
+def test_a_damaged_source_has_a_line() -> None:
+    each = {"metric": "accuracy", "trained": 0.779, "frozen": 0.914, "difference": -0.135, "low": -0.2, "high": -0.07}
+    given = finished(frozen_features={"photos": {**each, "below": True}, "others": {**each, "below": False}})
+    lines = [line for line in summary(given, Path("out")).splitlines() if "linear probe" in line]
+    assert len(lines) == 1 and lines[0].startswith(
+        "  source photos: validation accuracy 0.7790 after its training, below 0.9140"
+    )

@@ -65,7 +65,10 @@ def test_copied_rows_are_those_of_the_same_item(shop, own_cache, tmp_path):
 def test_learned_together_one_head_has_the_items_of_both(shop):
     assert main([*shop, "transfer=joint", "pretrain=none"]) == 0
     folder, result = only()
-    assert result["tasks"].keys() == {"target", "big_shop"} and "reciprocal_rank" in result["delta_m"]
+    assert result["tasks"].keys() == {"target", "big_shop"}
+    # `delta_m` only where the single-task networks have learned, of so few users.
+    learned = all(each["single"]["learned"] for each in result["tasks"].values())
+    assert ("reciprocal_rank" in result["delta_m"]) == learned
     [vectors] = [value for name, value in read_tensors(folder / "weights.safetensors").items() if name.endswith(".vectors")]
     assert len(vectors) == len({*"hgfedcba", *"cdefxyab"})
     assert result["metrics"]["reciprocal_rank"] > result["majority"]["reciprocal_rank"]

@@ -35,7 +35,7 @@ def refused(words, capsys):
 
 
 def test_every_task_is_measured_beside_learning_it_alone(tasks, capsys):
-    assert main([*tasks, *JOINT]) == 0
+    assert main([*tasks, *JOINT, "budget.transfer.steps=150"]) == 0  # until each single task has learned
     folder, result = only()
     assert [*result["tasks"]] == ["blobs", "first", "last", "target"]
     changes = []
@@ -57,6 +57,15 @@ def test_every_task_is_measured_beside_learning_it_alone(tasks, capsys):
         "blobs first", "blobs last", "blobs target", "first last", "first target", "last target",
     }  # fmt: skip
     assert all(-1 <= each <= 1 for line in looks for each in line["cosines"].values())
+
+
+def test_there_is_no_delta_m_over_a_single_task_that_has_not_learned(tasks, capsys):
+    assert main([*tasks, *JOINT, "budget.transfer.steps=1", "optimizer.lr=1e-9"]) == 0
+    _, result = only()
+    told = capsys.readouterr().out
+    assert result["delta_m"] == {} and "delta_m: none" in told and "(not learned)" in told
+    assert not any(task["single"]["learned"] for task in result["tasks"].values())
+    assert all("accuracy" in task["gain"] for task in result["tasks"].values())
 
 
 def test_a_single_task_is_what_a_run_of_this_task_alone_is(tasks):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
@@ -44,6 +45,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     if result["gain"][result["config"]["metric"]] < 0:
         better = "the unchanged source network" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
+    lines += [f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result))]
     told = (
         *_episodes(result),
         *_adaptation(result),
@@ -60,6 +62,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         for phase in (
             *result["phases"],
             *({**each, "name": "baseline"} for each in result["baseline"]["phases"]),
+            *({**each, "name": name} for name, other in (result.get("comparisons") or {}).items() for each in other["phases"]),
             *({**each, "name": f"{name} alone"} for name, single in _alone(result).items() for each in single["phases"]),
             *_together("single tasks", _single_phases(result)),
         )
@@ -103,8 +106,10 @@ def _tasks(result: dict[str, Any]) -> list[str]:
     for role, each in tasks.items():
         own = _metric_of(result, each["metrics"])
         value, single, gain = each["metrics"][own], each["single"]["metrics"][own], each["gain"][own]
-        lines.append(f"{names[role]:<{width}}{value:>9.4f}{single:>9.4f}{gain:>+9.4f}")
+        lines.append(f"{names[role]:<{width}}{value:>9.4f}{single:>9.4f}{gain:>+9.4f}{mark(each['single'])}")
     delta = (result.get("delta_m") or {}).get(metric)
+    if unlearned := [names[role] for role, each in tasks.items() if not each["single"].get("learned", True)]:
+        lines.append(f"delta_m: none, because the single-task network of {', '.join(unlearned)} has not learned")
     if delta is not None:
         against = f"mean relative change of {words} over {len(tasks)} tasks, joint against single-task networks"
         lines.append(f"delta_m: {100 * delta:+.1f} % ({against})")
@@ -128,8 +133,10 @@ def _adaptation(result: dict[str, Any]) -> list[str]:
     """The bounds, the share of the gap between them that the run closes, and the test metric under each selection rule."""
     metric, lines = result["config"]["metric"], []
     words = metric.replace("_", " ")
-    if bounds := {name: each["metrics"][metric] for name, each in (result.get("bounds") or {}).items()}:
-        listed = ", ".join(f"{BOUNDS.get(name, name)} {value:.4f}" for name, value in bounds.items())
+    if bounds := result.get("bounds") or {}:
+        listed = ", ".join(
+            f"{BOUNDS.get(name, name)} {each['metrics'][metric]:.4f}{mark(each)}" for name, each in bounds.items()
+        )
         closed = (result.get("gap_closed") or {}).get(metric)
         lines.append(f"bounds of {words}: {listed}{'' if closed is None else f'; {100 * closed:.0f} % of the gap closed'}")
     if rules := result.get("selections"):
@@ -186,7 +193,7 @@ def _bounds(result: dict[str, Any]) -> list[str]:
     if alone := {name: each["metrics"][metric] for name, each in _alone(result).items()}:
         sign = 1 if directions(result).get(metric, True) else -1
         best = max(alone, key=lambda name: sign * alone[name])
-        listed = ", ".join(f"{name} {value:.4f}" for name, value in alone.items())
+        listed = ", ".join(f"{name} {value:.4f}{mark(_alone(result)[name])}" for name, value in alone.items())
         above = sign * (result["metrics"][metric] - alone[best])
         lines.append(f"{words} of single modalities: {listed}; all together {above:+.4f} over {best}")
     if result.get("majority"):

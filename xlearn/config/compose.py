@@ -135,7 +135,7 @@ def check_choices(chosen: Mapping[str, str]) -> None:
     """Raise `Problems` for every group in which not exactly one option is chosen.
 
     Hydra would merge the options of a list into one node, where the last wins silently. Only the groups in `LISTS`
-    (`source`, `augment`, `robustness`) accept several.
+    (`source`, `augment`, `robustness`, `comparison`) accept several.
     """
     lacking = [group for group in _single() if group not in chosen]
     if lacking:

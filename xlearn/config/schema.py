@@ -138,6 +138,7 @@ class TrainConfig:
     augment: dict[str, Any] = field(default_factory=dict)
     views: dict[str, Any] = field(default_factory=dict)
     robustness: dict[str, Any] = field(default_factory=dict)
+    comparison: dict[str, Any] = field(default_factory=dict)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
 
@@ -172,7 +173,7 @@ def _given(node: Any) -> Any:
 
 
 # Groups of which several options can be chosen, or none.
-LISTS = ("source", "augment", "robustness")
+LISTS = ("source", "augment", "robustness", "comparison")
 
 # The group of presets for the phases of a transfer: chosen by `trainable@transfer.phases.NAME.trainable=OPTION`.
 PRESETS = "trainable"
@@ -180,6 +181,8 @@ PRESETS = "trainable"
 LABEL_SPACE = "label_space"
 # Groups that other options choose, for a node inside them or for the whole run (`/batches@phases.meta.batches: episodes`).
 _NOT_OWN = ("hydra/", f"{PRESETS}@", "batches@", "measuring@", LABEL_SPACE)
+# The encoders of a network that is compared with the run's: parts of an option of `comparison`.
+_WITHIN = "@comparison."
 
 
 def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
@@ -187,7 +190,7 @@ def own_choices(chosen: Mapping[Any, Any]) -> dict[str, str]:
     them: what stands inside a phase or a chain, and the label space.
     """
     named = {str(group): str(option) for group, option in chosen.items()}
-    return {group: option for group, option in named.items() if not group.startswith(_NOT_OWN)}
+    return {group: option for group, option in named.items() if not group.startswith(_NOT_OWN) and _WITHIN not in group}
 
 
 # `teacher/image=same`: the encoder of the teacher is that of `encoder/image`.

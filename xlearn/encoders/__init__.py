@@ -1,4 +1,9 @@
-"""Encoders: one modality to tokens. Built as `encoder(spec)`; `width` is the size of a token."""
+"""Encoders: one modality to tokens. Built as `encoder(spec)`; `width` is the size of a token.
+
+An encoder with an argument `weights` is pretrained unless it is null. Its argument `rate`, if it has one, multiplies the
+learning rate of its parameters where they start from these weights (or from a training of them), in all phases that set no
+rates themselves. For random weights it is 1.
+"""
 
 import lazy_loader as lazy
 

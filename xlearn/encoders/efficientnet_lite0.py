@@ -74,14 +74,17 @@ class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0: 3.4 M parameters without its classifier, 1,280 features (Tan & Le, ICML 2019; Lite: 2020).
 
     The Lite variant has ReLU6 for swish, no squeeze-and-excitation, and keeps stem and head unscaled. Inputs are
-    normalised by (x - 0.5) / 0.5. `weights`: `imagenet` or null. `size`: images are resized to it (published: 224;
-    smaller is faster and, for small images, nearly as good).
+    normalised by (x - 0.5) / 0.5. `weights`: `imagenet` or null; `rate` as in `xlearn.encoders`. `size`: images are resized to
+    it (published: 224; smaller is faster and, for small images, nearly as good).
     """
 
     width = 1280
 
-    def __init__(self, spec: ImageSpec, *, weights: Literal["imagenet"] | None = "imagenet", size: int | None = 96) -> None:
+    def __init__(
+        self, spec: ImageSpec, *, weights: Literal["imagenet"] | None = "imagenet", size: int | None = 96, rate: float = 0.1
+    ) -> None:
         super().__init__()
+        self.rate = rate
         self.pixels = Pixels(0.5, 0.5, channels=3, size=size)
         stages: list[nn.Module] = [_normalised(3, 32, 3, 2)]
         before = 32

@@ -41,9 +41,9 @@ class Published:
 class HuggingFaceText(nn.Module):
     """The encoder that `transformers.AutoModel` builds from `name`, a name on the hub or a folder of `save_pretrained`.
 
-    `weights`: `published`, or null for the same network with random weights. `length`: the largest number of tokens of a text,
-    including special ones. `pool`: `mean` over the tokens of the text, `cls` (the first token), `none` (the sequence). A
-    decoder and a pooler are left out. Needs the extra `hf`. The model's own code is never run.
+    `weights`: `published`, or null for the same network with random weights; `rate` as in `xlearn.encoders`. `length`: the
+    largest number of tokens of a text, including special ones. `pool`: `mean` over the tokens, `cls` (the first), `none` (the
+    sequence). Decoder and pooler are left out. Needs the extra `hf`. The model's own code is never run.
 
     The output for a text does not depend on the rest of its batch: a model that padding would change (FNet, ConvBERT, ...)
     reads texts of one length at a time, unpadded, in training too (`by_length`, found by a trial when it is built). Raises
@@ -59,9 +59,10 @@ class HuggingFaceText(nn.Module):
         weights: Literal["published"] | None = "published",
         length: int = 256,
         pool: Literal["mean", "cls", "none"] = "mean",
+        rate: float = 0.03,
     ) -> None:
         super().__init__()
-        self.pool = pool
+        self.rate, self.pool = rate, pool
         self.model = model(name, "text", weights == "published", **EXACT)
         config: Any = text_config(self.model.config)
         known = getattr(config, "vocab_size", None)
@@ -70,8 +71,7 @@ class HuggingFaceText(nn.Module):
                 f"encoder.text.name={name}: it knows {known} tokens, the texts have {spec.vocabulary}. "
                 "Save its own tokeniser in its folder (tokenizer.save_pretrained)."
             )
-        # The tokens of the shortest text that it can read; padding follows a shorter one.
-        self.least = 1
+        self.least = 1  # tokens of the shortest text that it can read; padding follows a shorter one
         self.width, self.by_length = self._tried(name, length, spec.vocabulary)
 
     def _tried(self, name: str, length: int, vocabulary: int) -> Reading:

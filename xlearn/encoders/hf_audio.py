@@ -36,8 +36,8 @@ class HuggingFaceAudio(nn.Module):
     layer drop are off. The output for a clip does not depend on the rest of its batch: attention skips padding, and a network
     that padding would change in another way (`feat_extract_norm=group` as in wav2vec2-base, convolutions between blocks,
     adapters) reads clips of one length at a time, unpadded, in training too (`by_length`, found by a trial when it is built).
-    A clip below `least` samples is followed by zeros. `weights`: `published`, or null for the same network with random weights.
-    Needs the extra `hf`. Raises `Problem` for a network that cannot read waves in this way.
+    A clip below `least` samples is followed by zeros. `weights`: `published`, or null for the same network with random weights;
+    `rate` as in `xlearn.encoders`. Needs the extra `hf`. Raises `Problem` for a network that cannot read waves in this way.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class HuggingFaceAudio(nn.Module):
         name: str,
         weights: Literal["published"] | None = "published",
         pool: Literal["mean", "none"] = "mean",
+        rate: float = 0.03,
     ) -> None:
         super().__init__()
+        self.rate = rate
         self.pool = pool
         self.model: Any = model(name, "audio", weights == "published", **WITHOUT)
         config: Any = self.model.config

@@ -88,7 +88,8 @@ class MiniLm(nn.Module):
     """all-MiniLM-L6-v2: a BERT of 6 layers, 384 wide, 22.6 M parameters (Wang et al., NeurIPS 2020; Reimers 2021).
 
     Reads WordPiece numbers `[batch, length]` with their mask. `weights`: `published` or null (random, as BERT's: normal with
-    deviation 0.02). `length`: the largest number of tokens of a text, including special ones (published: 256; at most 512).
+    deviation 0.02); `rate` as in `xlearn.encoders`. `length`: the largest number of tokens of a text, including special ones
+    (published: 256; at most 512).
     `pool`: `mean` gives one token, the mean over all tokens of the text as in sentence-transformers, but not scaled to length
     1; `none` gives the sequence. `dropout` as published.
     """
@@ -103,8 +104,10 @@ class MiniLm(nn.Module):
         length: int = 256,
         pool: Literal["mean", "none"] = "mean",
         dropout: float = 0.1,
+        rate: float = 0.03,
     ) -> None:
         super().__init__()
+        self.rate = rate
         _need(length, dropout)
         if spec.vocabulary != VOCABULARY:
             raise Problem(

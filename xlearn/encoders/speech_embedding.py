@@ -101,16 +101,22 @@ class SpeechEmbedding(nn.Module):
 
     Reads log-mel frames `[batch, frames, 32]` of waves at 16 kHz. Each token covers 76 frames (0.775 s), and the next begins 8
     frames (80 ms) later. The network does not pad frames, so that one pass over a clip computes all its windows. Clips below
-    1.1 s are centred in silence (see `log_mel`). `weights`: `published` or null (He et al., ICCV 2015). `pool`: `mean` gives
-    one token, `none` the sequence.
+    1.1 s are centred in silence (see `log_mel`). `weights`: `published` or null (He et al., ICCV 2015); `rate` as in
+    `xlearn.encoders`. `pool`: `mean` gives one token, `none` the sequence.
     """
 
     width = 96
 
     def __init__(
-        self, spec: AudioSpec, *, weights: Literal["published"] | None = "published", pool: Literal["mean", "none"] = "mean"
+        self,
+        spec: AudioSpec,
+        *,
+        weights: Literal["published"] | None = "published",
+        pool: Literal["mean", "none"] = "mean",
+        rate: float = 0.1,
     ) -> None:
         super().__init__()
+        self.rate = rate
         self.pool = pool
         first, final = STAGES[0][0], STAGES[-1][0]
         self.stem = Stem(first)

@@ -22,7 +22,8 @@ OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$
 class TorchvisionClassifier(nn.Module):
     """The body of `torchvision.models.<name>` without its last linear layer; `width` is the input size of that layer.
 
-    `weights`: null (random), a name (`DEFAULT`, `IMAGENET1K_V1`, fetched on first use), or a file of a state dictionary.
+    `weights`: null (random), a name (`DEFAULT`, `IMAGENET1K_V1`, fetched on first use), or a file of a state dictionary;
+    `rate` as in `xlearn.encoders`.
     `stem`: `imagenet` as published; `small` sets the stride of the first convolution to 1 and drops the max-pooling after it,
     so that 28 x 28 images are not reduced to a point. `size` resizes images first; some networks need a fixed size (224 for the
     vision transformers). Raises `Problem` for images that the network cannot read.
@@ -36,8 +37,10 @@ class TorchvisionClassifier(nn.Module):
         weights: str | None = None,
         stem: Literal["imagenet", "small"] = "small",
         size: int | None = None,
+        rate: float = 0.1,
     ) -> None:
         super().__init__()
+        self.rate = rate
         from torchvision import models
 
         names = models.list_models(module=models)

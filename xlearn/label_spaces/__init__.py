@@ -90,6 +90,16 @@ class LabelSpace(ABC):
         """As `correct`."""
         return self.correct(reduced["logits"], labels)
 
+    def per_example(self, metric: str, reduced: Mapping[str, Tensor], labels: Tensor) -> Tensor | None:
+        """The values `float64 [n]` whose mean is the metric; None for a metric that is no mean over examples."""
+        return None
+
+    def floor_metric(self, metric: str) -> str:
+        """The metric in which a network is compared with the floor. Another one than the run's where the floor is good without
+        having learned anything, or a network that has learned is not better.
+        """
+        return metric
+
     def own_metric(self, metric: str) -> str:
         """The run's metric; the default one for a task of another kind, as a source may be."""
         return metric if metric in self.metrics else self.metric

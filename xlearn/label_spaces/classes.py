@@ -59,6 +59,15 @@ class Classes(LabelSpace):
     def correct_reduced(self, reduced: Mapping[str, Tensor], labels: Tensor) -> Tensor | None:
         return reduced["predicted"] == labels
 
+    def per_example(self, metric: str, reduced: Mapping[str, Tensor], labels: Tensor) -> Tensor | None:
+        if metric == "accuracy":
+            return (reduced["predicted"] == labels).double()
+        return -reduced["log_probability"] if metric == "nll" else None
+
+    def floor_metric(self, metric: str) -> str:
+        """The shares of the classes are calibrated, and the worst class may have a recall of 0 in a good network."""
+        return {"calibration_error": "accuracy", "worst_class": "balanced_accuracy"}.get(metric, metric)
+
     def score(self, metric: str, outputs: Tensor, labels: Tensor) -> float:
         return score(metric, outputs, labels)
 

@@ -1,5 +1,6 @@
 """A number."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,6 +45,9 @@ class Numbers(LabelSpace):
 
     def floor(self, training: Tensor | None, count: int) -> Tensor | None:
         return None if training is None else training.double().mean().float().expand(count, 1)
+
+    def per_example(self, metric: str, reduced: Mapping[str, Tensor], labels: Tensor) -> Tensor | None:
+        return self.losses(reduced["logits"].double(), labels.double()) if metric == "mse" else None
 
     def scores_by_episode(self, metric: str, outputs: Tensor, labels: Tensor) -> Tensor:
         return (outputs - labels.reshape(outputs.shape)).double().square().mean((1, 2))

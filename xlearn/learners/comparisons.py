@@ -4,13 +4,15 @@ A comparison inherits from `Comparison`. It decides by the facts of the tasks wh
 configuration can leave one out. A transfer adds others (`transfer.comparisons`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from xlearn.data.reads import Roles
+from xlearn.data.task import Task
 from xlearn.data.unlabeled import revealed
+from xlearn.learners.budgets import equal
 from xlearn.learners.learner import Learner
 from xlearn.learners.own import own
 from xlearn.plan.comparison import Comparison as Comparison
@@ -49,19 +51,23 @@ class Plan:
     own: Learner
     own_forms: Mapping[str, Roles] = field(default_factory=dict)
     before: tuple[Compared, ...] = ()
+    # The target, in the form in which other encoders read it, learned from the target alone.
+    target_alone: Callable[[Mapping[str, partial[Any]]], Task] | None = None
 
     def by_itself(self, role: str) -> Roles:
         """The tasks as a network reads them that learns only the task of this role."""
         return self.own_forms.get(role, self.roles)
 
-    def scratch(self, roles: Roles, alone: bool = False) -> Learner:
-        """A network trained from scratch on the target of `roles` only, by the phases of the baseline."""
+    def scratch(self, roles: Roles, alone: bool = False, role: str = "target") -> Learner:
+        """A network trained from scratch on the target of `roles` only, by the phases of the baseline, for as many steps as the
+        run's transfer reads the labels of `role` (see `xlearn.learners.budgets`).
+        """
         components, target = self.components, roles["target"]["target"]
         measuring = components.baseline_measuring
         spaces = [*measuring.spaces(target).values()]
         network = components.network(target.inputs, spaces, "target", weights=False, alone=alone, parts=[measuring.parts])
         # Where all examples of the target are measured, none is left to train on.
-        phases = () if measuring.measures_all else components.baseline
+        phases = () if measuring.measures_all else equal(components.baseline, components.transfer, self.roles, role)
         return Learner(network, phases, roles, measuring, components.pretrained_of("target"))
 
     def source_only(self) -> Learner:
@@ -124,8 +130,8 @@ class SourceOnly(Comparison):
 
 
 class AllLabels(Comparison):
-    """The upper bound of such a run: the target from scratch on the labels of all training examples, with the baseline's
-    budget.
+    """The upper bound of such a run: the target from scratch on the labels of all training examples, for as many steps as
+    the run's transfer reads the target.
     """
 
     def __call__(self, plan: Plan) -> Iterator[Compared]:
@@ -143,10 +149,36 @@ class EachTask(Comparison):
         for role in sources:
             task = plan.by_itself(role)["source"][role]
             # The task is also its own source, so that keep=best_source selects by its validation split.
-            made = plan.scratch({"source": {role: task}, "target": {"target": task}})
+            made = plan.scratch({"source": {role: task}, "target": {"target": task}}, role=role)
             yield Compared(("tasks", role, "single"), made, f"single {role}", "single task", {"single": role}, role)
 
 
+class FromScratch(Comparison):
+    """The target from scratch with other encoders (`encoder`, by modality): the run's labels, splits, seed, fusion, trunk and
+    optimizer, and as many steps as the baseline. The form of the inputs (vocabulary, size of images) is learned from the target
+    alone. Its results are `comparisons.<name>`. None for a target without labels, and for episodes.
+    """
+
+    def __init__(self, *, name: str, encoder: dict[str, Any]) -> None:
+        self.name, self.encoders = name, encoder
+
+    def __call__(self, plan: Plan) -> Iterator[Compared]:
+        components, target = plan.components, plan.roles["target"]["target"]
+        if components.measuring.measures_all or not components.measuring.has_labels(target) or plan.target_alone is None:
+            return
+        if lacking := sorted(target.inputs.keys() - self.encoders.keys()):
+            raise Problem(
+                f"comparison={self.name} has no encoder for {lacking[0]}. Choose one: +encoder/{lacking[0]}@comparison."
+                f"{self.name}.encoder.{lacking[0]}=NAME."
+            )
+        form = plan.target_alone(self.encoders)
+        changed = replace(plan, components=replace(components, encoders=self.encoders, teacher={}))
+        made = changed.scratch({"source": {}, "target": {"target": form}})
+        yield Compared((COMPARISONS, self.name), made, f"comparison {self.name}", self.name)
+
+
+# Where the results of networks from scratch with other encoders stand in `result.json`.
+COMPARISONS = "comparisons"
 USUAL: tuple[Comparison, ...] = (Baseline(), EachModality(), SourceOnly(), AllLabels(), EachTask())
 
 
@@ -158,11 +190,16 @@ def _only(modality: str, roles: Roles) -> Roles:
     }
 
 
-def compared(components: Components, tasks: Prepared, run: Learner) -> tuple[Compared, ...]:
-    """All networks that are compared with the run's own: the usual ones, and those that the transfer adds."""
+def compared(
+    components: Components,
+    tasks: Prepared,
+    run: Learner,
+    target_alone: Callable[[Mapping[str, partial[Any]]], Task] | None = None,
+) -> tuple[Compared, ...]:
+    """All networks that are compared with the run's own: the usual ones, and those that the transfer or the user adds."""
     found: tuple[Compared, ...] = ()
     for comparison in (*USUAL, *components.comparisons):
-        found = (*found, *comparison(Plan(components, tasks.roles, run, tasks.own, found)))
+        found = (*found, *comparison(Plan(components, tasks.roles, run, tasks.own, found, target_alone)))
     return found
 
 

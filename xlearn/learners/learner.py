@@ -46,6 +46,10 @@ class SourceNetwork:
     # The reports of its phases, once they are done.
     reports: list[dict[str, Any]] = field(default_factory=list)
 
+    def trained(self) -> set[str]:
+        """The names of the network's parameters that at least one phase trains."""
+        return {name for phase in self.phases for name in rates(phase, self.network)}
+
     def teaching(self) -> Teaching:
         return Teaching(self.network, self.forms, self.pretrained)
 
@@ -198,7 +202,7 @@ class Learner:
         counted = [own[name].numel() for name in self.trained()]
         for source in self.source_networks if self.carried is not None else ():
             before = dict(source.network.named_parameters())
-            counted += [before[name].numel() for name in _trained(source)]
+            counted += [before[name].numel() for name in source.trained()]
         return sum(counted)
 
     def trained(self) -> set[str]:
@@ -207,9 +211,5 @@ class Learner:
 
     def moved(self) -> set[str]:
         """The modalities of the encoders that a phase trains, including the source's phases if their weights are copied."""
-        before = {name for source in self.source_networks if self.carried is not None for name in _trained(source)}
+        before = {name for source in self.source_networks if self.carried is not None for name in source.trained()}
         return self.network.moving(self.trained() | before)
-
-
-def _trained(source: SourceNetwork) -> set[str]:
-    return {name for phase in source.phases for name in rates(phase, source.network)}

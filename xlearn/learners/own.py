@@ -50,6 +50,9 @@ def own(
     # Distillation needs no common weights.
     empty = any({"logits", "features"} & phase.needs.teacher for phase in components.transfer)
     carried = choose(source, network, components.sharing, names, empty, entity_rows(first.network))
+    # Encoders that stay random, as with sharing=none, train at the full rate.
+    copied = {name.split(".")[1] for name in carried.copied if name.startswith("encoder.")}
+    network.encoder_rates = components.rates_of("target", copied & network.encoder.keys())
     found = Learner(network, components.transfer, roles, measuring, brought, source_networks, carried)
     _need_trained(components, found, names, [*sources.values(), target])
     return found

@@ -7,6 +7,7 @@ data. A run, its baseline, its bounds and the networks of single tasks and modal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import lazy_loader as lazy
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from xlearn.config.collector import Collector
 from xlearn.data.prepare import TaskSource
 from xlearn.data.task import Examples, LabelSpace, Task
+from xlearn.metrics.paired import Difference
 from xlearn.networks.network import Network
 from xlearn.phases.phase import Phase
 from xlearn.runtime.machine import Machine
@@ -43,6 +45,26 @@ class Measured:
     tensors: dict[str, Tensor]
     correct: dict[str, Tensor] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AboveFloor:
+    """The difference of a network to the floor in `metric` (above 0: the network is better), with its 95 % interval over the
+    examples or episodes that are measured.
+    """
+
+    metric: str
+    difference: Difference
+
+    @property
+    def learned(self) -> bool:
+        """Whether the whole interval is above 0. If not, the network is called *not learned*."""
+        return self.difference.low is not None and self.difference.low > 0
+
+    def described(self) -> dict[str, Any]:
+        """For `result.json`."""
+        value, low, high = (None if each is None or not isfinite(each) else each for each in self.difference)
+        return {"learned": self.learned, "above_floor": {"metric": self.metric, "difference": value, "low": low, "high": high}}
 
 
 @dataclass(frozen=True)
@@ -111,6 +133,10 @@ class Measuring:
 
     def floor(self, task: Task, examples: Examples, measured: Measured) -> dict[str, Any] | None:
         """The metrics of a prediction without a network, e.g. of the most frequent class; None where there is none."""
+        raise NotImplementedError
+
+    def above_floor(self, task: Task, examples: Examples, measured: Measured, asked: Asked) -> AboveFloor | None:
+        """How much better the measured predictions are than that floor; None where there is none."""
         raise NotImplementedError
 
 

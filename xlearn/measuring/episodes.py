@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlearn.base_learners.few_shot import metrics, once, predicted, summary
@@ -20,7 +20,8 @@ from xlearn.data.options import TaskOptions
 from xlearn.data.reads import VIEWS
 from xlearn.data.task import Examples, Sealed, Task
 from xlearn.label_spaces import LabelSpace
-from xlearn.measuring import Asked, Measured, Measuring, Planned
+from xlearn.measuring import AboveFloor, Asked, Measured, Measuring, Planned
+from xlearn.metrics.paired import over_constant
 from xlearn.networks.network import Network
 from xlearn.phases.encoder_cache import encode
 from xlearn.runtime.errors import Problem
@@ -188,7 +189,21 @@ class Episodes(Measuring):
     def floor(self, task: Task, examples: Examples, measured: Measured) -> dict[str, Any] | None:
         """The metrics of a prediction without labels, as all classes are equally frequent; None for regression."""
         space, labels = task.labels.episode(self.kind.ways), measured.tensors["labels"]
-        outputs = space.floor(None, labels.shape[0] * labels.shape[1])
+        outputs = self._floor(space, labels)
+        return None if outputs is None else space.measure_episodes(outputs, labels)
+
+    def above_floor(self, task: Task, examples: Examples, measured: Measured, asked: Asked) -> AboveFloor | None:
+        """Over the episodes, each of which has one score (see `over_constant` of `xlearn.metrics.paired`)."""
+        space, labels = task.labels.episode(self.kind.ways), measured.tensors["labels"]
+        outputs = self._floor(space, labels)
         if outputs is None:
             return None
-        return space.measure_episodes(outputs.unflatten(0, labels.shape[:2]), labels)
+        metric = space.floor_metric(space.own_metric(asked.metric))
+        own, chance = (space.scores_by_episode(metric, each, labels) for each in (measured.tensors["logits"], outputs))
+        found = over_constant(own, chance)
+        return AboveFloor(metric, found if space.metrics[metric] else found.turned())
+
+    def _floor(self, space: LabelSpace, labels: Tensor) -> Tensor | None:
+        """The outputs of the floor for all episodes, `[episodes, n, width]`."""
+        outputs = space.floor(None, labels.shape[0] * labels.shape[1])
+        return None if outputs is None else outputs.unflatten(0, labels.shape[:2])

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from xlearn.data.task import Examples, Task
-from xlearn.measuring import Asked, Measured, Measuring
+from xlearn.measuring import AboveFloor, Asked, Measured, Measuring
 from xlearn.measuring.cached_logits import predictions
 from xlearn.measuring.cost import cost
+from xlearn.metrics.paired import by_bootstrap, over_constant
 from xlearn.networks.network import Network
 from xlearn.networks.predictions import predict
 from xlearn.phases.encoder_cache import encode
+from xlearn.runtime.hashing import derive
 
 
 class TestSplit(Measuring):
@@ -34,5 +37,35 @@ class TestSplit(Measuring):
 
         Hidden labels are needed because `shots` labels equally many examples of each class.
         """
-        floor = task.labels.floor(torch.cat([task.train.labels, task.unlabeled.labels]), len(examples))
+        floor = self._floor(task, len(examples))
         return None if floor is None else task.labels.measure(floor, examples.labels)
+
+    def above_floor(self, task: Task, examples: Examples, measured: Measured, asked: Asked) -> AboveFloor | None:
+        """Over the examples, paired: a mean over examples by `over_constant`, another metric by a bootstrap of the examples,
+        seeded by the run's seed (see `xlearn.metrics.paired`).
+        """
+        floor = self._floor(task, len(examples))
+        if floor is None:
+            return None
+        space, labels = task.labels, examples.labels
+        metric = space.floor_metric(space.own_metric(asked.metric))
+        given = {name: each for name, each in measured.tensors.items() if name not in ("labels", "rows")}
+        own = space.reduced(given["logits"], labels) if "logits" in given else given
+        both = own, space.reduced(floor, labels)
+        values = [space.per_example(metric, each, labels) for each in both]
+        if values[0] is not None and values[1] is not None:
+            found = over_constant(values[0], values[1])
+        else:
+
+            def difference(rows: Tensor) -> float:
+                first, second = (
+                    space.measure_reduced({name: column[rows] for name, column in each.items()}, labels[rows])[metric]
+                    for each in both
+                )
+                return float(first - second)
+
+            found = by_bootstrap(difference, len(examples), derive(asked.seed, "floor"))
+        return AboveFloor(metric, found if space.metrics[metric] else found.turned())
+
+    def _floor(self, task: Task, count: int) -> Tensor | None:
+        return task.labels.floor(torch.cat([task.train.labels, task.unlabeled.labels]), count)

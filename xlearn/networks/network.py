@@ -46,13 +46,13 @@ class Network(nn.Module):
         self.head = nn.ModuleDict(dict(heads))
         # The configuration of its parts, without weights: part of the cache key of everything trained with it.
         self.document: dict[str, Any] = {}
+        self.encoder_rates: dict[str, float] = {}  # multipliers of the learning rate of pretrained encoders
         # Called as `sharing.overrides(network, batch)`: a task's replacements of the network's modules.
         self.sharing: Any = Unshared()
         # With `keeps_features`: by task, the features that its head read last.
         self.keeps_features = False
         self.seen: dict[str, Tensor] = {}
-        # The paths of the modules with recorded outputs.
-        self.listening: list[str] = []
+        self.listening: list[str] = []  # the paths of the modules with recorded outputs
         self._serving: str | None = None
 
     @property

@@ -61,6 +61,8 @@ class Phase:
     steps: int | None
     patience: int | None
     stop_below: float | None
+    # Whether its own node sets `epochs` or `steps`, instead of the budget; they are in the key.
+    sets_length: bool = field(default=False, metadata=NOT_IN_KEY)
 
     @cached_property
     def document(self) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def solve(
         "statistics": setting.statistics if normalisations(network) else None,
         "machine": setting.machine.signature(),
     }
+    if network.encoder_rates:
+        document["encoder_rates"] = dict(network.encoder_rates)
     # The code of the engine, from this module on, and of the components in the document.
     document["code"] = code_digest(__name__, *behind(document))
     key = digest(document, 20)

@@ -15,7 +15,7 @@ from xlearn.label_spaces import LabelSpace
 from xlearn.measuring import Measuring
 from xlearn.plan.chain_checks import check_chains
 from xlearn.plan.comparison import Comparison
-from xlearn.plan.components import Components, Options
+from xlearn.plan.components import Components, Options, rate_of
 from xlearn.plan.objective_checks import check_objectives
 from xlearn.plan.phases_from_config import chain
 from xlearn.plan.structures import PrivateLayers, Structure, Together
@@ -35,18 +35,24 @@ def build(config: dict[str, Any]) -> Components:
         raise Problem("There is no target. Choose one, e.g. target=optdigits (`xlearn show target` lists them).")
     target = _task(config["target"], config["choices"].get("target", "target"), "target", found)
     sources = [_source(node, name, target, found) for name, node in sorted(config["source"].items())]
-    made, teacher = (
-        {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()}
+    made_by = {
+        group: {name: found.component(node, f"{group}.{name}") for name, node in config[group].items()}
         for group in ("encoder", "teacher")
-    )
+    }
+    for where, each in ((f"{group}.{name}", each) for group in ("encoder", "teacher") for name, each in made_by[group].items()):
+        rate = rate_of(each) if each and not found.problems else 1.0
+        found.need(
+            rate > 0, f"{where}.rate={rate:g}: give more than 0. To freeze the encoder, use transfer=linear_probe or frozen."
+        )
     chains = {name: chain(config, name, found) for name in ("pretrain", "transfer", "baseline")}
     sharing, adds = found.component(config["sharing"], "sharing"), found.optional(config["transfer"]["adds"], "transfer.adds")
     start = found.optional(config["pretrain"]["start"], "pretrain.start")
     measuring, baseline_measuring = _measuring(config, found)
     label_space = found.component(config["label_space"], "label_space", positional=2)
     further = [
-        found.component(node, f"transfer.comparisons.{name}", positional=0, kind=Comparison)
-        for name, node in config["transfer"]["comparisons"].items()
+        found.component(_with_encoders(node, f"{where}.{name}", found), f"{where}.{name}", positional=0, kind=Comparison)
+        for where, nodes in (("transfer.comparisons", config["transfer"]["comparisons"]), ("comparison", config["comparison"]))
+        for name, node in nodes.items()
     ]
     components = Components(
         options=Options(
@@ -58,8 +64,8 @@ def build(config: dict[str, Any]) -> Components:
         sources=tuple(sources),
         target=target,
         label_space=label_space.func if label_space else LabelSpace,
-        encoders=made,
-        teacher=teacher,
+        encoders=made_by["encoder"],
+        teacher=made_by["teacher"],
         fusion=found.component(config["fusion"], "fusion"),
         trunk=found.component(config["trunk"], "trunk"),
         sharing=sharing,
@@ -83,6 +89,14 @@ def build(config: dict[str, Any]) -> Components:
     if found.problems:
         raise Problems(found.problems)
     return components
+
+
+def _with_encoders(node: Any, where: str, found: Collector) -> Any:
+    """The node of a comparison, with the encoders in its argument `encoder` built."""
+    encoders = node.get("encoder") if isinstance(node, dict) else None
+    if not isinstance(encoders, dict):
+        return node
+    return {**node, "encoder": {name: found.component(each, f"{where}.encoder.{name}") for name, each in encoders.items()}}
 
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:

@@ -1,7 +1,7 @@
 """The components of a run, and the networks built from them."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -109,6 +109,11 @@ class Components:
         """The modalities with a pretrained encoder."""
         return frozenset(name for name, each in self.encoders_of(role).items() if _brings(each))
 
+    def rates_of(self, role: str, modalities: Iterable[str]) -> dict[str, float]:
+        """The multipliers of the learning rate of those of the encoders that are pretrained, where they are not 1."""
+        found = {name: rate_of(self.encoders_of(role)[name]) for name in modalities if name in self.pretrained_of(role)}
+        return {name: rate for name, rate in found.items() if rate != 1}
+
     def network(
         self,
         specs: Mapping[str, Spec],
@@ -144,6 +149,7 @@ class Components:
             heads[space.key] = space.head(trunk.width)
         network = Network(encoders, fusion, heads, trunk)
         network.document = self._document(specs, role, alone)
+        network.encoder_rates = self.rates_of(role, specs) if weights else {}
         for made in parts:
             for name, module in made(network).items():
                 network.add_module(name, module)
@@ -163,7 +169,8 @@ class Components:
         encoders = {}
         for name in specs:
             node = described(self.encoders_of(role)[name])
-            encoders[name] = {**node, "arguments": {key: each for key, each in node["arguments"].items() if key != "weights"}}
+            arguments = {key: each for key, each in node["arguments"].items() if key not in ("weights", "rate")}
+            encoders[name] = {**node, "arguments": arguments}
         return {
             "encoder": encoders,
             "fusion": described(ALONE if alone else self.fusion),
@@ -176,6 +183,14 @@ def _brings(encoder: partial[Any]) -> bool:
     """Whether an encoder is pretrained: by its option `weights`, or that option's default."""
     weights = inspect.signature(encoder.func).parameters.get("weights")
     return weights is not None and encoder.keywords.get("weights", weights.default) is not None
+
+
+def rate_of(encoder: partial[Any]) -> float:
+    """The multiplier of the learning rate that an encoder declares for its pretrained weights: its option `rate`, or that
+    option's default; 1 without one.
+    """
+    rate = inspect.signature(encoder.func).parameters.get("rate")
+    return 1.0 if rate is None else float(encoder.keywords.get("rate", rate.default))
 
 
 def _need_spec(encoder: partial[Any], modality: str, spec: Spec) -> None:

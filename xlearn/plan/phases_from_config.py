@@ -102,7 +102,7 @@ def _phase(
         objectives=(made["objective"], *extra),
         balance=balance, optimizer=made["optimizer"], schedule=made["schedule"],
         clip=math.inf if longest is None else longest,
-        augment=tuple(augments), views=tuple(changes), batches=batches, keeping=keeping, **values,
+        augment=tuple(augments), views=tuple(changes), batches=batches, keeping=keeping, sets_length=own, **values,
     )  # fmt: skip
 
 

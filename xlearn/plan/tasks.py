@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from xlearn.data.formats import formats, own_formats, shaped_by_others
 from xlearn.data.leakage import lends, need_disjoint
@@ -83,6 +84,13 @@ def _in_forms(components: Components, sources: Sequence[TaskSource], forms: Mapp
         "source": {each.name: prepare(each, forms, seed) for each in sources},
         "target": {"target": prepare(components.target, forms, seed)},
     }
+
+
+def target_alone(components: Components, encoders: Mapping[str, partial[Any]]) -> Task:
+    """The target with the same splits, in the form in which these encoders read it, learned from the target alone."""
+    options = components.options
+    given = formats([components.target], options.modalities, encoders, options.seed)
+    return components.measuring.prepared(prepare(components.target, given, options.seed))
 
 
 def _need_label_space(components: Components, target: Task) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from xlearn.data.reads import Roles
 from xlearn.data.task import Examples, Task
-from xlearn.learners.comparisons import Compared
+from xlearn.learners.budgets import reads_labels
+from xlearn.learners.comparisons import COMPARISONS, Compared
 from xlearn.learners.learner import Learner
 from xlearn.measuring import Asked, Measured
 from xlearn.measuring.cost import together
@@ -17,6 +18,7 @@ from xlearn.phases.checkpoints_by_rule import look
 from xlearn.phases.encoder_cache import encode
 from xlearn.plan.components import Components
 from xlearn.results.forgetting import forgetting
+from xlearn.results.frozen_features import frozen_features
 from xlearn.results.gains import delta_m, gain, gap_closed
 from xlearn.results.opened import Opened
 from xlearn.results.retrieval import retrieval
@@ -26,6 +28,9 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.fingerprints import RUN, code_of
 from xlearn.runtime.machine import Machine
 from xlearn.runtime.storage import write_tensors, write_text
+
+# The parts of a single-task network's entry that stand beside its task.
+SINGLE = ("name", "metrics", "phases", "cost", "steps", "learned", "above_floor")
 
 # The reports of the phases of each network, by its name.
 Phases = Mapping[str, list[dict[str, Any]]]
@@ -64,15 +69,25 @@ def outcome(
         "gain": gain(found.metrics, entries["baseline",]["metrics"], target.labels.metrics),
         "cost": {**own.measuring.cost(own.network, target, test, asked), "trained": own.count()},
         "majority": own.measuring.floor(target, test, found),
+        **_above_floor(own, target, test, found, asked),
+        "steps": _steps(own, phases["own"]),
         "alone": {},
         "selection": sorted({phase.keeping.rule for phase in components.used()}),
         "phases": phases["own"],
     }
     for each in learned.compared:
         _place(result, each.place, entries[each.place])
+    for each in result.get(COMPARISONS, {}).values():
+        each["gain"] = gain(found.metrics, each["metrics"], target.labels.metrics)
+    if frozen := frozen_features(components, own, asked):
+        result["frozen_features"] = frozen
     if "bounds" in result:
-        result["gap_closed"] = gap_closed(found.metrics, result["bounds"], target.labels.metrics)
-    _write_predictions(folder, found, {each.place: (each, measured[each.place]) for each in learned.compared})
+        result["gap_closed"] = _gap_closed(found.metrics, result, target)
+    _write_predictions(
+        folder,
+        found,
+        {each.place: measured[each.place] for each in learned.compared if each.role == "target" and not each.modality},
+    )
     if own.selection:
         result["selections"] = _selections(own, target, opened, asked, result)
     if "tasks" in result:
@@ -106,10 +121,24 @@ def _entry(compared: Compared, measured: Measured, phases: Phases, opened: Opene
         **({"name": compared.name} if compared.name else {}),
         "metrics": measured.metrics,
         "phases": phases[compared.phases],
+        "steps": _steps(learner, phases[compared.phases]),
         "cost": learner.measuring.cost(learner.network, task, _examples(compared, opened), asked),
         "selection": sorted({phase.keeping.rule for phase in learner.every_phase()}),
+        **_above_floor(learner, task, _examples(compared, opened), measured, asked),
         **measured.beside,
     }
+
+
+def _steps(learner: Learner, reports: list[dict[str, Any]]) -> int:
+    """The steps of the learner's own phases that read the target, without those of its sources' networks."""
+    own = zip(learner.phases, reports[len(reports) - len(learner.phases) :], strict=True)
+    return sum(report["steps"] for phase, report in own if reads_labels(phase, "target"))
+
+
+def _above_floor(learner: Learner, task: Task, examples: Examples, measured: Measured, asked: Asked) -> dict[str, Any]:
+    """`learned` and `above_floor`; nothing where there is no floor."""
+    found = learner.measuring.above_floor(task, examples, measured, asked)
+    return {} if found is None else found.described()
 
 
 def _place(result: dict[str, Any], place: tuple[str, ...], entry: dict[str, Any]) -> None:
@@ -119,12 +148,11 @@ def _place(result: dict[str, Any], place: tuple[str, ...], entry: dict[str, Any]
     result[last] = entry
 
 
-def _write_predictions(folder: Path, found: Measured, compared: Mapping[tuple[str, ...], tuple[Compared, Measured]]) -> None:
+def _write_predictions(folder: Path, found: Measured, compared: Mapping[tuple[str, ...], Measured]) -> None:
     """The run's predictions, and the correct rows of each network on the target's test split, for paired comparisons."""
     tensors = {**found.tensors, **{f"{name}.run": each for name, each in found.correct.items()}}
-    for place, (each, measured) in compared.items():
-        if each.role == "target" and not each.modality:
-            tensors |= {f"{name}.{'.'.join(place)}": right for name, right in measured.correct.items()}
+    for place, measured in compared.items():
+        tensors |= {f"{name}.{'.'.join(place)}": right for name, right in measured.correct.items()}
     write_tensors(folder / "predictions.safetensors", tensors)
 
 
@@ -151,27 +179,38 @@ def _tasks(
 ) -> dict[str, Any]:
     """Multi-task results: per task the metrics, the metrics of its single-task network and the gain, and `delta_m`."""
     own, baseline = learned.own, result["baseline"]
-    target: dict[str, Any] = {"name": "single task", **{key: baseline[key] for key in ("metrics", "phases", "cost")}}
+    target: dict[str, Any] = {**baseline, "name": "single task"}
     told: dict[str, Any] = {}
     for role, task in {**roles["source"], **roles["target"]}.items():
         single = result["tasks"][role]["single"] if role != "target" else target
-        metrics = found.metrics
+        measured = found
         if role != "target":
             with own.keeping(role):
-                metrics = own.measured(task, opened(role), asked).metrics
-        single = {key: single[key] for key in ("name", "metrics", "phases", "cost")}
+                measured = own.measured(task, opened(role), asked)
         told[role] = {
-            "name": task.name, "metrics": metrics, "single": single,
-            "gain": gain(metrics, single["metrics"], task.labels.metrics),
+            "name": task.name, "metrics": measured.metrics, "single": {key: single[key] for key in SINGLE if key in single},
+            "gain": gain(measured.metrics, single["metrics"], task.labels.metrics),
+            **_above_floor(own, task, opened(role), measured, asked),
         }  # fmt: skip
     tasks = {**roles["source"], **roles["target"]}
     higher = {name: way for task in tasks.values() for name, way in task.labels.metrics.items()}
     all_parameters = together(own.network, tasks)
+    # A change relative to a network that has not learned says nothing about joint learning.
+    learned_all = all(each["single"].get("learned", True) for each in told.values())
+    pairs = [(each["metrics"], each["single"]["metrics"]) for each in told.values()]
     return {
         "tasks": told,
-        "delta_m": delta_m([(each["metrics"], each["single"]["metrics"]) for each in told.values()], higher),
+        "delta_m": delta_m(pairs, higher) if learned_all else {},
         "cost": {**result["cost"], "all_parameters": all_parameters},
     }
+
+
+def _gap_closed(metrics: dict[str, Any], result: Mapping[str, Any], target: Task) -> dict[str, float]:
+    """The share of the gap; nothing where the upper bound has not learned."""
+    bounds = {
+        name: each for name, each in result.get("bounds", {}).items() if name != "target_only" or each.get("learned", True)
+    }
+    return gap_closed(metrics, bounds, target.labels.metrics)
 
 
 def _selections(own: Learner, target: Task, opened: Opened, asked: Asked, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,7 +224,7 @@ def _selections(own: Learner, target: Task, opened: Opened, asked: Asked, result
         rule: {
             **each, "metrics": by_step[each["step"]],
             "gain": gain(by_step[each["step"]], result["baseline"]["metrics"], target.labels.metrics),
-            "gap_closed": gap_closed(by_step[each["step"]], result.get("bounds", {}), target.labels.metrics),
+            "gap_closed": _gap_closed(by_step[each["step"]], result, target),
         }
         for rule, each in own.selection.items()
     }  # fmt: skip

@@ -9,14 +9,15 @@ from xlearn.config.schema import DRAW
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.cells import SINGLE, TASKS, Cell, Replicate
 from xlearn.table.collect import Record
-from xlearn.table.costs import mean_cost
+from xlearn.table.costs import mean_cost, mean_steps, not_learned
 from xlearn.table.designs import BASELINE, designs
 from xlearn.table.keys import repeats, replicate
 from xlearn.table.measures import Measure, number
 from xlearn.table.statistics import mean
 
 BOTH = SOURCE_ONLY, TARGET_ONLY = "source_only", "target_only"
-BOUNDS = ("alone", "majority", "scratch", "single", SOURCE_ONLY, TARGET_ONLY)
+COMPARISONS = "comparisons"
+BOUNDS = ("alone", COMPARISONS, "majority", "scratch", "single", SOURCE_ONLY, TARGET_ONLY)
 MAJORITY = "majority class"
 
 # Selects the part of a result that has `metrics` and `phases` like a run; None if the result lacks it.
@@ -34,7 +35,7 @@ class Bounds:
 
 def default(columns: Sequence[str]) -> tuple[str, ...]:
     """The default reference rows of a table with these columns."""
-    return ("single",) if TASKS in columns else ("alone",)
+    return ("single",) if TASKS in columns else ("alone", COMPARISONS)
 
 
 def chosen(text: str | Sequence[str] | None, where: str = "--bounds") -> tuple[str, ...] | None:
@@ -96,9 +97,11 @@ def _rows(
 
 def gap_closed(results: Sequence[Mapping[str, Any]], what: Measure) -> float | None:
     """`(M - M_source_only) / (M_target_only - M_source_only)`, each a mean over the runs. None if a run lacks the bounds, if
-    target only is not better than source only, and for numbers other than metrics.
+    target only is not better than source only or has not learned, and for numbers other than metrics.
     """
     held = [result.get("bounds") or {} for result in results]
+    if any(not each.get(TARGET_ONLY, {}).get("learned", True) for each in held):
+        return None
     if not results or not all(SOURCE_ONLY in each and TARGET_ONLY in each for each in held):
         return None
     values = [[number(each, what) for each in some] for some in (results, *([h[name] for h in held] for name in BOTH))]
@@ -119,6 +122,9 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
     for name in modalities:
         told = "a single modality of the target, trained as in the run, without fusion (from scratch if no source has it)."
         found[f"{name} alone"] = (lambda result, name=name: (result.get("alone") or {}).get(name)), told
+    for name in sorted({each for result in results for each in result.get(COMPARISONS) or {}}) if COMPARISONS in names else ():
+        told = "the target from scratch with other encoders (`comparison`), the same labels, split, steps and seed."
+        found[name] = (lambda result, name=name: (result.get(COMPARISONS) or {}).get(name)), told
     if "scratch" in names:
         known = {each.get("name", "scratch") for result in results if (each := _baseline(result)) is not None}
         label = known.pop() if len(known) == 1 else "baseline"
@@ -135,7 +141,8 @@ def _parts(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         found[SOURCE_ONLY] = _source_only, told
     if TARGET_ONLY in names:
         told = (
-            "upper bound, the target trained from scratch on all training labels (hidden ones too), with the transfer's budget."
+            "upper bound, the target trained from scratch on all training labels (hidden ones too), for as many steps as the "
+            "transfer reads the target."
         )
         found[TARGET_ONLY] = _target_only, told
     if "single" in names:
@@ -191,10 +198,12 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         if not having:
             continue
         value = having[0][0]
-        if (other := next((found for found, _ in having if not _same(found, value)), None)) is not None:
+        if (other := next((found for found in having if not _same(found[0], value)), None)) is not None:
+            lasted = [(part(result) or {}).get("steps") for result in (having[0][1], other[1])]
+            because = f", with {lasted[0]} and {lasted[1]} steps" if lasted[0] != lasted[1] else ""
             raise Differing(
                 f"the runs of the same column and seed have different values (column {column}, seed {'/'.join(each)}: "
-                f"{value:.3f} and {other:.3f})"
+                f"{value:.3f} and {other[0]:.3f}{because})"
             )
         values[each] = value
         runs[each] = next(record for record in repeated if record.result is having[0][1])
@@ -212,7 +221,7 @@ def _cell(records: Sequence[Record], part: Part, what: Measure, column: str) -> 
         **designs(runs, values, gains, before, what.name, draws, PREDICTED.get(part), what.higher),
         values=values, gains=gains, before=before, selection=frozenset(selection),
         seconds=mean(seconds) if seconds else None, parameters=mean_cost(parts, "parameters"), flops=mean_cost(parts, "flops"),
-        failed=failed, missing=missing, bound=True,
+        failed=failed, missing=missing, bound=True, not_learned=not_learned(parts), steps=mean_steps(parts),
     )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ class Cell:
     replicate. `p`: of the paired test, None without one; `better`: its direction. `seconds`: mean over the runs of the
     training time of all their phases, cached or not. `parameters`, `flops`: mean over the runs of their `cost`, None if no
     result has one. `failed`, `missing`: numbers of runs. `bound`: whether the cell is of a reference row, without transfer.
+    `not_learned`, `baseline_not_learned`: the numbers of runs whose network, and whose baseline, is not better than the floor.
+    `steps`, `baseline_steps`: mean steps on the target, of the network and of its baseline; None if no result has them.
     `closed`: the share of the gap between the means of source only and target only that is closed, None without bounds.
     `crossed`, `gain_crossed`, `difference`: the designs of values, gains and tested differences where the runs cross draws with
     seeds, else None. `scores`, `before_scores`: what each test row contributes to `values` and `before`, in such a cell.
@@ -49,6 +51,10 @@ class Cell:
     difference: Crossed | None = None
     scores: Mapping[Replicate, Scores] = field(default_factory=dict, repr=False, compare=False)
     before_scores: Mapping[Replicate, Scores] = field(default_factory=dict, repr=False, compare=False)
+    not_learned: int = 0
+    baseline_not_learned: int = 0
+    steps: float | None = None
+    baseline_steps: float | None = None
 
     @property
     def n(self) -> int:

@@ -61,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--columns", metavar="KEY[,KEY]", help="keys of the columns (default: target.shots), or tasks")
     option("--metric", help="default: the metric in the runs' configuration")
     option("--against", metavar="ROW", help="the row to test against (default: scratch, or the runs' own baselines)")
-    rows = "reference rows: alone (single modalities), majority, scratch, single (single tasks), source_only, target_only, none"
-    rows += " (default: alone; for --columns tasks: single)"
+    rows = "reference rows: alone (single modalities), comparisons, majority, scratch, single (single tasks), source_only, "
+    rows += "target_only, none"
+    rows += " (default: alone, comparisons; for --columns tasks: single)"
     option("--bounds", metavar="BOUND[,BOUND]", help=rows)
     curve = "an entry of robustness, e.g. missing: the columns are its levels; --out also .png, .svg, .pdf, .json"
     option("--curve", metavar="NAME", help=curve)

@@ -54,9 +54,10 @@ def curve(
     for record, row in zip(records, row_of, strict=True):
         by_row.setdefault(row, []).append(record)
     cells = {
-        (row, shown(level)): replace(  # without seconds: a level has no training time
+        (row, shown(level)): replace(  # a level has no training time, and the change is not over the baseline
             cell(by_row[row], lambda result, level=level: _reading(result, name, level, what), f"{'/'.join(rows)}={row}"),
             seconds=None,
+            baseline_not_learned=0,
         )
         for row in row_names
         for level in levels

@@ -24,11 +24,14 @@ def tested(
     """
     found = {}
     for (row, column), each in cells.items():
-        others = each.before if against is None else cells[against, column].values
+        other = None if against is None else cells[against, column]
+        # No test against a network that has not learned.
+        weak = each.baseline_not_learned if other is None else other.not_learned
+        others = {} if weak else each.before if other is None else other.values
         shared = [replicate for replicate in each.values if replicate in others] if row != against else []
         mine, theirs = [each.values[place] for place in shared], [others[place] for place in shared]
         better = bool(shared) and (mean(mine) > mean(theirs)) == higher[column]
-        made = each.difference or _difference(each, None if against is None else cells[against, column], shared, others, draws)
+        made = None if weak else each.difference or _difference(each, other, shared, others, draws)
         p = paired(mine, theirs) if made is None else made.p
         found[row, column] = replace(each, p=p, better=better, difference=made)
     corrected = holm([each.p for each in found.values()])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xlearn.table.cells import DELTA, Cell, Table
-from xlearn.table.costs import HEADS, costs
+from xlearn.table.costs import FIELDS, costs
 from xlearn.table.data import as_json
 from xlearn.table.wording import heading, sentences, words
 
@@ -30,12 +30,17 @@ def pipes(table: Table) -> str:
         return " ".join(filter(None, (mean, found.interval, found.rest)))
 
     found = costs(table)
-    body = [[row, *(cell(row, column) for column in table.columns), *found.get(row, ())] for row in table.rows]
+    body = [[row, *(cell(row, column) for column in table.columns), *_costly(found, row)] for row in table.rows]
     return _pipes(_head(table), body)
 
 
 def _head(table: Table) -> list[str]:
-    return [", ".join(table.row_keys), *(heading(table, column) for column in table.columns), *(HEADS if costs(table) else ())]
+    return [", ".join(table.row_keys), *(heading(table, column) for column in table.columns), *costs(table)]
+
+
+def _costly(found: Mapping[str, Mapping[str, str]], row: str) -> list[str]:
+    """The texts of a row in the cost columns."""
+    return [each[row] for each in found.values()]
 
 
 def _pipes(head: list[str], body: list[list[str]]) -> str:
@@ -55,6 +60,7 @@ SPECIAL = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "[": "{[}",  # after the end of a row, LaTeX would take it for an option
     "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
 
 
@@ -74,8 +80,8 @@ def latex(table: Table) -> str:
         return rf"\shortstack{{{first}\\{{\scriptsize {escaped(found.rest)}}}}}" if found.rest else first
 
     found = costs(table)
-    body = [[escaped(row), *(cell(row, column) for column in table.columns), *found.get(row, ())] for row in table.rows]
-    columns = "l" + "c" * len(table.columns) + "r" * (len(HEADS) if found else 0)
+    body = [[escaped(row), *(cell(row, column) for column in table.columns), *_costly(found, row)] for row in table.rows]
+    columns = "l" + "c" * len(table.columns) + "r" * len(found)
     parts = [_tabular([escaped(each) for each in _head(table)], body, columns)]
     if table.published:
         names, lines = _published(table)
@@ -109,10 +115,9 @@ def csv(table: Table) -> str:
     if any(cell.crossed for cell in table.cells.values()):
         for line, place in zip(lines, places, strict=True):
             line |= _design(table.cells.get(place, Cell()))
-    if costs(table):
+    for name in costs(table):
         for line, place in zip(lines, places, strict=True):
-            cell = table.cells.get(place, Cell())
-            line |= {"parameters": cell.parameters, "flops": cell.flops}
+            line[FIELDS[name]] = getattr(table.cells.get(place, Cell()), FIELDS[name])
     return pandas.DataFrame(lines).to_csv(index=False)
 
 
@@ -128,6 +133,8 @@ def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> 
         "p": cell.p,
         "p_holm": cell.p_holm,
         "negative": cell.negative,
+        "not_learned": cell.not_learned,
+        "baseline_not_learned": cell.baseline_not_learned,
         "seconds": cell.seconds,
         "failed": cell.failed,
         "missing": cell.missing,
@@ -171,7 +178,7 @@ def web(table: Table) -> str:
         return f"<td>{mean} {html.escape(found.interval)}{rest}</td>"
 
     found = costs(table)
-    costly = {row: "".join(f"<td>{html.escape(each)}</td>" for each in found.get(row, ())) for row in table.rows}
+    costly = {row: "".join(f"<td>{html.escape(each)}</td>" for each in _costly(found, row)) for row in table.rows}
     cells = {row: "".join(cell(row, column) for column in table.columns) for row in table.rows}
     body = [f"<th>{html.escape(row)}</th>{cells[row]}{costly[row]}" for row in table.rows]
     parts = [_grid(_head(table), body)]

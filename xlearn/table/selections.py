@@ -80,11 +80,13 @@ def _selected(record: Record, rule: str) -> Record:
     """The run with the checkpoint that this rule selects. An adapting run without its score (no source) has no number."""
     if record.result is None or not (there := _selections(record)):
         return record
+    # Whether the network has learned was measured for its own checkpoint.
+    whole = {name: each for name, each in record.result.items() if name != "learned"}
     if rule not in there:
-        return replace(record, result={**record.result, "metrics": {}, "gain": {}, "gap_closed": {}, SELECTION: []})
+        return replace(record, result={**whole, "metrics": {}, "gain": {}, "gap_closed": {}, SELECTION: []})
     each = there[rule]
     changed = {name: each.get(name) or {} for name in ("metrics", "gain", "gap_closed")}
-    return replace(record, result={**record.result, **changed, SELECTION: [rule]})
+    return replace(record, result={**whole, **changed, SELECTION: [rule]})
 
 
 def _notes(rules: Sequence[str], best: str | None, what: Measure) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from xlearn.runtime.errors import Problem, nearest
 from xlearn.table.bounds import bounds, default, gap_closed
 from xlearn.table.cells import TASKS, Cell, Replicate, Table
 from xlearn.table.collect import Record
-from xlearn.table.costs import mean_cost
+from xlearn.table.costs import mean_cost, mean_steps, not_learned
 from xlearn.table.designs import designs
 from xlearn.table.judge import judged
 from xlearn.table.keys import differing, labels, repeats, replicate, value, with_draws
@@ -195,6 +195,8 @@ def cell(
         seconds=mean(seconds) if seconds else None, failed=failed, missing=missing,
         parameters=mean_cost(counted, "parameters"), flops=mean_cost(counted, "flops"),
         closed=None if what is None else gap_closed(counted, what),
+        not_learned=not_learned(counted), baseline_not_learned=not_learned(each["baseline"] for each in counted),
+        steps=mean_steps(counted), baseline_steps=mean_steps(each["baseline"] for each in counted),
     )  # fmt: skip
 
 

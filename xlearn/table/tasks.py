@@ -12,7 +12,7 @@ from xlearn.table.spread import Spread
 
 TARGET = "target"
 # Keys of a result for its target only, and for all its tasks.
-OF_TARGET = ("alone", "majority", "retrieval", "robustness")
+OF_TARGET = ("alone", "majority", "retrieval", "robustness", "learned", "steps")
 OF_ALL = (TASKS, DELTA)
 
 Head = tuple[str, str]  # the role of a task, and its name
@@ -98,8 +98,10 @@ def _of_task(record: Record, role: str) -> Record:
     single = {**each["single"], "cost": _single_cost(record.result)}
     result = {
         **{name: content for name, content in record.result.items() if name not in left},
-        "metrics": each["metrics"], "gain": each["gain"], "baseline": single, "single": single,
-        "own": record.result["baseline"] if role == TARGET else None, "cost": _cost(record.result),
+        "learned": each.get("learned", True),
+        "metrics": each["metrics"], "gain": each["gain"],
+        "baseline": single, "single": single, "cost": _cost(record.result),
+        "own": record.result["baseline"] if role == TARGET else None,
     }  # fmt: skip
     return replace(record, result=result)
 
@@ -142,4 +144,9 @@ def _notes(records: Sequence[Record]) -> tuple[str, ...]:
         notes.append(f"{without} finished run(s) did not train several tasks in one network; they do not count here.")
     if len({tuple(_tasks(record)) for record in records if _tasks(record)}) > 1:
         notes.append(f"The runs trained different sets of tasks; their `{DELTA}` are means over different tasks.")
+    unlearned = {
+        record.folder for record in records if any(not each["single"].get("learned", True) for each in _tasks(record).values())
+    }
+    if unlearned:
+        notes.append(f"{len(unlearned)} run(s) have no `{DELTA}`, because a single-task network has not learned.")
     return tuple(notes)

@@ -7,6 +7,7 @@ from xlearn.table.costs import cost_sentence, costs
 from xlearn.table.questions import deviations, questions, test_words
 
 BETTER, WORSE, NEGATIVE, PERHAPS, ORACLE, FAILED, MISSING = "*↑", "*↓", "neg.", "neg.?", "†", "X", "-"
+NOT_LEARNED = "‡"
 DECIMALS = 3
 LISTED = 5
 LARGE = 1000
@@ -33,7 +34,8 @@ def words(table: Table, row: str, column: str) -> Words:
     closed = "" if cell.closed is None else f", {100 * cell.closed:.0f} %"
     # A run that is its own baseline (source only) prints no gain.
     itself = cell.closed is not None and bool(cell.gains) and not any(cell.gains.values())
-    parts = [] if cell.gain is None or of_all or itself else [f"({_figure(cell.gain, '+')}{closed})"]
+    weak = NOT_LEARNED * bool(cell.baseline_not_learned)
+    parts = [] if cell.gain is None or of_all or itself else [f"({_figure(cell.gain, '+')}{weak}{closed})"]
     if cell.significant:
         parts.append(BETTER if cell.better else WORSE)
     if cell.negative and table.axis is None:
@@ -52,7 +54,7 @@ def words(table: Table, row: str, column: str) -> Words:
     rest = " ".join(parts)
     if cell.crossed is not None and cell.crossed.components is not None:
         rest += f"{'; ' * bool(rest)}{deviations(cell.crossed.components, 100 if of_all else 1)}"
-    return Words(f"{mean}{oracle}", interval, rest)
+    return Words(f"{mean}{oracle}{NOT_LEARNED * bool(cell.not_learned)}", interval, rest)
 
 
 def _figure(value: float, sign: str = "") -> str:
@@ -80,7 +82,11 @@ def sentences(table: Table) -> list[str]:
             f"`{BETTER}` / `{WORSE}`: better / worse than {against}, {test_words(table)}, p < 0.05 after "
             f"Holm's correction for all {table.tests} test(s) of this table."
         )
-    found += [*_negative(table), f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: the results of an incomplete cell."]
+    found += [
+        *_not_learned(table),
+        *_negative(table),
+        f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: the results of an incomplete cell.",
+    ]
     if table.differing:
         listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
         found.append(f"The runs also differ in keys that are neither row, column nor seed: {listed}.")
@@ -109,6 +115,17 @@ def _parentheses(table: Table) -> list[str]:
             "(100 %: trained from scratch on the labels of all training examples, with the transfer's budget). "
         )
     return [f"{gain if table.compared else ''}Seconds: mean training time per run (pretraining and transfer), cached or not."]
+
+
+def _not_learned(table: Table) -> list[str]:
+    """The meaning of the mark of networks that have not learned, if it is shown."""
+    if not any(cell.not_learned or cell.baseline_not_learned for cell in table.cells.values()):
+        return []
+    return [
+        f"`{NOT_LEARNED}`: not learned. In at least one seed the network (at a gain: the baseline) is not better than the "
+        "prediction without inputs (for classes the majority): the 95 % interval of the difference over the test examples "
+        "reaches 0. A gain over such a baseline is no sign of transfer, and has no test."
+    ]
 
 
 def _negative(table: Table) -> list[str]:

@@ -32,17 +32,14 @@ class AudioSpec(Modality):
     rate: int | None
     front: str
 
-    noise_unit = "standard deviations of the column"
-    augmented = True
+    noise_unit, augmented = "standard deviations of the column", True
 
     @property
     def learned(self) -> bool:
         """Means and deviations of frames that came as such; those of waves follow from each clip alone."""
         return self.rate is None
 
-    @property
-    def scaling(self) -> bool:
-        return self.learned
+    scaling = learned
 
     @staticmethod
     def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> "LogMel | Frames":
