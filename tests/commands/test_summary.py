@@ -109,3 +109,12 @@ def test_the_title_tells_the_imbalance():
     assert "imbalance" not in title(given)
     given["config"]["target"]["imbalance"] = 0.01
     assert ", 5 labels per class, imbalance 0.01, seed 0" in title(given)
+
+
+def test_low_rank_parts_are_named_with_the_layers_that_have_none() -> None:
+    layers = ["encoder.text.h.0.attn.c_attn", "encoder.text.h.1.attn.c_attn", "trunk.2"]
+    entry = {"name": "low-rank parts", "layers": layers, "without": {"recurrent layers": ["encoder.text.lstm"]}}
+    lines = summary(finished(private_layers=[entry]), Path("out")).splitlines()
+    assert "  low-rank parts at 3 layers: encoder.text.h.*.attn.c_attn (2), trunk.2" in lines
+    assert "  no low-rank parts at recurrent layers: encoder.text.lstm" in lines
+    assert not any("parts" in line for line in summary(finished(), Path("out")).splitlines())

@@ -82,6 +82,10 @@ class Parts(nn.Module):
         merged = [part.merge(network, task) for part in self]
         return all(merged)
 
+    def report(self) -> list[dict[str, Any]]:
+        """For `result.json`: the layers with and without the parts of each structure that names them."""
+        return [found for part in self if (found := part.report())]
+
 
 def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], statistics: str) -> None:
     """Add the private parts of every task under `sharing`; with `statistics=task` private batch normalisation layers.
