@@ -236,15 +236,9 @@ def gpt2(layers: list[str]) -> tuple[Network, Task]:
     transformers = pytest.importorskip("transformers")
     spec, _ = ENCODERS["transformer"]
     config = transformers.GPT2Config(
-        n_embd=8,
-        n_layer=2,
-        n_head=2,
-        n_positions=12,
-        vocab_size=spec.vocabulary,
-        attn_pdrop=0.0,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-    )
+        n_embd=8, n_layer=2, n_head=2, n_positions=12, vocab_size=spec.vocabulary,
+        attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0,
+    )  # fmt: skip
     model = transformers.GPT2Model(config)
     encoder = HuggingFaceText.__new__(HuggingFaceText)
     nn.Module.__init__(encoder)
@@ -267,7 +261,8 @@ def test_gpt2_has_the_parts_of_peft():
     assert report["without"]["layers that `layers` does not name"][0].endswith(".wte")
     model = network.encoder["text"].model
     config = LoraConfig(
-        r=2, lora_alpha=6.0, target_modules=["c_attn", "mlp.c_proj"], lora_dropout=0.0, fan_in_fan_out=True, init_lora_weights=False
+        r=2, lora_alpha=6.0, target_modules=["c_attn", "mlp.c_proj"],
+        lora_dropout=0.0, fan_in_fan_out=True, init_lora_weights=False,
     )  # fmt: skip
     theirs = get_peft_model(copy.deepcopy(model), config)
     with torch.no_grad():

@@ -48,8 +48,8 @@ class Lora(Structure):
     `["*.query", "*.value"]` of MiniLM). `largest`: layers where a part would have more than this share of the weight's numbers
     are left out: for a first convolution it costs as much as full training, with a gradient through the whole network.
 
-    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer with a part, and if no layer
-    is left.
+    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer with a part, and if no
+    layer is left.
     """
 
     def __init__(

@@ -72,10 +72,8 @@ def layers(
         )
     if not found:
         lacking = "; ".join(f"{reason}: {', '.join(paths)}" for reason, paths in _by_reason(below, why, kinds).items())
-        raise Problem(
-            f"The network has no layer for low-rank parts (linear or convolutional{'; ' * bool(lacking)}{lacking}). Use another "
-            "encoder, or a trunk."
-        )
+        listed = f"linear or convolutional{'; ' * bool(lacking)}{lacking}"
+        raise Problem(f"The network has no layer for low-rank parts ({listed}). Use another encoder, or a trunk.")
     return Chosen(found, _by_reason(below, why, kinds))
 
 

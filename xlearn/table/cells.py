@@ -27,6 +27,7 @@ class Cell:
     `closed`: the share of the gap between the means of source only and target only that is closed, None without bounds.
     `crossed`, `gain_crossed`, `difference`: the designs of values, gains and tested differences where the runs cross draws with
     seeds, else None. `scores`, `before_scores`: what each test row contributes to `values` and `before`, in such a cell.
+    `equal`: whether its runs were computed under another name, which composes to the same configuration.
     """
 
     values: Mapping[Replicate, float] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Cell:
     difference: Crossed | None = None
     scores: Mapping[Replicate, Scores] = field(default_factory=dict, repr=False, compare=False)
     before_scores: Mapping[Replicate, Scores] = field(default_factory=dict, repr=False, compare=False)
+    equal: bool = False
 
     @property
     def n(self) -> int:
