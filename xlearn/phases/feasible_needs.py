@@ -59,9 +59,9 @@ def check_effect(phase: Phase, network: Network, read: Mapping[str, Task], copie
         name, needs = each.func.__name__, declared(each)
         if needs.below_heads and not used:
             raise Problem(
-                f"phase {phase.name}: {name} acts on layers below the heads, but the phase trains none there, so it would change "
-                "nothing. Use a trunk (trunk=mlp) or an encoder with parameters, train it (trainable), or use a method that "
-                "adapts the head, e.g. transfer=mcc."
+                f"phase {phase.name}: {name} acts on layers below the heads, but the phase trains none there, so it would "
+                "change nothing. Use a trunk (trunk=mlp) or an encoder with parameters, train it (trainable), or use a method "
+                "that adapts the head, e.g. transfer=mcc."
             )
         if needs.copied and not trained & copied:
             raise Problem(
