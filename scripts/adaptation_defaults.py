@@ -60,7 +60,7 @@ def main(folder: Path, methods: list[str]) -> None:
         (folder / "task" / f"{name}.yaml").write_text(f"# Vowels\n_target_: adaptation_defaults.vowels\n{given}\n")
     common = [
         "source=near", "target=far", "target.shots=0", "target.val=0.4", "evaluations=1", "batch_size=32", "threads=1",
-        "budget.pretrain.epochs=40", "experiment=adaptation_defaults",
+        "budget.pretrain.epochs=20", "budget.transfer.steps=150", "experiment=adaptation_defaults",
     ]  # fmt: skip
     for method in methods or WEIGHTS:
         for name, words in settings(method).items():
