@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from toys.contexts import environment_context
 from toys.phases import CPU, adam_update, every_rate
-from torch import nn
 
 from xlearn.data.batches import Batches
 from xlearn.data.task import Examples, Sealed, TabularSpec, Task
