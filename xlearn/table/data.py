@@ -56,7 +56,9 @@ def _read(cell: Mapping[str, Any]) -> Cell:
     by_seed: dict[str, Any] = {name: _by_seed(cell[name]) for name in BY_SEED}
     names = [each.name for each in fields(Cell) if each.name not in (*LEFT, "selection")]
     designs: dict[str, Any] = {name: _design(made) for name in CROSSED if (made := cell.get(name)) is not None}
-    return Cell(**by_seed, **designs, selection=frozenset(cell["selection"]), **{name: cell[name] for name in names if name in cell})
+    return Cell(
+        **by_seed, **designs, selection=frozenset(cell["selection"]), **{name: cell[name] for name in names if name in cell}
+    )
 
 
 def _described(design: Crossed) -> dict[str, Any]:
