@@ -79,7 +79,9 @@ class Run:
                 report = partial(self._write_line, compared="/".join(each.place), **each.tag)
                 phases[each.phases] = phases[same] if same in phases else each.learner.learn(replace(setting, report=report))
         if own.carried is not None:
-            write_text(self.folder / "transfer.json", json.dumps(own.carried.report(), indent=1))
+            private = own.network.sharing.report()
+            report = {**own.carried.report(), **({"private_layers": private} if private else {})}
+            write_text(self.folder / "transfer.json", json.dumps(report, indent=1))
         found = outcome(Learned(components, own, compared), phases, roles, config, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
         write_tensors(self.folder / WEIGHTS, tensors(final(own)))

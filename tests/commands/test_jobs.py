@@ -62,6 +62,17 @@ def test_a_sweep_that_would_lose_runs_is_refused(toy, words, told):
         jobs([*toy[2:], *words], [Path(toy[1])])
 
 
+def test_two_names_of_one_run_are_one_job_that_knows_both(toy):
+    register([Path(toy[1])])
+    words = ["objective=logit_adjustment,balanced_softmax,cross_entropy", "seed=0,1", "transfer=scratch,scratch"]
+    found = jobs([*toy[2:], *words], [Path(toy[1])])
+    assert [[each.content["choices"]["objective"] for each in job.every()] for job in found] == [
+        *[["logit_adjustment", "balanced_softmax"]] * 2,
+        *[["cross_entropy"]] * 2,
+    ]
+    assert {each.folder for each in found[0].every()} == {found[0].folder}
+
+
 def test_which_commands_are_run_by_xlearn():
     assert is_sweep(["-m", "seed=0,1"]) and is_sweep(["seed=0,1", "--multirun", "--config-dir", "mine"])
     for words in (["seed=0"], ["-m", "hydra/launcher=joblib"], ["-m", "--cfg", "job"], ["-m", "hydra.launcher.n_jobs=2"]):

@@ -134,3 +134,12 @@ def test_a_damaged_source_has_a_line() -> None:
     assert len(lines) == 1 and lines[0].startswith(
         "  source photos: validation accuracy 0.7790 after its training, below 0.9140"
     )
+
+
+def test_low_rank_parts_are_named_with_the_layers_that_have_none() -> None:
+    layers = ["encoder.text.h.0.attn.c_attn", "encoder.text.h.1.attn.c_attn", "trunk.2"]
+    entry = {"name": "low-rank parts", "layers": layers, "without": {"recurrent layers": ["encoder.text.lstm"]}}
+    lines = summary(finished(private_layers=[entry]), Path("out")).splitlines()
+    assert "  low-rank parts at 3 layers: encoder.text.h.*.attn.c_attn (2), trunk.2" in lines
+    assert "  no low-rank parts at recurrent layers: encoder.text.lstm" in lines
+    assert not any("parts" in line for line in summary(finished(), Path("out")).splitlines())

@@ -5,28 +5,18 @@ import copy
 import pytest
 import torch
 from torch import nn
-from toys.modalities import ENCODERS, MODALITIES, network_for, random_task
 from toys.runs import only as only_result
+from toys.sharings import added
 
 from xlearn.commands.train import main
-from xlearn.data.task import Task
 from xlearn.encoders.efficientnet_lite0 import SameConv2d
-from xlearn.networks.network import Network
 from xlearn.networks.unshared import Unshared
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
 from xlearn.sharing.adapter import Adapter
 from xlearn.sharing.lora import Lora, LowRank, _adapted
-from xlearn.sharing.together import Parts, alone
+from xlearn.sharing.together import alone
 from xlearn.trainable._only import only
-
-
-def added(kind: type[nn.Module], encoder: str, **options) -> tuple[Network, Task]:
-    spec, build = ENCODERS[encoder]
-    tasks = {"target": random_task("target", [spec])}
-    network = network_for(tasks, {MODALITIES[type(spec)]: (spec, build)})
-    network.sharing = Parts([kind(network, tasks, **options)])
-    return network, tasks["target"]
 
 
 @pytest.mark.parametrize("kind", [Lora, Adapter])

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from toys.modalities import ENCODERS, MODALITIES, network_for, random_task
@@ -23,7 +23,7 @@ from xlearn.sharing.mtan import Mtan
 from xlearn.sharing.ple import Ple
 from xlearn.sharing.progressive import Progressive
 from xlearn.sharing.soft import Soft
-from xlearn.sharing.together import join
+from xlearn.sharing.together import Parts, join
 
 SHARINGS = {
     "all": partial(share_all),
@@ -66,3 +66,11 @@ def joint_losses(network: Network, given: Mapping[str, Batch]) -> dict[str, Tens
     found = {role: functional.cross_entropy(network(batch), batch.labels) for role, batch in given.items()}
     penalties = getattr(network.sharing, "penalties", None)
     return {**found, **(penalties(network, given) if penalties else {})}
+
+
+def added(kind: type[nn.Module], encoder: str, **options) -> tuple[Network, Task]:
+    spec, build = ENCODERS[encoder]
+    tasks = {"target": random_task("target", [spec])}
+    network = network_for(tasks, {MODALITIES[type(spec)]: (spec, build)})
+    network.sharing = Parts([kind(network, tasks, **options)])
+    return network, tasks["target"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlearn.commands.order import parts_of
 from xlearn.config.schema import identity
-from xlearn.results.files import LaterFormat, read_result
+from xlearn.results.files import LaterFormat, add_names, read_result
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.fingerprints import stamp
 from xlearn.runtime.hashing import digest
@@ -44,12 +44,20 @@ def run(
     One process at a time writes into a folder. Another one that starts the same run waits, and finds the result.
     """
     if not content["force"] and (earlier := finished(folder, content)) is not None:
-        return earlier, True
+        return _asked(earlier, content, folder), True
     with locked(folder / LOCK, f"computing {shown(folder)}") as waited:
         if waited and not content["force"] and (earlier := finished(folder, content)) is not None:
-            return earlier, True
+            return _asked(earlier, content, folder), True
         with using(parts_of(content), later):
             return execute(content, folder, multirun, command), False
+
+
+def _asked(result: dict[str, Any], content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The result under the names of `content`: it may have been computed under others that compose to the same."""
+    if result["choices"] == content["choices"]:
+        return result
+    add_names(folder, result["choices"], content["choices"])
+    return {**result, "choices": content["choices"]}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Job:
     overrides: tuple[str, ...]
     groups: frozenset[str]  # see `xlearn.commands.order`
     parts: frozenset[str]  # see `xlearn.runtime.memory`
+    equal: tuple["Job", ...] = ()  # jobs of other options that compose to the same configuration: they are this run
 
     @property
     def content(self) -> dict[str, Any]:
@@ -47,13 +48,18 @@ class Job:
         """The job in messages."""
         return " ".join(self.overrides) or "the run"
 
+    def every(self) -> "list[Job]":
+        """The job and its equals: all names of its run."""
+        return [self, *self.equal]
+
 
 def job_of(content: dict[str, Any], folder: Path, overrides: Iterable[str]) -> Job:
     return Job(pickle.dumps(content), folder.absolute(), (*overrides,), groups_of(content), parts_of(content))
 
 
 def jobs(overrides: Sequence[str], config_dirs: list[Path]) -> list[Job]:
-    """A job for every combination that Hydra's sweeper would run, in its order; equal runs once. Call `register` before.
+    """A job for every combination that Hydra's sweeper would run, in its order. Equal runs are one job, with the others in its
+    `equal`. Call `register` before.
 
     Composing takes 1/3 s: each combination of options of groups is composed once, and swept values are set in the result.
     Raises `Problem` if one of them cannot be composed.
@@ -75,17 +81,19 @@ def jobs(overrides: Sequence[str], config_dirs: list[Path]) -> list[Job]:
                 content = {**complete(config), "choices": choices(config.hydra)}
                 folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
                 found[place] = job_of(content, folder, (text for text in every[place] if text in swept))
-    unique: dict[Path, Job] = {}
+    unique: dict[Path, list[Job]] = {}
     for _, job in sorted(found.items()):
-        same = unique.setdefault(job.folder, job)
+        same = unique.setdefault(job.folder, [job])[0]
         if digest(identity(same.content)) != digest(identity(job.content)):
             raise Problem(
                 f"{same.name} and {job.name} have the same folder, {job.folder}. Leave hydra.sweep.dir and hydra.sweep.subdir "
                 "out, or use ${digest:} in them."
             )
+        if all(job.overrides != each.overrides for each in unique[job.folder]):
+            unique[job.folder].append(job)
     if not unique:
         raise Problem(f"The sweep has no run: one of {' '.join(overrides)} has no value.")
-    return [*unique.values()]
+    return [replace(job, equal=(*others,)) for job, *others in unique.values()]
 
 
 def _by_options(every: Sequence[Sequence[str]], values: Set[str]) -> dict[tuple[str, ...], list[int]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
+from xlearn.commands.private_layers import private_layers
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
@@ -54,6 +55,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         *_bounds(result),
         *_retrieval(result),
         *_robustness(result),
+        *private_layers(result),
         *_cost(result),
     )
     lines += [f"  {line}" for line in told]

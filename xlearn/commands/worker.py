@@ -18,6 +18,7 @@ from xlearn.commands.job import ERROR, LOG, Unexpected, failures, is_written, ru
 from xlearn.commands.jobs import Job
 from xlearn.commands.single import write_configuration
 from xlearn.commands.title import title
+from xlearn.results.files import add_names
 from xlearn.runtime import progress
 from xlearn.runtime.errors import Interrupted, Problem
 from xlearn.runtime.interrupt import ask, asked, listening
@@ -52,6 +53,7 @@ def work(order: Order) -> Outcome:
     content = {**job.content, "device": order.device} if order.device else job.content
     try:
         with failures(job.folder, words=True):
+            add_names(job.folder, *(each.content["choices"] for each in job.every()))
             write_configuration(content, job.folder)
             result, again = run(content, job.folder, multirun=True, command=order.command, later=order.later)
     except Problem as problem:

@@ -35,6 +35,9 @@ class Unshared(nn.Module):
     def merge(self, network: nn.Module, task: str) -> bool:
         return True
 
+    def report(self) -> list[dict[str, Any]]:
+        return []
+
 
 class Through(nn.Identity):
     """No trunk: heads read what the fusion gives."""

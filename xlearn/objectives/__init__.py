@@ -65,6 +65,10 @@ class Objective(Declares):
     def follow(self, network: Network) -> None:
         """Called after each step, e.g. to move an average of the weights."""
 
+    def renews(self) -> bool:
+        """Whether the state of the optimizer starts anew before the next step. Called after `follow`."""
+        return False
+
     def log(self) -> dict[str, Any]:
         """Added to the record of every evaluation."""
         return {}

@@ -9,7 +9,7 @@ from xlearn.data.unlabeled import UNLABELED
 from xlearn.networks.network import Network
 from xlearn.objectives import PhaseContext, objective
 from xlearn.objectives.parts.views import viewed
-from xlearn.phases.feasible_needs import check_needs
+from xlearn.phases.feasible_needs import check_effect, check_needs
 from xlearn.phases.phase import (
     Phase,
     begun,
@@ -66,6 +66,7 @@ def check(
     phase.merge({}, {})
     _check_sizes(phase, read)
     _check_features(phase, network, read)
+    check_effect(phase, network, read, copied)
     phase.solver.check(phase, network, read, made)
 
 

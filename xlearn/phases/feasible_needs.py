@@ -13,6 +13,7 @@ from xlearn.objectives.parts.weak_strong import need_change
 from xlearn.phases.phase import Phase, rates
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.needs import NO_LABELS, declared
+from xlearn.sharing.together import below_heads, few
 
 
 def check_needs(phase: Phase, network: Network, read: Mapping[str, Task]) -> None:
@@ -41,6 +42,32 @@ def check_needs(phase: Phase, network: Network, read: Mapping[str, Task]) -> Non
         _check_heads(phase, network)
     if needs.pairs:
         _check_pairs(phase, network, read)
+
+
+def check_effect(phase: Phase, network: Network, read: Mapping[str, Task], copied: frozenset[str]) -> None:
+    """Raise `Problem` for an objective or a penalty that no trained parameter can follow: the run would be that without it.
+
+    It may act on layers below the heads, of which the phase trains none that its tasks use, or compare weights with those
+    copied from the source, of which it trains none.
+    """
+    acting = [each for each in phase.objectives if declared(each).below_heads or declared(each).copied]
+    if not acting:
+        return
+    trained = {*rates(phase, network, read)}
+    used = trained & {name for task in read.values() for name in below_heads(network, few(task))}
+    for each in acting:
+        name, needs = each.func.__name__, declared(each)
+        if needs.below_heads and not used:
+            raise Problem(
+                f"phase {phase.name}: {name} acts on layers below the heads, but the phase trains none there, so it would "
+                "change nothing. Use a trunk (trunk=mlp) or an encoder with parameters, train it (trainable), or use a method "
+                "that adapts the head, e.g. transfer=mcc."
+            )
+        if needs.copied and not trained & copied:
+            raise Problem(
+                f"phase {phase.name}: {name} keeps weights near those copied from the source, but the phase trains none of "
+                "these, so it would not. Train them (trainable), copy more (sharing=all), or use transfer=finetune."
+            )
 
 
 def _check_spaces(phase: Phase, read: Mapping[str, Task]) -> None:

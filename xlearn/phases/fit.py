@@ -91,6 +91,8 @@ def fit(
                     combine.again(partial(_losses, each.update.losses, network, given, losses))
             for part in each.update.parts:
                 part.follow(network)
+            if any(loss.renews() for loss in each.update.losses):
+                each.optimizer.state.clear()
             losses.update({name: loss.detach() for name, loss in found.items()})
             weights.update(combine.weights)
 

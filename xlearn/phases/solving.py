@@ -37,7 +37,8 @@ class GradientDescent:
         for extra in extra_updates(objectives):
             if not any(extra.moves(name) for name in trained) and not len(extra.own):
                 raise Problem(
-                    f"phase {phase.name}: an update of its step changes no parameter it trains. Check its `trainable`."
+                    f"phase {phase.name}: an update of its step changes no parameter it trains. Check its `trainable`; where "
+                    "the encoder has no parameters, use a trunk (trunk=mlp)."
                 )
         normalised = [name for name, each in network.named_modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
         if any(f"{name}.{part}" in trained for name in normalised for part in ("weight", "bias")):

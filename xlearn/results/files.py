@@ -9,6 +9,8 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_text
 
 RESULT = "result.json"
+# The names under which a run was asked for, if there are several.
+NAMES = "names.json"
 # 1 (no `format` in the file): names of components and keys before the packages were split. 2: components by module.
 # 3: components by public name; keys that are null are left out of the digest. 4: views as a list, batches and measuring as
 # components.
@@ -24,6 +26,22 @@ def write_result(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     content = {"format": FORMAT, **result}
     write_text(folder / RESULT, json.dumps(content, indent=1))
     return content
+
+
+def add_names(folder: Path, *names: dict[str, Any]) -> None:
+    """Note choices of options that lead to the run in `folder`. The file exists if there are several: options of a group that
+    compose to the same configuration.
+    """
+    known = read_names(folder)
+    found = [*known, *(each for number, each in enumerate(names) if each not in known and each not in names[:number])]
+    if len(found) > max(1, len(known)):
+        write_text(folder / NAMES, json.dumps(found, indent=1))
+
+
+def read_names(folder: Path) -> list[dict[str, Any]]:
+    """The noted choices of options that lead to the run in `folder`; empty if there is one."""
+    file = folder / NAMES
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -68,6 +68,7 @@ def outcome(
         **found.beside,
         "gain": gain(found.metrics, entries["baseline",]["metrics"], target.labels.metrics),
         "cost": {**own.measuring.cost(own.network, target, test, asked), "trained": own.count()},
+        **_private_layers(own),
         "majority": own.measuring.floor(target, test, found),
         **_above_floor(own, target, test, found, asked),
         "steps": _steps(own, phases["own"]),
@@ -102,6 +103,11 @@ def outcome(
         result["robustness"] = robustness(components.robustness, own, target, test, asked)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
     return result
+
+
+def _private_layers(own: Learner) -> dict[str, Any]:
+    found = own.network.sharing.report()
+    return {"private_layers": found} if found else {}
 
 
 def _measured(compared: Compared, opened: Opened, asked: Asked) -> Measured:

@@ -30,6 +30,7 @@ class Needs:
     common_features: bool = False  # tasks that share their features
     episodes: bool = False  # few-shot episodes instead of examples
     copied: bool = False  # the names of the parameters that were copied from the source
+    below_heads: bool = False  # trained layers below the heads: it has no gradient to a head
     one_task: bool = False  # batches of a single labelled task: it mixes labels
     class_shares: bool = False  # training with the class shares of the training examples: it corrects for them
     plain_loss: bool = False  # the loss of the label space as the phase's objective: it is computed with that loss
@@ -77,6 +78,7 @@ WORDS = {
     "common_features": "tasks with common features",
     "episodes": "few-shot episodes",
     "copied": "weights copied from the source",
+    "below_heads": "trained layers below the heads",
     "one_task": "labelled examples of one task",
     "class_shares": "classes in the shares of the training examples, for which it corrects",
     "plain_loss": "an objective without class weights, smoothing or adjustment",

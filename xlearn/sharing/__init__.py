@@ -67,6 +67,10 @@ class Structure(Declares, nn.Module):
         """
         return False
 
+    def report(self) -> dict[str, Any]:
+        """For `result.json`: the layers that have its parts, and those that have none, by reason. Empty: nothing to report."""
+        return {}
+
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,

@@ -10,6 +10,7 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network
 from xlearn.sharing import Structure
 from xlearn.sharing.blocks import part_key
+from xlearn.sharing.layer_kinds import oriented
 from xlearn.sharing.lora import reached
 from xlearn.sharing.low_rank import layers as low_rank_layers
 
@@ -35,7 +36,7 @@ class Bottleneck(nn.Module):
 
 class Adapter(Structure):
     """Series adapters, private to each task, after every linear and convolutional layer (without groups) below the heads:
-    `y + U_t phi(D_t y)`, with y the output of the shared layer.
+    `y + U_t phi(D_t y)`, with y the output of the shared layer. Transformers' `Conv1D` is a linear layer.
 
     `activation=none`: phi is the identity (series residual adapters, Rebuffi, Bilen & Vedaldi, NeurIPS 2017, of low rank and
     without normalisation). Weight and bias merge exactly, `W_t = (I + U_t D_t) W`, without cost at inference.
@@ -56,7 +57,8 @@ class Adapter(Structure):
         layers: list[str] | None = None,
     ) -> None:
         super().__init__()
-        found = low_rank_layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d), rank, layers)
+        self.chosen = low_rank_layers(network, tasks, ("linear", "transposed", "convolution"), rank, layers)
+        found = self.chosen.layers
         self.linear = activation == "none"
         self.paths = {role: reached(network, tasks, role, [*found]) for role in tasks}
         self.parts = nn.ModuleDict(
@@ -83,14 +85,17 @@ class Adapter(Structure):
             layer, part = network.get_submodule(path), self.parts[part_key(task, path)]
             assert isinstance(part, Bottleneck)
             through = part.up.weight @ part.down.weight
-            weight = layer.get_parameter("weight")
+            weight = oriented(layer)
             weight.add_((through @ weight.flatten(1)).view(weight.shape))
-            if layer.bias is not None:
+            if getattr(layer, "bias", None) is not None:
                 bias = layer.get_parameter("bias")
                 bias.add_(through @ bias)
         return True
 
+    def report(self) -> dict[str, Any]:
+        return self.chosen.report("adapters")
+
 
 def _bottleneck(layer: nn.Module, rank: int, activation: str) -> Bottleneck:
-    axis = -1 if isinstance(layer, nn.Linear) else 1
-    return Bottleneck(len(layer.get_parameter("weight")), rank, activation, axis)
+    axis = 1 if isinstance(layer, nn.Conv1d | nn.Conv2d) else -1
+    return Bottleneck(len(oriented(layer)), rank, activation, axis)

@@ -11,15 +11,18 @@ from xlearn.data.task import Batch, Task
 from xlearn.networks.network import Network, instead
 from xlearn.sharing import Structure
 from xlearn.sharing.blocks import part_key, users
+from xlearn.sharing.layer_kinds import oriented
 from xlearn.sharing.low_rank import layers as low_rank_layers
 
 
 class LowRank(nn.Module):
-    """`alpha / rank * B A` in the shape of a layer's weight; A is initialised uniformly as a linear layer, B with zeros."""
+    """`alpha / rank * B A` in the shape of a layer's weight, outputs first; A is initialised uniformly as a linear layer, B
+    with zeros.
+    """
 
     def __init__(self, layer: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
-        weight = layer.get_parameter("weight")
+        weight = oriented(layer)
         self.shape, self.scale = weight.shape, alpha / rank
         self.down = nn.Parameter(torch.empty(rank, weight[0].numel()))
         self.up = nn.Parameter(torch.zeros(len(weight), rank))
@@ -29,17 +32,24 @@ class LowRank(nn.Module):
         return (self.scale * self.up @ self.down).view(self.shape)
 
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+KINDS = ("linear", "transposed", "convolution", "embedding")
+
+
 class Lora(Structure):
     """`W_t = W + alpha / rank * B_t A_t` (Hu et al., ICLR 2022): W is shared, the low-rank part private to each task.
 
-    Applied to every linear, convolutional (without groups) and embedding layer below the heads that is called as a module, not
-    to recurrent layers. B starts at zero, so all tasks start from the unchanged network. Merges exactly into W_t. Parameters
-    per task and layer: `rank (inputs + outputs)`; the inputs of a convolution are channels times kernel positions.
+    Applied to every linear, convolutional (without groups) and embedding layer below the heads that is called as a module;
+    transformers' `Conv1D`, whose weight is transposed, is a linear layer. Not to recurrent layers and to torch's own attention
+    (`report` names all layers with and without a part). B starts at zero, so all tasks start from the unchanged network. Merges
+    exactly into W_t. Parameters per task and layer: `rank (inputs + outputs)`; the inputs of a convolution are channels times
+    kernel positions.
     `layers`: shell-style patterns of the layers with a low-rank part (null: all; the paper has queries and values only,
     `["*.query", "*.value"]` of MiniLM). `largest`: layers where a part would have more than this share of the weight's numbers
     are left out: for a first convolution it costs as much as full training, with a gradient through the whole network.
 
-    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer, and if no layer is left.
+    Raises: `Problem` for a rank below 1 or larger than a layer, for a pattern that matches no layer with a part, and if no
+    layer is left.
     """
 
     def __init__(
@@ -53,7 +63,8 @@ class Lora(Structure):
         largest: float = 1.0,
     ) -> None:
         super().__init__()
-        found = low_rank_layers(network, tasks, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding), rank, layers, largest)
+        self.chosen = low_rank_layers(network, tasks, KINDS, rank, layers, largest)
+        found = self.chosen.layers
         self.paths = {role: reached(network, tasks, role, [*found]) for role in tasks}
         self.parts = nn.ModuleDict(
             {part_key(role, path): LowRank(found[path], rank, alpha) for role, paths in self.paths.items() for path in paths}
@@ -75,11 +86,15 @@ class Lora(Structure):
     @torch.no_grad()
     def merge(self, network: Network, task: str) -> bool:
         for path in self.paths[task]:
-            weight, part = network.get_submodule(path).get_parameter("weight"), self._part(task, path)
+            layer, part = network.get_submodule(path), self._part(task, path)
+            weight = oriented(layer)
             weight.add_(part.delta())
-            if isinstance(layer := network.get_submodule(path), nn.Embedding) and layer.padding_idx is not None:
+            if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
                 weight[layer.padding_idx].zero_()
         return True
+
+    def report(self) -> dict[str, Any]:
+        return self.chosen.report("low-rank parts")
 
 
 def reached(network: Network, tasks: Mapping[str, Task], role: str, paths: list[str]) -> list[str]:
@@ -105,10 +120,10 @@ def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
         return torch.addmm(given.flatten(0, -2), low.flatten(0, -2), part.up.T).view(given.shape)
 
     def convolution(x: Tensor) -> Tensor:
-        assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+        assert isinstance(layer, CONVOLUTIONS)
         down = (part.scale * part.down).view(len(part.down), *part.shape[1:])
         # A subclass of the convolution may pad differently.
-        own = type(layer) not in (nn.Conv1d, nn.Conv2d)
+        own = type(layer) not in CONVOLUTIONS
         low = _convolved(layer, forward, down, x) if own else layer._conv_forward(x, down, None)
         up = part.up.view(*part.up.shape, *[1] * (len(part.shape) - 2))
         return forward(x) + (functional.conv1d(low, up) if low.ndim == 3 else functional.conv2d(low, up))
@@ -121,4 +136,4 @@ def _adapted(layer: nn.Module, part: LowRank) -> Callable[[Tensor], Tensor]:
             low = low * (numbers != layer.padding_idx).unsqueeze(-1)
         return forward(numbers) + part.scale * low @ part.down
 
-    return linear if isinstance(layer, nn.Linear) else embedding if isinstance(layer, nn.Embedding) else convolution
+    return convolution if isinstance(layer, CONVOLUTIONS) else embedding if isinstance(layer, nn.Embedding) else linear

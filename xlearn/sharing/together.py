@@ -82,6 +82,10 @@ class Parts(nn.Module):
         merged = [part.merge(network, task) for part in self]
         return all(merged)
 
+    def report(self) -> list[dict[str, Any]]:
+        """For `result.json`: the layers with and without the parts of each structure that names them."""
+        return [found for part in self if (found := part.report())]
+
 
 def join(network: Network, sharing: partial[Any], tasks: Mapping[str, Task], statistics: str) -> None:
     """Add the private parts of every task under `sharing`; with `statistics=task` private batch normalisation layers.
@@ -175,6 +179,18 @@ def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:
     """The names of the parameters that a prediction for the batch's task uses, with (`still`) or without those that get no
     gradient.
     """
+    # Parameters that are used without a gradient.
+    behind = network.sharing.frozen(network, batch.task) if still else set()
+    return _reached(network, batch, network) | {name for name, each in network.named_parameters() if id(each) in behind}
+
+
+def below_heads(network: Network, batch: Batch) -> set[str]:
+    """The names of the parameters that get a gradient through the batch's features below the heads."""
+    return _reached(network, batch, network.features)
+
+
+def _reached(network: Network, batch: Batch, output: Callable[[Batch], Tensor]) -> set[str]:
+    """The names of the parameters that get a gradient through `output`, a function of the network."""
     parameters = dict(network.named_parameters())
     modes = [(module, module.training) for module in network.modules()]
     moving = {name: each.requires_grad for name, each in parameters.items()}
@@ -182,16 +198,13 @@ def reads(network: Network, batch: Batch, still: bool = True) -> set[str]:
     device = next(iter(parameters.values())).device
     # cuDNN has no gradients of recurrent layers in evaluation mode.
     with torch.backends.cudnn.flags(enabled=False):
-        total = network(batch.to(device)).float().sum()
-        grads = torch.autograd.grad(total, [*parameters.values()], allow_unused=True)
+        total = output(batch.to(device)).float().sum()
+        grads = torch.autograd.grad(total, [*parameters.values()], allow_unused=True) if total.requires_grad else ()
     for module, training in modes:
         module.training = training
     for name, each in parameters.items():
         each.requires_grad_(moving[name])
-    found = {name for name, grad in zip(parameters, grads, strict=True) if grad is not None}
-    # Parameters that are used without a gradient.
-    behind = network.sharing.frozen(network, batch.task) if still else set()
-    return found | {name for name, each in parameters.items() if id(each) in behind}
+    return {name for name, grad in zip(parameters, grads, strict=False) if grad is not None}
 
 
 def alone(network: Network, task: str, head: str) -> Network:

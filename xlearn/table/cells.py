@@ -29,6 +29,7 @@ class Cell:
     `closed`: the share of the gap between the means of source only and target only that is closed, None without bounds.
     `crossed`, `gain_crossed`, `difference`: the designs of values, gains and tested differences where the runs cross draws with
     seeds, else None. `scores`, `before_scores`: what each test row contributes to `values` and `before`, in such a cell.
+    `equal`: whether its runs were computed under another name, which composes to the same configuration.
     """
 
     values: Mapping[Replicate, float] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Cell:
     baseline_not_learned: int = 0
     steps: float | None = None
     baseline_steps: float | None = None
+    equal: bool = False
 
     @property
     def n(self) -> int:

@@ -26,7 +26,8 @@ HYDRA = ".hydra"
 class Record:
     """One run. `result`: None unless it finished. `failure`: the reason why it failed; None if it only did not finish.
 
-    `sweep`: the label of its sweep, in a table of several sweeps.
+    `sweep`: the label of its sweep, in a table of several sweeps. `computed_as`: the choices under which it was computed, if
+    `choices` are other options that compose to the same configuration.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Record:
     result: dict[str, Any] | None = None
     failure: str | None = None
     sweep: str | None = None
+    computed_as: dict[str, Any] | None = None
 
 
 def collect(folders: Iterable[Path]) -> list[Record]:

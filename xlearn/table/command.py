@@ -104,6 +104,7 @@ def _main(given: argparse.Namespace, command: str) -> int:
     from xlearn.table.bounds import chosen
     from xlearn.table.collect import collect
     from xlearn.table.keys import keep
+    from xlearn.table.names import named
     from xlearn.table.output import give
     from xlearn.table.tabulate import tabulate
 
@@ -112,7 +113,7 @@ def _main(given: argparse.Namespace, command: str) -> int:
         places = ", ".join(map(str, words.folders))
         raise Problem(f"There are no results in {places}: no run left a result.json or error.txt there.")
     rows, columns = keys(given.rows or "transfer"), keys(given.columns or "target.shots")
-    kept = keep(records, given.where)
+    kept = keep(named(records), given.where)
     if given.curve:
         table = _curve(given, kept, rows, columns, given.curve)
     else:

@@ -12,7 +12,8 @@ from xlearn.table.collect import Record
 from xlearn.table.judge import judged
 from xlearn.table.keys import differing, labels, shown, with_draws
 from xlearn.table.measures import Measure, Reading
-from xlearn.table.tabulate import cell, class_paired, common, ordered, row_against
+from xlearn.table.names import distinct
+from xlearn.table.tabulate import cell, common, ordered, remarks, row_against
 from xlearn.table.versions import newest
 
 
@@ -37,6 +38,7 @@ def curve(
     """
     records, older = newest(records)
     records = with_draws(records)
+    records = distinct(records, rows)
     known = names(records)
     if not known:
         raise Problem(
@@ -67,7 +69,7 @@ def curve(
     higher = dict.fromkeys(columns, what.higher)
     lacking = sum(record.result is not None and name not in (record.result.get("robustness") or {}) for record in records)
     notes = (f"{lacking} finished run(s) have no curve {name}; they do not count here.",) if lacking else ()
-    notes = (*older, *notes, *class_paired(records))
+    notes = (*older, *notes, *remarks(records))
     table = Table(
         row_keys=tuple(rows), column_keys=(name,), rows=row_names, columns=columns,
         cells=cells, higher=higher, metric=what.name, higher_is_better=what.higher,

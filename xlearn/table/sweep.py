@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xlearn.table.collect import Record, collect
 from xlearn.table.definition import Definition
+from xlearn.table.names import renamed
 from xlearn.table.versions import key
 
 
@@ -23,9 +24,10 @@ def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) 
     ]
     records = []
     for label, job in made:
-        content = job.content
-        choices = content.pop("choices")
-        records.append(Record(_shown(job.folder.parent), content, choices, sweep=label))
+        for each in job.every():
+            content = each.content
+            choices = content.pop("choices")
+            records.append(Record(_shown(job.folder.parent), content, choices, sweep=label))
     folder = records[0].folder  # the same for all sweeps: they are of one experiment
     there: dict[str, list[Record]] = {}
     for record in collect([folder]) if folder.is_dir() else []:
@@ -33,7 +35,7 @@ def runs(definition: Definition, extra: Sequence[str], config_dirs: list[Path]) 
     # A run of several sweeps gives a record for each.
     keys = [key(each) for each in records]
     found = [
-        replace(each, sweep=record.sweep)
+        replace(renamed(each, record.choices), sweep=record.sweep)
         for record, same in zip(records, keys, strict=True)
         for each in there.get(same, [record])
     ]

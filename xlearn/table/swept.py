@@ -18,14 +18,16 @@ def show(jobs: "Sequence[Job]") -> None:
     averaged. Nothing is printed for a single run, or if no run has a result.
     """
     from xlearn.table.collect import collect
+    from xlearn.table.names import renamed
     from xlearn.table.output import give
     from xlearn.table.tabulate import tabulate
 
-    place = {job.folder.resolve(): position for position, job in enumerate(jobs)}
-    records = sorted(collect([*place]), key=lambda record: place.get(record.folder.resolve(), len(place)))
+    found = {record.folder.resolve(): record for record in collect([job.folder for job in jobs])}
+    names = [each for job in jobs for each in job.every() if job.folder.resolve() in found]
+    records = [renamed(found[each.folder.resolve()], each.content["choices"]) for each in names]
     if len(records) < 2 or not any(record.result for record in records):
         return
-    swept = [key for key in dict.fromkeys(_key(word) for job in jobs for word in job.overrides) if key not in REPLICATES]
+    swept = [key for key in dict.fromkeys(_key(word) for each in names for word in each.overrides) if key not in REPLICATES]
     rows, columns = swept[:1] or [ROWS], swept[1:] or [COLUMNS]
     if rows == columns:
         columns = [ROWS]

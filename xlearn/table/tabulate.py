@@ -14,6 +14,7 @@ from xlearn.table.designs import designs
 from xlearn.table.judge import judged
 from xlearn.table.keys import differing, labels, repeats, replicate, value, with_draws
 from xlearn.table.measures import Measure, Reading, measure, reading
+from xlearn.table.names import distinct, equal_names
 from xlearn.table.selections import SELECTION, SELECTIONS, by_selection
 from xlearn.table.spread import Spread
 from xlearn.table.statistics import mean
@@ -34,6 +35,7 @@ def tabulate(
     """
     records, older = newest(records)
     records = with_draws(records)
+    records = distinct(records, [key for key in (*rows, *columns) if key not in (TASKS, SELECTION, SELECTIONS)])
     spread = _spread(records, rows, columns, metric)
     what = spread.what
     order = tuple if in_order else ordered
@@ -71,7 +73,7 @@ def tabulate(
         cells=cells, groups=group_of, higher=higher,
         metric=what.name, higher_is_better=what.higher, against=chosen,
         differing=differing(records, without=(*rows, *columns, *REPLICATES)),
-        notes=(*older, *brought.notes, *spread.notes, *_lacking(spread, what, columns), *class_paired(records)),
+        notes=(*older, *brought.notes, *spread.notes, *_lacking(spread, what, columns), *remarks(records)),
         together=spread.together, **common(spread.records),
     )  # fmt: skip
     return judged(table)
@@ -124,6 +126,11 @@ def class_paired(records: Sequence[Record]) -> list[str]:
         f"{', '.join(found)}: class-paired. The modalities of an example were recorded separately, and paired at random "
         "within a class."
     ]
+
+
+def remarks(records: Sequence[Record]) -> list[str]:
+    """The sentences about how the data were paired, and about runs with several names."""
+    return [*class_paired(records), *equal_names(records)]
 
 
 def row_against(rows: Sequence[str], against: str | None) -> str | None:
@@ -197,6 +204,7 @@ def cell(
         closed=None if what is None else gap_closed(counted, what),
         not_learned=not_learned(counted), baseline_not_learned=not_learned(each["baseline"] for each in counted),
         steps=mean_steps(counted), baseline_steps=mean_steps(each["baseline"] for each in counted),
+        equal=any(record.computed_as is not None for record in records),
     )  # fmt: skip
 
 

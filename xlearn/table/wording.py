@@ -8,6 +8,7 @@ from xlearn.table.questions import deviations, questions, test_words
 
 BETTER, WORSE, NEGATIVE, PERHAPS, ORACLE, FAILED, MISSING = "*↑", "*↓", "neg.", "neg.?", "†", "X", "-"
 NOT_LEARNED = "‡"
+EQUAL = "="
 DECIMALS = 3
 LISTED = 5
 LARGE = 1000
@@ -42,6 +43,8 @@ def words(table: Table, row: str, column: str) -> Words:
         parts.append(NEGATIVE)
     elif cell.perhaps_negative and table.axis is None:
         parts.append(PERHAPS)
+    if cell.equal:
+        parts.append(EQUAL)
     if cell.n < table.full:
         parts.append(f"n={cell.n}{f',{cell.failed}{FAILED}' if cell.failed else ''}")
     if cell.seconds is not None and (of_all or not table.tasks):

@@ -82,6 +82,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "_sinusoid": ["sinusoid"],
         "_sms_spam": ["sms_spam"],
         "_spoken_digits": ["spoken_digits"],
+        "_two_moons": ["two_moons"],
         "torchvision_images": ["cifar10", "cifar100", "fashion_mnist"],
     },
 )

@@ -33,7 +33,7 @@ class Adda(Objective, nn.Module):
     the source, and without both domains.
     """
 
-    needs = Needs(unlabeled=True, teacher=frozenset({"features"}))
+    needs = Needs(unlabeled=True, below_heads=True, teacher=frozenset({"features"}))
 
     def __init__(self, context: PhaseContext, *, hidden: int = 64) -> None:
         super().__init__()

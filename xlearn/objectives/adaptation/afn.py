@@ -28,7 +28,7 @@ class Afn(Objective):
     Raises: `Problem` for a weight below 0, a delta not above 0, and without a source or unlabelled target.
     """
 
-    needs = Needs(labels=False, trains_head=False, unlabeled=True)
+    needs = Needs(labels=False, trains_head=False, unlabeled=True, below_heads=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 0.05, delta: float = 1.0) -> None:
         need_domains(context, "afn")

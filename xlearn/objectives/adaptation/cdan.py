@@ -34,7 +34,7 @@ class Cdan(Objective, nn.Module):
     and without both domains.
     """
 
-    needs = Needs(labels=False, trains_head=False, unlabeled=True)
+    needs = Needs(labels=False, trains_head=False, unlabeled=True, below_heads=True)
 
     def __init__(
         self,

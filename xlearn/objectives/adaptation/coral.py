@@ -27,7 +27,7 @@ class Coral(Objective):
     Raises: `Problem` for a weight below 0, and without a source or unlabelled target. A batch needs 2 examples.
     """
 
-    needs = Needs(labels=False, trains_head=False, unlabeled=True, batch=2)
+    needs = Needs(labels=False, trains_head=False, unlabeled=True, below_heads=True, batch=2)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0) -> None:
         need_domains(context, "coral")

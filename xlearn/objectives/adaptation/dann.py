@@ -25,7 +25,7 @@ class Dann(Objective, nn.Module):
     Raises `Problem` for a negative weight, hidden below 1, alpha not above 0, and without both domains.
     """
 
-    needs = Needs(labels=False, trains_head=False, unlabeled=True)
+    needs = Needs(labels=False, trains_head=False, unlabeled=True, below_heads=True)
 
     def __init__(self, context: PhaseContext, *, weight: float = 1.0, hidden: int = 64, alpha: float = 10.0) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ class Mdd(Objective, nn.Module):
     both domains.
     """
 
-    needs = Needs(labels=False, unlabeled=True)
+    needs = Needs(labels=False, unlabeled=True, below_heads=True)
 
     def __init__(
         self,

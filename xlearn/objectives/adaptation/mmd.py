@@ -30,7 +30,7 @@ class Mmd(Objective):
     Raises: `Problem` for a weight below 0, and without a source or unlabelled target. `unbiased` needs 2 examples in a batch.
     """
 
-    needs = replace(NO_LABELS, unlabeled=True)
+    needs = replace(NO_LABELS, unlabeled=True, below_heads=True)
 
     @classmethod
     def needed(cls, *, estimator: Estimator = "unbiased", **others: Any) -> Needs:

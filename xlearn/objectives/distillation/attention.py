@@ -33,7 +33,7 @@ class Attention(Objective):
     match, and for vectors, which have no positions.
     """
 
-    needs = Needs(labels=False, trains_head=False, runs_encoders=True, teacher=frozenset({"network"}))
+    needs = Needs(labels=False, trains_head=False, below_heads=True, runs_encoders=True, teacher=frozenset({"network"}))
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class CoTuning(Objective, nn.Module):
     another width or read another form of the target.
     """
 
-    needs = Needs(trains_head=False, teacher=frozenset({"network"}))
+    needs = Needs(trains_head=False, below_heads=True, teacher=frozenset({"network"}))
 
     # The teacher reads the target in the student's form, once, at the start of the phase.
 

@@ -35,7 +35,7 @@ class Crd(Objective, nn.Module):
     batches of two examples.
     """
 
-    needs = Needs(labels=False, trains_head=False, teacher=frozenset({"features"}), batch=2)
+    needs = Needs(labels=False, trains_head=False, below_heads=True, teacher=frozenset({"features"}), batch=2)
 
     def __init__(
         self,

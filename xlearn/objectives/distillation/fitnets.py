@@ -1,6 +1,7 @@
 """FitNets: match the teacher's features by the student's, through a learned regressor."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class FitNets(Objective, nn.Module):
     for outputs of different kinds (a vector and maps).
     """
 
-    needs = NO_LABELS
+    needs = replace(NO_LABELS, below_heads=True)
 
     @classmethod
     def needed(cls, *, student: str | None = None, teacher: str | None = None, **others: Any) -> Needs:

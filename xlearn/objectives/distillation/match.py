@@ -57,7 +57,7 @@ def features_or_modules(student: str | None, teacher: str | None) -> Needs:
     networks run in every step.
     """
     outputs = {"features"} | ({"network"} if teacher else set())
-    return replace(NO_LABELS, runs_encoders=bool(student), teacher=frozenset(outputs))
+    return replace(NO_LABELS, below_heads=True, runs_encoders=bool(student), teacher=frozenset(outputs))
 
 
 def pooled(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:

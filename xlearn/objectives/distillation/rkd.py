@@ -1,6 +1,7 @@
 """RKD: relational distillation of the distances and angles between examples."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ class Rkd(Objective):
     Raises: `Problem` for weights below 0, without exactly one teacher, and for a path that does not exist or is never called.
     """
 
-    needs = NO_LABELS
+    needs = replace(NO_LABELS, below_heads=True)
 
     @classmethod
     def needed(cls, *, student: str | None = None, teacher: str | None = None, **others: Any) -> Needs:

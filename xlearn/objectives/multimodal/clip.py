@@ -23,7 +23,7 @@ class Clip(Objective, nn.Module):
     `rate` multiplies the learning rate of t. Raises `Problem` for a temperature that is not above 0 or below 1 / highest.
     """
 
-    needs = Needs(labels=False, trains_head=False, pairs=True, raw_inputs=True)
+    needs = Needs(labels=False, trains_head=False, below_heads=True, pairs=True, raw_inputs=True)
 
     def __init__(self, context: PhaseContext, *, temperature: float = 0.07, highest: float = 100.0, rate: float = 1.0) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ class SigLip(Objective, nn.Module):
     Raises `Problem` unless 0 < scale <= highest.
     """
 
-    needs = Needs(labels=False, trains_head=False, pairs=True, raw_inputs=True)
+    needs = Needs(labels=False, trains_head=False, below_heads=True, pairs=True, raw_inputs=True)
 
     def __init__(
         self, context: PhaseContext, *, scale: float = 10.0, bias: float = -10.0, highest: float = 100.0, rate: float = 1.0

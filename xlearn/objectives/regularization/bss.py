@@ -22,7 +22,7 @@ class Bss(Objective):
     all singular values would be shrunk.
     """
 
-    needs = NO_LABELS
+    needs = replace(NO_LABELS, below_heads=True)
 
     @classmethod
     def needed(cls, *, k: int = 1, **others: Any) -> Needs:

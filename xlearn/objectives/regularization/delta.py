@@ -35,7 +35,7 @@ class Delta(Objective):
     Raises: `Problem` for a path that does not exist, for a module that is never called, and for alpha or beta below 0.
     """
 
-    needs = Needs(labels=False, trains_head=False, runs_encoders=True, copied=True)
+    needs = Needs(labels=False, trains_head=False, below_heads=True, runs_encoders=True, copied=True)
 
     def __init__(
         self,

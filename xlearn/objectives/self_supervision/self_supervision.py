@@ -14,7 +14,7 @@ class SelfSupervised(Objective, nn.Module):
     features)`, and needs batches of two examples, because the spread of one is undefined.
     """
 
-    needs = Needs(labels=False, trains_head=False, unlabeled=True, raw_inputs=True, batch=2)
+    needs = Needs(labels=False, trains_head=False, unlabeled=True, below_heads=True, raw_inputs=True, batch=2)
 
     def __init__(self) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ class SupCon(SelfSupervised):
     Raises: `Problem` for a temperature not above 0, and for width or hidden below 1; needs batches of two examples.
     """
 
-    needs = Needs(trains_head=False, views=True, raw_inputs=True, runs_encoders=True, batch=2)
+    needs = Needs(trains_head=False, below_heads=True, views=True, raw_inputs=True, runs_encoders=True, batch=2)
 
     def __init__(self, context: PhaseContext, *, width: int = 64, hidden: int = 128, temperature: float = 0.1) -> None:
         super().__init__()
