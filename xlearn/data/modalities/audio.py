@@ -138,9 +138,8 @@ def wave_format(pools: Sequence[Pool], options: Mapping[str, Any], rate: int, st
 
 def _checked(options: Mapping[str, Any]) -> AudioOptions:
     known = list(AudioOptions.__dataclass_fields__)
-    for name in options:
-        if name not in known:
-            raise Problem(f"audio.{name}: there is no such setting. {nearest(name, known)}")
+    for name in (each for each in options if each not in known):
+        raise Problem(f"audio.{name}: there is no such setting. {nearest(name, known)}")
     chosen = AudioOptions(**options)
     for name, least in (("rate", 1), ("bands", 1)):
         if (value := getattr(chosen, name)) is not None and value < least:
