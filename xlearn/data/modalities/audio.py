@@ -172,9 +172,7 @@ def _fit_frames(pools: Sequence[Pool]) -> Frames:
         raise Problem(f"{pools[0].name} has no training example with sound.")
     mean, deviation = rows.mean(0).float(), rows.std(0, correction=0).float()
     if not bool((deviation > 1e-6).any()):
-        raise Problem(
-            f"{pools[0].name}: all {len(rows)} training frame(s) are equal, and would become 0. Give more examples of sound."
-        )
+        raise Problem(f"{pools[0].name}: all {len(rows)} training frame(s) are equal, and would become 0. Give more sounds.")
     deviation = torch.where(deviation > 1e-6, deviation, 1)
     front = f"frames {digest([VERSION, mean.tolist(), deviation.tolist()])}"
     return Frames(AudioSpec(rows.shape[1], None, front), mean, deviation)
