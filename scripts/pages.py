@@ -150,13 +150,12 @@ def migration() -> str:
 
 TITLES = {
     "source": "Tasks, as sources and targets", "encoder": "Encoders", "fusion": "Fusion of modalities", "trunk": "Trunks",
-    "label_space": "Label spaces of tasks",
-    "sharing": "Sharing of parameters", "pretrain": "Pretraining", "transfer": "Transfer", "objective": "Objectives",
+    "label_space": "Label spaces of tasks", "sharing": "Sharing of parameters", "pretrain": "Pretraining",
+    "transfer": "Transfer", "objective": "Objectives",
     "regularizer": "Regularizers", "balance": "Balancing of tasks", "batches": "Batches", "measuring": "Measuring",
-    "optimizer": "Optimizers", "schedule": "Learning rates",
-    "augment": "Augmentations", "views": "Views", "robustness": "Robustness curves",
-    "comparison": "Further baselines", "budget": "Budgets",
-    "trainable": "Presets of what a phase trains", "table": "Tables of the documentation",
+    "optimizer": "Optimizers", "schedule": "Learning rates", "augment": "Augmentations", "views": "Views",
+    "robustness": "Robustness curves", "comparison": "Further baselines",
+    "budget": "Budgets", "trainable": "Presets of what a phase trains", "table": "Tables of the documentation",
 }  # fmt: skip
 
 
@@ -213,9 +212,8 @@ def _arguments(node: dict) -> str:
         node = {"_target_": "", **_flat({key: value for key, value in node.items() if key not in ("label_space", "defaults")})}
     if "_target_" not in node:
         return ""
-    given = {
-        name: value for name, value in node.items() if name not in ("_target_", "defaults") and not isinstance(value, dict)
-    }
+    left = ("_target_", "defaults")
+    given = {name: value for name, value in node.items() if name not in left and not isinstance(value, dict)}
     return ", ".join(f"`{name}: {_text(_yaml(value))}`" for name, value in given.items())
 
 
