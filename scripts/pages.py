@@ -152,8 +152,8 @@ TITLES = {
     "source": "Tasks, as sources and targets", "encoder": "Encoders", "fusion": "Fusion of modalities", "trunk": "Trunks",
     "label_space": "Label spaces of tasks", "sharing": "Sharing of parameters", "pretrain": "Pretraining",
     "transfer": "Transfer", "objective": "Objectives", "regularizer": "Regularizers", "balance": "Balancing of tasks",
-    "batches": "Batches", "measuring": "Measuring", "optimizer": "Optimizers", "schedule": "Learning rates", "augment": "Augmentations", "views": "Views",
-    "robustness": "Robustness curves", "comparison": "Further baselines",
+    "batches": "Batches", "measuring": "Measuring", "optimizer": "Optimizers", "schedule": "Learning rates",
+    "augment": "Augmentations", "views": "Views", "robustness": "Robustness curves", "comparison": "Further baselines",
     "budget": "Budgets", "trainable": "Presets of what a phase trains", "table": "Tables of the documentation",
 }  # fmt: skip
 
