@@ -184,7 +184,7 @@ def test_every_group_takes_one_option_and_no_list():
     register([])
     chosen = choices(composed([], []).hydra)
     teachers = {group.replace("encoder", "teacher") for group in EXPECTED if group.startswith("encoder/")}
-    without = {".", "table", "task", "trainable", "label_space", "measuring", "augment", "robustness"}
+    without = {".", "table", "task", "trainable", "label_space", "measuring", "augment", "robustness", "comparison"}
     assert {"source", "target", "transfer@baseline", *teachers, *EXPECTED} - without == set(chosen)
     check_choices(chosen)
     for group in set(chosen) - set(LISTS):

@@ -19,12 +19,14 @@ def pretrained(toy):
     return [*words, "encoder/image=directions", "source.blobs.val=0.3", "target.shots=5", "transfer=linear_probe"]
 
 
-@pytest.mark.parametrize(("rate", "below"), [(1e-3, False), (1e4, True)])
+@pytest.mark.parametrize(("rate", "below"), [(0.03, False), (1e4, True)])
 def test_a_rate_that_destroys_the_features_is_seen(rate, below, pretrained, capsys):
     assert main([*pretrained, f"optimizer.lr={rate}", "budget.pretrain.epochs=20"]) == 0
     _, result = only()
     [(role, found)] = result["frozen_features"].items()
-    assert role == "blobs" and found["below"] == below and found["difference"] == found["trained"] - found["frozen"]
+    assert (
+        role == "blobs" and found["below"] == below and found["difference"] == pytest.approx(found["trained"] - found["frozen"])
+    )
     assert found["frozen"] > 0.9 and found["low"] <= found["difference"] <= found["high"]
     assert ("linear probe on the frozen" in capsys.readouterr().out) == below
 

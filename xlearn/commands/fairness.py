@@ -35,8 +35,8 @@ def damaged(result: Mapping[str, Any]) -> list[str]:
     """A line for each source whose training has damaged a pretrained encoder."""
     return [
         f"source {role}: validation {each['metric'].replace('_', ' ')} {each['trained']:.4f} after its training, below "
-        f"{each['frozen']:.4f} of a linear probe on the frozen pretrained features. Use pretrain=probe or none, or a lower "
-        "encoder.MODALITY.rate"
+        f"{each['frozen']:.4f} of a linear probe on the frozen pretrained features. Use pretrain=probe or none, "
+        "a lower encoder.MODALITY.rate, or a longer training"
         for role, each in (result.get("frozen_features") or {}).items()
         if each["below"]
     ]
