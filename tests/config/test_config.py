@@ -15,7 +15,7 @@ FILES = sorted(str(file.relative_to(CONF)) for file in CONF.rglob("*.yaml"))
 EXPECTED = {
     ".": 1, "augment": 13, "balance": 16, "batches": 2, "budget": 2, "comparison": 1, "encoder/audio": 3, "encoder/image": 7,
     "encoder/tabular": 1, "encoder/text": 6, "fusion": 14, "label_space": 3, "measuring": 2, "objective": 7, "optimizer": 3,
-    "pretrain": 28, "regularizer": 3, "robustness": 2, "schedule": 3, "sharing": 17, "table": 29, "task": 33, "trainable": 5,
+    "pretrain": 28, "regularizer": 3, "robustness": 2, "schedule": 3, "sharing": 17, "table": 30, "task": 35, "trainable": 5,
     "transfer": 56, "trunk": 2, "views": 2,
 }  # fmt: skip
 QUICK = ["budget=quick", "threads=1"]  # and what an option needs beside itself to be runnable here:

@@ -107,9 +107,10 @@ def test_what_has_no_sum_is_mixed_as_features(unlabelled, kind, tmp_path):
     probes = torch.cat(given)[len(examples) :]
     assert "mixval" in scores and len(examples) < len(probes) <= 2 * len(examples)
     assert len(probes) == mixtures(probes, found, 1e-5)
-    # The encoder has only seen the examples themselves.
+    # The encoder has only seen the examples themselves, those that have the modality.
     seen, _ = inputs_of(encoder, examined)
-    assert sum(len(each.values) if kind == "texts" else len(each) for each in seen) == len(examples)
+    count = len(examples) if kind == "texts" else int(lacking.present["image"].sum())
+    assert sum(len(each.values) if kind == "texts" else len(each) for each in seen) == count
 
 
 def test_the_score_is_the_share_that_keeps_its_pseudo_label(tmp_path):

@@ -24,7 +24,7 @@ OTHERS = {
 }  # fmt: skip
 # A name determines nothing; teachers and the weights of the start are in the key by their digests, the others by their
 # documents.
-BESIDE = {"name", "teachers", "restarts", "batches", "keeping", "solver"}
+BESIDE = {"name", "teachers", "restarts", "batches", "keeping", "solver", "sets_length"}
 
 
 def test_every_field_is_in_the_key_or_known_to_be_beside_it():
