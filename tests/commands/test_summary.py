@@ -117,7 +117,7 @@ def test_a_network_that_has_not_learned_has_a_line_and_both_numbers_of_steps_sta
     given["phases"][0]["steps"], given["phases"][1]["steps"] = 90, 320
     given["baseline"] |= {"steps": 300, "learned": True, "above_floor": above}
     lines = summary(given, Path("out")).splitlines()
-    assert "  steps on the target: 320; 90 others; scratch: 300" in lines and "not learned" not in "".join(lines)
+    assert "  steps on the target: 320; in other phases: 90; scratch: 300" in lines and "not learned" not in "".join(lines)
     given["baseline"]["learned"] = False
     lines = summary(given, Path("out")).splitlines()
     told = "  not learned: scratch (better than the majority class by +0.0100 in accuracy, 95 % interval -0.0200 to +0.0400)"

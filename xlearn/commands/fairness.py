@@ -13,7 +13,7 @@ def steps(result: Mapping[str, Any]) -> list[str]:
     if "steps" not in result or "steps" not in baseline or not (result["steps"] or baseline["steps"]):
         return []
     before = sum(phase.get("steps", 0) for phase in result["phases"]) - result["steps"]
-    other = f"; {before:,} others" if before > 0 else ""
+    other = f"; in other phases: {before:,}" if before > 0 else ""
     return [f"steps on the target: {result['steps']:,}{other}; {baseline.get('name', 'baseline')}: {baseline['steps']:,}"]
 
 
