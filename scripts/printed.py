@@ -1,6 +1,7 @@
 """The printed blocks of the pages: every block of a page that begins with `$ xlearn` is what its commands print.
 
 python scripts/printed.py [PAGE ...]           # run the commands of these pages (all without a name), and write what they print
+python scripts/printed.py --quick [PAGE ...]   # the quick ones only
 python scripts/printed.py --check [PAGE ...]   # run the quick ones, and say which print something else than numbers
 
 A block is quick where the line above it is `<!-- quick -->`. The blocks of a page run in their order, in one folder, which has
@@ -81,13 +82,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("pages", nargs="*", type=Path)
     parser.add_argument("--check", action="store_true", help="the quick blocks only; write nothing")
+    parser.add_argument("--quick", action="store_true", help="write the quick blocks only")
     given = parser.parse_args()
     old = []
     for page in [each.resolve() for each in given.pages] or pages():
         text = page.read_text(encoding="utf-8")
         if not any(commands(found["content"]) for found in BLOCK.finditer(text)):
             continue
-        now = renewed(text, only_quick=given.check)
+        now = renewed(text, only_quick=given.check or given.quick)
         if given.check and masked(now) != masked(text):
             old.append(page)
             for before, after in zip(text.splitlines(), now.splitlines(), strict=False):

@@ -85,4 +85,4 @@ def test_a_forced_sweep_computes_each_phase_once(toy):
     assert main([*toy, "-m", "force=true", "transfer=scratch,linear_probe,lp_ft"]) == 0
     phases = [phase for result in results().values() for phase in (*result["phases"], *result["baseline"]["phases"])]
     keys = [phase["key"] for phase in phases if not phase["cached"]]
-    assert len(keys) == len(set(keys)) == 4  # source, scratch, probe, and the second phase of lp_ft
+    assert len(keys) == len(set(keys)) == 5  # source, probe, the second phase of lp_ft, and scratch with 30 and 60 steps

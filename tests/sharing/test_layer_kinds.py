@@ -134,6 +134,7 @@ def gpt2(layers: list[str]) -> tuple[Network, Task]:
     encoder = HuggingFaceText.__new__(HuggingFaceText)
     nn.Module.__init__(encoder)
     encoder.pool, encoder.model, encoder.width = "mean", model, 8
+    encoder.least, encoder.by_length = 1, False
     given = random_task("target", [spec])
     network = network_for({"target": given}, {"text": (spec, lambda _: encoder)})
     network.sharing = Parts([Lora(network, {"target": given}, rank=2, alpha=6.0, layers=layers)])
