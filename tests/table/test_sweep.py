@@ -5,51 +5,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toys.results import finish
 
 from xlearn.commands import sweep
 from xlearn.commands.jobs import Job
 from xlearn.config.folders import conf_folder, options
 from xlearn.runtime.errors import Problem
 from xlearn.table import command
-from xlearn.table.collect import Record
 from xlearn.table.definition import Definition, read_definition
 from xlearn.table.sweep import runs
-
-
-def finish(record: Record, folder: Path, accuracy: float = 0.5) -> None:
-    """Write the result that the run of `record` could have had."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "config": {**record.config, "threads": 7},  # no part of a run's identity
-        "choices": record.choices,
-        "metrics": {"accuracy": accuracy},
-        "baseline": {"name": "scratch", "metrics": {"accuracy": 0.4}},
-        "gain": {"accuracy": accuracy - 0.4},
-        "selection": ["last"],
-        "phases": [{"seconds": 1.0}],
-    }
-    (folder / "result.json").write_text(json.dumps(content))
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def mine(work: Path) -> Path:
-    """A folder of the user's with a small table."""
-    content = {
-        "experiment": "small",
-        "sweep": ["transfer=scratch,finetune", "target.shots=1,null", "seed=0,1"],
-        "against": "scratch",
-        "reference": {"finetune": {1: {"value": 0.91, "protocol": "10 seeds, their own split"}}},
-    }
-    (work / "conf" / "table").mkdir(parents=True)
-    (work / "conf" / "table" / "small.yaml").write_text(yaml.safe_dump(content))
-    return work / "conf"
-
 
 # The smaller ones here: a table of many combinations of groups takes seconds to compose.
 TABLES = [

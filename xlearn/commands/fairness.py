@@ -43,7 +43,7 @@ def damaged(result: Mapping[str, Any]) -> list[str]:
 
 
 def mark(part: Mapping[str, Any]) -> str:
-    """Said behind the number of a network that has not learned."""
+    """The words behind the number of a network that has not learned."""
     return "" if part.get("learned", True) else " (not learned)"
 
 

@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlearn.data.task import Batch, Examples
-from xlearn.networks.lockstep import Call, forwards, lockstep
+from xlearn.networks.lockstep import BatchNorm, Call, forwards, lockstep
 from xlearn.networks.network import Network, instead
 from xlearn.runtime.hashing import derive
 from xlearn.runtime.machine import Machine, place
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
 # The most numbers in the input of one normalisation, 128 MiB in float32. More examples pass in parts.
 LARGEST = 2**25
 # The fewest examples in a part.
