@@ -36,6 +36,7 @@ def test_adding_a_method(working_directory):
     assert (written, ran) == (18, 13)
 
 
+@pytest.mark.slow
 def test_the_page_on_python(working_directory):
     """Block after block in one process, as the cells of a notebook."""
     text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")

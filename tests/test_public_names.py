@@ -59,7 +59,7 @@ def test_no_module_bears_the_name_of_what_its_package_exports():
         assert not inside & set(exports(package)), package
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_whatever_is_imported_first_every_name_is_callable(seed):
     order = random.Random(seed).sample(MODULES, len(MODULES))
     names = [f"{package}.{name}" for package in PACKAGES for name in exports(package)]

@@ -21,9 +21,9 @@ from xlearn.runtime.errors import Problem
     [
         ["seed=0,1", "target.shots=1,null", "optimizer.lr=0.01"],
         ["transfer=finetune,lp_ft", "optimizer=sgd,adam", "optimizer.lr=0.1,0.2"],
-        ["seed=range(0,3)", "teacher/image=same,cnn", "target.shift=1.0,2.0"],
+        pytest.param(["seed=range(0,3)", "teacher/image=same,cnn", "target.shift=1.0,2.0"], marks=pytest.mark.slow),
         ["source=[blobs,dim],blobs", "trainable@transfer.phases.finetune.trainable=head_only,slow_backbone"],
-        ["transfer=glob(l*)", "augment=[],[crop]", "experiment=other"],
+        pytest.param(["transfer=glob(l*)", "augment=[],[crop]", "experiment=other"], marks=pytest.mark.slow),
         ["budget.transfer={steps:7},{epochs:3}", "seed=0,1", "++optimizer.weight_decay=0.1,0.2"],
     ],
 )

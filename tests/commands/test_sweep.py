@@ -102,6 +102,7 @@ def test_workers_end_with_their_parent(toy, tmp_path):
     assert not [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_write_one_result(toy, tmp_path):
     """The same run: one process writes, the other waits and finds the result."""
     words = [sys.executable, "-m", "xlearn", "train", *toy, "budget.pretrain.epochs=60"]

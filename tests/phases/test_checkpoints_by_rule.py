@@ -123,7 +123,7 @@ def test_labels_of_the_target_s_validation_split_are_read_by_the_oracle_alone(tm
     assert others[0] == others[1]
 
 
-@pytest.mark.parametrize("stop", [1, 9, 10, 23])
+@pytest.mark.parametrize("stop", [1, *(pytest.param(step, marks=pytest.mark.slow) for step in (9, 10)), 23])
 def test_interrupted_the_choices_are_the_same(tmp_path, stop):
     whole, entry, looks = looked(tmp_path / "whole", restless(keep="infomax"))
     with stopped_at(stop), pytest.raises(Interrupted):

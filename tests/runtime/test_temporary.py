@@ -62,6 +62,7 @@ def test_files_of_others_stay(tmp_path):
     assert sorted(each.name for each in folder.iterdir()) == sorted(names)
 
 
+@pytest.mark.slow
 def test_several_processes_make_kept_data_once(tmp_path):
     import_and_keep = (
         "import sys, time, torch\nfrom xlearn.runtime.storage import kept\n"
