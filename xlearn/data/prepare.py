@@ -67,7 +67,9 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     """Raise `Problem` for a column with more or fewer rows than there are labels."""
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
-    columns |= {} if data.official is None else {"official": data.official}
+    columns |= {f"content[{name}]": each for name, each in data.content.items()}
+    single = {"official": data.official, "owner": data.owner, "labelled": data.labelled, "names": data.names or None}
+    columns |= {name: each for name, each in single.items() if each is not None}
     for name, column in columns.items():
         if len(column) != len(data.labels):
             raise Problem(
@@ -81,7 +83,8 @@ def _fingerprint(data: Raw) -> str:
     if data.rate or data.columns:
         content.update(json.dumps([data.rate, data.columns]).encode())
     columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
-    columns += [] if data.official is None else [data.official]
+    columns += [each for each in (data.official, data.owner, data.labelled) if each is not None]
+    columns += [data.content[name] for name in sorted(data.content)]
     for column in [*columns, *(data.present[name] for name in sorted(data.present))]:
         for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
             if isinstance(part, Tensor):

@@ -1,6 +1,6 @@
 """Tasks. A loader returns `Raw`: all examples of a data set, before any split, resizing or tokenising."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,11 @@ class Raw:
     `origin[modality]`, where several tasks are made of the same data: (its name, int64 [n] the position of each example there),
     so that no task learns from the test examples of another.
 
+    `content[modality] int64 [n]`: digests of the whole decoded examples (`xlearn.data.content`), where the column keeps less of
+    them, as a picture's size. `names`: of the rows, for people: a file below its folder, a row of a table. `owner int64 [n]`:
+    rows of the same number belong to one person, session or document, and stay on one side of every split. `labelled bool [n]`:
+    which rows have a label, where not all do; the `labels` of the others mean nothing, and they are unlabelled training rows.
+
     `predicts(space, classes)` makes the label space, which says what `labels` mean (see `xlearn.label_spaces`): by default one
     of the classes. For other label spaces `labels` may be numbers, `[n, ...]`, and `classes` name the groups, if at all.
     """
@@ -46,6 +51,10 @@ class Raw:
     columns: tuple[str, ...] = ()
     origin: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
     predicts: Callable[[str, tuple[str, ...]], LabelSpace] = Classes
+    content: dict[str, Tensor] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    owner: Tensor | None = None
+    labelled: Tensor | None = None
 
     @cached_property
     def label_space(self) -> LabelSpace:
