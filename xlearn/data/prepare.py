@@ -95,7 +95,13 @@ def _need_examples(task: Task, source: bool) -> None:
         fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
         raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")
     if len(task.test) == 0:
-        raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")
+        reason, fix = "", "Set test to a fraction above 0"
+        if "whole_groups" in task.notes:
+            reason, fix = (
+                ": all examples of each class are copies or of one owner",
+                "Choose another split_by, or duplicates=keep",
+            )
+        raise Problem(f"{task.name} has no test example{reason}. {fix}.")
 
 
 def tiny(task: Task, per_class: int = 2) -> Task:
