@@ -68,6 +68,7 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
     columns |= {f"content[{name}]": each for name, each in data.content.items()}
+    columns |= {f"near[{name}]": each for name, each in data.near.items()}
     single = {"official": data.official, "owner": data.owner, "labelled": data.labelled, "names": data.names or None}
     columns |= {name: each for name, each in single.items() if each is not None}
     for name, column in columns.items():
