@@ -96,9 +96,8 @@ def _plain(opened: Any) -> Any:
     if opened.mode == "LAB":
         from PIL import ImageCms
 
-        return ImageCms.profileToProfile(
-            opened, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(opened, lab, rgb, outputMode="RGB")
     return opened.convert("L" if opened.mode == "1" else "RGB")
 
 
