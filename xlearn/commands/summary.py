@@ -29,6 +29,16 @@ TOLD = {
     "contradictions_removed": "{} with contradicting labels left out",
     "form_depends_on_source": "the form of {} depends on the source, for the baseline too",
     "neutral_left_out": "{} neutral example(s) left out",
+    "skipped": "not read: {}",
+    "animated": "the first frame or page of {} file(s)",
+    "cancelling_channels": "the louder channel of {} sound(s) whose channels cancel each other",
+    "enlarged": "read smaller than the encoder wants, and enlarged: {}",
+    "composed_names": "names of folders read in composed characters (NFC): {}",
+    "merged_folders": "folders of one name but for the composition of characters, read as one: {}",
+    "label_variants": "classes that differ in case or space only: {}",
+    "class_like_split": "{} is read as a class, not as a split",
+    "unlabelled_rows": "{} without a label",
+    "classes_left_out": "no file of these classes can be read, left out (skip_bad): {}",
 }
 
 
@@ -229,7 +239,7 @@ def _told(notes: dict[str, Any]) -> list[str]:
             continue
         if isinstance(content, dict):
             if inner := _told(content):
-                found.append(f"{name.replace('_', ' ')}: {', '.join(inner)}")
+                found.append(TOLD.get(name, f"{name.replace('_', ' ')}: {{}}").replace("{}", ", ".join(inner)))
             continue
         shown = f"{content:,}" if isinstance(content, int) and content is not True else content
         shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,13 +25,14 @@ from xlearn.runtime.memory import Kept
 
 @dataclass(frozen=True)
 class TaskSource:
-    """A task before it is loaded: its name in the configuration (for messages), its loader and its options."""
+    """A task before it is loaded: its name in the configuration (for messages), its loader, its options and notes on these."""
 
     name: str
     where: str
     load: Callable[[], Raw]
     arguments: dict[str, Any]
     options: TaskOptions
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, seed: int) -> int:
         """The seed of the task's split: its own `draw`, or the run's `seed`."""
@@ -155,7 +156,7 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         # The rows of all splits follow from the data, the label space, the options and the draw: not from who set it.
         fingerprint=digest([form, space.key, code_digest(type(space).__module__), drawn, source.draw(seed)], 16),
         training=training,
-        notes={"examples": counts, "split": held, **notes, **data.notes},
+        notes={"examples": counts, "split": held, **notes, **data.notes, **source.notes},
         # The same content under two names is the same data too.
         origin={fingerprint: torch.arange(len(labels)), **dict(data.origin[name] for name in specs if name in data.origin)},
     )
