@@ -28,6 +28,7 @@ class TaskSource:
 
     `follows`: earlier tasks of the run, whose sides bind where both have the same rows. `measured`: all its rows are measured,
     in episodes. `learned`: what the weights that the run begins with have learned from; the test split has none of it.
+    `notes`: on the options, for the result.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TaskSource:
     follows: tuple["TaskSource", ...] = ()
     measured: bool = False
     learned: Provenance = field(default_factory=Provenance)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, seed: int) -> int:
         """The seed of the task's split: its own `draw`, or the run's `seed`."""
@@ -73,6 +75,7 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
     columns |= {f"content[{name}]": each for name, each in data.content.items()}
+    columns |= {f"near[{name}]": each for name, each in data.near.items()}
     single = {"official": data.official, "owner": data.owner, "labelled": data.labelled, "names": data.names or None}
     columns |= {name: each for name, each in single.items() if each is not None}
     for name, column in columns.items():
@@ -127,14 +130,16 @@ def rows(source: TaskSource, seed: int, labelled: bool = True) -> Splits:
     digests, places = copied.content(data, fingerprint, modalities(source)), origin(source)
     given = None
     if source.follows:
-        earlier = [
-            Followed(rows(each, seed), copied.content(*raw(each), modalities(each)), origin(each), each.measured)
-            for each in source.follows
-        ]
+        earlier = [followed(each, seed) for each in source.follows]
         given = sides_given(digests, places, len(data.labels), earlier, options.duplicates != copied.KEEP)
     found = split(data, options, source.draw(seed), source.where, copies(source), given)
     learned = source.learned.matched(digests, places, len(data.labels))
     return without_learned(found, learned, source.learned.file, source.where)
+
+
+def followed(source: TaskSource, seed: int) -> Followed:
+    """The sides of a task's rows, for tasks that follow it."""
+    return Followed(rows(source, seed), copied.content(*raw(source), modalities(source)), origin(source), source.measured)
 
 
 def origin(source: TaskSource) -> dict[str, Tensor]:

@@ -55,22 +55,22 @@ def test_split_folders(tmp_path):
 def test_channels_are_averaged_and_rates_made_one(tmp_path):
     from scipy.signal import resample_poly
 
-    stereo = record(tmp_path / "a" / "1.wav", rate=16000, channels=2)
-    low = record(tmp_path / "b" / "1.flac", rate=8000, subtype="PCM_16")
-    found = audio_folder(folder=str(tmp_path))
+    stereo = record(tmp_path / "x" / "a" / "1.wav", rate=16000, channels=2)
+    low = record(tmp_path / "x" / "b" / "1.flac", rate=8000, subtype="PCM_16")
+    found = audio_folder(folder=str(tmp_path / "x"))
     assert found.rate == 8000 and found.notes == {"resampled": 1, "from_rates": [16000]}
     waves = found.inputs["audio"].values.numpy()
     numpy.testing.assert_allclose(waves[:800], resample_poly(stereo, 1, 2), atol=1e-6)
     numpy.testing.assert_allclose(waves[800:], low, atol=1e-4)
-    higher = audio_folder(folder=str(tmp_path), rate=16000)
+    higher = audio_folder(folder=str(tmp_path / "x"), rate=16000)
     assert higher.rate == 16000 and higher.notes == {"resampled": 1, "from_rates": [8000]}
     assert higher.inputs["audio"].lengths.tolist() == [1600, 1600]
 
 
 def test_long_sounds_are_cut(tmp_path):
-    record(tmp_path / "a" / "1.wav", seconds=0.3)
-    record(tmp_path / "b" / "1.wav", seconds=0.1)
-    found = audio_folder(folder=str(tmp_path), seconds=0.2)
+    record(tmp_path / "x" / "a" / "1.wav", seconds=0.3)
+    record(tmp_path / "x" / "b" / "1.wav", seconds=0.1)
+    found = audio_folder(folder=str(tmp_path / "x"), seconds=0.2)
     assert found.notes == {"cut": 1} and found.inputs["audio"].lengths.tolist() == [1600, 800]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from xlearn.data.tasks import Raw
-from xlearn.data.tasks.sound import Reading, read_classes
+from xlearn.data.tasks.sound import Reading, read_sounds
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.storage import data_folders, downloads, sha256
 
@@ -25,15 +25,18 @@ def fsdd(*, speakers: list[str] | None = None, without: list[str] | None = None)
     """
     chosen = _chosen(speakers, without)
     with zipfile.ZipFile(_archive()) as archive:
-        rows, places = [], []
+        recordings, labels, places = [], [], []
         for place, name in enumerate(sorted(name for name in archive.namelist() if name.endswith(".wav"))):
             digit, _, rest = Path(name).stem.partition("_")
             if rest.rpartition("_")[0] in chosen:
-                rows.append((archive.read(name), DIGITS.index(digit)))
+                recordings.append(archive.read(name))
+                labels.append(DIGITS.index(digit))
                 places.append(place)
-    found = read_classes({"train": rows}, list(DIGITS), Reading("fsdd"), f"{SHA256} {chosen}")
+    found = read_sounds(recordings, Reading("fsdd"), f"{SHA256} {chosen}")
     notes, origin = {"speakers": chosen}, {"audio": ("fsdd", torch.tensor(places))}
-    return Raw(found.inputs, found.labels, found.classes, "digits", notes=notes, rate=found.rate, origin=origin)
+    return Raw(
+        {"audio": found.waves}, torch.tensor(labels), tuple(DIGITS), "digits", notes=notes, rate=found.rate, origin=origin
+    )
 
 
 def _chosen(speakers: list[str] | None, without: list[str] | None) -> list[str]:
