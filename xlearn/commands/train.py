@@ -18,7 +18,7 @@ from xlearn.commands.summary import summary
 from xlearn.commands.sweep import is_sweep, sweep
 from xlearn.commands.title import title
 from xlearn.config.arguments import config_dirs, flags_first
-from xlearn.config.compose import check_choices, choices, complete, register, waiting
+from xlearn.config.compose import check_choices, choices, complete, register, waiting, with_quotes
 from xlearn.config.folders import conf_folder
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
@@ -47,17 +47,16 @@ def main(arguments: list[str], finish: Callable[[list[Job]], None] | None = None
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _failed.clear()
     _command[:] = [uuid4().hex]
-    # The program's name in Hydra's help; shell completion needs the name of the completed command.
-    sys.argv = [
-        "xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train",
-        *waiting(flags_first(arguments)),
-    ]
     try:
         folders = config_dirs(arguments)
         with sentences(folders):
             if is_sweep(arguments):
                 return sweep(arguments, finish)
             register(folders)
+            # The program's name in Hydra's help; shell completion needs the name of the completed command.
+            completes = {"-sc", "--shell-completion"} & set(arguments)
+            words = flags_first(arguments if completes else with_quotes(arguments, folders))
+            sys.argv = ["xlearn" if completes else "xlearn train", *waiting(words)]
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")(job)()
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
