@@ -12,6 +12,10 @@ from xlearn.commands.jobs import Job
 from xlearn.commands.worker import Outcome
 from xlearn.commands.workers import Sweep
 
+# Keys whose values stand in the title of a run.
+IN_TITLE = ("source", "target", "transfer", "sharing", "seed", "target.shots", "target.fraction", "target.imbalance")
+IN_TITLE = (*IN_TITLE, "target.draw", "target.folds", "target.fold", "experiment")
+
 
 @dataclass
 class Progress:
@@ -28,7 +32,9 @@ class Progress:
         self.ended[outcome.kind] += 1
         if outcome.kind == "interrupted":
             return
-        line = (outcome.line if self.shows_results else job.name) + " (done before)" * (outcome.kind == "cached")
+        varied = [word for word in job.overrides if word.partition("=")[0].lstrip("+") not in IN_TITLE]
+        result = f"{outcome.line} [{' '.join(varied)}]" if varied else outcome.line
+        line = (result if self.shows_results else job.name) + " (done before)" * (outcome.kind == "cached")
         if outcome.kind == "failed":
             self._print(f"error: {outcome.line}", sys.stderr)
             line = f"{job.name}: failed"

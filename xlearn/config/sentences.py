@@ -138,6 +138,10 @@ def _broken(file: Path) -> str:
 def _known(key: str, parent: Any, folders: list[Path]) -> str:
     prefix, _, last = key.rpartition(".")
     names = [str(name) for name in parent if name != "hydra"] if isinstance(parent, DictConfig) else []
+    if prefix == "source" and last not in options("task", folders):  # a key of a source, without the source's name
+        having = [name for name in names if isinstance(parent, DictConfig) and last in [*(parent[name] or {})]]
+        if having:
+            return f"A source's keys stand below its name: write {' or '.join(f'source.{name}.{last}' for name in having)}."
     group = prefix.replace(".", "/")
     having = [option for option, file in options(group, folders).items() if prefix and last in read_yaml(file)]
     if having:
