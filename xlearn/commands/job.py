@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from xlearn.commands.order import parts_of
 from xlearn.config.schema import identity
-from xlearn.results.files import LaterFormat, add_names, read_result
+from xlearn.results.files import RESULT, LaterFormat, add_names, read_result
+from xlearn.results.plain import need_run
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.fingerprints import stamp
 from xlearn.runtime.hashing import digest
@@ -90,15 +91,18 @@ def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """
     try:
         result = read_result(folder)
-    except ValueError:
-        return None
+        if result is not None:
+            need_run(result, folder / RESULT)
     except LaterFormat as problem:
         raise Taken(str(problem)) from problem
+    except (ValueError, KeyError, TypeError, AttributeError, Problem):
+        print(f"note: {shown(folder)}/{RESULT} is damaged or incomplete; it is computed again.", file=sys.stderr)
+        return None
     if result is None:
         return None
     if digest(identity(result.get("config") or {})) != digest(identity(config)):
         raise Taken(f"{shown(folder)} holds the result of another configuration. Choose another folder, or delete it.")
-    if result["stamp"] != stamp(config):
+    if result.get("stamp") != stamp(config):
         print(f"note: {shown(folder)} was computed with other code or data files; it is computed again.", file=sys.stderr)
         return None
     return result

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from xlearn.commands.jobs import Job
 from xlearn.commands.worker import Outcome
 from xlearn.commands.workers import Sweep
+from xlearn.runtime.printable import printable
 
 # Keys whose values stand in the title of a run.
 IN_TITLE = ("source", "target", "transfer", "sharing", "seed", "target.shots", "target.fraction", "target.imbalance")
@@ -94,7 +95,7 @@ class Progress:
 
     def _print(self, text: str, stream: Any) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
-            print(text, file=stream, flush=True)
+            print(printable(text), file=stream, flush=True)
 
 
 def duration(seconds: float) -> str:

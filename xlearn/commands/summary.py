@@ -8,6 +8,7 @@ from xlearn.commands.private_layers import private_layers
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
+from xlearn.runtime.printable import in_one_line
 
 # The averages that a table of several metrics leaves out, because they say nearly the same as those beside them.
 NOT_SHOWN = ("worst_class", "macro_precision", "macro_recall")
@@ -73,7 +74,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     lines += [f"  {phase['name']}: {phase['note']}" for phase in result["phases"] if phase.get("note")]
     lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
-    return "\n".join(lines)
+    return "\n".join(in_one_line(line) for line in lines)
 
 
 def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:

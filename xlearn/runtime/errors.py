@@ -4,12 +4,19 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from xlearn.runtime.printable import printable
+
 # Names of a folder that a message lists.
 FEW = 5
 
 
 class Problem(Exception):
-    """An error that the user can fix. Its text is the whole message; no traceback is shown."""
+    """An error that the user can fix. Its text is the whole message; no traceback is shown. Names in it may be of others: their
+    control characters are shown, not obeyed.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Several(Problem):
