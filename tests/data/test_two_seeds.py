@@ -18,7 +18,8 @@ from xlearn.config.folders import conf_folder, options
 from xlearn.config.schema import identity
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare, rows
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource, rows
 from xlearn.plan.build import build, tasks
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
