@@ -10,9 +10,9 @@ from toys.results import document, write
 
 from xlearn.commands.single import write_configuration
 from xlearn.results.plain import read_configuration, read_json
-from xlearn.runtime.printable import in_one_line, printable
+from xlearn.runtime.printable import in_one_line, no_formula, printable
 from xlearn.table import command
-from xlearn.table.render import escaped, in_markdown, no_formula
+from xlearn.table.render import escaped, in_markdown
 
 ESC = "\x1b[31m"
 EVIL = f'=HYPERLINK("x")|<script>alert(1)</script>{ESC}\n\\input{{x}} & _%'
@@ -152,15 +152,8 @@ def test_escapes_one_by_one():
     assert in_markdown("p < 0.05, a->b") == "p < 0.05, a->b"
     assert in_markdown("<b>") == "&lt;b>"
     assert escaped("a_b&c\\d") == r"a\_b\&c\textbackslash{}d"
-    assert [no_formula(each) for each in ("=1", "+1", "-x", "@a", "a=1", -1.5, None)] == [
-        "'=1",
-        "'+1",
-        "'-x",
-        "'@a",
-        "a=1",
-        -1.5,
-        None,
-    ]
+    given = ["=1+1", "+a", "-x", "@a", "a=1", "-1.5", -1.5, None]
+    assert [no_formula(each) for each in given] == ["'=1+1", "'+a", "'-x", "'@a", "a=1", "-1.5", -1.5, None]
     assert printable("a\x1b]0;x\x07\nb\u202e\udc80") == "a\\x1b]0;x\\x07\nb\\u202e\\udc80"
     assert in_one_line("日本 👩‍🔬 é\r\n") == "日本 👩‍🔬 é\\r\\n"
 

@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,10 +37,16 @@ class Unexpected(Problem):
 
 
 def run(
-    content: dict[str, Any], folder: Path, multirun: bool, command: str = "", later: frozenset[str] = frozenset()
+    content: dict[str, Any],
+    folder: Path,
+    multirun: bool,
+    command: str = "",
+    later: frozenset[str] = frozenset(),
+    announce: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """(the result, whether it was finished before). `content`: the composed configuration with its `choices`; `command`: its id
-    (see `xlearn.pipeline.Run`); `later`: the parts of data that later runs of this process need (see `xlearn.runtime.memory`).
+    (see `xlearn.pipeline.Run`); `later`: the parts of data that later runs of this process need (see `xlearn.runtime.memory`);
+    `announce`: called with a line before training.
 
     One process at a time writes into a folder. Another one that starts the same run waits, and finds the result.
     """
@@ -50,7 +56,7 @@ def run(
         if waited and not content["force"] and (earlier := finished(folder, content)) is not None:
             return _asked(earlier, content, folder), True
         with using(parts_of(content), later):
-            return execute(content, folder, multirun, command), False
+            return execute(content, folder, multirun, command, announce=announce), False
 
 
 def _asked(result: dict[str, Any], content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -109,7 +115,13 @@ def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def execute(
-    content: dict[str, Any], folder: Path, multirun: bool, command: str = "", cache: "Cache | None" = None, small: bool = False
+    content: dict[str, Any],
+    folder: Path,
+    multirun: bool,
+    command: str = "",
+    cache: "Cache | None" = None,
+    small: bool = False,
+    announce: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Build everything, then run it. The new result replaces an earlier one and deletes `error.txt`."""
     from xlearn.pipeline import Run
@@ -121,7 +133,7 @@ def execute(
     with listening():
         components = build(content)
         place = machine(content["device"], content["precision"], content["threads"], multirun)
-        result = Run(components, content, place, folder, cache or Cache(), command, small)()
+        result = Run(components, content, place, folder, cache or Cache(), command, small, announce)()
     (folder / ERROR).unlink(missing_ok=True)
     return result
 

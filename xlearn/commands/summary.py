@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
+from xlearn.commands.fairness import compared, damaged, lacking, mark, not_learned, selected, steps, unmeasured
 from xlearn.commands.private_layers import private_layers
 from xlearn.commands.split_notes import SPLIT_NOTES
 from xlearn.commands.title import title, words_of
@@ -16,7 +16,7 @@ NOT_SHOWN = ("worst_class", "macro_precision", "macro_recall")
 
 BOUNDS = {"source_only": "lower (source only)", "target_only": "upper (target only, all labels)"}
 # Notes of a task that the summary does not print: they are for programs, or part of the text of another note.
-UNTOLD = ("name", "data", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
+UNTOLD = ("name", "data", "lacking", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
 # Texts for the notes of xlearn's own tasks and modalities. Any other note is printed as its name and value.
 TOLD = {
     "bad_images": "{} unreadable image(s) left out (skip_bad)",
@@ -25,6 +25,8 @@ TOLD = {
     "truncated": "{} truncated",
     "resampled": "{} resampled",
     "cut": "{} cut",
+    "with_labels": "{} example(s) with a label",
+    "without_labels": "{} example(s) without a label, read as unlabelled",
     "missing_values": "{} missing value(s)",
     "constant_columns": "{} column(s) constant in training, read as 0",
     "duplicates_removed": "{} duplicate(s) left out",
@@ -41,21 +43,24 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     """
     unlabelled = result["baseline"].get("name") == "source_only"
     against = "source only" if unlabelled else "scratch"
-    lines = [title(result), f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"]
+    known = result["config"]["metric"] in result["metrics"]
+    lines = [title(result), *([f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"] if known else unmeasured(result))]
     shown = [name for name in directions(result) if name in result["gain"] and name not in NOT_SHOWN]
     for name in shown:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
-    if result["gain"][result["config"]["metric"]] < 0:
+    if known and result["gain"][result["config"]["metric"]] < 0:
         better = "the unchanged source network" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
-    lines += [f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result))]
+    lines += [
+        f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result), *lacking(result))
+    ]
     told = (
         *_episodes(result),
-        *_adaptation(result),
-        *_tasks(result),
+        *(_adaptation(result) if known else selected(result)),
+        *(_tasks(result) if known else ()),
         *_forgetting(result),
-        *_bounds(result),
+        *(_bounds(result) if known else ()),
         *_retrieval(result),
         *_robustness(result),
         *private_layers(result),

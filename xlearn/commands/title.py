@@ -1,5 +1,6 @@
 """The title of a run: what is transferred, how, and with how many labels. Imports nothing heavy."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -33,6 +34,14 @@ def title(result: dict[str, Any]) -> str:
     fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
     draw = "" if target.get("draw") is None else f", draw {target['draw']}"
     return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{draw}{fold}"
+
+
+def score(result: Mapping[str, Any]) -> str:
+    """The main metric of a run and its gain, `n/a` where the target has no labels to measure them."""
+    metric = result["config"]["metric"]
+    if metric not in result["metrics"]:
+        return f"{metric} n/a (the target has no labels)"
+    return f"{metric} {result['metrics'][metric]:.4f} ({result['gain'][metric]:+.4f})"
 
 
 def named(option: str, node: Any) -> str:

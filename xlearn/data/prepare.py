@@ -75,6 +75,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         notes={"examples": counts, "split": held, **split_notes(source, data, equal, splits), **notes, **data.notes},
         origin=origin(source),
         content=digests,
+        labelled=data.labelled,
+        names=data.names,
     )
     _need_examples(task, source.where != "target")
     return task
@@ -94,7 +96,9 @@ def _need_examples(task: Task, source: bool) -> None:
     if len(task.train) == 0 and (source or len(task.unlabeled) == 0):
         fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
         raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")
-    if len(task.test) == 0:
+    # A target none of whose rows has a label is learned from without labels, and predicted.
+    without = task.labelled is not None and not bool(task.labelled[task.training].any())
+    if len(task.test) == 0 and (source or not without):
         raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")
 
 

@@ -112,6 +112,8 @@ def _scores(trial: Tried, rule: str) -> float | None:
 def _measured(trial: Tried, rule: str) -> str:
     results = trial.results
     metric = results[0]["config"]["metric"]
+    if any(metric not in result["metrics"] for result in results):
+        return f"test {metric.replace('_', ' ')} n/a: the target has no labels"
     own = fmean(metrics_by(result, rule)[metric] for result in results)
     before = fmean(result["baseline"]["metrics"][metric] for result in results)
     words, name = metric.replace("_", " "), results[0]["baseline"]["name"]

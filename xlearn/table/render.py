@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xlearn.runtime.printable import in_one_line
+from xlearn.runtime.printable import in_one_line, no_formula
 from xlearn.table.cells import DELTA, Cell, Table
 from xlearn.table.costs import FIELDS, costs
 from xlearn.table.data import as_json
@@ -131,18 +131,6 @@ def csv(table: Table) -> str:
         for line, place in zip(lines, places, strict=True):
             line[FIELDS[name]] = getattr(table.cells.get(place, Cell()), FIELDS[name])
     return pandas.DataFrame([{name: no_formula(value) for name, value in line.items()} for line in lines]).to_csv(index=False)
-
-
-def no_formula(value: Any) -> Any:
-    """A text that a spreadsheet would compute or that holds control characters, made harmless; a number stays as it is."""
-    if not isinstance(value, str):
-        return value
-    text = in_one_line(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-# The first characters of what spreadsheets compute.
-FORMULA = ("=", "+", "-", "@")
 
 
 def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> dict[str, Any]:
