@@ -135,7 +135,7 @@ def test_cfg_and_help_of_hydra_work_behind_train():
             "++transfer.phases.new.steps=3",
             "error: ++transfer.phases.new.steps=3: phases cannot be added on the command line. Write transfer/NAME.yaml",
         ),
-        ("target=optdigits,mnist5k", "error: Ambiguous value for argument 'target=optdigits,mnist5k'"),
+        ("target=optdigits,mnist5k", "error: target=optdigits,mnist5k: several values."),
     ],
 )
 def test_composition_errors_are_one_sentence(override, sentence, capsys):

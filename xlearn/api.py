@@ -79,6 +79,7 @@ def run(*overrides: str, config_dirs: Folders = ()) -> Result:
 def read(folder: str | Path) -> Result:
     """The result in a run's folder. Raises `Problem` if there is none."""
     from xlearn.results.files import RESULT, read_result
+    from xlearn.results.plain import need_run
 
     place = Path(folder).expanduser()
     try:
@@ -89,6 +90,7 @@ def read(folder: str | Path) -> Result:
         below = sorted(place.rglob(RESULT))[:3] if place.is_dir() else []
         fix = f"There is {', '.join(str(each.parent) for each in below)}." if below else "Name the folder of a finished run."
         raise Problem(f"{place} holds no {RESULT}. {fix}")
+    need_run(content, place / RESULT)
     return Result(place.absolute(), content)
 
 

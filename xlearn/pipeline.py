@@ -24,6 +24,7 @@ from xlearn.plan.tasks import prepared, target_alone
 from xlearn.results.files import write_result
 from xlearn.results.network import WEIGHTS, final
 from xlearn.results.robustness import check_robustness
+from xlearn.results.rows import counted
 from xlearn.results.target import Learned, outcome
 from xlearn.runtime.cache import Cache
 from xlearn.runtime.errors import Interrupted, need_all
@@ -38,7 +39,8 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "scipy",
 @dataclass
 class Run:
     """A run and its folder. `config`: the configuration that its result records. `command`: the id of the command, for
-    `force=true`. `small`: a smoke test with few examples per class and two steps per phase.
+    `force=true`. `small`: a smoke test with few examples per class and two steps per phase. `announce`: called with a
+    line about the target's rows before training.
     """
 
     components: Components
@@ -48,6 +50,7 @@ class Run:
     cache: Cache
     command: str = ""
     small: bool = False
+    announce: Callable[[str], None] | None = None
 
     def __call__(self) -> dict[str, Any]:
         """Execute the run, write all files into its folder (`result.json` last), and return the content of `result.json`."""
@@ -62,6 +65,8 @@ class Run:
         if (number := asked()) is not None:
             raise Interrupted("stopped before the first phase", number)
         target = roles["target"]["target"]
+        if self.announce is not None:
+            self.announce(counted(target))
         own = make_own(components, roles, tasks.forms)
         # All problems at once, each once; those of the comparisons if the run itself can be trained.
         checks = [*own.checks(), own.check_augmentations, partial(check_robustness, components.robustness, target)]

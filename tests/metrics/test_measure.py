@@ -39,7 +39,7 @@ def test_every_number_is_that_of_torchmetrics_and_sklearn(seed, count, classes, 
     options = {"num_classes": classes}
     probabilities = logits.softmax(1)
     true, guess = labels.numpy(), predicted.numpy()
-    macro = {"labels": every, "average": "macro", "zero_division": 0}
+    macro = {"average": "macro", "zero_division": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         balanced = sklearn_metrics.balanced_accuracy_score(true, guess)
@@ -80,7 +80,7 @@ def test_a_class_absent_from_the_test_split():
     assert found["per_class"]["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "examples": 0}
     assert found["accuracy"] == 0.75
     assert found["balanced_accuracy"] == pytest.approx((1 + 2 / 3) / 2)  # over the two classes that occur
-    assert found["macro_recall"] == pytest.approx((1 + 2 / 3 + 0) / 3)  # over all three
+    assert found["macro_recall"] == pytest.approx((1 + 2 / 3 + 0) / 3)  # over all three: c is predicted
     assert found["macro_precision"] == pytest.approx((1 + 1 + 0) / 3)
     assert found["confusion_matrix"] == [[1, 0, 0], [0, 2, 1], [0, 0, 0]]
 
@@ -89,7 +89,15 @@ def test_a_class_that_neither_occurs_nor_is_predicted_counts_the_same_in_selecti
     logits, labels = torch.eye(4)[[0, 1, 0]], torch.tensor([0, 1, 1])
     for name in ("macro_precision", "macro_recall", "macro_f1"):
         assert score(name, logits, labels) == pytest.approx(measure(logits, labels, list("abcd"))[name])
-    assert score("macro_recall", logits, labels) == pytest.approx((1 + 0.5) / 4)
+    assert score("macro_recall", logits, labels) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_a_perfect_classifier_has_a_macro_f1_of_1_whatever_classes_lack_examples():
+    labels = torch.tensor([0, 1, 1])
+    found = measure(torch.eye(4)[labels], labels, list("abcd"))
+    for name in ("accuracy", "balanced_accuracy", "worst_class", "macro_precision", "macro_recall", "macro_f1"):
+        assert found[name] == 1.0, name
+    assert found["per_class"]["d"]["examples"] == 0
 
 
 def error(probabilities: torch.Tensor, labels: list[int]) -> float:

@@ -111,7 +111,7 @@ def test_no_and_unreadable_results(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "There are no results in" in refusal([str(tmp_path)], capsys)
     assert "Say what to show" in refusal([], capsys)
     write(tmp_path / "a", {"config": {}})
-    assert "is no result of xlearn train: it has no choices, metrics" in refusal([str(tmp_path)], capsys)
+    assert "is no complete result of xlearn train: " in refusal([str(tmp_path)], capsys)
     (tmp_path / "a" / "result.json").write_text("{")
     assert "cannot be read" in refusal([str(tmp_path)], capsys)
     (tmp_path / "a" / "result.json").unlink()

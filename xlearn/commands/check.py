@@ -62,7 +62,9 @@ def composed(overrides: list[str], folders: list[Path]) -> tuple[list[str], dict
         except Problem as problem:
             guilty = _guilty(overrides, folders)
             if not guilty:  # every override works by itself, their combination does not
-                return [*problems, *sentences_of(problem)], *_compose([], folders)
+                # A key that has to be given was given under a wrong name: that problem names it.
+                more = [each for each in sentences_of(problem) if not any(each.partition(" ")[0] in told for told in problems)]
+                return [*problems, *more], *_compose([], folders)
             problems += [sentence for told in guilty.values() for sentence in told]
             overrides = [each for each in overrides if each not in guilty]
 
@@ -74,7 +76,7 @@ def _guilty(overrides: list[str], folders: list[Path]) -> dict[str, list[str]]:
     # Choices of groups come first: `augment.crop.padding=4` needs `augment=crop`.
     for override in sorted(overrides, key=lambda each: "." in each.partition("=")[0]):
         try:
-            _compose([*good, override], folders)
+            compose([*good, override], folders)  # not complete: a choice may need a key that follows
             good.append(override)
         except Problem as problem:
             guilty[override] = sentences_of(problem)

@@ -42,6 +42,37 @@ def damaged(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def unmeasured(result: Mapping[str, Any]) -> list[str]:
+    """The lines of a run whose target has no labels: what cannot be known, and what there is instead."""
+    metric = result["config"]["metric"].replace("_", " ")
+    count = (result["data"].get("target") or {}).get("without_labels", 0)
+    return [
+        f"  {metric}: n/a; gain: n/a (no example of the target has a label, so nothing can be measured on it)",
+        f"  predicted: {count:,} example(s), in predictions.csv",
+    ]
+
+
+def selected(result: Mapping[str, Any]) -> list[str]:
+    """The steps that the rules select, where nothing is measured."""
+    rules = result.get("selections") or {}
+    listed = ", ".join(f"{rule} {each['step']:,}" for rule, each in rules.items())
+    return [f"step by selection rule: {listed}"] if listed else []
+
+
+def lacking(result: Mapping[str, Any]) -> list[str]:
+    """A line for each split of the target with labels that has no example of some classes, and what the averages run over."""
+    found = ((result.get("data") or {}).get("target") or {}).get("lacking") or {}
+    lines = [f"no {split} example of {words_of(dict(result))['group']} {', '.join(found[split])}" for split in found]
+    per_class = result["metrics"].get("per_class") or {}
+    if "test" in found and per_class:
+        occurring = sum(each["examples"] > 0 for each in per_class.values())
+        lines.append(
+            f"averages over classes: balanced accuracy and worst class over the {occurring} of {len(per_class)} classes with "
+            "test examples; macro F1, precision and recall over these and those that are predicted"
+        )
+    return lines
+
+
 def mark(part: Mapping[str, Any]) -> str:
     """The words behind the number of a network that has not learned."""
     return "" if part.get("learned", True) else " (not learned)"

@@ -2,14 +2,15 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlearn.commands.order import parts_of
 from xlearn.config.schema import identity
-from xlearn.results.files import LaterFormat, add_names, read_result
+from xlearn.results.files import RESULT, LaterFormat, add_names, read_result
+from xlearn.results.plain import need_run
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.fingerprints import stamp
 from xlearn.runtime.hashing import digest
@@ -36,10 +37,16 @@ class Unexpected(Problem):
 
 
 def run(
-    content: dict[str, Any], folder: Path, multirun: bool, command: str = "", later: frozenset[str] = frozenset()
+    content: dict[str, Any],
+    folder: Path,
+    multirun: bool,
+    command: str = "",
+    later: frozenset[str] = frozenset(),
+    announce: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """(the result, whether it was finished before). `content`: the composed configuration with its `choices`; `command`: its id
-    (see `xlearn.pipeline.Run`); `later`: the parts of data that later runs of this process need (see `xlearn.runtime.memory`).
+    (see `xlearn.pipeline.Run`); `later`: the parts of data that later runs of this process need (see `xlearn.runtime.memory`);
+    `announce`: called with a line before training.
 
     One process at a time writes into a folder. Another one that starts the same run waits, and finds the result.
     """
@@ -49,7 +56,7 @@ def run(
         if waited and not content["force"] and (earlier := finished(folder, content)) is not None:
             return _asked(earlier, content, folder), True
         with using(parts_of(content), later):
-            return execute(content, folder, multirun, command), False
+            return execute(content, folder, multirun, command, announce=announce), False
 
 
 def _asked(result: dict[str, Any], content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -90,22 +97,31 @@ def finished(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """
     try:
         result = read_result(folder)
-    except ValueError:
-        return None
+        if result is not None:
+            need_run(result, folder / RESULT)
     except LaterFormat as problem:
         raise Taken(str(problem)) from problem
+    except (ValueError, KeyError, TypeError, AttributeError, Problem):
+        print(f"note: {shown(folder)}/{RESULT} is damaged or incomplete; it is computed again.", file=sys.stderr)
+        return None
     if result is None:
         return None
     if digest(identity(result.get("config") or {})) != digest(identity(config)):
         raise Taken(f"{shown(folder)} holds the result of another configuration. Choose another folder, or delete it.")
-    if result["stamp"] != stamp(config):
+    if result.get("stamp") != stamp(config):
         print(f"note: {shown(folder)} was computed with other code or data files; it is computed again.", file=sys.stderr)
         return None
     return result
 
 
 def execute(
-    content: dict[str, Any], folder: Path, multirun: bool, command: str = "", cache: "Cache | None" = None, small: bool = False
+    content: dict[str, Any],
+    folder: Path,
+    multirun: bool,
+    command: str = "",
+    cache: "Cache | None" = None,
+    small: bool = False,
+    announce: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Build everything, then run it. The new result replaces an earlier one and deletes `error.txt`."""
     from xlearn.pipeline import Run
@@ -117,7 +133,7 @@ def execute(
     with listening():
         components = build(content)
         place = machine(content["device"], content["precision"], content["threads"], multirun)
-        result = Run(components, content, place, folder, cache or Cache(), command, small)()
+        result = Run(components, content, place, folder, cache or Cache(), command, small, announce)()
     (folder / ERROR).unlink(missing_ok=True)
     return result
 

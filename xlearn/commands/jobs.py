@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from xlearn.commands.order import groups as groups_of
 from xlearn.commands.order import parts_of
-from xlearn.config.compose import choices, complete, composed
+from xlearn.config.compose import choices, complete, composed, with_quotes
 from xlearn.config.folders import conf_folder, groups
 from xlearn.config.schema import identity, is_identity
 from xlearn.config.sentences import sentences
@@ -65,8 +65,9 @@ def jobs(overrides: Sequence[str], config_dirs: list[Path]) -> list[Job]:
     Raises `Problem` if one of them cannot be composed.
     """
     with sentences(config_dirs):
+        quoted = with_quotes(overrides, config_dirs)  # before `_parser`, which sets Hydra's search path
         parse = _parser(config_dirs)
-        every = BasicSweeper.split_arguments([parse(each) for each in overrides], None)[0]
+        every = BasicSweeper.split_arguments([parse(each) for each in quoted], None)[0]
         parsed = {text: parse(text) for job in every for text in job}
         swept = {text for text in parsed if sum(text in job for job in every) < len(every)}
         _refuse_settings({parsed[text].key_or_group for text in swept})

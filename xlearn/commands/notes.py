@@ -3,7 +3,7 @@
 from typing import Any
 
 # Notes of a task that the summary does not print: they are for programs, or part of the text of another note.
-UNTOLD = ("name", "data", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
+UNTOLD = ("name", "data", "lacking", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
 # Texts for the notes of xlearn's own tasks and modalities. Any other note is printed as its name and value.
 TOLD = {
     "bad_images": "{} unreadable image(s) left out (skip_bad)",
@@ -12,6 +12,8 @@ TOLD = {
     "truncated": "{} truncated",
     "resampled": "{} resampled",
     "cut": "{} cut",
+    "with_labels": "{} example(s) with a label",
+    "without_labels": "{} example(s) without a label, read as unlabelled",
     "missing_values": "{} missing value(s)",
     "constant_columns": "{} column(s) constant in training, read as 0",
     "duplicates_removed": "{} duplicate(s) left out",

@@ -11,6 +11,11 @@ from tqdm import tqdm
 from xlearn.commands.jobs import Job
 from xlearn.commands.worker import Outcome
 from xlearn.commands.workers import Sweep
+from xlearn.runtime.printable import printable
+
+# Keys whose values stand in the title of a run.
+IN_TITLE = ("source", "target", "transfer", "sharing", "seed", "target.shots", "target.fraction", "target.imbalance")
+IN_TITLE = (*IN_TITLE, "target.draw", "target.folds", "target.fold", "experiment")
 
 
 @dataclass
@@ -28,7 +33,9 @@ class Progress:
         self.ended[outcome.kind] += 1
         if outcome.kind == "interrupted":
             return
-        line = (outcome.line if self.shows_results else job.name) + " (done before)" * (outcome.kind == "cached")
+        varied = [word for word in job.overrides if word.partition("=")[0].lstrip("+") not in IN_TITLE]
+        result = f"{outcome.line} [{' '.join(varied)}]" if varied else outcome.line
+        line = (result if self.shows_results else job.name) + " (done before)" * (outcome.kind == "cached")
         if outcome.kind == "failed":
             self._print(f"error: {outcome.line}", sys.stderr)
             line = f"{job.name}: failed"
@@ -88,7 +95,7 @@ class Progress:
 
     def _print(self, text: str, stream: Any) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
-            print(text, file=stream, flush=True)
+            print(printable(text), file=stream, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -10,11 +10,26 @@ from xlearn.commands import job
 from xlearn.commands.job import failures
 from xlearn.config.compose import choices, complete, composed
 from xlearn.config.sentences import sentences
+from xlearn.config.texts import LOOKS
 from xlearn.results.files import RESULT
 from xlearn.runtime.storage import write_text
 
-# The parser of libyaml, if PyYAML was built with it, takes a tenth of the time.
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# The writer of libyaml, if PyYAML was built with it, takes a tenth of the time.
+if TYPE_CHECKING:
+    from yaml import SafeDumper as FastDumper
+else:
+    FastDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class Dumper(FastDumper):
+    """Quotes texts that OmegaConf would read as numbers: PyYAML takes `1e5` for a text."""
+
+    def text(self, value: str) -> Any:
+        style = "'" if LOOKS.fullmatch(value) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+Dumper.add_representer(str, Dumper.text)
 
 
 def content_of(overrides: Sequence[str], folders: list[Path]) -> tuple[dict[str, Any], Path]:
@@ -39,5 +54,5 @@ def write_configuration(content: dict[str, Any], folder: Path) -> None:
     if not (folder / RESULT).is_file():
         own = {name: value for name, value in content.items() if name != "choices"}
         chosen = {"hydra": {"runtime": {"choices": content["choices"]}}}
-        write_text(folder / ".hydra" / "config.yaml", yaml.dump(own, Dumper=DUMPER, sort_keys=False))
-        write_text(folder / ".hydra" / "hydra.yaml", yaml.dump(chosen, Dumper=DUMPER))
+        write_text(folder / ".hydra" / "config.yaml", yaml.dump(own, Dumper=Dumper, sort_keys=False))
+        write_text(folder / ".hydra" / "hydra.yaml", yaml.dump(chosen, Dumper=Dumper))

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
+from xlearn.commands.fairness import compared, damaged, lacking, mark, not_learned, selected, steps, unmeasured
 from xlearn.commands.notes import note_texts
 from xlearn.commands.private_layers import private_layers
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
+from xlearn.runtime.printable import in_one_line
 
 # The averages that a table of several metrics leaves out, because they say nearly the same as those beside them.
 NOT_SHOWN = ("worst_class", "macro_precision", "macro_recall")
@@ -22,21 +23,24 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     """
     unlabelled = result["baseline"].get("name") == "source_only"
     against = "source only" if unlabelled else "scratch"
-    lines = [title(result), f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"]
+    known = result["config"]["metric"] in result["metrics"]
+    lines = [title(result), *([f"  {'':<18}{'result':>9}{against:>13}{'gain':>9}"] if known else unmeasured(result))]
     shown = [name for name in directions(result) if name in result["gain"] and name not in NOT_SHOWN]
     for name in shown:
         value, before, gain = result["metrics"][name], result["baseline"]["metrics"][name], result["gain"][name]
         lines.append(f"  {name.replace('_', ' '):<18}{value:>9.4f}{before:>13.4f}{gain:>+9.4f}")
-    if result["gain"][result["config"]["metric"]] < 0:
+    if known and result["gain"][result["config"]["metric"]] < 0:
         better = "the unchanged source network" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
-    lines += [f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result))]
+    lines += [
+        f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result), *lacking(result))
+    ]
     told = (
         *_episodes(result),
-        *_adaptation(result),
-        *_tasks(result),
+        *(_adaptation(result) if known else selected(result)),
+        *(_tasks(result) if known else ()),
         *_forgetting(result),
-        *_bounds(result),
+        *(_bounds(result) if known else ()),
         *_retrieval(result),
         *_robustness(result),
         *private_layers(result),
@@ -57,7 +61,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     lines += [f"  {phase['name']}: {phase['note']}" for phase in result["phases"] if phase.get("note")]
     lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := note_texts(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
-    return "\n".join(lines)
+    return "\n".join(in_one_line(line) for line in lines)
 
 
 def _together(name: str, phases: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,11 @@
 """The title of a run: what is transferred, how, and with how many labels. Imports nothing heavy."""
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
+
+# The arguments of loaders that name the user's own data.
+PLACES = ("folder", "file", "name")
 
 
 def title(result: dict[str, Any]) -> str:
@@ -18,16 +23,33 @@ def title(result: dict[str, Any]) -> str:
         labels = f"{target['fraction']:g} of the labels"
     if target.get("imbalance") is not None:
         labels += f", imbalance {target['imbalance']:g}"
-    source = " + ".join(config["source"]) or "no source"
-    arrow = f"{source} -> {choices.get('target')}" if config["transfer"]["carry"] else f"no source -> {choices.get('target')}"
+    source = " + ".join(named(name, node) for name, node in config["source"].items()) or "no source"
+    to = named(str(choices.get("target")), target)
+    arrow = f"{source} -> {to}" if config["transfer"]["carry"] else f"no source -> {to}"
     if any({"source", "sources"} & {*phase.get("teachers", ())} for phase in config["transfer"].get("phases", {}).values()):
-        arrow = f"{source} -> {choices.get('target')}"
+        arrow = f"{source} -> {to}"
     if config["transfer"].get("joins"):
-        arrow = f"{source} together with {choices.get('target')}"
+        arrow = f"{source} together with {to}"
     sharing = f", sharing {choices.get('sharing')}" if config["transfer"]["carry"] else ""
     fold = f", fold {target['fold']} of {target['folds']}" if target["folds"] else ""
     draw = "" if target.get("draw") is None else f", draw {target['draw']}"
     return f"{arrow}: {choices.get('transfer')}{sharing}, {labels}, seed {config['seed']}{draw}{fold}"
+
+
+def score(result: Mapping[str, Any]) -> str:
+    """The main metric of a run and its gain, `n/a` where the target has no labels to measure them."""
+    metric = result["config"]["metric"]
+    if metric not in result["metrics"]:
+        return f"{metric} n/a (the target has no labels)"
+    return f"{metric} {result['metrics'][metric]:.4f} ({result['gain'][metric]:+.4f})"
+
+
+def named(option: str, node: Any) -> str:
+    """A task in a title: its option, and the last name of the path of the user's own data that it reads."""
+    given = [node.get(key) for key in PLACES] if isinstance(node, dict) else []
+    place = next((each for each in given if isinstance(each, str) and each), None)
+    last = PurePath(place).name if place else ""
+    return f"{option} {last}" if last and last != option else option
 
 
 def words_of(result: dict[str, Any]) -> dict[str, Any]:

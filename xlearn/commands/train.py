@@ -16,12 +16,13 @@ from xlearn.commands.job import ERROR, UNBEGUN, Unexpected, failures, is_written
 from xlearn.commands.jobs import Job
 from xlearn.commands.summary import summary
 from xlearn.commands.sweep import is_sweep, sweep
-from xlearn.commands.title import title
+from xlearn.commands.title import score, title
 from xlearn.config.arguments import config_dirs, flags_first
-from xlearn.config.compose import check_choices, choices, complete, register, waiting
+from xlearn.config.compose import check_choices, choices, complete, register, waiting, with_quotes
 from xlearn.config.folders import conf_folder
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, Problems
+from xlearn.runtime.printable import printable
 
 SOURCE_NOTE = (
     "note: the source is {} by default. Name another (source=...), or use only published weights: source=none pretrain=none "
@@ -47,17 +48,16 @@ def main(arguments: list[str], finish: Callable[[list[Job]], None] | None = None
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _failed.clear()
     _command[:] = [uuid4().hex]
-    # The program's name in Hydra's help; shell completion needs the name of the completed command.
-    sys.argv = [
-        "xlearn" if {"-sc", "--shell-completion"} & set(arguments) else "xlearn train",
-        *waiting(flags_first(arguments)),
-    ]
     try:
         folders = config_dirs(arguments)
         with sentences(folders):
             if is_sweep(arguments):
                 return sweep(arguments, finish)
             register(folders)
+            # The program's name in Hydra's help; shell completion needs the name of the completed command.
+            completes = {"-sc", "--shell-completion"} & set(arguments)
+            words = flags_first(arguments if completes else with_quotes(arguments, folders))
+            sys.argv = ["xlearn" if completes else "xlearn train", *waiting(words)]
             hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")(job)()
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
@@ -83,6 +83,15 @@ def _source_is_default(overrides: Sequence[str]) -> bool:
     return any(word.startswith("target=") for word in overrides) and not groups & {"source", "pretrain"}
 
 
+def _announce(line: str) -> None:
+    """What a run is about to do. To stderr: stdout has its result alone."""
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """In a sweep the lines of many runs would hide each other."""
+
+
 def job(config: DictConfig) -> None:
     """One job, in the folder that Hydra made for it."""
     hydra_config = HydraConfig.get()
@@ -97,7 +106,8 @@ def job(config: DictConfig) -> None:
                 content = {**complete(config), "choices": chosen}
             if not multirun and content["transfer"]["carry"] and _source_is_default(hydra_config.overrides.task):
                 print(SOURCE_NOTE.format(" + ".join(content["source"])), file=sys.stderr)
-            result, again = run(content, folder, multirun, _command[0])
+            announce = _silent if multirun else _announce
+            result, again = run(content, folder, multirun, _command[0], announce=announce)
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         if is_written(problem, words=multirun) and not isinstance(problem, Unexpected):
@@ -108,7 +118,5 @@ def job(config: DictConfig) -> None:
         if isinstance(problem, Problems) and {each.name for each in folder.iterdir()} <= UNBEGUN:
             shutil.rmtree(folder)
     else:
-        metric = result["config"]["metric"]
-        value, gain = result["metrics"][metric], result["gain"][metric]
-        line = f"{title(result)}: {metric} {value:.4f} ({gain:+.4f}){' (done before)' * again}"
+        line = f"{title(result)}: {score(result)}{' (done before)' * again}"
         print(line if multirun else summary(result, shown(folder), again), flush=True)

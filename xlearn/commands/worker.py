@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from xlearn.commands.job import ERROR, LOG, Unexpected, failures, is_written, run, shown
 from xlearn.commands.jobs import Job
 from xlearn.commands.single import write_configuration
-from xlearn.commands.title import title
+from xlearn.commands.title import score, title
 from xlearn.results.files import add_names
 from xlearn.runtime import progress
 from xlearn.runtime.errors import Interrupted, Problem
@@ -65,8 +65,7 @@ def work(order: Order) -> Outcome:
 
 def told(result: Mapping[str, Any]) -> str:
     """A finished run in one line."""
-    metric = result["config"]["metric"]
-    return f"{title(dict(result))}: {metric} {result['metrics'][metric]:.4f} ({result['gain'][metric]:+.4f})"
+    return f"{title(dict(result))}: {score(result)}"
 
 
 def failed(job: Job, problem: Problem) -> str:

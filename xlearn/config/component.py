@@ -4,7 +4,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,9 @@ def component(node: Any, where: str, positional: int | None = None, kind: type |
     ]
     for name, value in arguments.items():
         if name in settable and name in hints and not _fits(value, hints[name]):
-            problems.append(f"{where}.{name}={value!r} is no {_readable(hints[name])}.")
+            text = str in {*leaves_of(hints[name])} and not isinstance(value, list | dict | str)
+            fix = " A text is written in quotes." if text else ""
+            problems.append(f"{where}.{name}={value!r} is no {_readable(hints[name])}.{fix}")
     waiting = _waiting(target) if positional is not None else []
     if positional is not None and len(waiting) > positional:
         passed = f"{positional or 'no'} value{'' if positional == 1 else 's'}"
@@ -111,17 +113,21 @@ def _waiting(target: Callable[..., Any]) -> list[str]:
     ]
 
 
+def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a target's arguments by name; empty where they cannot be resolved."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # annotations under TYPE_CHECKING cannot be resolved; a wrong type then fails in the call
+        return {}
+
+
 def _settable(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     parameters = inspect.signature(target).parameters
     settable = {
         name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY or each.default is not each.empty
     }
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError:  # annotations under TYPE_CHECKING cannot be resolved; a wrong type then fails in the call
-        hints = {}
-    return settable, hints
+    return settable, hints_of(target)
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -130,22 +136,34 @@ def _fits(value: Any, hint: Any) -> bool:
 
     if isinstance(value, list):
         # beartype checks one item of a list only, drawn at random.
-        items = [typing.get_args(member)[:1] for member in _members(hint) if typing.get_origin(member) is list]
-        return any(all(_fits(item, each[0]) for item in value) for each in items if each) or Any in _members(hint)
-    if isinstance(value, bool) and bool not in _members(hint) and Any not in _members(hint):
+        items = [typing.get_args(member)[:1] for member in members(hint) if typing.get_origin(member) is list]
+        return any(all(_fits(item, each[0]) for item in value) for each in items if each) or Any in members(hint)
+    if isinstance(value, bool) and bool not in members(hint) and Any not in members(hint):
         return False  # Python accepts a bool as an int; a configuration does not
     return is_bearable(value, hint, conf=BeartypeConf(is_pep484_tower=True))
 
 
-def _members(hint: Any) -> tuple[Any, ...]:
+def members(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; another type is its only member."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return typing.get_args(hint)
     return (hint,)
 
 
+def leaves_of(hint: Any, inside: bool = False) -> Iterator[Any]:
+    """The types of the single values of a type, or of those `inside` its lists and mappings; `str` for a choice among texts."""
+    for member in members(hint):
+        origin, inner = typing.get_origin(member), typing.get_args(member)
+        if origin in (list, dict, tuple, Sequence, Mapping):
+            values = [each for each in inner[-1:] if inside]
+            yield from (leaf for each in values for part in (False, True) for leaf in leaves_of(each, part))
+        elif not inside:
+            yield from (type(value) for value in inner) if origin is typing.Literal else (member,)
+
+
 def _readable(hint: Any) -> str:
     names = []
-    for member in _members(hint):
+    for member in members(hint):
         if member is type(None):
             names.append("null")
         elif typing.get_origin(member) is typing.Literal:

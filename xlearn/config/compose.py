@@ -15,10 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from xlearn.config.arguments import searchpath
-from xlearn.config.folders import conf_folder, groups, options, read_yaml
+from xlearn.config.arguments import searchpath, split
+from xlearn.config.folders import conf_folder, groups, options, read_text, read_yaml
+from xlearn.config.quoting import need_parsed
 from xlearn.config.schema import LABEL_SPACE, LISTS, SAME, TrainConfig, identity, own_choices
 from xlearn.config.sentences import sentences
+from xlearn.config.texts import quoted, texts_of_file
 from xlearn.data.options import TaskOptions
 from xlearn.runtime.errors import Problem, Problems
 from xlearn.runtime.hashing import digest
@@ -51,7 +53,7 @@ def register(config_dirs: list[Path]) -> None:
             problems.append(f"{file}: no task can be called {name!r}, because {why}. Rename the file, e.g. to {fixed}.yaml.")
             continue
         try:
-            node = read_yaml(file)
+            node = texts_of_file(read_yaml(file), read_text(file))
             kind = _label_space(node, file)
         except Problem as problem:
             problems.append(str(problem))
@@ -105,6 +107,19 @@ def composed(overrides: Sequence[str], config_dirs: list[Path]) -> DictConfig:
 
     Raises `Problem` if it cannot be composed, or a group lacks its one option (see `check_choices`).
     """
+    return _composed(with_quotes(overrides, config_dirs), config_dirs)
+
+
+def with_quotes(words: Sequence[str], config_dirs: list[Path]) -> list[str]:
+    """The words of a command, with quotes around values that are texts by their keys (see `quoted`). Call `register` before.
+
+    Raises `Problems` for overrides that Hydra cannot parse.
+    """
+    need_parsed(split(words)[1])
+    return quoted(words, config_dirs, lambda overrides: _composed(overrides, config_dirs))
+
+
+def _composed(overrides: Sequence[str], config_dirs: list[Path]) -> DictConfig:
     GlobalHydra.instance().clear()
     search = [searchpath(config_dirs)] if config_dirs else []
     with sentences(config_dirs), initialize_config_dir(str(conf_folder()), version_base="1.3"):

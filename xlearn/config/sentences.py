@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from xlearn.config.folders import broken, conf_folder, groups, options, read_yaml
+from xlearn.config.quoting import shown
 from xlearn.config.renamed import renamed_key
 from xlearn.config.schema import LABEL_SPACE, PRESETS, SAME
 from xlearn.runtime.errors import Problem, nearest
@@ -37,6 +38,10 @@ def sentences(config_dirs: list[Path]) -> Iterator[None]:
 
 def _sentence(error: Exception, folders: list[Path]) -> str:
     text = str(error)
+    if ambiguous := re.search(r"Ambiguous value for argument '(.+?)'\n", text, re.S):
+        key, _, value = ambiguous[1].partition("=")
+        one = shown(ambiguous[1])
+        return f"{ambiguous[1]}: several values. A list is {key}=[{value}], one text {one}, and a sweep over them needs -m."
     if isinstance(error, MissingConfigException) and (lacking := error.missing_cfg_file or ""):
         group, _, name = lacking.rpartition("/")
         if group:
@@ -64,10 +69,16 @@ def _sentence(error: Exception, folders: list[Path]) -> str:
         if (now := _now(key)) is not None:
             return f"{key}: {now}"
         if "not in struct" in first or "not in '" in first or "not found" in first:
-            more = f" Write +{key}=VALUE if the launcher knows it." if key.startswith("hydra.launcher.") else ""
+            added = re.search(r"To append to your config use (\+\S+)", text)
+            command = added[1] if added else f"+{key}=VALUE"
+            if key.startswith("hydra.launcher."):
+                return f"{key}: the launcher's file does not set it. If the launcher knows it, add it: {command}."
             if ".batches." in key:
-                return f"{key}: the phase does not set it. Write +{key}=VALUE. `xlearn show batches` has the arguments."
-            return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}{more}"
+                return f"{key}: the phase does not set it. Write {command}. `xlearn show batches` has the arguments."
+            if (group := key.replace(".", "/")) in groups(folders) and "/" in group:
+                chosen = " or ".join(f"+{group}={name}" for name in options(group, folders))
+                return f"{key}: no {group} is chosen by default. Add one first: {chosen}."
+            return f"{key}: there is no such key. {_known(key, cause.parent_node, folders)}"
         return f"{key}: {first}."
     if re.match(rf"(Could not override '{PRESETS}['@]|Multiple values for {PRESETS}@)", text):
         return (
@@ -127,6 +138,10 @@ def _broken(file: Path) -> str:
 def _known(key: str, parent: Any, folders: list[Path]) -> str:
     prefix, _, last = key.rpartition(".")
     names = [str(name) for name in parent if name != "hydra"] if isinstance(parent, DictConfig) else []
+    if prefix == "source" and last not in options("task", folders):  # a key of a source, without the source's name
+        having = [name for name in names if isinstance(parent, DictConfig) and last in [*(parent[name] or {})]]
+        if having:
+            return f"A source's keys stand below its name: write {' or '.join(f'source.{name}.{last}' for name in having)}."
     group = prefix.replace(".", "/")
     having = [option for option, file in options(group, folders).items() if prefix and last in read_yaml(file)]
     if having:

@@ -48,9 +48,8 @@ def within(source: TaskSource, seed: int) -> Iterator[Finding]:
         }[source.options.duplicates]
         sets = [(found.first == first).nonzero().flatten()[:SHOWN] for first in found.first[repeats].unique()[:SHOWN]]
         examples = tuple(" = ".join(name_of(data, int(row)) for row in each) for each in sets)
-        yield Finding(
-            f"{count} examples are copies of others: {kept} (duplicates={source.options.duplicates})", examples, torn > 0
-        )
+        text = f"{count} examples are copies of others: {kept} (duplicates={source.options.duplicates})"
+        yield Finding(text, examples, torn > 0)
         if torn_labels := contradicted(data, found.first).nonzero().flatten().tolist():
             examples = tuple(f"{name_of(data, row)}: {data.groups[int(data.strata[row])]}" for row in torn_labels[: 2 * SHOWN])
             yield Finding(f"{len(torn_labels)} examples have an equal input with another label", examples)

@@ -84,6 +84,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         },
         origin=origin(source),
         content=digests,
+        labelled=data.labelled,
+        names=data.names,
     )
     _need_examples(task, source.where != "target")
     return task
@@ -103,12 +105,14 @@ def _need_examples(task: Task, source: bool) -> None:
     if len(task.train) == 0 and (source or len(task.unlabeled) == 0):
         fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
         raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")
-    if len(task.test) == 0:
+    # A target none of whose rows has a label is learned from without labels, and predicted.
+    without = task.labelled is not None and not bool(task.labelled[task.training].any())
+    if len(task.test) == 0 and (source or not without):
         reason, fix = "", "Set test to a fraction above 0"
         if "whole_groups" in task.notes:
             reason, fix = (
                 ": all examples of each class are copies or of one owner",
-                "Choose another split_by, or duplicates=keep",
+                "Choose another split_by",
             )
         raise Problem(f"{task.name} has no test example{reason}. {fix}.")
 

@@ -1,6 +1,7 @@
 """The data classes of a task: specs of its inputs, batches, examples and splits."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +206,7 @@ class Task:
     `data` identifies the raw data, `fingerprint` the task made of them: splits, classes, sizes. `training int64`: all rows for
     training, labelled or not. `origin[name] int64`: for each row of the raw data its position in the data called `name`, from
     which other tasks may be made too. `content[modality] int64`: digests of all rows of the raw data (`xlearn.data.content`).
+    `labelled bool`: by row of the raw data, whether it has a label (None: all); `names`: of these rows, for people.
     """
 
     name: str
@@ -220,6 +222,16 @@ class Task:
     origin: dict[str, Tensor] = field(default_factory=dict, repr=False)
     training: Tensor = field(default_factory=lambda: torch.arange(0), repr=False)
     content: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    labelled: Tensor | None = field(default=None, repr=False)
+    names: Sequence[str] = field(default=(), repr=False)
+
+    @property
+    def measurable(self) -> bool:
+        return len(self.test) > 0  # a target without any label has no test row
+
+    def with_labels(self, examples: Examples) -> Examples:
+        """Those of the examples that have a label, shown or hidden."""
+        return examples if self.labelled is None else examples.subset(self.labelled[examples.rows].nonzero().flatten())
 
     def only(self, *modalities: str) -> "Task":
         """The same task, rows included, without the other modalities."""

@@ -58,7 +58,7 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
         data = source.load()
         _need_sides(source, data)
         # Without groups, the names are of what is predicted, and need no example.
-        if data.label_space.group:
+        if data.label_space.group and data.labelled is None:
             counts = torch.bincount(data.strata[data.known], minlength=len(data.classes))[: len(data.classes)]
             if len(empty := torch.nonzero(counts == 0)):
                 raise Problem(

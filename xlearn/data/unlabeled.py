@@ -54,8 +54,8 @@ def inputs(task: Task) -> Task:
 
 
 def revealed(task: Task) -> Task:
-    """The task with the labels of all its training examples, for the upper bound of adaptation."""
+    """The task with the labels of all its training examples that have one, for the upper bound of adaptation."""
     whole = task.unlabeled.whole or task.unlabeled
-    rows = torch.cat([task.train.rows, task.unlabeled.rows]).sort().values
+    rows = torch.cat([task.train.rows, task.with_labels(task.unlabeled).rows]).sort().values
     none = task.unlabeled.subset(torch.arange(0))
     return replace(task, train=whole.subset(rows), unlabeled=none, fingerprint=f"{task.fingerprint}:all labels")

@@ -155,11 +155,26 @@ class LabelSpace(ABC):
         """As `measure`, over the queries of all episodes."""
         return self.measure(outputs.flatten(0, 1), labels.flatten(0, 1))
 
+    def written_labels(self, labels: Tensor) -> list[str]:
+        """The labels as `predictions.csv` has them."""
+        return [_text(each) for each in labels.tolist()]
+
+    def written(self, reduced: Mapping[str, Tensor]) -> dict[str, list[str]]:
+        """The columns of `predictions.csv` by name, from `reduced`: by default `predicted`, in the form of the labels."""
+        return {"predicted": self.written_labels(self.predictions(reduced["logits"]))}
+
     def described(self) -> dict[str, Any]:
         """For `result.json`, from which summaries and tables take directions and words."""
         return {
             "kind": self.kind, "higher_is_better": dict(self.metrics), "floor": self.floor_name, "group": self.group,
         }  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    """A number with 6 significant digits, several of them with a space between."""
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def joined(spaces: Mapping[str, LabelSpace], others: Iterable[LabelSpace]) -> dict[str, LabelSpace]:

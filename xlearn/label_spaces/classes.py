@@ -64,6 +64,14 @@ class Classes(LabelSpace):
             return (reduced["predicted"] == labels).double()
         return -reduced["log_probability"] if metric == "nll" else None
 
+    def written_labels(self, labels: Tensor) -> list[str]:
+        return [self.classes[place] for place in labels.tolist()]
+
+    def written(self, reduced: Mapping[str, Tensor]) -> dict[str, list[str]]:
+        """`predicted`, the name of the class, and its `probability`."""
+        probabilities = [f"{each:.6f}" for each in reduced["confidence"].tolist()]
+        return {"predicted": self.written_labels(reduced["predicted"]), "probability": probabilities}
+
     def floor_metric(self, metric: str) -> str:
         """The shares of the classes are calibrated, and the worst class may have a recall of 0 in a good network."""
         return {"calibration_error": "accuracy", "worst_class": "balanced_accuracy"}.get(metric, metric)

@@ -1,6 +1,7 @@
 """Copying of weights from the source's network to the target's: strict selection, and a report."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +15,8 @@ from xlearn.runtime.errors import Problem
 from xlearn.runtime.needs import declared
 from xlearn.sharing import COPIES
 
+# The key of a head of classes: the name of the label space, then the number of its classes and their digest.
+HEAD = re.compile(r"(?P<name>.+?)(?P<classes>\d+_[0-9a-f]{6})")
 NO_ENTITIES: dict[str, tuple[str, ...]] = {}
 
 
@@ -76,10 +79,10 @@ def choose(
             "sizes for both (fusion=mean with a fusion.width maps all modalities to one width), or copy less (sharing=encoder)."
         )
     if not chosen and not empty and declared(sharing, COPIES).copied:
-        raise Problem(
-            f"{names}: this sharing copies nothing. The source has {_tops(source)}, the target {_tops(own)}. "
+        fix = one_head(source, own) or (
             "Use sharing=all, a source of the same modality, a shared trunk (trunk=mlp), or transfer=scratch."
         )
+        raise Problem(f"{names}: this sharing copies nothing. The source has {_tops(source)}, the target {_tops(own)}. {fix}")
     travels = set(chosen)
     return Carried(
         copied={name: tuple(own[name].shape) for name in own if name in travels},
@@ -94,6 +97,22 @@ def carry(source: Mapping[str, Tensor], target: Network, carried: Carried) -> No
     own = target.state_dict()
     by_id = {name: with_rows(own[name].cpu(), source[name], pairs) for name, pairs in carried.rows.items()}
     load(target, {name: by_id.get(name, source[name]) for name in carried.copied})
+
+
+def one_head(source: Iterable[str], target: Iterable[str]) -> str:
+    """A sentence for a target whose head has the classes of one of the source's, in their order, under another name; "" where
+    there is none. Both are names of parameters; see `xlearn.label_spaces.keys`.
+    """
+    heads = [{name.split(".")[1] for name in names if name.startswith("head.")} for names in (source, target)]
+    pairs = [[match for each in names if (match := HEAD.fullmatch(each))] for names in heads]
+    for one, other in ((one, other) for one in pairs[0] for other in pairs[1]):
+        if one["classes"] == other["classes"] and one["name"] != other["name"]:
+            return (
+                f"Both predict the same classes, but their heads are called {one['name']} and {other['name']}: if the classes "
+                f"mean the same, give both one head, target.head={one['name']} (and source.NAME.head={one['name']} if that is "
+                "not the source's own name for it)."
+            )
+    return ""
 
 
 def _top(name: str) -> str:

@@ -135,7 +135,7 @@ class AllLabels(Comparison):
     """
 
     def __call__(self, plan: Plan) -> Iterator[Compared]:
-        if _bounded(plan):
+        if _bounded(plan) and plan.roles["target"]["target"].measurable:
             target = revealed(plan.by_itself("target")["target"]["target"])
             made = plan.scratch({"source": {}, "target": {"target": target}})
             yield Compared(("bounds", "target_only"), made, "bound target_only", tag={"bound": "target_only"})

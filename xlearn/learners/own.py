@@ -6,7 +6,7 @@ from xlearn.data.leakage import need_same_forms, need_unlearned
 from xlearn.data.reads import Roles
 from xlearn.data.task import Spec, Task
 from xlearn.label_spaces import LabelSpace, joined
-from xlearn.learners.carry import choose
+from xlearn.learners.carry import choose, one_head
 from xlearn.learners.learner import Learner, SourceNetwork
 from xlearn.networks.entities import entity_rows
 from xlearn.networks.network import Network, load, tensors
@@ -162,5 +162,5 @@ def _need_trained(components: Components, found: Learner, names: str, tasks: lis
             f"sharing={components.names.get('sharing')} does not copy {dead[0]}{' and others' * (len(dead) > 1)} from {names}, "
             f"and {components.transfer_name} does not train it, so it would stay random (classes: {listed}). Use a "
             "sharing that copies it (a head is only copied between tasks of the same classes), or a transfer that "
-            "trains it, e.g. finetune."
+            f"trains it, e.g. finetune. {one_head(tensors(found.source_networks[0].network), dead)}".rstrip()
         )

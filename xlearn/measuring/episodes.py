@@ -120,12 +120,14 @@ class Episodes(Measuring):
         self.component()  # raises for arguments out of range
 
     def prepared(self, task: Task) -> Task:
-        """The task with all its examples in the test split, from which the episodes are drawn. All other splits are empty, so
-        that nothing else can learn from its classes.
+        """The task with all its labelled examples in the test split, from which the episodes are drawn. All other splits are
+        empty, so that nothing else can learn from its classes.
         """
         parts = (task.train, task.val, task.unlabeled, task.test.examples)
         whole = task.unlabeled.whole or task.unlabeled
-        every = whole.subset(torch.cat([part.rows for part in parts]).sort().values)
+        every = task.with_labels(whole.subset(torch.cat([part.rows for part in parts]).sort().values))
+        if len(every) == 0:
+            raise Problem(f"target={task.name} has no labels: no episode can be drawn or measured. Choose another transfer.")
         none = whole.subset(every.rows[:0])
         notes = {**task.notes, "examples": {"train": 0, "val": 0, "test": len(every), "unlabeled": 0}}
         empty = {"train": none, "val": none, "unlabeled": none, "training": none.rows}

@@ -18,12 +18,14 @@ from xlearn.runtime.hashing import derive
 
 
 class TestSplit(Measuring):
-    """The metrics of the predictions on the test split."""
+    """The metrics of the predictions on the test split; of a task without labels the predictions alone."""
 
     def __call__(self, network: Network, task: Task, examples: Examples, still: Sequence[str], asked: Asked) -> Measured:
         # Pretrained encoders that no phase trained encode a data set once for all runs.
         encoded = encode(network, examples, still, asked.machine)
         found = (predictions if asked.cached else predict)(network, encoded, asked.machine)
+        if not task.measurable:
+            return Measured({}, {**found.tensors, "rows": examples.rows})
         tensors = {**found.tensors, "labels": examples.labels, "rows": examples.rows}
         correct = found.correct()
         return Measured(found.measure(), tensors, {} if correct is None else {"correct": correct})
@@ -37,14 +39,14 @@ class TestSplit(Measuring):
 
         Hidden labels are needed because `shots` labels equally many examples of each class.
         """
-        floor = self._floor(task, len(examples))
+        floor = self._floor(task, len(examples)) if task.measurable else None
         return None if floor is None else task.labels.measure(floor, examples.labels)
 
     def above_floor(self, task: Task, examples: Examples, measured: Measured, asked: Asked) -> AboveFloor | None:
         """Over the examples, paired: a mean over examples by `over_constant`, another metric by a bootstrap of the examples,
         seeded by the run's seed (see `xlearn.metrics.paired`).
         """
-        floor = self._floor(task, len(examples))
+        floor = self._floor(task, len(examples)) if task.measurable else None
         if floor is None:
             return None
         space, labels = task.labels, examples.labels
@@ -68,4 +70,4 @@ class TestSplit(Measuring):
         return AboveFloor(metric, found if space.metrics[metric] else found.turned())
 
     def _floor(self, task: Task, count: int) -> Tensor | None:
-        return task.labels.floor(torch.cat([task.train.labels, task.unlabeled.labels]), count)
+        return task.labels.floor(torch.cat([task.train.labels, task.with_labels(task.unlabeled).labels]), count)

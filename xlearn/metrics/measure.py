@@ -75,11 +75,12 @@ def _rates(predicted: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
     """The metrics that follow from predicted classes."""
     counted = _counts(predicted, labels, classes)
     occurring = counted["recall"][counted["examples"] > 0]
+    among = (counted["examples"] > 0) | (torch.bincount(predicted, minlength=classes) > 0)
     return {
         "accuracy": float((predicted == labels).double().mean()),
         "balanced_accuracy": float(occurring.numpy().mean()),
         "worst_class": float(occurring.min()),
-        **{f"macro_{name}": float(counted[name].numpy().mean()) for name in ("precision", "recall", "f1")},
+        **{f"macro_{name}": float(counted[name][among].numpy().mean()) for name in ("precision", "recall", "f1")},
     }
 
 
@@ -92,7 +93,9 @@ def measure_reduced(given: Mapping[str, Tensor], labels: Tensor, classes: Sequen
     """Every metric, from `reduced`. Of few classes (see `xlearn.metrics.kept`) also the numbers per class, and the confusion
     matrix (rows: true, columns: predicted).
 
-    Macro averages run over all classes, balanced accuracy over those that occur; both count an empty ratio as 0.
+    Macro averages run over the classes that occur or are predicted, as scikit-learn's without `labels`; balanced accuracy over
+    those that occur, as scikit-learn's. Both count an empty ratio as 0. A class without examples that is predicted by mistake
+    lowers the macro averages.
     `worst_class` is the lowest recall of a class that occurs.
     """
     predicted, count = given["predicted"], len(classes)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.config.upgraded import upgraded, upgraded_choices
+from xlearn.results.plain import read_json
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_text
 
@@ -41,7 +42,7 @@ def add_names(folder: Path, *names: dict[str, Any]) -> None:
 def read_names(folder: Path) -> list[dict[str, Any]]:
     """The noted choices of options that lead to the run in `folder`; empty if there is one."""
     file = folder / NAMES
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return read_json(file) if file.is_file() else []
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -52,10 +53,12 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     file = folder / RESULT
     if not file.is_file():
         return None
-    result = json.loads(file.read_text(encoding="utf-8"))
+    result = read_json(file)
     if not isinstance(result, dict):
         raise ValueError("the file has no mapping")
     written = result.get("format", 1)
+    if not isinstance(written, int) or isinstance(written, bool):
+        raise ValueError(f"its format is {written!r}")
     if written not in range(1, FORMAT + 1):
         raise LaterFormat(f"{file} has format {written}, and this version of xlearn reads 1 to {FORMAT}. Update xlearn.")
     if written < FORMAT and "config" in result:

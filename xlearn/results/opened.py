@@ -16,7 +16,12 @@ class Opened:
         return self.of(self._tasks[role])
 
     def of(self, task: Task) -> Examples:
-        """The test split of this task: that of a role, or the same rows in the form that another network reads."""
+        """The test split of this task: that of a role, or the same rows in the form that another network reads.
+
+        Of a task without labels all its examples, which are predicted.
+        """
+        if not task.measurable:  # without labels: there is nothing to keep sealed
+            return task.unlabeled
         if id(task.test) not in self._examples:
             self._examples[id(task.test)] = task.test, task.test.open()
         return self._examples[id(task.test)][1]

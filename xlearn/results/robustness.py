@@ -16,6 +16,8 @@ from xlearn.runtime.hashing import derive
 
 def check_robustness(chosen: Mapping[str, partial[Any]], target: Task) -> None:
     """Raise `Problem`, before any training, for a robustness option with a missing modality or an invalid level."""
+    if chosen and not target.measurable:
+        raise Problem(f"robustness={','.join(chosen)}: target={target.name} has no labels to measure with. Leave it out.")
     there = next(each for each in (target.train, target.unlabeled, target.test.examples) if len(each))
     few = there.subset(torch.arange(min(2, len(there))))
     for name, spoil in chosen.items():

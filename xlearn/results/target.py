@@ -21,8 +21,10 @@ from xlearn.results.forgetting import forgetting
 from xlearn.results.frozen_features import frozen_features
 from xlearn.results.gains import delta_m, gain, gap_closed
 from xlearn.results.opened import Opened
+from xlearn.results.predictions import write_predictions
 from xlearn.results.retrieval import retrieval
 from xlearn.results.robustness import robustness
+from xlearn.results.rows import rows_of
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.fingerprints import RUN, code_of
@@ -84,6 +86,7 @@ def outcome(
         result["frozen_features"] = frozen
     if "bounds" in result:
         result["gap_closed"] = _gap_closed(found.metrics, result, target)
+    write_predictions(folder, target, test, found.tensors)
     _write_predictions(
         folder,
         found,
@@ -99,7 +102,7 @@ def outcome(
     if any(phase.needs.pairs for phase in components.used()) and len(target.inputs) > 1:
         encoded = encode(own.network, test, own.still(), machine)
         result["retrieval"] = retrieval(own.network, encoded, machine)
-    if components.robustness:
+    if components.robustness and target.measurable:
         result["robustness"] = robustness(components.robustness, own, target, test, asked)
         write_text(folder / "robustness.json", json.dumps(result["robustness"], indent=1))
     return result
@@ -170,7 +173,7 @@ def _described(learned: Learned, roles: Roles, config: dict[str, Any], machine: 
         "choices": config["choices"],
         "label_space": tasks["target"].labels.described(),
         "data": {
-            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **task.notes}
+            name: {"name": task.name, "data": task.data, "fingerprint": task.fingerprint, **rows_of(task), **task.notes}
             for name, task in tasks.items()
         },
         "forms": {name: asdict(spec) for name, spec in learned.own.forms().items()},

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from xlearn.runtime.errors import Interrupted, Problem
@@ -51,7 +52,17 @@ def unfinished() -> Path:
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary file, flush it to the disk, and rename it to `file`."""
+    """Call `write` with a temporary file, flush it to the disk, and rename it to `file`.
+
+    A link is followed: the file that it names is replaced. A pipe or a device is written to.
+    """
+    if is_stream(file):
+        with TemporaryDirectory() as folder:
+            write(temporary := Path(folder) / "written")
+            with file.open("ab") as stream:
+                stream.write(temporary.read_bytes())
+        return
+    file = file.resolve() if file.is_symlink() else file
     file.parent.mkdir(parents=True, exist_ok=True)
     in_cache = file.is_relative_to(cache_root())
     if not in_cache:  # what a killed process left here; the cache's temporary files are deleted when a command starts
@@ -62,6 +73,12 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(file)
+
+
+def is_stream(file: Path) -> bool:
+    """Whether a path is a pipe, a device or an open file of a process (`/dev/stdout`): these are never replaced."""
+    opened = file.exists() and file.absolute().parts[1:2] in (("dev",), ("proc",)) and not file.is_dir()
+    return opened or (file.exists() and not file.is_file() and not file.is_dir())
 
 
 def write_text(file: Path, text: str) -> None:

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _main(given: argparse.Namespace) -> int:
     from xlearn.commands.sweep import run_more
+    from xlearn.config.compose import register, with_quotes
 
     folders = [config_dir("--config-dir", folder) for folder in given.config_dir]
     if given.trials < 1:
@@ -63,7 +64,8 @@ def _main(given: argparse.Namespace) -> int:
     if wrong := [word for word in given.words if "=" not in word]:
         raise Problem(f"{wrong[0]} is no KEY=VALUE. `xlearn search --help` explains.")
     check_rule(given.rule)
-    search = Search(space(given.words), given.trials, given.rule, folders)
+    register(folders)
+    search = Search(space(with_quotes(given.words, folders)), given.trials, given.rule, folders)
     first = search.checked()
     status = run_more(search.more, [first], search.total * len(search.space.repeated), search.ended, False)
     if search.hopeless is not None and not search.scored()[1]:
@@ -110,6 +112,8 @@ def _scores(trial: Tried, rule: str) -> float | None:
 def _measured(trial: Tried, rule: str) -> str:
     results = trial.results
     metric = results[0]["config"]["metric"]
+    if any(metric not in result["metrics"] for result in results):
+        return f"test {metric.replace('_', ' ')} n/a: the target has no labels"
     own = fmean(metrics_by(result, rule)[metric] for result in results)
     before = fmean(result["baseline"]["metrics"][metric] for result in results)
     words, name = metric.replace("_", " "), results[0]["baseline"]["name"]

@@ -1,5 +1,6 @@
 """The arguments of `xlearn table`. Imports nothing heavy."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,7 @@ def sources(words: list[str], tables: dict[str, Path]) -> Sources:
         elif "=" in word:
             overrides.append(word)
         else:
-            there = Path("outputs") / word
-            fix = f"There is a folder {there}." if there.is_dir() else nearest(word, tables)
-            raise Problem(f"{word} is neither a folder nor a table. {fix}")
+            raise Problem(f"{word} is neither a folder nor a table. {_elsewhere(word, tables)}")
     if not folders and not names:
         raise Problem(f"Say what to show: a folder of results (outputs), or a table: {', '.join(tables)}.")
     if names and (folders or len(names) > 1):
@@ -45,6 +44,17 @@ def sources(words: list[str], tables: dict[str, Path]) -> Sources:
     if overrides and not names:
         raise Problem(f"{overrides[0]} is no folder. To show only these runs, write --where {overrides[0]}.")
     return Sources(folders, names[0] if names else None, overrides)
+
+
+def _elsewhere(word: str, tables: dict[str, Path]) -> str:
+    """Where the results of an experiment of this name may be, or the nearest names."""
+    for place in (Path("outputs"), Path("..") / "outputs"):
+        if (place / word).is_dir():
+            return f"There is a folder {place / word}: xlearn table {place / word}."
+    below = [each.name for each in Path("outputs").iterdir() if each.is_dir()] if Path("outputs").is_dir() else []
+    if close := difflib.get_close_matches(word, below, n=1, cutoff=0.6):
+        return f"Did you mean {Path('outputs') / close[0]}?"
+    return f"{nearest(word, tables)} The results of experiment={word} are in outputs/{word} of the folder where it ran."
 
 
 def keys(text: str) -> list[str]:

@@ -7,19 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import yaml
+from typing import Any
 
 from xlearn.config.schema import own_choices
 from xlearn.config.upgraded import upgraded, upgraded_choices
 from xlearn.results.files import RESULT, LaterFormat, read_result
+from xlearn.results.plain import need_run, read_configuration
 from xlearn.runtime.errors import Problem
 
-# Keys of `result.json` that a table reads; a file without them is not a result of xlearn.
-NEEDED = ("config", "choices", "metrics", "baseline", "gain", "selection", "phases")
-
 HYDRA = ".hydra"
+# Mappings that the configuration of every run has.
+RUN = ("target", "source", "transfer")
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ def _record(folder: Path) -> Record:
     except ValueError as error:
         raise Problem(f"{file} cannot be read ({error}). Delete it and repeat the run.") from error
     if result is not None:
-        if lacking := [name for name in NEEDED if name not in result]:
-            raise Problem(f"{file} is no result of xlearn train: it has no {', '.join(lacking)}. Name a folder without it.")
+        need_run(result, file)
         return Record(folder, result["config"], result["choices"], result)
     config, choices = _composed(folder)
     error = folder / "error.txt"
@@ -96,17 +93,16 @@ def _record(folder: Path) -> Record:
 
 def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """(configuration, choices) of an unfinished run, from its `.hydra`."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
-        loaded = OmegaConf.load(folder / ".hydra" / "config.yaml")
-        config = cast("dict[str, Any]", OmegaConf.to_container(loaded, resolve=True))
-        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))
+        config = read_configuration(folder / HYDRA / "config.yaml")
+        hydra = read_configuration(folder / HYDRA / "hydra.yaml")
         choices = hydra["hydra"]["runtime"]["choices"]
-    except (OSError, yaml.YAMLError, OmegaConfBaseException, KeyError, TypeError) as error:
+        config, choices = upgraded(config), upgraded_choices(own_choices(choices))
+        if wrong := [name for name in RUN if not isinstance(config.get(name), dict)]:
+            raise ValueError(f"config.yaml has no {wrong[0]}")
+        return config, choices
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
             f"{folder} holds a run that did not finish, and {folder}/.hydra does not say which one "
             f"({type(error).__name__}: {error}). Delete the folder, or name others."
         ) from error
-    return upgraded(config), upgraded_choices(own_choices(choices))

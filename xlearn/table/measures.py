@@ -57,7 +57,7 @@ def measure(records: Sequence[Record], metric: str | None) -> Measure:
         return Measure(name, _higher(name, higher))
     for record in finished:
         assert record.result is not None
-        if name not in record.result["gain"]:
+        if record.result["gain"] and name not in record.result["gain"]:  # empty where the target has no labels
             raise Problem(f"{record.folder}/result.json has no {name}. {nearest(name, record.result['gain'])}")
     return Measure(name, higher[name])
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from xlearn.runtime.storage import write_text
+from xlearn.runtime.storage import is_stream, write_text
 from xlearn.table.cells import Table
 from xlearn.table.data import as_json
 from xlearn.table.render import FORMATS, SUFFIXES, markdown
@@ -16,15 +16,20 @@ def give(table: Table, form: str, out: Path | None) -> None:
         from xlearn.table.plot import draw
 
         draw(table, out.expanduser())
-        print(out)
+        _name(out)
         return
     text = FORMATS[form](table)
     if out is not None:
         write_text(out.expanduser(), text)
-        print(out)
+        _name(out)
         return
     encoding = sys.stdout.encoding or "utf-8"  # a terminal without ± shows ? instead of a traceback
     print(text.encode(encoding, "replace").decode(encoding), end="")
+
+
+def _name(out: Path) -> None:
+    if not is_stream(out.expanduser()):  # its reader gets the table alone
+        print(out)
 
 
 def keep_beside(folder: Path, table: Table, curves: Iterable[Table]) -> None:

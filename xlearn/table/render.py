@@ -1,9 +1,11 @@
 """A table as text: Markdown, LaTeX, CSV and HTML."""
 
 import html
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from xlearn.runtime.printable import in_one_line, no_formula
 from xlearn.table.cells import DELTA, Cell, Table
 from xlearn.table.costs import FIELDS, costs
 from xlearn.table.data import as_json
@@ -17,7 +19,7 @@ def markdown(table: Table) -> str:
     parts = [pipes(table)]
     if table.published:
         parts.append(f"{PUBLISHED}:\n\n{_pipes(*_published(table))}")
-    parts.append("\n".join(f"- {sentence}" for sentence in sentences(table)))
+    parts.append("\n".join(f"- {without_tags(in_one_line(sentence))}" for sentence in sentences(table)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,10 +46,20 @@ def _costly(found: Mapping[str, Mapping[str, str]], row: str) -> list[str]:
 
 
 def _pipes(head: list[str], body: list[list[str]]) -> str:
-    escaped = [[text.replace("|", r"\|") for text in line] for line in (head, *body)]
+    escaped = [[in_markdown(text) for text in line] for line in (head, *body)]
     widths = [max(len(line[i]) for line in escaped) for i in range(len(head))]
     lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in escaped]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def in_markdown(text: str) -> str:
+    """Text in a cell of a pipe table: no ends of cells or lines, no HTML."""
+    return without_tags(re.sub(r"\\*\|", lambda found: "\\\\" * (len(found[0]) - 1) + r"\|", in_one_line(text)))
+
+
+def without_tags(text: str) -> str:
+    """Text of Markdown in which nothing is HTML."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def _published(table: Table) -> tuple[list[str], list[list[str]]]:
@@ -66,7 +78,7 @@ SPECIAL = {
 
 def escaped(text: str) -> str:
     """Plain text escaped for LaTeX; text in backticks becomes typewriter."""
-    parts = ["".join(SPECIAL.get(each, each) for each in part) for part in text.split("`")]
+    parts = ["".join(SPECIAL.get(each, each) for each in part) for part in in_one_line(text).split("`")]
     return "".join(rf"\texttt{{{part}}}" if position % 2 else part for position, part in enumerate(parts))
 
 
@@ -118,7 +130,7 @@ def csv(table: Table) -> str:
     for name in costs(table):
         for line, place in zip(lines, places, strict=True):
             line[FIELDS[name]] = getattr(table.cells.get(place, Cell()), FIELDS[name])
-    return pandas.DataFrame(lines).to_csv(index=False)
+    return pandas.DataFrame([{name: no_formula(value) for name, value in line.items()} for line in lines]).to_csv(index=False)
 
 
 def _line(table: Table, row: str, column: str, published: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,38 +180,42 @@ th,td{padding:.4em .9em;text-align:left;vertical-align:top} thead th{border-bott
 tr:nth-child(even) td,tr:nth-child(even) th{background:#f5f5f5} li{margin:.2em 0}"""
 
 
+def in_html(text: str) -> str:
+    return html.escape(in_one_line(text))
+
+
 def web(table: Table) -> str:
     """A complete HTML page."""
 
     def cell(row: str, column: str) -> str:
         found, best = words(table, row, column), table.cells[row, column].best
-        mean = f"<b>{html.escape(found.mean)}</b>" if best else html.escape(found.mean)
-        rest = f"<small>{html.escape(found.rest)}</small>" if found.rest else ""
-        return f"<td>{mean} {html.escape(found.interval)}{rest}</td>"
+        mean = f"<b>{in_html(found.mean)}</b>" if best else in_html(found.mean)
+        rest = f"<small>{in_html(found.rest)}</small>" if found.rest else ""
+        return f"<td>{mean} {in_html(found.interval)}{rest}</td>"
 
     found = costs(table)
-    costly = {row: "".join(f"<td>{html.escape(each)}</td>" for each in _costly(found, row)) for row in table.rows}
+    costly = {row: "".join(f"<td>{in_html(each)}</td>" for each in _costly(found, row)) for row in table.rows}
     cells = {row: "".join(cell(row, column) for column in table.columns) for row in table.rows}
-    body = [f"<th>{html.escape(row)}</th>{cells[row]}{costly[row]}" for row in table.rows]
+    body = [f"<th>{in_html(row)}</th>{cells[row]}{costly[row]}" for row in table.rows]
     parts = [_grid(_head(table), body)]
     if table.published:
         names, lines = _published(table)
-        parts.append(f"<p>{html.escape(PUBLISHED)}:</p>")
-        parts.append(_grid(names, ["".join(f"<td>{html.escape(each)}</td>" for each in line) for line in lines]))
+        parts.append(f"<p>{in_html(PUBLISHED)}:</p>")
+        parts.append(_grid(names, ["".join(f"<td>{in_html(each)}</td>" for each in line) for line in lines]))
     parts.append("<ul>" + "\n".join(f"<li>{_code(sentence)}</li>" for sentence in sentences(table)) + "</ul>")
-    title = html.escape(f"{table.metric} by {', '.join(table.row_keys)} and {', '.join(table.column_keys)}")
+    title = in_html(f"{table.metric} by {', '.join(table.row_keys)} and {', '.join(table.column_keys)}")
     start = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     return "\n".join([start, f"<style>{STYLE}</style></head><body><h1>{title}</h1>", *parts, "</body></html>", ""])
 
 
 def _grid(head: list[str], body: list[str]) -> str:
-    names = "".join(f"<th>{html.escape(each)}</th>" for each in head)
+    names = "".join(f"<th>{in_html(each)}</th>" for each in head)
     lines = "\n".join(f"<tr>{line}</tr>" for line in body)
     return f'<div class="wide"><table><thead><tr>{names}</tr></thead><tbody>\n{lines}\n</tbody></table></div>'
 
 
 def _code(sentence: str) -> str:
-    parts = html.escape(sentence).split("`")
+    parts = in_html(sentence).split("`")
     return "".join(f"<code>{part}</code>" if position % 2 else part for position, part in enumerate(parts))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from xlearn.data.tasks.hub import load_hub, need_known_splits, splits_of
 from xlearn.data.tasks.table_files import ENDINGS, Columns, plain, read_file
-from xlearn.runtime.errors import Problem, nearest
+from xlearn.runtime.errors import Problem, beside
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import sha256
 
@@ -84,9 +84,7 @@ def read_table(name: str) -> Table:
     if path.is_file():
         return _nonempty(Table(name, path.parent, [Part(path.name, None, read_file(path))], _content([path])))
     if path.suffix.lower() in ENDINGS or path.is_absolute():
-        beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, beside) if beside else f"The folder {path.parent} is not there either."
-        raise Problem(f"file={name}: there is no such file. {hint}")
+        raise Problem(f"file={name}: there is no such file. {beside(path)}")
     return _of_set(name, Path(), load_hub("file", name))
 
 
