@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from xlearn.commands.fairness import compared, damaged, lacking, mark, not_learned, selected, steps, unmeasured
+from xlearn.commands.fairness import compared, damaged, lacking, mark, not_learned, selected, steps, unknown, unmeasured
 from xlearn.commands.notes import note_texts
 from xlearn.commands.private_layers import private_layers
 from xlearn.commands.title import title, words_of
@@ -33,7 +33,15 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         better = "the unchanged source network" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
     lines += [
-        f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result), *lacking(result))
+        f"  {line}"
+        for line in (
+            *compared(result),
+            *steps(result),
+            *not_learned(result),
+            *damaged(result),
+            *lacking(result),
+            *unknown(result),
+        )
     ]
     told = (
         *_episodes(result),

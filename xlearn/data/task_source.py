@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,21 +125,34 @@ def copies(source: TaskSource) -> Copies:
 
 def rows(source: TaskSource, seed: int, labelled: bool = True) -> Splits:
     """The rows of a task's splits in a run of this `seed`. `labelled=False`: all its training rows count as labelled."""
-    options = source.options if labelled else replace(source.options, shots=None, fraction=None, imbalance=None)
-    data, fingerprint = raw(source)
-    digests, places = copied.content(data, fingerprint, modalities(source)), origin(source)
-    given = None
-    if source.follows:
-        earlier = [followed(each, seed) for each in source.follows]
-        given = sides_given(digests, places, len(data.labels), earlier, options.duplicates != copied.KEEP)
-    found = split(data, options, source.draw(seed), source.where, copies(source), given)
-    learned = source.learned.matched(digests, places, len(data.labels))
-    return without_learned(found, learned, source.learned.file, source.where)
+    return _rows(source, seed, labelled, _earlier(source, seed))
 
 
 def followed(source: TaskSource, seed: int) -> Followed:
     """The sides of a task's rows, for tasks that follow it."""
-    return Followed(rows(source, seed), copied.content(*raw(source), modalities(source)), origin(source), source.measured)
+    return _followed(source, seed, _earlier(source, seed))
+
+
+def _earlier(source: TaskSource, seed: int) -> list[Followed]:
+    """The tasks that a task follows; each of them follows those before it."""
+    found: list[Followed] = []
+    for each in source.follows:
+        found.append(_followed(each, seed, found))
+    return found
+
+
+def _followed(source: TaskSource, seed: int, earlier: Sequence[Followed]) -> Followed:
+    digests = copied.content(*raw(source), modalities(source))
+    return Followed(_rows(source, seed, True, earlier), digests, origin(source), source.measured)
+
+
+def _rows(source: TaskSource, seed: int, labelled: bool, earlier: Sequence[Followed]) -> Splits:
+    options = source.options if labelled else replace(source.options, shots=None, fraction=None, imbalance=None)
+    data, fingerprint = raw(source)
+    digests, places, count = copied.content(data, fingerprint, modalities(source)), origin(source), len(data.labels)
+    given = sides_given(digests, places, count, earlier, options.duplicates != copied.KEEP) if earlier else None
+    found = split(data, options, source.draw(seed), source.where, copies(source), given)
+    return without_learned(found, source.learned.matched(digests, places, count), source.learned.file, source.where)
 
 
 def origin(source: TaskSource) -> dict[str, Tensor]:
