@@ -16,9 +16,9 @@ from torch import Tensor
 SMALLEST = 64
 # Pictures with fewer grey values than this between their darkest and their brightest place have none: it would be noise.
 CONTRAST = 8
-# The most bits that differ between near copies. Measured by scripts/bench/near_pictures.py: at least .95 of the copies in other
-# sizes (x .5 to 2), qualities (JPEG 30 to 90) and cuts (2 % less) are found, and at most .01 of 611 photographs taken for a copy
-# of another. Turned and mirrored pictures, and those cut by 10 % and more, mostly are not found.
+# The most bits that differ between near copies. Measured by scripts/bench/near_pictures.py: at least .95 of the copies in
+# other sizes (x .5 to 2), qualities (JPEG 30 to 90) and cuts (2 % less) are found, and at most .01 of 611 photographs taken for
+# a copy of another. Turned and mirrored pictures, and those cut by 10 % and more, mostly are not found.
 DISTANCE = 10
 # Rows of a block of the comparison of all pairs, and the rows up to which all pairs are compared.
 BLOCK, ALL = 4096, 20_000
