@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource
+from xlearn.data.task_source import TaskSource
 from xlearn.encoders import AudioCnn, Cnn, EfficientNetFeatures, EfficientNetLite0, TorchvisionClassifier
 from xlearn.plan.reading import read_for
 

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
+from xlearn.commands.file_notes import FILE_NOTES
 from xlearn.commands.private_layers import private_layers
+from xlearn.commands.split_notes import SPLIT_NOTES
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
@@ -29,16 +31,8 @@ TOLD = {
     "contradictions_removed": "{} with contradicting labels left out",
     "form_depends_on_source": "the form of {} depends on the source, for the baseline too",
     "neutral_left_out": "{} neutral example(s) left out",
-    "skipped": "not read: {}",
-    "animated": "the first frame or page of {} file(s)",
-    "cancelling_channels": "the louder channel of {} sound(s) whose channels cancel each other",
-    "enlarged": "read smaller than the encoder wants, and enlarged: {}",
-    "composed_names": "names of folders read in composed characters (NFC): {}",
-    "merged_folders": "folders of one name but for the composition of characters, read as one: {}",
-    "label_variants": "classes that differ in case or space only: {}",
-    "class_like_split": "{} is read as a class, not as a split",
-    "unlabelled_rows": "{} without a label",
-    "classes_left_out": "no file of these classes can be read, left out (skip_bad): {}",
+    **FILE_NOTES,
+    **SPLIT_NOTES,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from xlearn.data.formats import MODALITIES, spec_of
 from xlearn.data.modalities import Modality
-from xlearn.data.prepare import TaskSource
+from xlearn.data.task_source import TaskSource
 
 # The note of a task that is read smaller than an encoder wants it, and enlarged again.
 ENLARGED = "enlarged"
