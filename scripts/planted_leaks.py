@@ -84,7 +84,8 @@ def text_copies(folder: Path) -> tuple[list[str], list[str]]:
     rows: list[list[object]] = []
     for _ in range(200):
         text, label = " ".join(random.choice(names, 8)), f"c{random.integers(0, 2)}"
-        rows += [[text, label], [text.upper().replace(" ", ", ") + "!", label]]
+        rows.append([text, label])
+        rows.append([text.upper().replace(" ", ", ") + "!", label])
     file = write(folder / "texts.csv", ["text", "label"], rows)
     words = [
         "source=none", "transfer=scratch", "target=own_table", f"target.file={file}", "target.text=text", "target.shots=null",

@@ -20,6 +20,7 @@ TOLD = {
     "contradictions_removed": "{} with contradicting labels left out",
     "form_depends_on_source": "the form of {} depends on the source, for the baseline too",
     "neutral_left_out": "{} neutral example(s) left out",
+    # Of files.
     "skipped": "not read: {}",
     "animated": "the first frame or page of {} file(s)",
     "cancelling_channels": "the louder channel of {} sound(s) whose channels cancel each other",

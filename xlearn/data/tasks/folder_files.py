@@ -105,7 +105,7 @@ def _neighbours(path: Path) -> str:
         names = sorted(each.name for each in above.iterdir() if each.is_dir() and not each.name.startswith("."))
     except OSError:
         names = []
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
     listed = [name_of(name) for name in (close or names)[:FEW]]
     more = ", ..." if not close and len(names) > FEW else ""
     holds = f", which holds the folders {', '.join(listed)}{more}" if listed else ", which holds no folder"
