@@ -67,5 +67,5 @@ def note_texts(notes: dict[str, Any]) -> list[str]:
             rates = notes.get("from_rates") or [notes["from_rate"]] if {"from_rates", "from_rate"} & notes.keys() else []
             told += f" from {', '.join(map(str, rates))} Hz" if rates else ""
             told += f" to {notes['to_rate']} Hz" if "to_rate" in notes else ""
-        found.append(name.replace("_", " ") if content is True else told)
+        found.append(TOLD.get(name, name.replace("_", " ")) if content is True else told)
     return found

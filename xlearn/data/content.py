@@ -47,14 +47,17 @@ def of_picture(image: Any) -> int:
     band = max(1, BLOCK // (4 * width))
     parts = [image] if height <= band else [image.crop((0, y, width, min(y + band, height))) for y in range(0, height, band)]
     planes = [numpy.frombuffer(pyarrow.array(part).buffers()[-1], numpy.uint8) for part in parts]
-    if image.mode == "RGB":
+    # The first pixel decides for most pictures in colour.
+    if image.mode == "RGB" and planes[0][0] == planes[0][1] == planes[0][2]:
         pixels = [plane.reshape(-1, 4) for plane in planes]
-        # The first row decides for most pictures in colour.
-        if _grey(pixels[0][:width]) and all(map(_grey, pixels)):
-            planes = [each[:, 0] for each in pixels]
-    content = xxhash.xxh3_64(seed=height << 32 | width)
+        if all(map(_grey, pixels)):
+            planes = [numpy.ascontiguousarray(each[:, 0]) for each in pixels]
+    size = height << 32 | width
+    if len(planes) == 1:
+        return _one(xxhash.xxh3_64_intdigest(planes[0].data, size))
+    content = xxhash.xxh3_64(seed=size)
     for plane in planes:
-        content.update(numpy.ascontiguousarray(plane).data)
+        content.update(plane.data)
     return _one(content.intdigest())
 
 
