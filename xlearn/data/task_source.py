@@ -124,6 +124,12 @@ def rows(source: TaskSource, seed: int, labelled: bool = True) -> Splits:
     """The rows of a task's splits in a run of this `seed`. `labelled=False`: all its training rows count as labelled."""
     options = source.options if labelled else replace(source.options, shots=None, fraction=None, imbalance=None)
     data, fingerprint = raw(source)
+    without = data.labelled is not None and not bool(data.labelled.any())
+    if without and source.where == "target" and source.options.shots != 0:
+        raise Problem(
+            f"target.shots={source.options.shots}: no example of {source.name} has a label. Write target.shots=0, with a "
+            "transfer that needs no labels of the target (source_only, dann, shot, ...)."
+        )
     digests, places = copied.content(data, fingerprint, modalities(source)), origin(source)
     given = None
     if source.follows:

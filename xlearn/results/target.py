@@ -23,8 +23,8 @@ from xlearn.results.gains import delta_m, gain, gap_closed
 from xlearn.results.opened import Opened
 from xlearn.results.predictions import write_predictions
 from xlearn.results.retrieval import retrieval
-from xlearn.results.rows import rows_of
 from xlearn.results.robustness import robustness
+from xlearn.results.rows import rows_of
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.fingerprints import RUN, code_of
