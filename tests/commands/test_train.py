@@ -22,6 +22,7 @@ def test_what_a_run_leaves(toy, capsys):
         ".hydra",
         ".lock",
         "metrics.jsonl",
+        "predictions.csv",
         "predictions.safetensors",
         "result.json",
         "transfer.json",

@@ -174,7 +174,7 @@ def test_what_grows_with_the_classes_is_kept_for_few(classes, lacking):
 
 
 def test_a_hundred_thousand_classes_make_no_matrix_of_them():
-    """The matrix would be 80 GB. One in four is right: macro averages count the 100 classes that occur and the 75 predicted by mistake."""
+    """The matrix would be 80 GB. One in four is right: macro averages count 100 classes that occur and 75 predicted."""
     labels = torch.arange(0, 100_000, 1000)
     predicted = torch.where(torch.arange(100) % 4 == 0, labels, labels + 1)
     given = {

@@ -163,9 +163,8 @@ def _labelled(rows: Rows, side: Rows, label: int, kept: float, asked: _Asked) ->
             )
         raise Problem(
             f"{name}.shots={options.shots}: {words_for(asked.raw, label)} has {len(rest)} training examples "
-            f"({len(rows)} less {test} for the test and {len(val)} for validation). "
-            f"Give at most {len(rest)}, or lower {name}.val (0: no validation) or {name}.test (of "
-            f"{name}.folds: give more folds)."
+            f"({len(rows)} less {test} for the test and {len(val)} for validation). Give at most {len(rest)}, or lower "
+            f"{name}.val (0: no validation) or {name}.test (of {name}.folds: give more folds)."
         )
     if options.shots == 0:  # without labels only the oracle selects
         return rest[:0], val, rest
