@@ -35,8 +35,8 @@ def toy(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache that no other test has filled, and `datasets` quiet."""
+    """A cache that no other test has filled, beside the test's own folder, and `datasets` quiet."""
     import datasets
 
-    monkeypatch.setenv("XLEARN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XLEARN_CACHE", f"{tmp_path}-cache")
     datasets.disable_progress_bars()

@@ -89,7 +89,9 @@ class Run:
             write_text(self.folder / "transfer.json", json.dumps(report, indent=1))
         found = outcome(Learned(components, own, compared), phases, roles, config, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
-        learned_from = provenance.of_tasks([target, *roles["source"].values()]).joined(components.learned_before())
+        before = components.learned_before()
+        result |= {"unknown": list(before.unknown)} if before.unknown else {}
+        learned_from = provenance.of_tasks([target, *roles["source"].values()]).joined(before)
         write_tensors(self.folder / WEIGHTS, tensors(final(own)), learned_from.header())
         result = write_result(self.folder, result)
         if (number := asked()) is not None:

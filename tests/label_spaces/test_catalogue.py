@@ -53,7 +53,11 @@ def test_copied_rows_are_those_of_the_same_item(shop, own_cache, tmp_path):
     folder, _ = only()
     found = read_tensors(folder / "weights.safetensors")
     [vectors] = [value for name, value in found.items() if name.endswith(".vectors")]
-    [entry] = [each for each in (tmp_path / "cache").rglob("entry.json") if json.loads(each.read_text())["name"] == "pretrain"]
+    [entry] = [
+        each
+        for each in tmp_path.with_name(f"{tmp_path.name}-cache").rglob("entry.json")
+        if json.loads(each.read_text())["name"] == "pretrain"
+    ]
     source = read_tensors(entry.parent / "weights.safetensors")
     [given] = [value for name, value in source.items() if name.endswith(".vectors")]
     big, small = "hgfedcba", "cdefxyab"

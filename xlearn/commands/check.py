@@ -14,7 +14,9 @@ from xlearn.config.compose import composed as compose
 from xlearn.config.sentences import sentences
 from xlearn.runtime.errors import Interrupted, Problem, sentences_of
 
+LEAKS = "--leaks"
 HELP = """xlearn check [key=value ...]         try a run on two tiny batches, and list all problems
+xlearn check --leaks [key=value ...] list copies within and between the tasks, and on which sides of the splits they are
 xlearn check --config-dir FOLDER ... with your own tasks and methods
 Takes the overrides of `xlearn train`; writes nothing to outputs/."""
 
@@ -25,8 +27,12 @@ def main(arguments: list[str]) -> int:
         print(HELP)
         return 0
     try:
-        refuse_flags(arguments, "check")
+        refuse_flags(arguments, "check", (LEAKS,))
         problems, config, folder = composed(split(arguments)[1], config_dirs(arguments))
+        if not problems and any(flag.name == LEAKS for flag in split(arguments)[0]):
+            from xlearn.commands.leaks import leaks
+
+            return leaks(config)
         problems += [*_tried(config), *_unwritable(folder)]
     except Problem as problem:
         problems = sentences_of(problem)

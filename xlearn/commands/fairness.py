@@ -83,6 +83,12 @@ def lacking(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def unknown(result: Mapping[str, Any]) -> list[str]:
+    """A line on the initial weights whose training data are unknown."""
+    names = ", ".join(result.get("unknown") or ())
+    return [f"unknown: the examples that these weights have learned from, test examples perhaps: {names}"] if names else []
+
+
 def mark(part: Mapping[str, Any]) -> str:
     """The words behind the number of a network that has not learned."""
     return "" if part.get("learned", True) else " (not learned)"

@@ -3,9 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from xlearn.commands.fairness import compared, damaged, lacking, mark, not_learned, retrieval, selected, steps, unmeasured
+from xlearn.commands.fairness import (
+    compared,
+    damaged,
+    lacking,
+    mark,
+    not_learned,
+    retrieval,
+    selected,
+    steps,
+    unknown,
+    unmeasured,
+)
+from xlearn.commands.notes import note_texts
 from xlearn.commands.private_layers import private_layers
-from xlearn.commands.split_notes import SPLIT_NOTES
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
@@ -15,26 +26,6 @@ from xlearn.runtime.printable import in_one_line
 NOT_SHOWN = ("worst_class", "macro_precision", "macro_recall")
 
 BOUNDS = {"source_only": "lower (source only)", "target_only": "upper (target only, all labels)"}
-# Notes of a task that the summary does not print: they are for programs, or part of the text of another note.
-UNTOLD = ("name", "data", "lacking", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
-# Texts for the notes of xlearn's own tasks and modalities. Any other note is printed as its name and value.
-TOLD = {
-    "bad_images": "{} unreadable image(s) left out (skip_bad)",
-    "bad_sounds": "{} unreadable sound(s) left out (skip_bad)",
-    "bad_rows": "{} unreadable row(s) left out (skip_bad)",
-    "truncated": "{} truncated",
-    "resampled": "{} resampled",
-    "cut": "{} cut",
-    "with_labels": "{} example(s) with a label",
-    "without_labels": "{} example(s) without a label, read as unlabelled",
-    "missing_values": "{} missing value(s)",
-    "constant_columns": "{} column(s) constant in training, read as 0",
-    "duplicates_removed": "{} duplicate(s) left out",
-    "contradictions_removed": "{} with contradicting labels left out",
-    "form_depends_on_source": "the form of {} depends on the source, for the baseline too",
-    "neutral_left_out": "{} neutral example(s) left out",
-    **SPLIT_NOTES,
-}
 
 
 def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
@@ -53,7 +44,15 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         better = "the unchanged source network" if unlabelled else "training from scratch"
         lines.append(f"  negative transfer: {better} does better in {result['config']['metric']}")
     lines += [
-        f"  {line}" for line in (*compared(result), *steps(result), *not_learned(result), *damaged(result), *lacking(result))
+        f"  {line}"
+        for line in (
+            *compared(result),
+            *steps(result),
+            *not_learned(result),
+            *damaged(result),
+            *lacking(result),
+            *unknown(result),
+        )
     ]
     told = (
         *_episodes(result),
@@ -79,7 +78,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
     ]
     lines.append(f"  phases: {', '.join(phases)}")
     lines += [f"  {phase['name']}: {phase['note']}" for phase in result["phases"] if phase.get("note")]
-    lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := _told(notes))]
+    lines += [f"  {name}: {'; '.join(told)}" for name, notes in result["data"].items() if (told := note_texts(notes))]
     lines.append(f"  {'already done: ' if again else ''}{folder}/result.json")
     return "\n".join(in_one_line(line) for line in lines)
 
@@ -218,26 +217,3 @@ def _robustness(result: dict[str, Any]) -> list[str]:
         of = curve["modality"]
         lines.append(f"{name}{'' if name.endswith(of) else f' {of}'}, {metric.replace('_', ' ')} by level: {values}")
     return lines
-
-
-def _told(notes: dict[str, Any]) -> list[str]:
-    """A text for each note that is not empty; the notes of a modality begin with its name."""
-    found = []
-    for name, content in notes.items():
-        if name in UNTOLD or content is False or not content:
-            continue
-        if isinstance(content, dict):
-            if inner := _told(content):
-                found.append(f"{name.replace('_', ' ')}: {', '.join(inner)}")
-            continue
-        shown = f"{content:,}" if isinstance(content, int) and content is not True else content
-        shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
-        told = TOLD.get(name, f"{name.replace('_', ' ')} {{}}").replace("{}", str(shown))
-        if name == "truncated" and "longest" in notes:
-            told += f" to {notes['longest']} tokens"
-        if name == "resampled":
-            rates = notes.get("from_rates") or [notes["from_rate"]] if {"from_rates", "from_rate"} & notes.keys() else []
-            told += f" from {', '.join(map(str, rates))} Hz" if rates else ""
-            told += f" to {notes['to_rate']} Hz" if "to_rate" in notes else ""
-        found.append(name.replace("_", " ") if content is True else told)
-    return found

@@ -85,11 +85,12 @@ def asks_help(words: Sequence[str]) -> bool:
     return any(flag.name in HELP for flag in split(words)[0])
 
 
-def refuse_flags(words: Sequence[str], command: str) -> None:
-    """Raise `Problem` for a flag other than --config-dir and --help."""
+def refuse_flags(words: Sequence[str], command: str, own: Sequence[str] = ()) -> None:
+    """Raise `Problem` for a flag other than --config-dir, --help and the command's `own`."""
     for flag in split(words)[0]:
         if flag.name in (*VALUED, *INFO, *OTHERS) and flag.name not in CONFIG_DIR:
             told = " ".join(flag.words)
             raise Problem(f"{told}: {command} takes only --config-dir FOLDER and --help. Use `xlearn train {told}`.")
-        if flag.name not in (*CONFIG_DIR, *HELP):
-            raise Problem(f"{flag.name}: there is no such flag of {command}. {nearest(flag.name, ['--config-dir', '--help'])}")
+        if flag.name not in (*CONFIG_DIR, *HELP, *own):
+            known = ["--config-dir", "--help", *own]
+            raise Problem(f"{flag.name}: there is no such flag of {command}. {nearest(flag.name, known)}")

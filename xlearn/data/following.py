@@ -26,6 +26,23 @@ class Followed:
             self.side[rows] = TEST if measured else side
 
 
+def equal_rows(one: Followed, other: Followed) -> Tensor:
+    """int64 `[m, 2]`: for each row of `one` that `other` has too, by content, both positions; of several in `other` one on the
+    strictest side.
+    """
+    common = sorted(one.digests.keys() & other.digests.keys())
+    if not common:
+        return torch.zeros(0, 2, dtype=torch.int64)
+    mine, theirs = (whole({name: each.digests[name] for name in common}) for each in (one, other))
+    # By digest, the strictest side last.
+    order = torch.arange(len(theirs))[other.side.argsort(stable=True)]
+    order = order[theirs[order].argsort(stable=True)]
+    places = (torch.searchsorted(theirs[order], mine, right=True) - 1).clamp_min(0)
+    found = order[places]
+    rows = ((theirs[found] == mine) & (mine != 0)).nonzero().flatten()
+    return torch.stack([rows, found[rows]], 1)
+
+
 def sides_given(
     digests: Mapping[str, Tensor], origin: Mapping[str, Tensor], count: int, earlier: Sequence[Followed], by_content: bool
 ) -> Tensor:

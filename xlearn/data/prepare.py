@@ -9,6 +9,7 @@ import torch
 
 from xlearn.data import copies as copied
 from xlearn.data.columns import Column
+from xlearn.data.leaks import near_notes
 from xlearn.data.modalities import Format, Pool
 from xlearn.data.shared import shared
 from xlearn.data.split_notes import split_notes
@@ -72,7 +73,15 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
         # The rows of all splits follow from the data, the label space, the options and the draw: not from who set it.
         fingerprint=digest([form, space.key, code_digest(type(space).__module__), drawn, source.draw(seed)], 16),
         training=training,
-        notes={"examples": counts, "split": held, **split_notes(source, data, equal, splits), **notes, **data.notes},
+        notes={
+            "examples": counts,
+            "split": held,
+            **split_notes(source, data, equal, splits),
+            **(near_notes(source, seed) if data.near else {}),
+            **notes,
+            **data.notes,
+            **source.notes,
+        },
         origin=origin(source),
         content=digests,
         labelled=data.labelled,
@@ -99,7 +108,13 @@ def _need_examples(task: Task, source: bool) -> None:
     # A target none of whose rows has a label is learned from without labels, and predicted.
     without = task.labelled is not None and not bool(task.labelled[task.training].any())
     if len(task.test) == 0 and (source or not without):
-        raise Problem(f"{task.name} has no test example. Set test to a fraction above 0.")
+        reason, fix = "", "Set test to a fraction above 0"
+        if "whole_groups" in task.notes:
+            reason, fix = (
+                ": all examples of each class are copies or of one owner",
+                "Choose another split_by",
+            )
+        raise Problem(f"{task.name} has no test example{reason}. {fix}.")
 
 
 def tiny(task: Task, per_class: int = 2) -> Task:

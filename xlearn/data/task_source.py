@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ class TaskSource:
 
     `follows`: earlier tasks of the run, whose sides bind where both have the same rows. `measured`: all its rows are measured,
     in episodes. `learned`: what the weights that the run begins with have learned from; the test split has none of it.
+    `notes`: on the options, for the result.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TaskSource:
     follows: tuple["TaskSource", ...] = ()
     measured: bool = False
     learned: Provenance = field(default_factory=Provenance)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, seed: int) -> int:
         """The seed of the task's split: its own `draw`, or the run's `seed`."""
@@ -73,6 +75,7 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
     columns = {**data.inputs, **{f"present[{name}]": each for name, each in data.present.items()}}
     columns |= {f"origin[{name}]": rows for name, (_, rows) in data.origin.items()}
     columns |= {f"content[{name}]": each for name, each in data.content.items()}
+    columns |= {f"near[{name}]": each for name, each in data.near.items()}
     single = {"official": data.official, "owner": data.owner, "labelled": data.labelled, "names": data.names or None}
     columns |= {name: each for name, each in single.items() if each is not None}
     for name, column in columns.items():
@@ -122,6 +125,28 @@ def copies(source: TaskSource) -> Copies:
 
 def rows(source: TaskSource, seed: int, labelled: bool = True) -> Splits:
     """The rows of a task's splits in a run of this `seed`. `labelled=False`: all its training rows count as labelled."""
+    return _rows(source, seed, labelled, _earlier(source, seed))
+
+
+def followed(source: TaskSource, seed: int) -> Followed:
+    """The sides of a task's rows, for tasks that follow it."""
+    return _followed(source, seed, _earlier(source, seed))
+
+
+def _earlier(source: TaskSource, seed: int) -> list[Followed]:
+    """The tasks that a task follows; each of them follows those before it."""
+    found: list[Followed] = []
+    for each in source.follows:
+        found.append(_followed(each, seed, found))
+    return found
+
+
+def _followed(source: TaskSource, seed: int, earlier: Sequence[Followed]) -> Followed:
+    digests = copied.content(*raw(source), modalities(source))
+    return Followed(_rows(source, seed, True, earlier), digests, origin(source), source.measured)
+
+
+def _rows(source: TaskSource, seed: int, labelled: bool, earlier: Sequence[Followed]) -> Splits:
     options = source.options if labelled else replace(source.options, shots=None, fraction=None, imbalance=None)
     data, fingerprint = raw(source)
     without = data.labelled is not None and not bool(data.labelled.any())
@@ -130,17 +155,10 @@ def rows(source: TaskSource, seed: int, labelled: bool = True) -> Splits:
             f"target.shots={source.options.shots}: no example of {source.name} has a label. Write target.shots=0, with a "
             "transfer that needs no labels of the target (source_only, dann, shot, ...)."
         )
-    digests, places = copied.content(data, fingerprint, modalities(source)), origin(source)
-    given = None
-    if source.follows:
-        earlier = [
-            Followed(rows(each, seed), copied.content(*raw(each), modalities(each)), origin(each), each.measured)
-            for each in source.follows
-        ]
-        given = sides_given(digests, places, len(data.labels), earlier, options.duplicates != copied.KEEP)
+    digests, places, count = copied.content(data, fingerprint, modalities(source)), origin(source), len(data.labels)
+    given = sides_given(digests, places, count, earlier, options.duplicates != copied.KEEP) if earlier else None
     found = split(data, options, source.draw(seed), source.where, copies(source), given)
-    learned = source.learned.matched(digests, places, len(data.labels))
-    return without_learned(found, learned, source.learned.file, source.where)
+    return without_learned(found, source.learned.matched(digests, places, count), source.learned.file, source.where)
 
 
 def origin(source: TaskSource) -> dict[str, Tensor]:

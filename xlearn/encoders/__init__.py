@@ -3,6 +3,9 @@
 An encoder with an argument `weights` is pretrained unless it is null. Its argument `rate`, if it has one, multiplies the
 learning rate of its parameters where they start from these weights (or from a training of them), in all phases that set no
 rates themselves. For random weights it is 1.
+
+An encoder with a static method `reads(**arguments)`, which gets the encoder's arguments, says how data are to be read for it:
+`{"size": 96}` is the value of the argument `size` of loaders that leave it open (`xlearn.plan.reading`).
 """
 
 import lazy_loader as lazy

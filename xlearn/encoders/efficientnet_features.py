@@ -56,6 +56,11 @@ class EfficientNetFeatures(Vector):
         super().__init__(spec)
 
     @staticmethod
+    def reads(*, size: int | None = 96, **_: Any) -> dict[str, Any]:
+        """Files of pictures are to be read in the network's size."""
+        return {} if size is None else {"size": size}
+
+    @staticmethod
     def format(pools: Sequence[Pool], options: Mapping[str, Any], *, size: int = 96) -> Pictures:
         """Nothing is learned from the pools. Raises `Problem` for a size below 32, the network's stride."""
         if size < 32:

@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 with its ImageNet weights from the package index: a pretrained source."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,11 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.ModuleList(stages)
         if weights == "imagenet":
             self.load_published(read_tensors(WEIGHTS.member(MEMBER)))
+
+    @staticmethod
+    def reads(*, size: int | None = 96, **_: Any) -> dict[str, Any]:
+        """Files of pictures are to be read in the network's size."""
+        return {} if size is None else {"size": size}
 
     def forward(self, images: Tensor) -> Tokens:
         x = self.pixels(images)

@@ -72,6 +72,11 @@ class TorchvisionClassifier(nn.Module):
             raise Problem(f"encoder.image.name={name} cannot read {side[0]} x {side[1]} images ({reason}). {fix}") from error
         self.body.train()
 
+    @staticmethod
+    def reads(*, size: int | None = None, **_: Any) -> dict[str, Any]:
+        """Files of pictures are to be read in the network's size, if it has one."""
+        return {} if size is None else {"size": size}
+
     def forward(self, images: Tensor) -> Tokens:
         return Tokens(self.body(self.pixels(images)).flatten(1).unsqueeze(1))
 

@@ -18,6 +18,7 @@ from xlearn.plan.comparison import Comparison
 from xlearn.plan.components import Components, Options, rate_of
 from xlearn.plan.objective_checks import check_objectives
 from xlearn.plan.phases_from_config import chain
+from xlearn.plan.reading import read_for
 from xlearn.plan.structures import PrivateLayers, Structure, Together
 from xlearn.pretrain import Loaded, Start
 from xlearn.runtime.errors import Problem, Problems, nearest
@@ -44,6 +45,8 @@ def build(config: dict[str, Any]) -> Components:
         found.need(
             rate > 0, f"{where}.rate={rate:g}: give more than 0. To freeze the encoder, use transfer=linear_probe or frozen."
         )
+    encoders_built = {name: each for name, each in made_by["encoder"].items() if each}
+    target, *sources = [read_for(each, encoders_built, config) for each in (target, *sources)]
     chains = {name: chain(config, name, found) for name in ("pretrain", "transfer", "baseline")}
     sharing, adds = found.component(config["sharing"], "sharing"), found.optional(config["transfer"]["adds"], "transfer.adds")
     start = found.optional(config["pretrain"]["start"], "pretrain.start")
@@ -101,13 +104,14 @@ def _with_encoders(node: Any, where: str, found: Collector) -> Any:
 
 def tasks(config: dict[str, Any]) -> list[TaskSource]:
     """The tasks with a valid configuration; errors elsewhere in the configuration are ignored."""
+    built = encoders(config)
     target, wrong = _task(config["target"], config["choices"].get("target", "target"), "target", found := Collector()), found
     right = []
     for name, node in config["source"].items():
         found = Collector()
         made = _source(node, name, target, found)
         right += [] if found.problems else [made]
-    return [*right, *([] if wrong.problems else [target])]
+    return [read_for(each, built, config) for each in (*right, *([] if wrong.problems else [target]))]
 
 
 def encoders(config: dict[str, Any]) -> dict[str, partial[Any]]:

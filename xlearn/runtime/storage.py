@@ -158,10 +158,15 @@ def kept_in(file: Path, make: "Callable[[], Mapping[str, Tensor]]") -> "dict[str
 
     The tensors are views of the file in memory: however many processes read it, it lies there once.
     """
+    return kept_as(file, lambda: write_tensors(file, make()))
+
+
+def kept_as(file: Path, write: Callable[[], object]) -> "dict[str, Tensor]":
+    """As `kept_in`, where `write` writes the file."""
     if not file.is_file():
         with locked(file.with_suffix(".lock"), f"making {file.name} of the cache"):
             if not file.is_file():
-                write_tensors(file, make())
+                write()
     found = read_tensors(file)
     _mapped.update(each.data_ptr() for each in found.values())
     return found

@@ -1,13 +1,13 @@
 """Parts of mixtures of experts: the expert networks, their memory check, and the load-balancing penalty."""
 
 import itertools
-import os
 
 import torch
 from torch import Tensor, nn
 
 from xlearn.networks.sizes import need_layers
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.memory import available
 
 # Weight, gradient and two moments of Adam, four bytes each.
 BYTES_PER_PARAMETER = 16
@@ -29,23 +29,13 @@ def need_experts(count: int, width: int, widths: list[int], **counts: int) -> No
     if widths:
         need_layers("sharing", "widths", widths)
     each = sum((before + 1) * after for before, after in itertools.pairwise([width, *widths, width]))
-    needed, there = count * each * BYTES_PER_PARAMETER, _available()
+    needed, there = count * each * BYTES_PER_PARAMETER, available()
     if needed > there:
         listed = ", ".join(f"sharing.{name}={value}" for name, value in counts.items())
         raise Problem(
             f"{listed}: {count:,} experts of {each:,} parameters need {needed / 2**30:,.1f} GiB to train, and "
             f"{there / 2**30:,.1f} GiB are free. Give fewer, or smaller ones (sharing.widths={widths}, features: {width})."
         )
-
-
-def _available() -> int:
-    """Bytes of available memory; on Linux including reclaimable file caches."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            found = dict(line.split(":") for line in file)
-        return int(found["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def idleness(gates: list[Tensor]) -> Tensor:

@@ -129,8 +129,14 @@ def class_paired(records: Sequence[Record]) -> list[str]:
 
 
 def remarks(records: Sequence[Record]) -> list[str]:
-    """The sentences about how the data were paired, and about runs with several names."""
-    return [*class_paired(records), *equal_names(records)]
+    """The sentences about how the data were paired, about runs with several names, and about weights of unknown origin."""
+    return [*class_paired(records), *equal_names(records), *unknown(records)]
+
+
+def unknown(records: Sequence[Record]) -> list[str]:
+    """A sentence on initial weights that may have learned from test examples, because their training data are unknown."""
+    found = sorted({str(name) for record in records if record.result for name in record.result.get("unknown") or ()})
+    return [f"Unknown: what these weights have learned from, test examples perhaps: {', '.join(found)}."] if found else []
 
 
 def row_against(rows: Sequence[str], against: str | None) -> str | None:

@@ -189,7 +189,7 @@ def test_check_lets_mixval_fall_back_to_features(own):
         ("encoder/ids=bag", "no encoder/ids is chosen by default, so it has to be added. Write +encoder/ids=bag."),
         ("encoder/ids=bog", "encoder/ids=bog: there is no such option. Did you mean 'bag'?"),
         ("fusion@there=mean", "there is no such group here. Did you mean fusion=mean?"),
-        ("hydra.launcher.cores=2", "Write +hydra.launcher.cores=VALUE if the launcher knows it."),
+        ("hydra.launcher.cores=2", "If the launcher knows it, add it: +hydra.launcher.cores=2."),
         ("seed=0", "no encoder reads it. Choose one (+encoder/ids=...; `xlearn show encoder/ids`)"),
     ],
 )

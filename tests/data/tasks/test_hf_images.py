@@ -165,3 +165,13 @@ def test_two_columns_of_labels_with_the_same_words_are_told_apart(tmp_path):
     assert (wild.labels.tolist(), big.labels.tolist()) == ([1, 0, 1, 0], [1, 1, 0, 0])
     assert wild.origin["image"][0] == big.origin["image"][0]
     assert wild.origin["image"][1].tolist() == big.origin["image"][1].tolist() == [0, 1, 2, 3]
+
+
+def test_rows_of_one_owner_and_what_is_known_of_the_pictures(tmp_path):
+    whole = table(labels=["a", "b", "a", "b"], kind=datasets.Value("string"))
+    whole.add_column("person", ["ann", "bob", None, "ann"]).to_parquet(tmp_path / "x.parquet")
+    found = hf_images(name=str(tmp_path / "x.parquet"), split_by="person")
+    assert found.owner.tolist() == [0, 1, 2, 0] and found.names[3] == "row 3 of split train"
+    assert len(set(found.content["image"].tolist())) == 4 and found.near["image"].tolist() == [0] * 4
+    with pytest.raises(Problem, match="split_by=persons.*no such column.*'person'"):
+        hf_images(name=str(tmp_path / "x.parquet"), split_by="persons")

@@ -146,3 +146,29 @@ def test_the_same_rows_by_other_columns_have_the_same_origin(tmp_path, ending):
     if ending != "saved":
         copied = write_table(tmp_path / "copy", rows, ending)
         assert own_table(file=copied, label="kind", text="title", skip_bad=True).origin["text"][0] == texts.origin["text"][0]
+
+
+def test_pictures_and_sounds_of_a_table_are_known_as_a_whole(tmp_path):
+    from xlearn.data.content import of_picture
+
+    image = Image.fromarray(pixels(1, 70))
+    exif = image.getexif()
+    exif[0x0112] = 3
+    image.save(tmp_path / "turned.png", exif=exif)
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    (tmp_path / "bad.png").write_bytes(b"x")
+    write_sound(tmp_path, "1.wav")
+    rows = [
+        {"picture": "turned.png", "sound": "1.wav", "label": "a"},
+        {"picture": "", "sound": "1.wav", "label": "b"},
+        {"picture": "bad.png", "sound": "1.wav", "label": "b"},
+        {"picture": "clear.png", "sound": "", "label": "b"},
+    ]
+    file = write_table(tmp_path, rows, "csv")
+    found = own_table(file=file, image="picture", audio="sound", size=8, background="red", skip_bad=True)
+    assert found.present["image"].tolist() == [True, False, True] and found.notes["bad_rows"] == 1
+    assert found.content["image"][0] == of_picture(image.transpose(Image.Transpose.ROTATE_180))
+    assert [bool(each) for each in found.near["image"]] == [True, False, False]
+    assert found.inputs["image"][1].max() == 0 and found.inputs["image"][2, :, 0, 0].tolist() == [255, 0, 0]
+    assert found.content["audio"][0] == found.content["audio"][1] != 0 == found.content["audio"][2]

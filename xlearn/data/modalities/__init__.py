@@ -68,6 +68,8 @@ class Modality:
     augmented: ClassVar[bool] = False
     # Weights may read the form in another size: their shapes alone say whether a checkpoint fits.
     any_size: ClassVar[bool] = False
+    # Settings that loaders get for arguments of the same names that are null, so that data are read in this form at once.
+    reads: ClassVar[tuple[str, ...]] = ()
     # The unit of a level of `noise`, in words.
     noise_unit: ClassVar[str] = ""
 

@@ -25,6 +25,7 @@ class ImageSpec(Modality):
     noise_unit = "of the range of a pixel"
     any_size = True
     augmented = True
+    reads = ("size",)
 
     @property
     def learned(self) -> bool:

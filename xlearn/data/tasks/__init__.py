@@ -36,6 +36,7 @@ class Raw:
     them, as a picture's size. `names`: of the rows, for people: a file below its folder, a row of a table. `owner int64 [n]`:
     rows of the same number belong to one person, session or document, and stay on one side of every split. `labelled bool [n]`:
     which rows have a label, where not all do; the `labels` of the others mean nothing, and they are unlabelled training rows.
+    `near[modality] int64 [n]`: hashes of which few bits differ between near copies (`xlearn.data.near_pictures`); 0: none.
 
     `predicts(space, classes)` makes the label space, which says what `labels` mean (see `xlearn.label_spaces`): by default one
     of the classes. For other label spaces `labels` may be numbers, `[n, ...]`, and `classes` name the groups, if at all.
@@ -56,6 +57,7 @@ class Raw:
     names: Sequence[str] = ()
     owner: Tensor | None = None
     labelled: Tensor | None = None
+    near: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def label_space(self) -> LabelSpace:

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from xlearn.data.tasks import Raw
-from xlearn.data.tasks.sound import Reading, read_classes
+from xlearn.data.tasks.owners import owners
+from xlearn.data.tasks.sound import Reading, read_sounds
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.storage import data_folders, downloads, sha256
 
@@ -16,24 +17,33 @@ SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 DIGITS = "0123456789"
 
 
-def fsdd(*, speakers: list[str] | None = None, without: list[str] | None = None) -> Raw:
+def fsdd(*, speakers: list[str] | None = None, without: list[str] | None = None, split_by: str | None = None) -> Raw:
     """3,000 recordings at 8 kHz: 50 of each digit by each speaker (Jackson et al., 2018; CC BY-SA 4.0).
 
     A speaker is a domain: `speakers` are read (null: all six), `without` are left out, so that
     `source.fsdd.without=[theo] target.speakers=[theo]` learns from five speakers and is measured on the sixth. The label space
-    is `digits`, as of the other digit tasks. No official test split.
+    is `digits`, as of the other digit tasks. No official test split. `split_by`: `speaker` keeps all recordings of a speaker on
+    one side of every split; null: the test split has other recordings of the speakers in training.
     """
     chosen = _chosen(speakers, without)
+    if split_by not in (None, "speaker"):
+        raise Problem(f"fsdd.split_by={split_by}: give speaker, or null.")
     with zipfile.ZipFile(_archive()) as archive:
-        rows, places = [], []
+        recordings, labels, places, names = [], [], [], []
         for place, name in enumerate(sorted(name for name in archive.namelist() if name.endswith(".wav"))):
             digit, _, rest = Path(name).stem.partition("_")
             if rest.rpartition("_")[0] in chosen:
-                rows.append((archive.read(name), DIGITS.index(digit)))
+                recordings.append(archive.read(name))
+                labels.append(DIGITS.index(digit))
                 places.append(place)
-    found = read_classes({"train": rows}, list(DIGITS), Reading("fsdd"), f"{SHA256} {chosen}")
+                names.append(Path(name).name)
+    found = read_sounds(recordings, Reading("fsdd"), f"{SHA256} {chosen}")
     notes, origin = {"speakers": chosen}, {"audio": ("fsdd", torch.tensor(places))}
-    return Raw(found.inputs, found.labels, found.classes, "digits", notes=notes, rate=found.rate, origin=origin)
+    owner = owners([name.split("_")[1] for name in names]) if split_by else None
+    return Raw(
+        {"audio": found.waves}, torch.tensor(labels), tuple(DIGITS), "digits", notes=notes, rate=found.rate, origin=origin,
+        names=names, owner=owner,
+    )  # fmt: skip
 
 
 def _chosen(speakers: list[str] | None, without: list[str] | None) -> list[str]:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from xlearn.data.tasks import Raw
-from xlearn.data.tasks.decoding import Decoding, decode
+from xlearn.data.tasks.decoding import Decoding, read_pictures
 from xlearn.data.tasks.hub import load_hub, need_known_splits, reason, splits_of
+from xlearn.data.tasks.listing import Listing
+from xlearn.data.tasks.owners import owners
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.storage import cache_root
 
@@ -19,15 +21,18 @@ def hf_images(
     config: str | None = None,
     image: str = "image",
     label: str = "label",
-    size: int = 32,
+    size: int | None = None,
     channels: int = 3,
+    background: str = "white",
+    split_by: str | None = None,
     skip_bad: bool = False,
 ) -> Raw:
     """A `datasets` name on the hub, a folder written by `save_to_disk`, or a folder or file of Parquet.
 
-    `image` and `label` name the columns. Splits named train, validation and test are kept as such; in a folder of Parquet the
-    name of the file or its folder gives the split, as in `test-00000.parquet` or `test/0000.parquet`. Raises `Problem` if one
-    of several splits has another name, because it must not become training data silently.
+    `image` and `label` name the columns, `split_by` one whose values are the owners of the rows: rows of one owner stay on one
+    side of every split. Images are read as by `image_folder`. Splits named train, validation and test are kept as such; in a
+    folder of Parquet the name of the file or its folder gives the split, as in `test-00000.parquet` or `test/0000.parquet`.
+    Raises `Problem` if one of several splits has another name, because it must not become training data silently.
     """
     import datasets
 
@@ -36,8 +41,8 @@ def hf_images(
     splits = dict(found) if isinstance(found, dict) else {"train": found}
     need_known_splits("name", name, list(splits))
     features = next(iter(splits.values())).features
-    for key, column in (("image", image), ("label", label)):
-        if column not in features:
+    for key, column in (("image", image), ("label", label), ("split_by", split_by)):
+        if column is not None and column not in features:
             raise Problem(f"{key}={column}: {name} has no such column. {nearest(column, features)}")
     kind = features[label]
     if isinstance(kind, datasets.ClassLabel):
@@ -51,19 +56,30 @@ def hf_images(
         values = sorted(found_values, key=lambda value: (isinstance(value, str), value))
         classes, position = [str(value) for value in values], {value: number for number, value in enumerate(values)}
 
-    def rows(split: str, part: Any) -> Iterator[tuple[Any, int]]:
-        try:
-            encoded = part.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
-        except Exception as error:  # Arrow raises many kinds
-            raise Problem(f"image={image}: that column of {name} holds {features[image]}, which is no image.") from error
-        for row in encoded:
-            if row[label] not in position:
-                raise Problem(f"{name}: split {split} has a row with the label {row[label]!r}, which is no class.")
-            yield row[image], position[row[label]]
+    names, labels, words = [], [], []
+    for split, part in splits.items():
+        for number, value in enumerate(part[label]):
+            if value not in position:
+                raise Problem(f"{name}: split {split} has a row with the label {value!r}, which is no class.")
+            names.append(f"row {number} of split {split}")
+            labels.append(position[value])
+            words.append(split)
+    owner = None if split_by is None else owners([value for part in splits.values() for value in part[split_by]])
+    listing = Listing(classes, labels, words, names, owner=owner)
+
+    def pictures() -> Iterator[Any]:
+        for part in splits.values():
+            try:
+                encoded = part.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+            except Exception as error:  # Arrow raises many kinds
+                raise Problem(f"image={image}: that column of {name} holds {features[image]}, which is no image.") from error
+            for row in encoded:
+                yield row[image]
 
     stamp = repr([(split, part._fingerprint) for split, part in splits.items()])
-    read = {split: rows(split, part) for split, part in splits.items()}
-    return decode(read, classes, Decoding(name, size, channels, skip_bad), stamp, repr((image, label)))
+    read = read_pictures(pictures(), names, Decoding(name, size, channels, skip_bad, background), stamp, repr((image, label)))
+    content, near = {"image": read.content}, {"image": read.near}
+    return listing.raw("image", read.images, read.rows, read.origin, content=content, near=near, notes=read.notes)
 
 
 def _load(name: str, config: str | None) -> Any:

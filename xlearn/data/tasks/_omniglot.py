@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from xlearn.data.tasks import Raw
-from xlearn.data.tasks.decoding import Decoding, decode
+from xlearn.data.tasks.decoding import Decoding, read_pictures
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.storage import data_folders, downloads, sha256
 
@@ -50,18 +50,15 @@ def omniglot(
         drawings = sorted(name for name in archive.namelist() if name.endswith(".png"))
         named = [_classname(name) for name in drawings]
         classes = list(dict.fromkeys(named))
-        rows = (
-            ({"bytes": archive.read(name), "path": name}, classes.index(of)) for name, of in zip(drawings, named, strict=True)
-        )
+        every = torch.tensor([classes.index(name) for name in named])
+        files = ({"bytes": archive.read(name), "path": name} for name in drawings)
         how = Decoding(f"omniglot_{part}", DRAWN if size is None else size, 1, False)
         # The whole part, which is decoded once for all choices of alphabets.
-        found = decode({"train": rows}, classes, how, SHA256[part])
-    images = found.inputs["image"]
-    assert isinstance(images, torch.Tensor)
+        images = read_pictures(files, drawings, how, SHA256[part]).images
     kept = torch.tensor([classname.partition("/")[0] in chosen for classname in classes])
-    wanted = torch.nonzero(kept[found.labels]).flatten()
+    wanted = torch.nonzero(kept[every]).flatten()
     names = [classname for classname, stays in zip(classes, kept.tolist(), strict=True) if stays]
-    labels, drawn = (kept.cumsum(0) - 1)[found.labels[wanted]], 255 - images[wanted]
+    labels, drawn = (kept.cumsum(0) - 1)[every[wanted]], 255 - images[wanted]
     turns = range(4 if rotations else 1)
     return Raw(
         {"image": torch.cat([drawn.rot90(turn, (2, 3)) for turn in turns])},

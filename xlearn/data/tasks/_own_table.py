@@ -26,8 +26,9 @@ def own_table(
     audio: str | None = None,
     numeric: list[str] | None = None,
     split: str | None = None,
-    size: int = 32,
+    size: int | None = None,
     channels: int = 3,
+    background: str = "white",
     rate: int | None = None,
     skip_bad: bool = False,
 ) -> Raw:
@@ -37,16 +38,17 @@ def own_table(
     `image`, `audio`: paths, relative to the file's folder (or the values that `datasets` stores). `numeric`: numbers. At least
     one of these four is a modality. `split`: train, val or test of each row; null: from the names of files, such as test.csv.
 
-    Images become `channels` x `size` x `size`; `rate` is that of the waves in Hz (null: the lowest of the files'). An empty
-    cell is a missing modality of its row. A row without any modality, without a label, or with an unreadable value (a damaged
-    file, a word among numbers) raises `Problem` with its place. With `skip_bad` it is left out and counted instead.
+    Images are read as by `image_folder` (`size`, `channels`, `background`); `rate` is that of the waves in Hz (null: the lowest
+    of the files'). An empty cell is a missing modality of its row. A row without any modality, without a label, or with an
+    unreadable value (a damaged file, a word among numbers) raises `Problem` with its place. With `skip_bad` it is left out and
+    counted instead.
     """
     text_columns: list[str] = [text] if isinstance(text, str) else [] if text is None else list(text)
     numeric_columns: list[str] = [] if numeric is None else list(numeric)
     single = {"label": label, "image": image, "audio": audio, "split": split}
     named: dict[str, list[str]] = {"text": text_columns, "numeric": numeric_columns}
     named |= {key: [column] for key, column in single.items() if column is not None}
-    decoding, reading = Decoding(file, size, channels, skip_bad), Reading(file, rate, None, skip_bad)
+    decoding, reading = Decoding(file, size, channels, skip_bad, background), Reading(file, rate, None, skip_bad)
     decoding.check()
     reading.check()
     table = read_table(file)
@@ -56,7 +58,9 @@ def own_table(
     positions, classes = labels(rows, label)
     inputs: dict[str, RawColumn] = {}
     there: dict[str, Tensor] = {}
-    sound_notes: dict[str, Any] = {}
+    content: dict[str, Tensor] = {}
+    near: dict[str, Tensor] = {}
+    notes: dict[str, Any] = {}
     waves_rate = None
     # Cheap checks first, so that they raise before thousands of files are read.
     if text_columns:
@@ -70,9 +74,13 @@ def own_table(
     if not skip_bad:
         rows.refuse_bad()
     if image is not None:
-        inputs["image"], there["image"] = images(rows, given["image"], decoding)
+        pictures, there["image"] = images(rows, given["image"], decoding)
+        inputs["image"], content["image"], near["image"] = pictures.images, pictures.content, pictures.near
+        notes |= pictures.notes
     if audio is not None:
-        inputs["audio"], there["audio"], waves_rate, sound_notes = sounds(rows, given["audio"], reading)
+        heard, there["audio"] = sounds(rows, given["audio"], reading)
+        inputs["audio"], content["audio"], waves_rate = heard.waves, heard.content, heard.rate
+        notes |= heard.notes
     good = torch.tensor([row for row in range(len(table)) if row not in rows.bad], dtype=torch.int64)
     kept = positions[good]
     used = kept.unique().tolist()
@@ -81,7 +89,8 @@ def own_table(
     relabel = torch.full((len(classes),), -1)
     relabel[used] = torch.arange(len(used))
     present = {name: some[good] for name, some in there.items() if not bool(some[good].all())}
-    notes = {**sound_notes, **({"bad_rows": len(rows.bad)} if skip_bad else {})}
+    notes = {name: note for name, note in notes.items() if name not in ("bad_images", "bad_sounds")}  # bad rows count them
+    notes |= {"bad_rows": len(rows.bad)} if skip_bad else {}
     notes |= {"missing": {name: int((~some).sum()) for name, some in present.items()}} if present else {}
     return Raw(
         {name: _taken(column, good) for name, column in inputs.items()},
@@ -94,6 +103,8 @@ def own_table(
         waves_rate,
         tuple(numeric_columns),
         dict.fromkeys(inputs, (f"table {table.content}", good)),
+        content={name: digests[good] for name, digests in content.items()},
+        near={name: hashes[good] for name, hashes in near.items()},
     )
 
 

@@ -1,8 +1,9 @@
-"""Image files to tensors, which are kept in the cache."""
+"""Files of pictures to one tensor, which is written to the cache while they are read."""
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,102 +12,142 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from xlearn.data.tasks import OPEN, TEST, VAL, Raw
+from xlearn.data import near_pictures
+from xlearn.data.content import of_picture
+from xlearn.data.tasks import OPEN, TEST, VAL
+from xlearn.data.tasks.pictures import animated, colour, shown
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.growing import Write, kept_growing
 from xlearn.runtime.hashing import digest
-from xlearn.runtime.storage import kept
+from xlearn.runtime.memory import need_memory
 
 SPLITS = {
     "train": OPEN, "training": OPEN,
     "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL,
     "test": TEST, "testing": TEST,
 }  # fmt: skip
+# The size in which pictures are read if neither the task nor the encoder says one.
+SIZE = 32
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the images of a task become tensors. `name` is for messages."""
+    """How the pictures of a task become tensors. `name` is for messages; `size` null: `SIZE`; `background`: the colour behind
+    transparent parts.
+    """
 
     name: str
-    size: int
+    size: int | None
     channels: int
     skip_bad: bool
+    background: str = "white"
 
     def check(self) -> None:
         if self.channels not in (1, 3):
             raise Problem(f"channels={self.channels}: give 1 (grey) or 3 (colour).")
-        if self.size < 1:
+        if self.side < 1:
             raise Problem(f"size={self.size}: give 1 or more.")
+        colour(self.background)
+
+    @property
+    def side(self) -> int:
+        return SIZE if self.size is None else self.size
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.side, self.side)
 
 
-def decode(
-    splits: Mapping[str, Iterable[tuple[Any, int]]], classes: list[str], how: Decoding, stamp: str, columns_read: str = ""
-) -> Raw:
-    """`splits[name]` yields (path, or `{path, bytes}`; class position). `stamp` identifies the files' content, and so the
-    origin of the examples, whatever their size. `columns_read` identifies the columns of the images and labels.
+@dataclass(frozen=True)
+class Pictures:
+    """`images` uint8 `[m, channels, size, size]` of the pictures at the positions `rows`, int64 `[m]`, among those given; their
+    `content` and `near`, int64 `[m]`, as in `Raw`. `origin`: the name of the data, whatever the size. `bad`: the positions of
+    those that could not be read.
+
+    `notes`: `bad_images`, if they are skipped, and how many are `animated`.
+    """
+
+    images: Tensor
+    rows: Tensor
+    content: Tensor
+    near: Tensor
+    bad: list[int]
+    origin: str
+    notes: dict[str, Any]
+
+
+def read_pictures(
+    values: Iterable[Any], names: Sequence[str], how: Decoding, stamp: str, part: str = "", gaps: bool = False
+) -> Pictures:
+    """Read the pictures of all rows: paths, or `{path, bytes}`. `stamp` identifies their content, `part` which of it is read;
+    `names` of the rows are for messages.
+
+    `gaps`: rows without a picture (None) are none of the bad ones; for them and for the bad ones a black picture is kept.
+    Raises `Problem` that names what cannot be read, unless `how.skip_bad`, and before reading if memory is too small.
     """
     how.check()
-    content = repr(("images", code_digest(__name__), stamp, columns_read, classes, how))
+    count, needed = len(names), len(names) * int(numpy.prod(how.shape))
+    need_memory(needed, f"{how.name}: {count:,} pictures of {how.side} x {how.side} pixels", "Give a smaller size.")
+    content = repr(("pictures", code_digest(__name__), stamp, part, how, gaps))
     key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-    columns = kept(key, lambda: _decode(splits, how))
-    official = columns["official"] if len(splits) > 1 else None
-    notes = {"bad_images": int(columns["bad"])} if how.skip_bad else {}
-    origin = {"image": (f"images {digest(stamp, 16)}", columns["row"])}
-    return Raw({"image": columns["image"]}, columns["label"], tuple(classes), "labels", official, notes, origin=origin)
+    kept = kept_growing(key, "image", "uint8", how.shape, lambda write: _read(values, names, how, gaps, write))
+    bad = kept["bad"].tolist()
+    notes = {"bad_images": len(bad)} if how.skip_bad else {}
+    notes |= {"animated": int(kept["animated"])} if kept["animated"] else {}
+    origin = f"images {digest(stamp, 16)}"
+    return Pictures(kept["image"], kept["row"], kept["content"], kept["near"], bad, origin, notes)
 
 
-def _decode(splits: Mapping[str, Iterable[tuple[Any, int]]], how: Decoding) -> dict[str, Tensor]:
-    images, labels, official, places, bad, before = [], [], [], [], [], 0
-    for split, rows in splits.items():
-        number = -1
-        for number, (value, label) in enumerate(tqdm(rows, desc=f"reading {how.name}", disable=None, leave=False)):
-            try:
-                images.append(_pixels(value, how))
-            except Exception as error:  # Pillow raises many kinds for damaged files
-                where = value if isinstance(value, str) else (value or {}).get("path")
-                bad.append(f"{where or f'row {number} of split {split}'} ({error})")
-                continue
-            labels.append(label)
-            official.append(SPLITS.get(split.lower(), OPEN))
-            places.append(before + number)
-        before += number + 1
+def _read(values: Iterable[Any], names: Sequence[str], how: Decoding, gaps: bool, write: Write) -> dict[str, Tensor]:
+    background, black = colour(how.background), numpy.zeros(how.shape, numpy.uint8)
+    rows, contents, hashes, bad, sentences, moving = [], [], [], [], [], 0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which change nothing here
+        for number, value in enumerate(tqdm(values, desc=f"reading {how.name}", disable=None, leave=False)):
+            pixels, content, near, more = black, 0, 0, False
+            if value is not None or not gaps:
+                try:
+                    pixels, content, near, more = _picture(value, how, background)
+                except MemoryError as error:
+                    raise Problem(
+                        f"{_name(value, names[number])}: there is not enough memory to decode this picture."
+                    ) from error
+                except Exception as error:  # Pillow raises many kinds for damaged files
+                    bad.append(number)
+                    sentences.append(f"{_name(value, names[number])} ({error})")
+                    if not gaps:
+                        continue
+            write(pixels)
+            rows.append(number)
+            contents.append(content)
+            hashes.append(near)
+            moving += more
     if bad and not how.skip_bad:
-        shown = "\n  ".join(bad[:10])
+        listed = "\n  ".join(sentences[:10])
         raise Problem(
-            f"{how.name}: {len(bad)} image(s) cannot be read. Repair or remove them, or set skip_bad=true:\n  {shown}"
+            f"{how.name}: {len(bad)} image(s) cannot be read. Repair or remove them, or set skip_bad=true:\n  {listed}"
         )
-    if not images:
+    if len(rows) == 0 or (gaps and not any(contents)):
         raise Problem(f"{how.name}: none of its {len(bad)} images can be read.")
-    return {
-        "image": torch.from_numpy(numpy.stack(images)),
-        "label": torch.tensor(labels),
-        "official": torch.tensor(official, dtype=torch.int8),
-        "row": torch.tensor(places),
-        "bad": torch.tensor(len(bad)),
-    }
+    columns = {"row": rows, "content": contents, "near": hashes, "bad": bad, "animated": moving}
+    return {name: torch.tensor(values, dtype=torch.int64) for name, values in columns.items()}
 
 
-def _pixels(value: Any, how: Decoding) -> numpy.ndarray:
-    """uint8 `[channels, size, size]`."""
+def _picture(value: Any, how: Decoding, background: tuple[int, int, int]) -> tuple[numpy.ndarray, int, int, bool]:
+    """(uint8 `[channels, size, size]`, digest of the whole picture, its hash for near copies, whether it is animated)."""
     from PIL import Image
 
     if value is None:
         raise ValueError("no image in this row")
     stream = value if isinstance(value, str) else (io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
     with Image.open(stream) as opened:
-        pixels = _eight_bit(opened).convert("L" if how.channels == 1 else "RGB")
-        pixels = pixels.resize((how.size, how.size), Image.Resampling.BILINEAR)
-    return numpy.asarray(pixels).reshape(how.size, how.size, how.channels).transpose(2, 0, 1)
+        more = animated(opened)
+        whole = shown(opened, background)
+        content, near = of_picture(whole), near_pictures.picture_hash(whole)
+        small = whole.convert("L" if how.channels == 1 else "RGB").resize((how.side, how.side), Image.Resampling.BILINEAR)
+    return numpy.asarray(small).reshape(how.side, how.side, how.channels).transpose(2, 0, 1), content, near, more
 
 
-def _eight_bit(opened: Any) -> Any:
-    """The image in a mode of 8 bits. Deeper grey is scaled here, because Pillow's `convert` would clip it at 255."""
-    from PIL import Image
-
-    if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in ("PNG", "PPM")):
-        return Image.fromarray(((numpy.asarray(opened).astype(numpy.uint32) + 128) // 257).astype(numpy.uint8))
-    if opened.mode in ("I", "F"):
-        raise ValueError(f"mode {opened.mode}: the range of its grey values is unknown; save it with 8 or 16 bits")
-    # Pillow warns of palettes with partly transparent colours, unless they pass through RGBA.
-    return opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
+def _name(value: Any, name: str) -> str:
+    return (value if isinstance(value, str) else (value or {}).get("path")) or name

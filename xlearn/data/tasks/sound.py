@@ -3,7 +3,8 @@
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.data.columns import Ragged, offsets
-from xlearn.data.tasks import OPEN, Raw
-from xlearn.data.tasks.decoding import SPLITS
+from xlearn.data.content import of_samples
 from xlearn.runtime.code import code_digest
 from xlearn.runtime.errors import Problem
+from xlearn.runtime.growing import Write, kept_growing
 from xlearn.runtime.hashing import digest
-from xlearn.runtime.storage import kept
+from xlearn.runtime.memory import need_memory
 
 # A path, the content of a file, or `{path, bytes}` as `datasets` gives it; None: this row has no sound.
 Sound = str | Path | bytes | Mapping[str, Any] | None
 # A file is silent if all samples are this close to their mean (full scale is 1): three steps of 16 bits.
 SILENCE = 1e-4
+# Of the energy that the mean of unrelated channels has: with less, they cancel each other.
+CANCELLED = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,120 +54,150 @@ class Reading:
 class Sounds:
     """Waves float32 of all given rows, at `rate` Hz. `bad bool [n]`: unreadable; these and None rows are empty.
 
-    `notes`: the number of `resampled` sounds and their `from_rates`, how many were `cut`, and `bad_sounds` if these are
-    skipped.
+    `content int64 [n]`: digests as in `Raw`, of the part that is read (`seconds`) at the files' own rates. `origin`: the name
+    of the data, whatever the rate.
+
+    `notes`: the number of `resampled` sounds and their `from_rates`, how many were `cut`, how many have `cancelling_channels`,
+    and `bad_sounds` if these are skipped.
     """
 
     waves: Ragged
     rate: int
     bad: Tensor
+    content: Tensor
+    origin: str
     notes: dict[str, Any]
 
 
 def read_sounds(sounds: Sequence[Sound], how: Reading, stamp: str) -> Sounds:
     """Read every sound: channels are averaged, sounds resampled to one rate by a polyphase filter and cut to `seconds`.
 
-    `stamp` identifies the content of all of them (sizes and times of files, or a digest). Raises a `Problem` that names the
-    damaged, empty and silent ones, unless `how.skip_bad`. A truncated file is read as far as it goes.
+    Of channels that cancel each other (see `_mono`) the loudest is read. `stamp` identifies the content of all of them (sizes
+    and times of files, or a digest). Raises a `Problem` that names the damaged, empty and silent ones, unless `how.skip_bad`,
+    and before reading if memory is too small. A truncated file is read as far as it goes.
     """
     how.check()
     key = hashlib.blake2b(repr(("sounds", code_digest(__name__), stamp, len(sounds), how)).encode(), digest_size=16).hexdigest()
-    found = kept(key, lambda: _read(sounds, how))
-    resampled, cut, bad = (int(found[name]) for name in ("resampled", "cut", "bad_count"))
-    notes: dict[str, Any] = {"resampled": resampled, "from_rates": found["from_rates"].tolist()} if resampled else {}
-    notes |= {"cut": cut} if cut else {}
-    notes |= {"bad_sounds": bad} if how.skip_bad else {}
-    return Sounds(Ragged(found["values"], found["offsets"]), int(found["rate"]), found["bad"], notes)
+    found = kept_growing(key, "values", "float32", (), lambda write: _read(sounds, how, write))
+    counts = {name: int(found[name]) for name in ("resampled", "cut", "cancelling_channels", "bad_sounds")}
+    notes: dict[str, Any] = {name: count for name, count in counts.items() if count or (name == "bad_sounds" and how.skip_bad)}
+    notes |= {"from_rates": found["from_rates"].tolist()} if "resampled" in notes else {}
+    origin = f"sounds {digest(stamp, 16)}"
+    waves = Ragged(found["values"], found["offsets"])
+    return Sounds(waves, int(found["rate"]), found["bad"], found["content"], origin, notes)
 
 
-def read_classes(splits: Mapping[str, Iterable[tuple[Sound, int]]], classes: list[str], how: Reading, stamp: str) -> Raw:
-    """A task of `splits[name]`, which yields (sound, class position). `stamp`, as of `read_sounds`, identifies their origin."""
-    rows = [(sound, label, SPLITS.get(split.lower(), OPEN)) for split, given in splits.items() for sound, label in given]
-    sounds = read_sounds([sound for sound, _, _ in rows], how, stamp)
-    good = torch.nonzero(sounds.waves.lengths > 0).flatten()
-    labels = torch.tensor([label for _, label, _ in rows])[good]
-    official = torch.tensor([split for _, _, split in rows], dtype=torch.int8)[good] if len(splits) > 1 else None
-    waves = sounds.waves if len(good) == len(rows) else sounds.waves.subset(good)
-    origin = {"audio": (f"sounds {digest(stamp, 16)}", good)}
-    return Raw({"audio": waves}, labels, tuple(classes), "labels", official, sounds.notes, rate=sounds.rate, origin=origin)
-
-
-def _read(sounds: Sequence[Sound], how: Reading) -> dict[str, Tensor]:
-    rate = how.rate or _lowest_rate(sounds)
-    waves, bad, told, from_rates, cut = [], [], [], [], 0
+def _read(sounds: Sequence[Sound], how: Reading, write: Write) -> dict[str, Tensor]:
+    rate = _rate(sounds, how)
+    lengths, contents, bad, sentences, from_rates, cut, cancelling = [], [], [], [], [], 0, 0
     for number, sound in enumerate(tqdm(sounds, desc=f"reading {how.name}", disable=None, leave=False)):
-        wave, wrong = numpy.zeros(0, numpy.float32), False
+        wave, content, wrong = numpy.zeros(0, numpy.float32), 0, False
         if sound is not None:
             try:
-                wave, own_rate, was_cut = _wave(sound, rate, how.seconds)
+                wave, own_rate, was_cut, cancels = _wave(sound, how.seconds)
+                content, wave = of_samples(wave, own_rate), _at(wave, own_rate, rate)
                 from_rates += [own_rate] if own_rate != rate else []
-                cut += was_cut
+                cut, cancelling = cut + was_cut, cancelling + cancels
+            except MemoryError as error:
+                where = _name(sound) or f"row {number}"
+                raise Problem(
+                    f"{where}: there is not enough memory to read this sound. Set seconds to a shorter part."
+                ) from error
             except Exception as error:  # soundfile raises several kinds for damaged files
                 wrong = True
-                told.append(f"{_name(sound) or f'row {number}'} ({_reason(error)})")
-        waves.append(wave)
+                sentences.append(f"{_name(sound) or f'row {number}'} ({_reason(error)})")
+        write(wave)
+        lengths.append(len(wave))
+        contents.append(content)
         bad.append(wrong)
-    if told and not how.skip_bad:
-        shown = "\n  ".join(told[:10])
+    if sentences and not how.skip_bad:
+        listed = "\n  ".join(sentences[:10])
         raise Problem(
-            f"{how.name}: {len(told)} sound(s) are damaged, empty or silent. Repair or remove them, or set skip_bad=true:\n"
-            f"  {shown}"
+            f"{how.name}: {len(sentences)} sound(s) are damaged, empty or silent. Repair or remove them, or set "
+            f"skip_bad=true:\n  {listed}"
         )
-    if not any(len(wave) for wave in waves):
+    if not any(lengths):
         raise Problem(f"{how.name}: none of its {len(sounds)} sounds can be read.")
     return {
-        "values": torch.from_numpy(numpy.concatenate(waves)),
-        "offsets": offsets([len(wave) for wave in waves]),
+        "offsets": offsets(lengths),
+        "content": torch.tensor(contents),
         "bad": torch.tensor(bad),
-        "bad_count": torch.tensor(len(told)),
+        "bad_sounds": torch.tensor(len(sentences)),
         "rate": torch.tensor(rate),
         "resampled": torch.tensor(len(from_rates)),
         "from_rates": torch.tensor(sorted(set(from_rates)), dtype=torch.int64),
         "cut": torch.tensor(cut),
+        "cancelling_channels": torch.tensor(cancelling),
     }
 
 
-def _lowest_rate(sounds: Sequence[Sound]) -> int:
-    """From the headers only; damaged files are reported later."""
+def _rate(sounds: Sequence[Sound], how: Reading) -> int:
+    """The rate of all waves, from the headers only; damaged files are reported later. Raises `Problem` if memory is too
+    small.
+    """
     import soundfile
 
-    rates = set()
+    rates, lasts = [], []
     for sound in sounds:
         if sound is not None:
             try:
-                rates.add(soundfile.info(_stream(sound)).samplerate)
+                header = soundfile.info(_stream(sound))
             except Exception:
                 continue
-    return min(rates, default=1)
+            rates.append(header.samplerate)
+            lasts.append(header.duration if how.seconds is None else min(header.duration, how.seconds))
+    rate = how.rate or min(rates, default=1)
+    needed = int(sum(lasts) * rate * 4)
+    need_memory(needed, f"{how.name}: {len(sounds):,} sounds at {rate} Hz", "Give a lower rate, or seconds of each sound.")
+    return rate
 
 
-def _wave(sound: Sound, rate: int, seconds: float | None) -> tuple[numpy.ndarray, int, bool]:
-    """(float32 `[samples]` at `rate`, the file's own rate, whether it was cut)."""
+def _wave(sound: Sound, seconds: float | None) -> tuple[numpy.ndarray, int, bool, bool]:
+    """(float32 `[samples]`, their rate, whether the sound was cut, whether its channels cancel each other)."""
     import soundfile
 
     with soundfile.SoundFile(_stream(sound)) as opened:
         own_rate, most = opened.samplerate, -1 if seconds is None else max(1, round(seconds * opened.samplerate))
         cut = 0 <= most < opened.frames
-        wave = opened.read(most, dtype="float32", always_2d=True).mean(1)
-    if not len(wave):
+        channels = opened.read(most, dtype="float32", always_2d=True)
+    if not len(channels):
         raise ValueError("empty")
-    if not numpy.isfinite(wave).all():
+    if not numpy.isfinite(channels).all():
         raise ValueError("some samples are not finite")
+    wave, cancels = _mono(channels)
     if numpy.abs(wave - wave.mean()).max() <= SILENCE:
         raise ValueError("silent")
-    if own_rate != rate:
-        from scipy.signal import resample_poly  # 1.7 s to import
+    return wave, own_rate, cut, cancels
 
-        common = math.gcd(own_rate, rate)
-        wave = resample_poly(wave, rate // common, own_rate // common).astype(numpy.float32)
-    return wave, own_rate, cut
+
+def _mono(channels: numpy.ndarray) -> tuple[numpy.ndarray, bool]:
+    """(the mean of channels `[samples, channels]`, False), or (the loudest of them, True) where they cancel each other.
+
+    The mean of n channels that have nothing in common has 1/n^2 of the sum of their energies, the mean of equal ones n times as
+    much. Channels cancel if it has less than a tenth of the former (-10 dB), as a channel and its negative do.
+    """
+    mean, count = channels.mean(1), channels.shape[1]
+    if count > 1:
+        energies = channels.var(0, dtype=numpy.float64)
+        if mean.var(dtype=numpy.float64) * count**2 < CANCELLED * energies.sum():
+            return numpy.ascontiguousarray(channels[:, energies.argmax()]), True
+    return mean, False
+
+
+def _at(wave: numpy.ndarray, own_rate: int, rate: int) -> numpy.ndarray:
+    if own_rate == rate:
+        return wave
+    from scipy.signal import resample_poly  # 1.7 s to import
+
+    common = math.gcd(own_rate, rate)
+    return resample_poly(wave, rate // common, own_rate // common).astype(numpy.float32)
 
 
 def _stream(sound: Sound) -> Any:
     content = sound.get("bytes") if isinstance(sound, Mapping) else sound
     if isinstance(content, bytes):
         return io.BytesIO(content)
-    return str(_name(sound))
+    return os.fsencode(str(_name(sound)))  # soundfile would refuse names that are no UTF-8
 
 
 def _name(sound: Sound) -> str | None:

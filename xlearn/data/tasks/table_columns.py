@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlearn.data.columns import Ragged
-from xlearn.data.tasks.decoding import Decoding, decode
-from xlearn.data.tasks.sound import Reading, read_sounds
+from xlearn.data.tasks.decoding import Decoding, Pictures, read_pictures
+from xlearn.data.tasks.sound import Reading, Sounds, read_sounds
 from xlearn.data.tasks.tables import Table, stamp_of
 from xlearn.runtime.errors import Problem
 
@@ -139,34 +138,29 @@ def _number(rows: Rows, row: int, column: str, value: Any) -> float:
     return math.nan
 
 
-def images(rows: Rows, given: list[Path | bytes | None], how: Decoding) -> tuple[Tensor, Tensor]:
-    """uint8 `[n, channels, size, size]`, zeros without an image, and bool `[n]`: which rows have one."""
+def images(rows: Rows, given: list[Path | bytes | None], how: Decoding) -> tuple[Pictures, Tensor]:
+    """The pictures of all rows, black without one, and bool `[n]`: which rows have one."""
     wanted = [row for row, value in enumerate(given) if value is not None and row not in rows.bad]
-    # The row is passed in place of the class, so that the missing ones are the images that `decode` left out.
-    content = [({"bytes": value} if isinstance(value, bytes) else str(value), row) for row, value in _of(given, wanted)]
-    raw = decode({"train": content}, [], how, f"{_stamp(given, wanted)} {wanted}")
-    read, decoded = raw.labels, raw.inputs["image"]
-    assert isinstance(decoded, Tensor)
-    for row in set(wanted) - set(read.tolist()):
-        rows.bad[row] = "its image cannot be read"
     there = torch.zeros(len(given), dtype=torch.bool)
-    there[read] = True
-    if len(read) == len(given):
-        return decoded, there
-    found = decoded.new_zeros(len(given), *decoded.shape[1:])
-    found[read] = decoded
+    there[wanted] = True
+    values = ({"bytes": value} if isinstance(value, bytes) else str(value) for value in given)
+    chosen = (value if kept else None for value, kept in zip(values, there.tolist(), strict=True))
+    names = [rows.table.place(row) for row in range(len(given))]
+    found = read_pictures(chosen, names, how, f"{_stamp(given, wanted)} {wanted}", gaps=True)
+    for row in found.bad:
+        rows.bad[row] = "its image cannot be read"
+    there[found.bad] = False
     return found, there
 
 
-def sounds(rows: Rows, given: list[Path | bytes | None], how: Reading) -> tuple[Ragged, Tensor, int, dict[str, Any]]:
-    """Waves, empty without a sound; bool `[n]`: which rows have one; their rate in Hz; notes."""
+def sounds(rows: Rows, given: list[Path | bytes | None], how: Reading) -> tuple[Sounds, Tensor]:
+    """The sounds of all rows, empty without one, and bool `[n]`: which rows have one."""
     wanted = [row for row, value in enumerate(given) if value is not None and row not in rows.bad]
     usable = [value if row not in rows.bad else None for row, value in enumerate(given)]
     found = read_sounds(usable, how, f"{_stamp(given, wanted)} {wanted}")
     for row in torch.nonzero(found.bad).flatten().tolist():
         rows.bad[row] = "its sound cannot be read"
-    notes = {name: value for name, value in found.notes.items() if name != "bad_sounds"}
-    return found.waves, found.waves.lengths > 0, found.rate, notes
+    return found, found.waves.lengths > 0
 
 
 def _of(given: list[Path | bytes | None], wanted: list[int]) -> list[tuple[int, Path | bytes]]:
