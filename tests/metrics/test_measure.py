@@ -174,7 +174,7 @@ def test_what_grows_with_the_classes_is_kept_for_few(classes, lacking):
 
 
 def test_a_hundred_thousand_classes_make_no_matrix_of_them():
-    """The matrix would be 80 GB. One in four is right: macro averages count all classes."""
+    """The matrix would be 80 GB. One in four is right: macro averages count 100 classes that occur and 75 predicted."""
     labels = torch.arange(0, 100_000, 1000)
     predicted = torch.where(torch.arange(100) % 4 == 0, labels, labels + 1)
     given = {
@@ -184,4 +184,4 @@ def test_a_hundred_thousand_classes_make_no_matrix_of_them():
     }
     found = measure_reduced(given, labels, [""] * 100_000)
     expected = {"accuracy": 0.25, "balanced_accuracy": 0.25, "worst_class": 0, "nll": 2, "calibration_error": 0.25}
-    assert found == pytest.approx(expected | dict.fromkeys(("macro_precision", "macro_recall", "macro_f1"), 25 / 100_000))
+    assert found == pytest.approx(expected | dict.fromkeys(("macro_precision", "macro_recall", "macro_f1"), 25 / 175))

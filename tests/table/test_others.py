@@ -185,3 +185,15 @@ def test_what_is_written_for_an_unfinished_run_is_read_as_before(tmp_path):
     assert read_configuration(tmp_path / ".hydra" / "config.yaml") == content
     hydra = read_configuration(tmp_path / ".hydra" / "hydra.yaml")
     assert hydra["hydra"]["runtime"]["choices"] == {"target": "1e5"}
+
+
+def test_other_files_of_others_are_no_traceback(tmp_path, capsys):
+    folder = write(tmp_path / "a", document("finetune", 5, 0, 0.5, 0.4))
+    (folder / "names.json").write_text("[" * 100_000, encoding="utf-8")
+    run(tmp_path / "b", CONFIG.format("x"))
+    (tmp_path / "b" / "error.txt").write_bytes(b"\xff\xfe" * 50_000 + b"the end")
+    out = printed(capsys, str(tmp_path))
+    assert "the end" in out
+    assert len(out) < 100_000
+    (tmp_path / "table.json").write_text("[" * 100_000, encoding="utf-8")
+    assert "holds no table of xlearn" in printed(capsys, str(tmp_path / "table.json"))

@@ -59,6 +59,16 @@ def selected(result: Mapping[str, Any]) -> list[str]:
     return [f"step by selection rule: {listed}"] if listed else []
 
 
+def retrieval(result: Mapping[str, Any]) -> list[str]:
+    """A line for each direction between two modalities."""
+    lines = []
+    for direction, found in (result.get("retrieval") or {}).items():
+        recalls = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if name.startswith("recall@"))
+        chance = f", chance@10 {found['chance@10']:.4f}" if "chance@10" in found else ""
+        lines.append(f"retrieval {direction}: {recalls}{chance} ({found['items']} items)")
+    return lines
+
+
 def lacking(result: Mapping[str, Any]) -> list[str]:
     """A line for each split of the target with labels that has no example of some classes, and what the averages run over."""
     found = ((result.get("data") or {}).get("target") or {}).get("lacking") or {}

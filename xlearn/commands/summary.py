@@ -3,7 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from xlearn.commands.fairness import compared, damaged, lacking, mark, not_learned, selected, steps, unknown, unmeasured
+from xlearn.commands.fairness import (
+    compared,
+    damaged,
+    lacking,
+    mark,
+    not_learned,
+    retrieval,
+    selected,
+    steps,
+    unknown,
+    unmeasured,
+)
 from xlearn.commands.notes import note_texts
 from xlearn.commands.private_layers import private_layers
 from xlearn.commands.title import title, words_of
@@ -49,7 +60,7 @@ def summary(result: dict[str, Any], folder: Path, again: bool = False) -> str:
         *(_tasks(result) if known else ()),
         *_forgetting(result),
         *(_bounds(result) if known else ()),
-        *_retrieval(result),
+        *retrieval(result),
         *_robustness(result),
         *private_layers(result),
         *_cost(result),
@@ -196,15 +207,6 @@ def _bounds(result: dict[str, Any]) -> list[str]:
         lines.append(f"{words} of single modalities: {listed}; all together {above:+.4f} over {best}")
     if result.get("majority"):
         lines.append(f"{words_of(result)['floor']}: {result['majority'][metric]:.4f} ({words})")
-    return lines
-
-
-def _retrieval(result: dict[str, Any]) -> list[str]:
-    lines = []
-    for direction, found in (result.get("retrieval") or {}).items():
-        recalls = ", ".join(f"{name} {value:.4f}" for name, value in found.items() if name.startswith("recall@"))
-        chance = f", chance@10 {found['chance@10']:.4f}" if "chance@10" in found else ""
-        lines.append(f"retrieval {direction}: {recalls}{chance} ({found['items']} items)")
     return lines
 
 

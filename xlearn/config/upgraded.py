@@ -25,6 +25,9 @@ CHOSEN = {"batches": "examples"}
 # Tasks of numbers, whose default objective was that of classes. Only episodes read them, which have their own.
 FUNCTIONS = ("sinusoid",)
 
+# Options of tasks that earlier versions did not have, with their defaults: data without copies are split as before.
+NEW_OF_TASKS = {"duplicates": "together"}
+
 CHAINS = ("pretrain", "transfer", "baseline")
 JOINT = ("tasks", "temperature", "common")
 EPISODES = ("ways", "shots", "queries", "tasks", "val", "held_out")
@@ -53,6 +56,9 @@ def upgraded(config: Any) -> Any:
     if "evaluations" in found:  # a whole configuration
         # Their phases ended with running statistics: `result.json` has no other ones under `phases`.
         found.setdefault("normalization_statistics", "exact")
+        for task in (found.get("target"), *(found.get("source") or {}).values()):
+            if isinstance(task, dict):
+                task |= {name: value for name, value in NEW_OF_TASKS.items() if name not in task}
     return found
 
 

@@ -156,10 +156,15 @@ def _labelled(rows: Rows, side: Rows, label: int, kept: float, asked: _Asked) ->
         return rest[:labelled], val, rest[labelled:]
     if options.shots > len(rest):
         test = int((side[rows] == TEST).sum())
+        if len(rows) == 0:
+            raise Problem(
+                f"{name}.shots={options.shots}: no example of {words_for(asked.raw, label)} has a label. Leave it out "
+                f"({name}.classes), or write {name}.shots=0 or null."
+            )
         raise Problem(
             f"{name}.shots={options.shots}: {words_for(asked.raw, label)} has {len(rest)} training examples "
-            f"({len(rows)} less {test} for the test and {len(val)} for validation). "
-            f"Give at most {len(rest)}, or lower {name}.val or {name}.test."
+            f"({len(rows)} less {test} for the test and {len(val)} for validation). Give at most {len(rest)}, or lower "
+            f"{name}.val (0: no validation) or {name}.test (of {name}.folds: give more folds)."
         )
     if options.shots == 0:  # without labels only the oracle selects
         return rest[:0], val, rest

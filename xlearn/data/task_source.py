@@ -149,6 +149,12 @@ def _followed(source: TaskSource, seed: int, earlier: Sequence[Followed]) -> Fol
 def _rows(source: TaskSource, seed: int, labelled: bool, earlier: Sequence[Followed]) -> Splits:
     options = source.options if labelled else replace(source.options, shots=None, fraction=None, imbalance=None)
     data, fingerprint = raw(source)
+    without = data.labelled is not None and not bool(data.labelled.any())
+    if without and source.where == "target" and source.options.shots != 0:
+        raise Problem(
+            f"target.shots={source.options.shots}: no example of {source.name} has a label. Write target.shots=0, with a "
+            "transfer that needs no labels of the target (source_only, dann, shot, ...)."
+        )
     digests, places, count = copied.content(data, fingerprint, modalities(source)), origin(source), len(data.labels)
     given = sides_given(digests, places, count, earlier, options.duplicates != copied.KEEP) if earlier else None
     found = split(data, options, source.draw(seed), source.where, copies(source), given)

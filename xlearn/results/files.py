@@ -42,7 +42,11 @@ def add_names(folder: Path, *names: dict[str, Any]) -> None:
 def read_names(folder: Path) -> list[dict[str, Any]]:
     """The noted choices of options that lead to the run in `folder`; empty if there is one."""
     file = folder / NAMES
-    return read_json(file) if file.is_file() else []
+    try:
+        found = read_json(file) if file.is_file() else []
+    except ValueError:  # damaged: the names of the result itself remain
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

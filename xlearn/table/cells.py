@@ -23,7 +23,8 @@ class Cell:
     `values`, `gains` (over each run's own baseline, above 0 is better) and `before` (that baseline's values) are by
     replicate. `p`: of the paired test, None without one; `better`: its direction. `seconds`: mean over the runs of the
     training time of all their phases, cached or not. `parameters`, `flops`: mean over the runs of their `cost`, None if no
-    result has one. `failed`, `missing`: numbers of runs. `bound`: whether the cell is of a reference row, without transfer.
+    result has one. `failed`, `missing`, `unmeasured` (finished, but without this number): numbers of runs. `bound`: whether the
+    cell is of a reference row, without transfer.
     `not_learned`, `baseline_not_learned`: the numbers of runs whose network, and whose baseline, is not better than the floor.
     `steps`, `baseline_steps`: mean steps on the target, of the network and of its baseline; None if no result has them.
     `closed`: the share of the gap between the means of source only and target only that is closed, None without bounds.
@@ -57,6 +58,7 @@ class Cell:
     steps: float | None = None
     baseline_steps: float | None = None
     equal: bool = False
+    unmeasured: int = 0
 
     @property
     def n(self) -> int:

@@ -16,6 +16,8 @@ from xlearn.results.plain import need_run, read_configuration
 from xlearn.runtime.errors import Problem
 
 HYDRA = ".hydra"
+# Bytes of a reason of failure that are read, from its end.
+LONGEST = 20_000
 # Mappings that the configuration of every run has.
 RUN = ("target", "source", "transfer")
 
@@ -87,8 +89,15 @@ def _record(folder: Path) -> Record:
         return Record(folder, result["config"], result["choices"], result)
     config, choices = _composed(folder)
     error = folder / "error.txt"
-    failure = error.read_text(encoding="utf-8").strip() if error.is_file() else None
+    failure = _reason(error) if error.is_file() else None
     return Record(folder, config, choices, failure=failure or ("no reason was written" if error.is_file() else None))
+
+
+def _reason(file: Path) -> str:
+    """The end of a reason of failure, which may be long, and not of xlearn."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - LONGEST))
+        return stream.read(LONGEST).decode("utf-8", "replace").strip()
 
 
 def _composed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from xlearn.results.plain import read_json
 from xlearn.runtime.errors import Problem
 from xlearn.table.cells import Axis, Cell, Replicate, Table
 from xlearn.table.crossed import Components, Crossed
@@ -33,7 +34,7 @@ def as_json(table: Table) -> str:
 def read_table(file: Path) -> Table:
     """The table in a file that `as_json` wrote; tests and marks are recomputed. Raises `Problem` for another file."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         if content.pop("format") != FORMAT:
             raise Problem(f"{file} is of another version of xlearn. Make it again with `{content['command']}`.")
         axis, cells = content.pop("axis"), content.pop("cells")

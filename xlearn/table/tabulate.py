@@ -210,7 +210,7 @@ def cell(
         closed=None if what is None else gap_closed(counted, what),
         not_learned=not_learned(counted), baseline_not_learned=not_learned(each["baseline"] for each in counted),
         steps=mean_steps(counted), baseline_steps=mean_steps(each["baseline"] for each in counted),
-        equal=any(record.computed_as is not None for record in records),
+        equal=any(record.computed_as is not None for record in records), unmeasured=len(results) - len(found),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from xlearn.table.costs import cost_sentence, costs
 from xlearn.table.questions import deviations, questions, test_words
 
 BETTER, WORSE, NEGATIVE, PERHAPS, ORACLE, FAILED, MISSING = "*↑", "*↓", "neg.", "neg.?", "†", "X", "-"
-NOT_LEARNED = "‡"
+NOT_LEARNED, UNMEASURED = "‡", "n/a"
 EQUAL = "="
 DECIMALS = 3
 LISTED = 5
@@ -30,7 +30,7 @@ def words(table: Table, row: str, column: str) -> Words:
     cell = table.cells[row, column]
     of_all = table.tasks and column == DELTA
     if cell.mean is None:
-        return Words(FAILED if cell.failed else MISSING)
+        return Words(FAILED if cell.failed else UNMEASURED if cell.unmeasured and not cell.missing else MISSING)
     oracle = ORACLE if cell.selection & {"best_target", "oracle"} else ""
     closed = "" if cell.closed is None else f", {100 * cell.closed:.0f} %"
     # A run that is its own baseline (source only) prints no gain.
@@ -90,6 +90,10 @@ def sentences(table: Table) -> list[str]:
         *_negative(table),
         f"`{FAILED}`: failed. `{MISSING}`: missing. `n=`: the results of an incomplete cell.",
     ]
+    if any(cell.mean is None and cell.unmeasured for cell in table.cells.values()):
+        found.append(
+            f"`{UNMEASURED}`: finished, without this number, as of a target without labels: nothing can be measured on it."
+        )
     if table.differing:
         listed = "; ".join(f"{key} ({', '.join(values[:LISTED])})" for key, values in table.differing.items())
         found.append(f"The runs also differ in keys that are neither row, column nor seed: {listed}.")
