@@ -49,10 +49,11 @@ def class_folders(
         )
     read = [each for each in found.placed if each.entry.skipped is None]
     classes = _class_names(read, folder, kind, class_names)
+    position = {name: number for number, name in enumerate(classes)}
     labelled = [each.label is not None for each in read]
     listing = Listing(
         classes,
-        [0 if each.label is None else classes.index(each.label) for each in read],
+        [0 if each.label is None else position[each.label] for each in read],
         [each.split for each in read],
         [each.entry.name for each in read],
         None if all(labelled) else labelled,
