@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, TextOptions
+from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, TabularOptions, TextOptions
 
 
 @dataclass
@@ -118,6 +118,7 @@ class TrainConfig:
     image: ImageOptions = field(default_factory=ImageOptions)
     text: TextOptions = field(default_factory=TextOptions)
     audio: AudioOptions = field(default_factory=AudioOptions)
+    tabular: TabularOptions = field(default_factory=TabularOptions)
     source: dict[str, Any] = field(default_factory=dict)
     target: Any = None
     label_space: Any = field(default=None, metadata=NOT_IDENTITY)  # follows from the target

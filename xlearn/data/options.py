@@ -63,6 +63,13 @@ class AudioOptions:
 
 
 @dataclass
+class TabularOptions:
+    """Of columns of categories; columns of numbers have no settings."""
+
+    categories: int = 1000  # the most frequent categories of a column that are told apart; all others are one
+
+
+@dataclass
 class EpisodeOptions:
     """N-way K-shot tasks with Q queries. `held_out`: the share of a source's classes for validation episodes."""
 
