@@ -159,8 +159,8 @@ def is_identity(key: str) -> bool:
     return key.lstrip("+~").partition("=")[0].partition(".")[0] not in _BESIDE
 
 
-# Options of tasks that earlier versions did not have. Null, they change no digest, although a task's node is a component's.
-LATER = ("draw",)
+# Arguments of components (of tasks, of encoder/tabular) that earlier versions did not have. Null, they change no digest.
+LATER = ("draw", "categories")
 
 
 def _given(node: Any) -> Any:

@@ -66,7 +66,7 @@ class AudioOptions:
 class TabularOptions:
     """Of columns of categories; columns of numbers have no settings."""
 
-    categories: int = 1000  # the most frequent categories of a column that are told apart; all others are one
+    categories: int | None = None  # the most frequent categories of a column that are told apart, others are one; null: 1000
 
 
 @dataclass

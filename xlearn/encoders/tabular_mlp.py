@@ -5,7 +5,6 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from xlearn.data.modalities.tabular import TabularSpec
 from xlearn.networks.network import Tokens
@@ -23,15 +22,16 @@ class TabularMlp(nn.Module):
     Reads columns `[batch, columns]`, gives one token `[batch, 1, widths[-1]]`. Its input is `[x, m]`, `[batch, 2 * numbers]`:
     where a number is missing (NaN) x is 0, the mean in training, and m is 1. A column of n categories adds
     `min(50, (n + 1) // 2)` learned numbers of its category (Guo & Berkhahn, 2016; the width as in fastai 0.7), or with
-    `categories=one_hot` n + 2 numbers, one of which is 1. A missing category and one that was not in training (or is too rare)
+    `categories=one_hot` (null: `embedding`) n + 2 numbers, one of which is 1. A missing category and one that was not in training (or is too rare)
     are two more, whose embeddings begin at 0.
     """
 
     def __init__(
-        self, spec: TabularSpec, *, widths: list[int], dropout: float = 0.0, categories: Categories = "embedding"
+        self, spec: TabularSpec, *, widths: list[int], dropout: float = 0.0, categories: Categories | None = None
     ) -> None:
         super().__init__()
         need_layers("encoder.tabular", "widths", widths, dropout)
+        categories = categories or "embedding"
         if categories not in get_args(Categories):
             raise Problem(f"encoder.tabular.categories={categories}: {nearest(categories, get_args(Categories))}")
         # Of each column of categories: number 0 is a missing one, 1 another one, then those that are told apart.
@@ -66,4 +66,6 @@ class TabularMlp(nn.Module):
         numbers = (categories + 1).nan_to_num(0).long().unbind(1)
         if self.embedded:
             return [table(each) for table, each in zip(self.embeddings, numbers, strict=True)]
-        return [one_hot(each, size).to(categories.dtype) for each, size in zip(numbers, self.sizes, strict=True)]
+        # torch's one_hot looks at its values, which vmap over tasks does not allow.
+        places = [torch.arange(size, device=categories.device) for size in self.sizes]
+        return [(each[:, None] == place).to(categories.dtype) for each, place in zip(numbers, places, strict=True)]

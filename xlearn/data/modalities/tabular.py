@@ -16,6 +16,8 @@ from xlearn.data.options import TabularOptions
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.hashing import digest
 
+CATEGORIES = 1000
+
 
 @dataclass(frozen=True)
 class TabularSpec(Modality):
@@ -176,7 +178,8 @@ def _most(options: Mapping[str, Any]) -> int:
     for key in options:
         if key not in known:
             raise Problem(f"tabular.{key}: tables have no such setting. {nearest(key, known)}")
-    most = options.get("categories", TabularOptions.categories)
+    most = options.get("categories")
+    most = CATEGORIES if most is None else most
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise Problem(f"tabular.categories={most}: give a number of categories of 1 or more.")
     return most

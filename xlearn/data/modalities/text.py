@@ -145,7 +145,7 @@ def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Rag
     def make() -> dict[str, Tensor]:
         there = raw.present.get("text")
         found, notes = encode(texts, tokenizer, spec.length, task=pool.name, present=there, columns=columns, names=raw.names)
-        cut = [notes.get("columns", {}).get(name, 0) for name in columns]
+        cut = [notes.get("truncated_columns", {}).get(name, 0) for name in columns]
         truncated = torch.tensor([notes.get("truncated", 0), *cut])
         return {"numbers": found.values, "offsets": found.offsets, "truncated": truncated}
 
@@ -154,7 +154,7 @@ def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Rag
     truncated, *cut = kept_columns["truncated"].tolist()
     notes: dict[str, Any] = {"truncated": truncated, "longest": spec.length} if truncated else {}
     if any(cut):
-        notes["columns"] = {name: count for name, count in zip(columns, cut, strict=True) if count}
+        notes["truncated_columns"] = {name: count for name, count in zip(columns, cut, strict=True) if count}
     return Ragged(kept_columns["numbers"], kept_columns["offsets"]), notes
 
 

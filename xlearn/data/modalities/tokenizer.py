@@ -37,7 +37,7 @@ def encode(
     present text without a token; `names` are those of the rows.
 
     Texts of several `columns` (separated by `BETWEEN`) are read with spaces between them. Where they are too long together, the
-    longest column is cut first, so that short ones stay whole; `notes["columns"]` counts the cut texts of each column.
+    longest column is cut first, so that short ones stay whole; `notes["truncated_columns"]` counts the cut texts of each column.
     """
     special = tokenizer.num_special_tokens_to_add(False)
     if longest <= special:
@@ -76,15 +76,15 @@ def encode(
         raise Problem(f"{task}: {_without(empty, names)}. Remove them, or set `present` to False there in the loader.")
     notes: dict[str, Any] = {"truncated": truncated, "longest": longest} if truncated else {}
     if shortened:
-        notes["columns"] = {name: shortened[name] for name in columns if shortened[name]}
+        notes["truncated_columns"] = {name: shortened[name] for name in columns if shortened[name]}
     return Ragged(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), offsets(lengths)), notes
 
 
 def shares(whole: "Encoding", text: str, longest: int) -> tuple[list[int], list[int]]:
     """(at most `longest` token numbers of a text of several columns, which columns were cut).
 
-    All columns may have as many tokens as the same limit says, the largest that fits; what is left goes to the first ones that
-    are cut. Special tokens, which stand for no character, are kept.
+    One limit holds for all columns, the largest that fits; places that stay free go to the first of those that are cut. Special
+    tokens, which stand for no character, are kept.
     """
     # By character of the joined text: the number of its column. A space belongs to the column that follows it.
     column_of: list[int] = []

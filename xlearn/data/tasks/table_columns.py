@@ -48,7 +48,7 @@ class Rows:
             return None
         if isinstance(value, bytes):
             return value
-        if not isinstance(value, str):
+        if not isinstance(value, str) or unreadable(value):
             self.bad.setdefault(row, f"{column} holds {value!r}, which is no path")
             return None
         try:
@@ -77,7 +77,8 @@ def unreadable(text: str) -> str | None:
     if found := UNREADABLE.search(text):
         code = f"U+{ord(found.group()):04X}"
         return f"holds {code}, which is {'no character' if code == 'U+0000' else 'half of a character (a lone surrogate)'}"
-    if text and not any(unicodedata.category(each)[0] in "LNPS" for each in text):
+    # Tokenisers drop U+FFFD too, which stands for bytes that were no characters.
+    if text and not any(unicodedata.category(each)[0] in "LNPS" and each != "\ufffd" for each in text):
         return f"holds invisible characters only ({', '.join(f'U+{ord(each):04X}' for each in dict.fromkeys(text[:3]))})"
     return None
 
