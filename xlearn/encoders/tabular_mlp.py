@@ -22,8 +22,8 @@ class TabularMlp(nn.Module):
     Reads columns `[batch, columns]`, gives one token `[batch, 1, widths[-1]]`. Its input is `[x, m]`, `[batch, 2 * numbers]`:
     where a number is missing (NaN) x is 0, the mean in training, and m is 1. A column of n categories adds
     `min(50, (n + 1) // 2)` learned numbers of its category (Guo & Berkhahn, 2016; the width as in fastai 0.7), or with
-    `categories=one_hot` (null: `embedding`) n + 2 numbers, one of which is 1. A missing category and one that was not in training (or is too rare)
-    are two more, whose embeddings begin at 0.
+    `categories=one_hot` (null: `embedding`) n + 2 numbers, one of which is 1. A missing category, and one that was not in
+    training (or is too rare), are two more, whose embeddings begin at 0.
     """
 
     def __init__(

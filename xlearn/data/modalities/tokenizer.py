@@ -37,7 +37,7 @@ def encode(
     present text without a token; `names` are those of the rows.
 
     Texts of several `columns` (separated by `BETWEEN`) are read with spaces between them. Where they are too long together, the
-    longest column is cut first, so that short ones stay whole; `notes["truncated_columns"]` counts the cut texts of each column.
+    longest column is cut first, so that short ones stay whole; `notes["truncated_columns"]` counts cut texts by column.
     """
     special = tokenizer.num_special_tokens_to_add(False)
     if longest <= special:

@@ -153,7 +153,9 @@ def booleans(rows: Rows, columns: Sequence[str]) -> Tensor:
         for row, value in enumerate(rows.table.column(column)):
             word = "" if missing(value) else str(value).strip().lower()
             if word not in TRUTH and word not in NO_NUMBER:
-                rows.bad.setdefault(row, f"{column} holds {repr(value)[:60]}, which is neither true nor false")
+                rows.bad.setdefault(
+                    row, f"{column} holds {repr(value)[:60]}, which is neither true nor false (other words: category={column})"
+                )
             found.append(TRUTH.get(word, math.nan))
         _need_some(rows, "boolean", column, found)
         read.append(found)
