@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlearn.data.leakage import USED, used_rows
+from xlearn.data import provenance
 from xlearn.data.prepare import tiny
 from xlearn.data.task import Task
 from xlearn.learners import comparisons
@@ -84,8 +84,8 @@ class Run:
             write_text(self.folder / "transfer.json", json.dumps(report, indent=1))
         found = outcome(Learned(components, own, compared), phases, roles, config, self.machine, self.folder)
         result = {**found, "stamp": stamped, "git": git_commit(), "versions": versions(), "seconds": time.monotonic() - began}
-        write_tensors(self.folder / WEIGHTS, tensors(final(own)))
-        write_tensors(self.folder / USED, used_rows([target, *roles["source"].values()]))
+        learned_from = provenance.of_tasks([target, *roles["source"].values()]).joined(components.learned_before())
+        write_tensors(self.folder / WEIGHTS, tensors(final(own)), learned_from.header())
         result = write_result(self.folder, result)
         if (number := asked()) is not None:
             raise Interrupted("stopped after a finished run", number)

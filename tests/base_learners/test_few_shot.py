@@ -17,7 +17,8 @@ from xlearn.base_learners.nearest_centroid import NearestCentroid
 from xlearn.batches.episodes import Validation
 from xlearn.data import episodes
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource
 from xlearn.measuring import Episodes
 from xlearn.networks.network import load, tensors
 from xlearn.objectives.meta.query_loss import QueryLoss

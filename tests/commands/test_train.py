@@ -25,7 +25,6 @@ def test_what_a_run_leaves(toy, capsys):
         "predictions.safetensors",
         "result.json",
         "transfer.json",
-        "used.safetensors",
         "weights.safetensors",
     }
     assert folder.parent.name == "default"
@@ -144,9 +143,9 @@ def test_a_mended_run_loses_its_error(toy, monkeypatch):
     assert "target.shots=5: class 'c0' has 3 training examples" in error.read_text(encoding="utf-8")
     monkeypatch.setattr(tasks, "blobs", blobs)
     assert main([*toy, "target.shift=61.0"]) == 1  # the data of this process are kept
-    from xlearn.data import prepare
+    from xlearn.data import task_source
 
-    prepare._loaded.clear()
+    task_source._loaded.clear()
     assert main([*toy, "target.shift=61.0"]) == 0
     assert not list(Path("outputs").rglob("error.txt"))
 

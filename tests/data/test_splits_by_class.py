@@ -10,7 +10,8 @@ from toys.tasks import FRUITS, fruits, parts, prepared
 
 from xlearn.data.options import TaskOptions
 from xlearn.data.prepare import tiny
-from xlearn.data.splits import rows_by_group, split
+from xlearn.data.sides import rows_by_group
+from xlearn.data.splits import split
 from xlearn.data.tasks import OPEN, TEST, VAL
 from xlearn.runtime.errors import Problem
 

@@ -18,7 +18,8 @@ from xlearn.config.folders import conf_folder, options
 from xlearn.config.schema import identity
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare, rows
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource, rows
 from xlearn.plan.build import build, tasks
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import read_tensors
@@ -76,7 +77,9 @@ def test_splits_stay_bit_for_bit(name):
         pytest.skip(f"{name}: no data were there when digests were recorded")
     for seed in (0, 7):
         for words, given in VARIANTS.items():
-            chosen = replace(source.options, **given)
+            # The texts of some data have near copies, which stay together by default.
+            rule = "together" if name.startswith(("mnist", "fsdd", "optdigits", "omniglot", "emoji")) else "keep"
+            chosen = replace(source.options, duplicates=rule, **given)
             recorded = RECORDED[name][f"{words}, seed {seed}"]
             assert summed(replace(source, options=chosen), seed) == recorded, f"{words}, seed {seed}"
             # A draw gives the rows that a seed of this number gave, whatever the seed.

@@ -195,7 +195,6 @@ def test_a_task_is_drawn_for_each_step(tasks):
         (["source.first.classes=[c0,c1]"], "source.first.groups: source.first.classes is set too"),
         (["source.first.groups.other=[c9]"], "source.first.groups: 'c9' is no class"),
         (["source.first.groups.other=[]"], "give at least 2 classes"),
-        (["source.last.test=0.5", "transfer=joint"], "are made of the same data, and the source uses"),
     ],
 )
 def test_wrong_words_are_refused_before_training(words, told, tasks, capsys):

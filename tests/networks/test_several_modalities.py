@@ -14,7 +14,8 @@ from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.modalities import tabular
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare, raw
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource, raw
 from xlearn.data.tasks import Raw
 from xlearn.encoders.lstm import Lstm
 from xlearn.encoders.mlp import Mlp

@@ -8,7 +8,8 @@ from toys.tasks import blobs, image_format
 
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource
 from xlearn.runtime.errors import Problem
 
 

@@ -10,7 +10,8 @@ from toys.phases import CPU, phase, solve
 from toys.tasks import blobs, blobs_task, image_format
 
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource
 from xlearn.encoders.mlp import Mlp
 from xlearn.networks.network import tensors
 from xlearn.phases.feasible import check

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from xlearn.data.modalities import Modality, Pool
-from xlearn.data.splits import OPEN, TEST
-from xlearn.data.tasks import Raw
+from xlearn.data.tasks import OPEN, TEST, Raw
 from xlearn.label_spaces import LabelSpace
 from xlearn.learners.comparisons import Compared, Comparison, Plan
 from xlearn.networks.entities import Entities

@@ -10,7 +10,7 @@ import torch
 from toys.runs import environment, results
 from xlearn.runtime.storage import read_tensors
 
-FILES = ("weights.safetensors", "predictions.safetensors", "used.safetensors")
+FILES = ("weights.safetensors", "predictions.safetensors")
 # What may differ between two computations of the same run.
 OTHER = {"seconds", "peak_memory", "cached", "threads", "workers", "device"}
 

@@ -14,9 +14,10 @@ import torch
 from xlearn.data.columns import Ragged
 from xlearn.data.modalities.image import ImageFormat
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
 from xlearn.data.splits import Splits
 from xlearn.data.task import Batch, Examples, ImageSpec, Sealed, Spec, TabularSpec, Task
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks import Raw
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.label_spaces.classes import Classes
@@ -118,7 +119,8 @@ def fruits(counts: list[int], official: torch.Tensor | None = None) -> Raw:
     """Classes of the given sizes, their rows mixed; nothing is to be seen."""
     labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
     labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(7))]
-    images = torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8)
+    # Every picture differs from all others: copies would stay together.
+    images = torch.arange(len(labels)).int().view(torch.uint8).reshape(-1, 1, 2, 2)
     return Raw({"image": images}, labels, FRUITS[: len(counts)], "fruit", official)
 
 
@@ -207,7 +209,7 @@ def pixels(seed: int = 0, side: int = 8, channels: int = 3) -> numpy.ndarray:
 
 
 def parts(found: Splits) -> dict[str, list[int]]:
-    return {name: rows.tolist() for name, rows in vars(found).items()}
+    return {name: rows.tolist() for name, rows in found.parts().items()}
 
 
 def rows_of(found: Splits) -> list[int]:

@@ -101,7 +101,8 @@ def _tried(config: dict[str, Any]) -> list[str]:
 def _data(sources: list[Any], config: dict[str, Any]) -> list[str]:
     """Load and split every task; returns the problems as sentences."""
     from xlearn.data.formats import formats
-    from xlearn.data.prepare import prepare, raw, rows
+    from xlearn.data.prepare import prepare
+    from xlearn.data.task_source import raw, rows
     from xlearn.plan.build import encoders
 
     problems, loaded = [], []

@@ -5,6 +5,7 @@ from typing import Any
 
 from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
 from xlearn.commands.private_layers import private_layers
+from xlearn.commands.split_notes import SPLIT_NOTES
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
@@ -38,6 +39,7 @@ TOLD = {
     "contradictions_removed": "{} with contradicting labels left out",
     "form_depends_on_source": "the form of {} depends on the source, for the baseline too",
     "neutral_left_out": "{} neutral example(s) left out",
+    **SPLIT_NOTES,
 }
 
 

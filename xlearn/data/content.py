@@ -95,7 +95,13 @@ def plain_text(text: str) -> str:
     control characters. A text of nothing else stays as it is.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(each for each in folded if unicodedata.category(each)[0] not in "PZC") or text
+    return "".join(each for each in folded if not _ignored(each)) or text
+
+
+def _ignored(character: str) -> bool:
+    """White space, punctuation, control and format characters."""
+    category = unicodedata.category(character)
+    return category[0] in "PZ" or category in ("Cc", "Cf")
 
 
 # What becomes of a character by itself: its code in `plain_text`, or one of these.
@@ -131,7 +137,7 @@ def _plain_code(character: str) -> int:
     found = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
     if any(_joins(each) for each in (character, *found)):
         return _WHOLE
-    left = [each for each in found if unicodedata.category(each)[0] not in "PZC"]
+    left = [each for each in found if not _ignored(each)]
     if not left:
         return _IGNORED
     return ord(left[0]) if len(left) == 1 else _WHOLE

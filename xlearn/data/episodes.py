@@ -55,9 +55,9 @@ class Episodes(Source):
         first = 0
         for role, each in examples.items():
             need_enough(role, each, kind)
-            strata = each.space.strata(each.labels)
-            counts = torch.bincount(strata)
-            rows = first + strata.argsort(stable=True)
+            strata, distinct = each.space.strata(each.labels), _distinct(each)
+            counts = torch.bincount(strata[distinct])
+            rows = first + distinct[strata[distinct].argsort(stable=True)]
             self._classes.append([*rows.split(counts[counts > 0].tolist())])
             first += len(each)
         self.examples = _joined(examples)
@@ -108,9 +108,14 @@ def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator)[:count]]
 
 
+def _distinct(examples: Examples) -> Tensor:
+    """int64 `[m]`: the examples without copies, so that no query is a copy of a support example."""
+    return torch.arange(len(examples)) if examples.repeated is None else (~examples.repeated).nonzero().flatten()
+
+
 def need_enough(role: str, examples: Examples, kind: Kind) -> None:
-    """Raises `Problem` for fewer classes than ways, and for a class with fewer examples than shots + queries."""
-    counts = torch.bincount(examples.space.strata(examples.labels))
+    """Raise `Problem` for fewer classes than ways, or a class with fewer examples than shots + queries, copies left out."""
+    counts = torch.bincount(examples.space.strata(examples.labels)[_distinct(examples)])
     there = counts.nonzero().flatten()
     if len(there) < kind.ways:
         raise Problem(

@@ -3,7 +3,6 @@
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,8 +11,7 @@ from xlearn.data.modalities.audio import AudioSpec
 from xlearn.data.modalities.image import ImageSpec
 from xlearn.data.modalities.tabular import TabularSpec
 from xlearn.data.modalities.text import TextSpec
-from xlearn.data.prepare import TaskSource, modalities, raw
-from xlearn.data.prepare import rows as rows_of
+from xlearn.data.task_source import TaskSource, modalities, raw, training_rows
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.memory import Kept
@@ -31,18 +29,20 @@ def formats(
     encoders: Mapping[str, partial[Any]],
     seed: int,
     unread: Sequence[str] = (),
+    only: Sequence[str] | None = None,
 ) -> dict[str, Format]:
     """The form that each modality has in all tasks of a run. `options[modality]` are the settings of the configuration.
 
     Statistics (a vocabulary, means) are learned from all training rows, labelled or not, except those of the tasks in `unread`
-    (by `where`). Raises `Problem` for a modality without an encoder, and for data without a common form.
+    (by `where`). `only`: the modalities that are needed; None: all. Raises `Problem` for a modality without an encoder, and for
+    data without a common form.
     """
     found = {}
     pools: dict[str, list[Pool]] = {}
     for source in sources:
         data, fingerprint = raw(source)
-        train = rows_of(source, seed, labelled=False).train
-        for name in modalities(source):
+        train = training_rows(source, seed)
+        for name in modalities(source) if only is None else only:
             if name not in encoders:
                 others = [each for each in modalities(source) if each in encoders]
                 instead = f", or {source.where}.modalities=[{','.join(others)}]" if others else ""
@@ -78,8 +78,7 @@ def own_formats(
     scaled = [name for name in modalities(source) if modality(given[name].spec).scaling]
     if not scaled:
         return {}
-    only = replace(source, options=replace(source.options, modalities=scaled))
-    found = formats([only], options, encoders, seed)
+    found = formats([source], options, encoders, seed, only=scaled)
     return {name: form for name, form in found.items() if form.spec != given[name].spec}
 
 
@@ -99,8 +98,7 @@ def shaped_by_others(
         if spec.learned and _fit(name, encoders[name])[0] is type(spec).fit:
             found.append(name)
             continue
-        only = replace(source, options=replace(source.options, modalities=[name]))
-        if formats([only], options, encoders, seed)[name].spec != given[name].spec:
+        if formats([source], options, encoders, seed, only=[name])[name].spec != given[name].spec:
             found.append(name)
     return found
 

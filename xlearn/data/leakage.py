@@ -6,15 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from xlearn.data.modalities import modality
+from xlearn.data.provenance import Provenance
 from xlearn.data.task import Spec, Task
 from xlearn.runtime.errors import Problem
-from xlearn.runtime.storage import read_tensors
-
-# The file in a run's folder with the rows of each data set that the run used.
-USED = "used.safetensors"
 
 
 def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the target", hidden: bool = False) -> None:
@@ -52,30 +48,12 @@ def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the ta
                     )
 
 
-def need_same_splits(path: str | None, target: Task, measured: str = "the target") -> None:
-    """Raise `Problem` if the earlier run at `path` used the target's data with other splits. `measured`: the name of the target
-    in the message.
-    """
-    file = Path(path or "").expanduser() / "result.json"
-    if not path or not file.is_file():
-        return
-    if (rows := file.parent / USED).is_file():
-        used = read_tensors(rows)
-        for name in used.keys() & target.origin.keys():
-            if count := int(torch.isin(target.origin[name][target.test.examples.rows], used[name]).sum()):
-                raise Problem(
-                    f"{path} was made of the same data as {measured}, with other splits: it has used {count} of "
-                    f"{measured}'s test examples. Use the same draw (seed or target.draw), test, folds and fold, or other "
-                    "classes, speakers or data."
-                )
-    for task in json.loads(file.read_text(encoding="utf-8"))["data"].values():
-        # Earlier versions had one seed for splits and all else.
-        before = {"draw" if key == "seed" else key: value for key, value in task["split"].items()}
-        if task["data"] == target.data and before != target.notes["split"]:
-            raise Problem(
-                f"{path} was made of the same data as {measured}, with other splits ({before}, now "
-                f"{target.notes['split']}): it may have learned from test examples. Use the same draw, test, folds and fold."
-            )
+def need_unlearned(learned: Provenance, task: Task, measured: str) -> None:
+    """Raise `Problem` if weights have learned from test examples of `task`. `measured`: its name in the message."""
+    count = len(task.training) and len(next(iter(task.content.values()), task.training))
+    test = task.test.examples.rows
+    if count and (seen := int(learned.matched(task.content, task.origin, count)[test].sum())):
+        raise Problem(f"{learned.file} has learned from {seen} of the {len(test)} test examples of {measured}.")
 
 
 def lends(task: Task, own: Container[str] = ()) -> bool:
@@ -83,16 +61,6 @@ def lends(task: Task, own: Container[str] = ()) -> bool:
     was learned from the target alone.
     """
     return any(modality(spec).learned for name, spec in task.inputs.items() if name not in own)
-
-
-def used_rows(tasks: Iterable[Task]) -> dict[str, Tensor]:
-    """By name of the original data, the positions that tasks learned from, or may have (unlabelled, or to select)."""
-    used: dict[str, list[Tensor]] = {}
-    for task in tasks:
-        rows = torch.cat([task.train.rows, task.val.rows, task.unlabeled.rows])
-        for name, place in task.origin.items():
-            used.setdefault(name, []).append(place[rows])
-    return {name: torch.cat(places).unique() for name, places in used.items()}
 
 
 def need_same_forms(path: str | None, specs: Mapping[str, Spec]) -> None:

@@ -30,6 +30,8 @@ class TaskOptions:
     fold: int = 0  # with folds: which fold is the test split, from 0
     draw: int | None = None  # the seed of the split and of the labels; null: as seed (of a source: as target.draw)
     modalities: list[str] | None = None  # the modalities to read; null: all that the data have
+    # Examples of equal content, whatever their names: together (on one side of every split) | drop (the first is used) | keep.
+    duplicates: str = "together"
     head: str | None = None  # a name for the label space: tasks of the same classes share a head where it is the same
 
 

@@ -1,29 +1,39 @@
 """Splits: deterministic from their draw, disjoint, stratified, and the same for every method."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
 from torch import Tensor
 
+from xlearn.data.copies import RULES, Copies, digests_of
+from xlearn.data.copies import copies as copies_of
 from xlearn.data.options import TaskOptions
-from xlearn.data.tasks import OPEN, TEST, VAL, Raw
+from xlearn.data.sides import LEFT_OUT, NONE, READ, TRAIN, Rows, sides, words_for
+from xlearn.data.tasks import TEST, VAL, Raw
 from xlearn.runtime.errors import Problem, nearest
-
-# Row numbers, int64: many small arrays, for which NumPy takes a tenth of torch's time.
-Rows = numpy.ndarray
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Row numbers of the original data, ascending, int64 each."""
+    """Row numbers of the original data, ascending, int64 each. `left_out`: rows that could not be used without a leak, such as
+    a training row that is a copy of an official test row. `moved`: the number of rows on another side than that of the task
+    alone, because earlier tasks of the run have the same rows there. `learned`: the number of test rows that are left out,
+    because the weights that the run begins with have learned from them.
+    """
 
     train: Tensor
     val: Tensor
     test: Tensor
     unlabeled: Tensor
+    left_out: Tensor
+    moved: int = 0
+    learned: int = 0
+
+    def parts(self) -> dict[str, Tensor]:
+        """The four splits by name."""
+        return {"train": self.train, "val": self.val, "test": self.test, "unlabeled": self.unlabeled}
 
 
 def chosen_classes(raw: Raw, options: TaskOptions, name: str) -> list[int]:
@@ -89,101 +99,147 @@ def check(options: TaskOptions, name: str) -> None:
     need(0 < options.test < 1, "test", "give a share in (0, 1)")
     need(options.draw is None or 0 <= options.draw < 2**63, "draw", "give 0 to 2^63 - 1, or null")
     need(options.folds is None or options.folds >= 2, "folds", "give 2 or more, or null")
+    need(options.duplicates in RULES, "duplicates", f"give {', '.join(RULES[:-1])} or {RULES[-1]}")
     need(options.fold >= 0, "fold", "folds are counted from 0")
     need(options.folds is not None or options.fold == 0, "fold", f"{name}.folds is null; set it, e.g. to 5")
     need(options.folds is None or options.fold < options.folds, "fold", f"give 0 to {(options.folds or 1) - 1}")
 
 
-def split(raw: Raw, options: TaskOptions, draw: int, name: str) -> Splits:
-    """Split class by class (the groups of the label space): first test rows, then validation, then labelled training rows.
+def split(
+    raw: Raw, options: TaskOptions, draw: int, name: str, copies: Copies | None = None, given: Tensor | None = None
+) -> Splits:
+    """The rows of the test split, of validation, and of training with and without labels.
 
     Test rows do not depend on `classes`, `shots`, `fraction`, `imbalance` or `val`. So of two tasks made of the same data with
-    the same draw, neither learns from the other's test split. One permutation per class, seeded by `draw` alone (a task's
-    own, or the run's seed: see `TaskSource.draw`).
+    the same draw, neither learns from the other's test split (see `sides`; `draw` is a task's own, or the run's seed:
+    `TaskSource.draw`). `copies`: those of all modalities by default. `given int8 [n]`: the sides that earlier tasks of the run
+    have given to the same rows, NONE for others.
     """
     check(options, name)
-    parts: dict[str, list[Rows]] = {"train": [], "val": [], "test": [], "unlabeled": []}
+    copies = copies or copies_of(raw, {each: digests_of(raw, each) for each in raw.inputs}, options.duplicates)
+    found = sides(raw, options, draw, name, copies)
+    side = found.side if given is None else _followed(raw, found.side, given.numpy(), copies)
+    moved = int(((side != found.side) & (found.side != NONE)).sum())
     wanted = {label: place for place, label in enumerate(chosen_classes(raw, options, name))}
-    given = _Given(raw, options, name)
-    for label, rows in enumerate(_shuffled(raw, draw)):
-        if label not in wanted:
-            continue
-        kept = 1.0 if options.imbalance is None else options.imbalance ** (wanted[label] / max(1, len(wanted) - 1))
-        for part, found in zip(parts, _split_class(rows, label, kept, given), strict=True):
-            parts[part].append(found)
-    joined = {part: torch.from_numpy(numpy.sort(numpy.concatenate(found))) for part, found in parts.items()}
-    return Splits(**joined)
+    parts: dict[str, list[Rows]] = {"train": [], "val": [], "test": [], "unlabeled": []}
+    spare = []
+    for label, rows in enumerate(found.orders):
+        if label in wanted:
+            share = 1.0 if options.imbalance is None else options.imbalance ** (wanted[label] / max(1, len(wanted) - 1))
+            train, val, rest = _labelled(rows, side, label, share, _Asked(raw, options, name))
+            for part, each in zip(parts, (train, val, rows[side[rows] == TEST], rest), strict=True):
+                parts[part].append(each)
+            spare.append(_spare(rows[side[rows] == VAL], options))
+    others, out = _without_labels(raw, side, copies, given)
+    freed, kept = _freed(numpy.concatenate(spare), numpy.concatenate(parts["val"]), copies)
+    parts["unlabeled"] += [freed, others]
+    joined = {part: torch.from_numpy(numpy.sort(numpy.concatenate(rows))) for part, rows in parts.items()}
+    left_out = numpy.concatenate([numpy.nonzero(side == LEFT_OUT)[0], kept, out])
+    left = torch.from_numpy(numpy.sort(left_out))
+    return Splits(joined["train"], joined["val"], joined["test"], joined["unlabeled"], left, moved)
 
 
-def rows_by_group(strata: Tensor, groups: int) -> list[Rows]:
-    """The rows of each of the groups 0 to `groups` - 1, ascending, from the group of each row, `int64 [n]`. Sorted once, so
-    that the cost grows with rows plus groups.
-    """
-    ordered, rows = strata.sort(stable=True)
-    bounds = torch.searchsorted(ordered, torch.arange(groups + 1)).tolist()
-    every = rows.numpy()
-    return [every[start:end] for start, end in pairwise(bounds)]
+@dataclass(frozen=True)
+class _Asked:
+    raw: Raw
+    options: TaskOptions
+    name: str
 
 
-def _shuffled(raw: Raw, draw: int) -> Iterator[Rows]:
-    """The rows of each group in random order. All groups draw from one generator, in the order of their labels."""
-    generator = torch.Generator().manual_seed(draw)
-    for rows in rows_by_group(raw.strata, len(raw.groups)):
-        yield rows[torch.randperm(len(rows), generator=generator).numpy()]
-
-
-class _Given:
-    """What is the same for all classes: data, options, and official splits (None without; `tested`: with test rows)."""
-
-    def __init__(self, raw: Raw, options: TaskOptions, name: str) -> None:
-        self.raw, self.options, self.name = raw, options, name
-        self.official = None if raw.official is None else raw.official.numpy()
-        self.tested = self.official is not None and bool((self.official == TEST).any())
-
-
-def _split_class(rows: Rows, label: int, kept: float, given: _Given) -> tuple[Rows, Rows, Rows, Rows]:
-    """(train, val, test, unlabeled) of one class, from its rows in random order; `kept` is its share in the long tail."""
-    raw, options, name = given.raw, given.options, given.name
-    val = test = rows[:0]
-    rest = rows
-    if options.folds is not None:
-        if len(rows) < options.folds:
-            raise Problem(
-                f"{name}.folds={options.folds}: {_group(raw, label)} has {len(rows)} examples. Give at most {len(rows)}."
-            )
-        test, rest = rows[options.fold :: options.folds], numpy.delete(rows, slice(options.fold, None, options.folds))
-    else:
-        if given.official is not None:
-            official = given.official[rows]
-            test, val, rest = rows[official == TEST], rows[official == VAL], rows[official == OPEN]
-        if not given.tested:
-            count = _share(options.test, len(rest)) if len(rest) > 1 else 0
-            test, rest = rest[:count], rest[count:]
-    if len(val) == 0 and options.val > 0:
-        count = _share(options.val, len(rest)) if len(rest) > 2 else 0
-        val, rest = rest[:count], rest[count:]
+def _labelled(rows: Rows, side: Rows, label: int, kept: float, asked: _Asked) -> tuple[Rows, Rows, Rows]:
+    """(train, val, unlabeled) of one group from its rows in random order; `kept` is its share in the long tail."""
+    options, name = asked.options, asked.name
+    rest, val = rows[side[rows] == TRAIN], rows[side[rows] == VAL]
     if options.shots is None:
         labelled = len(rest) if options.fraction is None else max(1, round(options.fraction * len(rest)))
         labelled = max(1, round(kept * labelled))
-        return rest[:labelled], val, test, rest[labelled:]
+        return rest[:labelled], val, rest[labelled:]
     if options.shots > len(rest):
+        test = int((side[rows] == TEST).sum())
         raise Problem(
-            f"{name}.shots={options.shots}: {_group(raw, label)} has {len(rest)} training examples "
-            f"({len(rows)} less {len(test)} for the test and {len(val)} for validation). "
+            f"{name}.shots={options.shots}: {words_for(asked.raw, label)} has {len(rest)} training examples "
+            f"({len(rows)} less {test} for the test and {len(val)} for validation). "
             f"Give at most {len(rest)}, or lower {name}.val or {name}.test."
         )
     if options.shots == 0:  # without labels only the oracle selects
-        return rest[:0], val, test, rest
+        return rest[:0], val, rest
     labelled = max(1, round(kept * options.shots))
-    spare = val[options.shots :]
-    return rest[:labelled], val[: options.shots], test, numpy.concatenate([rest[labelled:], spare])
+    return rest[:labelled], val[: options.shots], rest[labelled:]
 
 
-def _group(raw: Raw, label: int) -> str:
-    """The words for a group, e.g. `class 'dog'`."""
-    return f"{raw.label_space.group} {raw.groups[label]!r}" if raw.label_space.group else "the task"
+def _spare(val: Rows, options: TaskOptions) -> Rows:
+    """The validation rows of a group beyond those that `shots` allows."""
+    return val[options.shots :] if options.shots else val[:0]
 
 
-def _share(share: float, count: int) -> int:
-    """That share of `count` rows, but at least one, and one less than all: every class keeps a row to train on."""
-    return min(max(1, round(share * count)), count - 1)
+def _freed(spare: Rows, val: Rows, copies: Copies) -> tuple[Rows, Rows]:
+    """Of the spare validation rows, those that may be unlabelled training rows, and those whose unit still validates."""
+    if copies.units is None:
+        return spare, spare[:0]
+    units = copies.units.numpy()
+    validates = numpy.isin(units[spare], units[val])
+    return spare[~validates], spare[validates]
+
+
+def _without_labels(raw: Raw, side: Rows, copies: Copies, given: Tensor | None) -> tuple[Rows, Rows]:
+    """Of the rows that have no label, those for training, and those that are left out, because a row of their unit is measured
+    or validates, here or in an earlier task.
+    """
+    if raw.labelled is None:
+        return numpy.zeros(0, numpy.int64), numpy.zeros(0, numpy.int64)
+    rows = ~raw.labelled.numpy()
+    if copies.unused is not None:
+        rows &= ~copies.unused.numpy()
+    strict = numpy.zeros(len(side), bool) if given is None else given.numpy() > TRAIN
+    if copies.units is not None:
+        units = copies.units.numpy()
+        measured = numpy.zeros(len(side), bool)
+        measured[units[(side > TRAIN) & (side != LEFT_OUT)]] = True
+        strict |= measured[units]
+    return numpy.nonzero(rows & ~strict)[0], numpy.nonzero(rows & strict)[0]
+
+
+def _followed(raw: Raw, side: Rows, given: Rows, copies: Copies) -> Rows:
+    """The sides of the rows, changed where an earlier task has the same rows on another side: a unit is on the strictest side
+    of its rows. A row that may neither be measured (the other task learns from it) nor learned from is left out.
+    """
+    if (given == NONE).all():
+        return side
+    unit = given
+    if copies.units is not None:
+        units = copies.units.numpy()
+        strictest = numpy.full(len(given), NONE, given.dtype)
+        numpy.maximum.at(strictest, units, given)
+        unit = strictest[units]
+    official = numpy.zeros(len(side), numpy.int8) if raw.official is None else raw.official.numpy()
+    learned = (given >= READ) & (given <= VAL)
+    found = side.copy()
+    found[((unit == READ) | (unit == TRAIN)) & (side == TEST)] = TRAIN
+    found[(unit == TRAIN) & (side == VAL)] = TRAIN
+    found[unit == VAL] = VAL
+    found[unit == TEST] = TEST
+    found[(found == TEST) & learned] = LEFT_OUT
+    found[(side == TEST) & (official == TEST) & learned] = LEFT_OUT
+    found[unit == LEFT_OUT] = LEFT_OUT
+    found[(side == NONE) | (side == LEFT_OUT)] = side[(side == NONE) | (side == LEFT_OUT)]
+    return found
+
+
+# The share of a test split that may be left out, because the weights of the run have learned from it by chance.
+BY_CHANCE = 0.01
+
+
+def without_learned(splits: Splits, learned: Tensor, file: str, name: str) -> Splits:
+    """The splits without test rows that are `learned` (bool `[n]`). Raises `Problem` if these are more than a hundredth: the
+    weights in `file` were trained on the same data.
+    """
+    seen = learned[splits.test]
+    if not (count := int(seen.sum())):
+        return splits
+    if count > BY_CHANCE * len(seen):
+        raise Problem(
+            f"{file} has learned from {count} of the {len(seen)} test examples of the {name}, whatever they were called then. "
+            "Use the same draw (seed or target.draw), test, folds and fold as the run that made it, or other data."
+        )
+    left_out = torch.cat([splits.left_out, splits.test[seen]]).sort().values
+    return replace(splits, test=splits.test[~seen], left_out=left_out, learned=count)

@@ -96,7 +96,7 @@ class Examples:
 
     `rows` are the positions in the original data, so that splits can be shown to be disjoint. `present`, `encoded`, `task`,
     `taught` (`[n, ...]`) and `specs` as in `Batch`. `data` identifies the original data and their form; `whole`: all examples
-    of them.
+    of them. `repeated bool [n]`: copies of an earlier row of the original data (None: none); episodes leave them out.
     """
 
     inputs: dict[str, Column] = field(repr=False)
@@ -111,6 +111,7 @@ class Examples:
     task: str = "target"
     taught: dict[str, Tensor] = field(default_factory=dict, repr=False)
     specs: dict[str, Spec] = field(default_factory=dict, repr=False)
+    repeated: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -151,6 +152,7 @@ class Examples:
             present={name: column.index_select(0, index) for name, column in self.present.items()},
             taught={name: column.index_select(0, index) for name, column in self.taught.items()},
             whole=self.whole or self,
+            repeated=None if self.repeated is None else self.repeated.index_select(0, index),
         )
 
     def only(self, *modalities: str) -> "Examples":
@@ -202,7 +204,7 @@ class Task:
 
     `data` identifies the raw data, `fingerprint` the task made of them: splits, classes, sizes. `training int64`: all rows for
     training, labelled or not. `origin[name] int64`: for each row of the raw data its position in the data called `name`, from
-    which other tasks may be made too.
+    which other tasks may be made too. `content[modality] int64`: digests of all rows of the raw data (`xlearn.data.content`).
     """
 
     name: str
@@ -217,6 +219,7 @@ class Task:
     notes: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Tensor] = field(default_factory=dict, repr=False)
     training: Tensor = field(default_factory=lambda: torch.arange(0), repr=False)
+    content: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     def only(self, *modalities: str) -> "Task":
         """The same task, rows included, without the other modalities."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from xlearn.data.leakage import need_same_forms, need_same_splits
+from xlearn.data.leakage import need_same_forms, need_unlearned
 from xlearn.data.reads import Roles
 from xlearn.data.task import Spec, Task
 from xlearn.label_spaces import LabelSpace, joined
@@ -83,9 +83,10 @@ def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple
 def _unusable_tests(components: Components, sources: Mapping[str, Task]) -> dict[str, str]:
     """Per source, why its test split cannot be used: the checkpoint that the network starts from may have learned from it."""
     found: dict[str, str] = {}
+    learned = components.start.provenance()
     for role, task in sources.items():
         try:
-            need_same_splits(components.start.folder, task, f"the source {role}")
+            need_unlearned(learned, task, f"the source {role}")
         except Problem as problem:
             found[role] = str(problem)
     return found
@@ -110,7 +111,6 @@ def _source_network(components: Components, roles: Roles, alone: bool) -> tuple[
     parts = [phase.batches.parts for phase in [each for each in phases if not each.batches.by_role][-1:]]
     network = components.network(specs, [*spaces.values()], "source", weights=True, alone=alone, parts=parts)
     learned = {name for name in tensors(network) if name.startswith("encoder.") and name.split(".")[1] in brought}
-    need_same_splits(start.folder, target)
     need_same_forms(start.folder, specs)
     given = start(network)
     load(network, given)

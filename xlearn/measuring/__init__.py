@@ -14,8 +14,8 @@ import lazy_loader as lazy
 from torch import Tensor, nn
 
 from xlearn.config.collector import Collector
-from xlearn.data.prepare import TaskSource
 from xlearn.data.task import Examples, LabelSpace, Task
+from xlearn.data.task_source import TaskSource
 from xlearn.metrics.paired import Difference
 from xlearn.networks.network import Network
 from xlearn.phases.phase import Phase

@@ -9,8 +9,8 @@ from xlearn.config.component import split_arguments
 from xlearn.config.schema import TrainConfig
 from xlearn.config.values import check_values
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource
 from xlearn.data.splits import check as check_options
+from xlearn.data.task_source import TaskSource
 from xlearn.label_spaces import LabelSpace
 from xlearn.measuring import Measuring
 from xlearn.plan.chain_checks import check_chains

@@ -9,8 +9,10 @@ from typing import Any
 from torch import nn
 
 from xlearn.data.formats import spec_of
-from xlearn.data.prepare import TaskSource
+from xlearn.data.provenance import Provenance
+from xlearn.data.reads import groups
 from xlearn.data.task import Spec, Task
+from xlearn.data.task_source import TaskSource
 from xlearn.fusion.concat import Concat
 from xlearn.label_spaces import LabelSpace
 from xlearn.measuring import Measuring
@@ -86,6 +88,19 @@ class Components:
     def reads_source(self) -> bool:
         """Whether the run learns from the sources: it copies their weights, uses them as teachers, or reads their examples."""
         return self.carries or self.teaches or any(phase.reads_sources for phase in self.transfer)
+
+    @property
+    def reads_target(self) -> bool:
+        """Whether a phase reads examples of the target, labelled or not."""
+        return any("target" in groups(phase.reads) for phase in self.used())
+
+    def learned_before(self) -> Provenance:
+        """What the weights that the run begins with have learned from, those of published encoders included."""
+        begins = self.start.provenance() if self.carries or self.teaches else Provenance()
+        brought = dict.fromkeys(self.pretrained_of("target"), "target")
+        brought |= dict.fromkeys(self.pretrained_of("source"), "source") if self.carries or self.teaches else {}
+        published = [f"encoder.{name}={self.encoders_of(role)[name].func.__name__}" for name, role in sorted(brought.items())]
+        return begins.joined(Provenance(unknown=tuple(published)))
 
     @property
     def adapts(self) -> bool:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from xlearn.data.formats import formats, own_formats, shaped_by_others
 from xlearn.data.leakage import lends, need_disjoint
 from xlearn.data.modalities import Format
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
+from xlearn.data.provenance import Provenance
 from xlearn.data.reads import Roles
 from xlearn.data.task import Task
+from xlearn.data.task_source import TaskSource
 from xlearn.label_spaces.checks import need_metric
 from xlearn.plan.components import Components
 from xlearn.runtime.errors import Problem
@@ -42,12 +44,14 @@ FROM_SOURCES = "form_depends_on_source"
 
 def prepared(components: Components) -> Prepared:
     """All tasks that the run reads. Raises `Problem` if a test example would be learned from (a leak)."""
+    components = bound(components)
     options, every = components.options, [*components.sources, components.target]
     seed, encoders = options.seed, components.encoders
-    # With sources, vocabularies and means are not estimated on a target whose examples are all measured.
-    unread = ("target",) if components.measuring.measures_all and components.sources else ()
+    measured = components.measuring.measures_all and len(components.sources) > 0
+    # With sources, vocabularies and means are not estimated on a target whose examples are all measured, or an unseen domain.
+    unread = ("target",) if measured or _unseen(components) else ()
     given = formats(every, options.modalities, encoders, seed, unread)
-    alone = {} if unread else own_formats(components.target, given, options.modalities, encoders, seed)
+    alone = {} if measured else own_formats(components.target, given, options.modalities, encoders, seed)
     # A run that reads no source does not depend on it either.
     given = given if components.reads_source else {**given, **alone}
     target = prepare(components.target, given, seed)
@@ -77,6 +81,23 @@ def prepared(components: Components) -> Prepared:
     return Prepared({"source": sources, "target": {"target": target}}, forms, own)
 
 
+def bound(components: Components) -> Components:
+    """The same components, their tasks bound to each other: where sources have rows of the target, or of an earlier source,
+    they follow its sides; and the target is not measured on examples that the run's initial weights have learned from.
+    """
+    learned = components.start.provenance() if components.carries or components.teaches else Provenance()
+    target = replace(components.target, measured=components.measuring.measures_all, learned=learned)
+    sources: list[TaskSource] = []
+    for each in components.sources:
+        sources.append(replace(each, follows=(target, *sources)))
+    return replace(components, sources=tuple(sources), target=target)
+
+
+def _unseen(components: Components) -> bool:
+    """Whether the target is a domain from which nothing is learned: it shows no labels, and no phase reads it."""
+    return components.target.options.shots == 0 and len(components.sources) > 0 and not components.reads_target
+
+
 def _in_forms(components: Components, sources: Sequence[TaskSource], forms: Mapping[str, Format]) -> Roles:
     """The target and these sources in other forms."""
     seed = components.options.seed
@@ -88,6 +109,7 @@ def _in_forms(components: Components, sources: Sequence[TaskSource], forms: Mapp
 
 def target_alone(components: Components, encoders: Mapping[str, partial[Any]]) -> Task:
     """The target with the same splits, in the form in which these encoders read it, learned from the target alone."""
+    components = bound(components)
     options = components.options
     given = formats([components.target], options.modalities, encoders, options.seed)
     return components.measuring.prepared(prepare(components.target, given, options.seed))

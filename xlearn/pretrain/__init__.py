@@ -6,11 +6,13 @@ such a run must have had the same splits.
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import lazy_loader as lazy
 from torch import Tensor
 
+from xlearn.data.provenance import Provenance, read
 from xlearn.networks.network import Network
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,6 +39,10 @@ class Start:
     def __call__(self, network: Network) -> dict[str, Tensor]:
         return {}
 
+    def provenance(self) -> Provenance:
+        """What these weights have learned from."""
+        return Provenance()
+
 
 class Loaded(Start):
     """Weights that a function of this room loads."""
@@ -49,6 +55,9 @@ class Loaded(Start):
 
     def __call__(self, network: Network) -> dict[str, Tensor]:
         return self.function(network)
+
+    def provenance(self) -> Provenance:
+        return read(Path(self.folder).expanduser()) if self.folder else Provenance(unknown=(self.function.func.__name__,))
 
 
 __getattr__, __dir__, __all__ = lazy.attach(

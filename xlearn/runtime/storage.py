@@ -68,12 +68,23 @@ def write_text(file: Path, text: str) -> None:
     write_atomically(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_tensors(file: Path, tensors: "Mapping[str, Tensor]") -> None:
-    """Save named tensors as safetensors."""
+def write_tensors(file: Path, tensors: "Mapping[str, Tensor]", header: Mapping[str, str] | None = None) -> None:
+    """Save named tensors as safetensors. `header`: the file's metadata."""
     from safetensors.torch import save_file
 
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(file, lambda temporary: save_file(contiguous, temporary))
+    write_atomically(file, lambda temporary: save_file(contiguous, temporary, dict(header or {}) or None))
+
+
+def read_header(file: Path) -> dict[str, str]:
+    """The metadata of a file of safetensors; empty for any other file."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            return dict(opened.metadata() or {})
+    except Exception:  # the reader raises many kinds; whatever reads the tensors names the fault
+        return {}
 
 
 def read_tensors(file: Path) -> "dict[str, Tensor]":

@@ -21,8 +21,9 @@ from xlearn.data.formats import formats
 from xlearn.data.leakage import lends
 from xlearn.data.modalities import Modality, modality
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
 from xlearn.data.task import ImageSpec, mixed_inputs
+from xlearn.data.task_source import TaskSource
 from xlearn.data.unlabeled import UNLABELED, hidden
 from xlearn.encoders.mlp import Mlp
 from xlearn.fusion.concat import Concat

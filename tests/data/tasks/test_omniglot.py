@@ -14,7 +14,8 @@ from toys.tasks import image_format
 from xlearn.commands.check import composed
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks import _omniglot as module
 from xlearn.data.tasks._omniglot import ALPHABETS, omniglot
 from xlearn.runtime.errors import Problem

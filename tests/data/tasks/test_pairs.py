@@ -16,8 +16,9 @@ from xlearn.data.columns import Ragged
 from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
 from xlearn.data.task import Batch
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks import Raw
 from xlearn.data.tasks import _emoji as emoji_module
 from xlearn.data.tasks import _spoken_digits as spoken_digits

@@ -10,7 +10,7 @@ from scipy.optimize import curve_fit
 from scipy.stats import kstest
 
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, raw
+from xlearn.data.task_source import TaskSource, raw
 from xlearn.data.tasks._sinusoid import sinusoid
 from xlearn.runtime.errors import Problem
 

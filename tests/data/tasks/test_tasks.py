@@ -12,9 +12,10 @@ from toys.tasks import image_format
 from xlearn.data.formats import formats
 from xlearn.data.modalities.image import adapt
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare, raw, tiny
+from xlearn.data.prepare import prepare, tiny
 from xlearn.data.splits import split
 from xlearn.data.task import ImageSpec
+from xlearn.data.task_source import TaskSource, raw
 from xlearn.data.tasks import TEST, Raw
 from xlearn.data.tasks._mnist5k import mnist5k
 from xlearn.data.tasks._optdigits import optdigits
@@ -114,7 +115,7 @@ def test_a_task_has_the_rows_of_its_split():
     rows = split(optdigits(), TaskOptions(shots=5), 3, "target")
     assert torch.equal(task.train.rows, rows.train) and torch.equal(task.unlabeled.rows, rows.unlabeled)
     assert task.class_counts().tolist() == [5] * 10
-    assert task.notes["examples"] == {name: len(part) for name, part in vars(rows).items()}
+    assert task.notes["examples"] == {name: len(part) for name, part in rows.parts().items()}
 
 
 def test_the_test_split_opens_once():

@@ -13,7 +13,8 @@ from xlearn.data.formats import formats
 from xlearn.data.leakage import need_disjoint
 from xlearn.data.modalities import vocabulary
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks import _bbc_news as bbc_news
 from xlearn.data.tasks import _reviews_zh as reviews_zh
 from xlearn.data.tasks import _sentiment as sentiment

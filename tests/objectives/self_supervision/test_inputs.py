@@ -8,8 +8,9 @@ from toys.runs import Runs
 
 from xlearn.data.formats import formats
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
 from xlearn.data.task import Task
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks._optdigits import optdigits
 from xlearn.data.unlabeled import HIDDEN, inputs
 from xlearn.encoders.mlp import Mlp

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import lazy_loader as lazy
+import torch
 from torch import Tensor
 
 from xlearn.data.columns import Ragged
@@ -68,13 +69,20 @@ class Raw:
 
     @cached_property
     def strata(self) -> Tensor:
-        """The group of each example, `int64 [n]`: its class, for tasks that predict classes."""
+        """The group of each example, `int64 [n]`: its class, for tasks that predict classes. Only those of `known` rows mean
+        anything.
+        """
         return self.label_space.strata(self.labels)
+
+    @cached_property
+    def known(self) -> Tensor:
+        """The rows that have a label, int64 `[m]`."""
+        return torch.arange(len(self.labels)) if self.labelled is None else self.labelled.nonzero().flatten()
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """The names of the groups, or their numbers where they have no name."""
-        return self.classes or tuple(map(str, range(int(self.strata.max()) + 1)))
+        return self.classes or tuple(map(str, range(int(self.strata[self.known].max()) + 1)))
 
 
 __getattr__, __dir__, __all__ = lazy.attach(
