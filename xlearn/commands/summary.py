@@ -21,6 +21,7 @@ TOLD = {
     "bad_images": "{} unreadable image(s) left out (skip_bad)",
     "bad_sounds": "{} unreadable sound(s) left out (skip_bad)",
     "bad_rows": "{} unreadable row(s) left out (skip_bad)",
+    "unread": "{} without a token left out (skip_bad)",
     "unlabelled_rows": "{} row(s) without a label",
     "missing_labels": "read as a missing label: {}",
     "label_variants": "labels that may be one: {} (normalise_labels=true)",

@@ -87,6 +87,8 @@ def _fingerprint(data: Raw) -> str:
     content = hashlib.blake2b(json.dumps([data.classes, data.space]).encode(), digest_size=16)
     if data.rate or data.columns:
         content.update(json.dumps([data.rate, data.columns, *([data.categories] if data.categories else [])]).encode())
+    if data.skip_bad:
+        content.update(b"skip_bad")
     columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
     columns += [each for each in (data.official, data.owner, data.labelled) if each is not None]
     columns += [data.content[name] for name in sorted(data.content)]

@@ -1,15 +1,22 @@
 """Texts of several columns: short ones stay whole, and single texts are what they were."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from xlearn.data.formats import formats
 from xlearn.data.modalities import Pool
 from xlearn.data.modalities.text import fit
 from xlearn.data.modalities.tokenizer import encode, joined, texts_of
+from xlearn.data.options import TaskOptions
+from xlearn.data.prepare import prepare
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks import BETWEEN, Raw
+from xlearn.encoders.text_cnn import TextCnn
 from xlearn.runtime.errors import Problem
 
 WORDS = {f"w{number}": number + 3 for number in range(30)}
@@ -82,3 +89,23 @@ def test_columns_that_are_empty_leave_no_space():
 def test_a_text_without_a_token_is_named_by_its_row():
     with pytest.raises(Problem, match="toy: 1 text has no token .*, row 7 of a.csv. Remove"):
         encode(["w1", " "], words_with_marks(), 5, task="toy", names=("row 3 of a.csv", "row 7 of a.csv"))
+
+
+def test_rows_that_the_tokeniser_finds_empty_are_left_out_of_all_splits_with_skip_bad():
+    texts = [f"w{row}" for row in range(40)]
+    texts[7] = texts[23] = "\ufffd"
+
+    def load(skip_bad):
+        names = [f"row {row + 1} of a.csv" for row in range(40)]
+        labels = torch.arange(40) % 2
+        return Raw({"text": texts}, labels, ("a", "b"), "toy", names=names, skip_bad=skip_bad)
+
+    source = TaskSource("toy", "target", partial(load, True), {"skip": True}, TaskOptions(shots=5))
+    encoders = {"text": partial(TextCnn, embedding=4, filters=2, kernels=[1])}
+    task = prepare(source, formats([source], {}, encoders, 0), 0)
+    parts = [task.train, task.val, task.unlabeled, task.test.examples]
+    assert sorted(torch.cat([part.rows for part in parts]).tolist()) == [row for row in range(40) if row not in (7, 23)]
+    assert task.notes["text"]["unread"] == 2 and not {7, 23} & {*task.training.tolist()}
+    strict = TaskSource("toy", "target", partial(load, False), {"skip": False}, TaskOptions(shots=5))
+    with pytest.raises(Problem, match=r"2 texts have no token .*, row 8 of a.csv, row 24 of a.csv. Remove"):
+        prepare(strict, formats([strict], {}, encoders, 0), 0)

@@ -28,13 +28,15 @@ def encode(
     present: Tensor | None = None,
     columns: Sequence[str] = (),
     names: Sequence[str] = (),
+    skip_bad: bool = False,
 ) -> tuple[Ragged, dict[str, Any]]:
     """(`Ragged` of int32 token numbers, notes). Every sequence has 1 to `longest` tokens, including special ones.
 
     The tokeniser adds the special tokens that it has a rule for, and keeps them where it truncates; its own settings of padding
     and truncation are replaced. `notes` are `{"truncated": how many, "longest": longest}` if any text was truncated. Rows where
     `present` (`bool [n]`) is False get the single number 0, whatever their text. Raises `Problem` with the name `task` for a
-    present text without a token; `names` are those of the rows.
+    present text without a token, or with `skip_bad` gives it a 0 and names its row in `notes["unread"]`; `names` are those of
+    the rows.
 
     Texts of several `columns` (separated by `BETWEEN`) are read with spaces between them. Where they are too long together, the
     longest column is cut first, so that short ones stay whole; `notes["truncated_columns"]` counts cut texts by column.
@@ -69,12 +71,14 @@ def encode(
             ids = shared.get(place, encoding.ids) if there[row] else [0]
             if there[row] and len(ids) <= special:
                 empty.append(row)
+                ids = [0]
             numbers += ids
             lengths.append(len(ids))
         parts.append(torch.tensor(numbers, dtype=torch.int32))
-    if empty:
+    if empty and not skip_bad:
         raise Problem(f"{task}: {_without(empty, names)}. Remove them, or set `present` to False there in the loader.")
     notes: dict[str, Any] = {"truncated": truncated, "longest": longest} if truncated else {}
+    notes |= {"unread": empty} if empty else {}
     if shortened:
         notes["truncated_columns"] = {name: shortened[name] for name in columns if shortened[name]}
     return Ragged(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int32), offsets(lengths)), notes

@@ -31,6 +31,7 @@ class Raw:
     `present[modality] bool [n]`: which examples have the modality, where not all do; the values of the others are ignored.
     `rate` of waves in Hz; `columns` names those of `tabular`, `categories` those among them that hold digests of words
     (`xlearn.data.content.of_word`) instead of numbers. `text_columns` names the columns of texts that `BETWEEN` separates.
+    `skip_bad`: rows that a form of the run cannot read, such as a text without a token, are left out and counted.
 
     `origin[modality]`, where several tasks are made of the same data: (its name, int64 [n] the position of each example there),
     so that no task learns from the test examples of another.
@@ -61,6 +62,7 @@ class Raw:
     labelled: Tensor | None = None
     categories: tuple[str, ...] = ()
     text_columns: tuple[str, ...] = ()
+    skip_bad: bool = False
 
     @cached_property
     def label_space(self) -> LabelSpace:

@@ -128,6 +128,7 @@ def own_table(
         labelled=None if bool(labelled.all()) else labelled,
         categories=tuple(kinds.category),
         text_columns=tuple(named["text"]),
+        skip_bad=skip_bad,
     )
 
 
