@@ -55,8 +55,8 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
     def load() -> tuple[Raw, str]:
         data = source.load()
         _need_sides(source, data)
-        # Without groups, the names are of what is predicted, and need no example.
-        if data.label_space.group:
+        # Without groups, the names are of what is predicted, and need no example; nor without any label.
+        if data.label_space.group and len(data.known):
             counts = torch.bincount(data.strata[data.known], minlength=len(data.classes))[: len(data.classes)]
             if len(empty := torch.nonzero(counts == 0)):
                 raise Problem(
