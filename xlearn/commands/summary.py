@@ -6,6 +6,7 @@ from typing import Any
 from xlearn.commands.fairness import compared, damaged, mark, not_learned, steps
 from xlearn.commands.private_layers import private_layers
 from xlearn.commands.split_notes import SPLIT_NOTES
+from xlearn.commands.table_notes import OF_TABLES
 from xlearn.commands.title import title, words_of
 from xlearn.commands.units import compact, megaflops
 from xlearn.runtime.names import directions
@@ -21,16 +22,7 @@ TOLD = {
     "bad_images": "{} unreadable image(s) left out (skip_bad)",
     "bad_sounds": "{} unreadable sound(s) left out (skip_bad)",
     "bad_rows": "{} unreadable row(s) left out (skip_bad)",
-    "unread": "{} without a token left out (skip_bad)",
-    "unlabelled_rows": "{} row(s) without a label",
-    "missing_labels": "read as a missing label: {}",
-    "label_variants": "labels that may be one: {} (normalise_labels=true)",
-    "labels_normalised": "{} label(s) in another spelling",
-    "labels_composed": "{} label(s) of decomposed letters",
-    "encoding": "read as {}",
-    "separator": "separated by {}",
-    "decimal": "decimal {}",
-    "not_numeric": "not numeric, and not read: {}",
+    **OF_TABLES,
     "truncated": "{} truncated",
     "resampled": "{} resampled",
     "cut": "{} cut",

@@ -160,8 +160,9 @@ def fit(pools: Sequence[Pool], options: Mapping[str, Any]) -> TabularFormat:
     values, words = values[:, : len(columns) - len(named)], values[:, len(columns) - len(named) :]
     mean = values.nanmean(0).nan_to_num(0.0)
     deviation = (values - mean).square().nanmean(0).sqrt().nan_to_num(0.0)
-    # Rounding leaves a constant column a deviation of some 1e-16 of its mean.
-    deviation = deviation.where(deviation > 1e-9 * mean.abs(), 0.0)
+    # Rounding leaves a constant column a small deviation, which may be as large as that of seconds since 1970.
+    varies = values.nan_to_num(-torch.inf).amax(0) > values.nan_to_num(torch.inf).amin(0) if len(values) else deviation > 0
+    deviation = deviation.where(varies, 0.0)
     known = tuple(_frequent(column, most) for column in words.unbind(1))
     told_apart = any(len(each) > 1 for each in known) or bool(words.isnan().any())
     if not bool((deviation > 0).any() or values.isnan().any() or told_apart):  # which values are missing says something too
