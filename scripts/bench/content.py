@@ -16,7 +16,11 @@ import torch
 from PIL import Image
 
 from xlearn.data.content import of_column, of_picture, of_samples
-from xlearn.data.tasks import Raw, mnist5k, optdigits, reviews_zh, sms_spam
+from xlearn.data.tasks import Raw
+from xlearn.data.tasks._mnist5k import mnist5k
+from xlearn.data.tasks._optdigits import optdigits
+from xlearn.data.tasks._reviews_zh import reviews_zh
+from xlearn.data.tasks._sms_spam import sms_spam
 
 
 def best(run: Callable[[], Any], times: int = 5) -> float:

@@ -10,7 +10,7 @@ from xlearn.data.options import TaskOptions
 from xlearn.runtime.hashing import digest
 
 # The sections that determine the form of the data, besides the loaders.
-FORMS = ("image", "text", "audio", "encoder", "teacher")
+FORMS = ("image", "text", "audio", "tabular", "encoder", "teacher")
 
 
 class Grouped(Protocol):

@@ -102,7 +102,7 @@ NAMES = {
     "xlearn.objectives.features.pooled": "xlearn.objectives.distillation.match.pooled",
     "xlearn.objectives.features.probe": "xlearn.objectives.parts.probe.probe",
     "xlearn.objectives.features.second_head": "xlearn.objectives.parts.layers.second_head",
-    "xlearn.objectives.pieces.Columns": "xlearn.data.modalities.tabular.Columns",
+    "xlearn.objectives.pieces.Columns": "xlearn.data.modalities.numeric_pieces.Columns",
     "xlearn.objectives.pieces.Patches": "xlearn.data.modalities.image.Patches",
     "xlearn.objectives.pieces.Stretches": "xlearn.data.modalities.audio.Stretches",
     "xlearn.objectives.pieces.Words": "xlearn.data.modalities.text.Words",

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, TextOptions
+from xlearn.data.options import AudioOptions, EpisodeOptions, ImageOptions, TabularOptions, TextOptions
 
 
 @dataclass
@@ -118,6 +118,7 @@ class TrainConfig:
     image: ImageOptions = field(default_factory=ImageOptions)
     text: TextOptions = field(default_factory=TextOptions)
     audio: AudioOptions = field(default_factory=AudioOptions)
+    tabular: TabularOptions = field(default_factory=TabularOptions)
     source: dict[str, Any] = field(default_factory=dict)
     target: Any = None
     label_space: Any = field(default=None, metadata=NOT_IDENTITY)  # follows from the target
@@ -158,8 +159,8 @@ def is_identity(key: str) -> bool:
     return key.lstrip("+~").partition("=")[0].partition(".")[0] not in _BESIDE
 
 
-# Options of tasks that earlier versions did not have. Null, they change no digest, although a task's node is a component's.
-LATER = ("draw",)
+# Arguments of components (of tasks, of encoder/tabular) that earlier versions did not have. Null, they change no digest.
+LATER = ("draw", "categories")
 
 
 def _given(node: Any) -> Any:

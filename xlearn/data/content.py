@@ -161,6 +161,11 @@ def of_numbers(values: Tensor, names: Sequence[str] = ()) -> Tensor:
     return found
 
 
+def of_word(word: str) -> float:
+    """Of a category: 53 bits, which a float64 keeps exactly, so that categories stand among numbers."""
+    return float(xxhash.xxh3_64_intdigest(word.encode()) >> 11)
+
+
 def mixed(digests: Iterable[Tensor]) -> Tensor:
     """int64 `[n]`: one digest of several columns, each int64 `[n]`, in this order (SplitMix64's finaliser of their sums)."""
     found: Tensor | None = None

@@ -65,6 +65,13 @@ class AudioOptions:
 
 
 @dataclass
+class TabularOptions:
+    """Of columns of categories; columns of numbers have no settings."""
+
+    categories: int | None = None  # the most frequent categories of a column that are told apart, others are one; null: 1000
+
+
+@dataclass
 class EpisodeOptions:
     """N-way K-shot tasks with Q queries. `held_out`: the share of a source's classes for validation episodes."""
 

@@ -32,10 +32,14 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     specs = {name: given[name].spec for name in modalities(source)}
     notes: dict[str, Any] = {}
     columns = {}
+    unread = torch.arange(0)
     for name, spec in specs.items():
         pool = Pool(source.name, data, fingerprint, torch.arange(0))
         forms: Kept[tuple[Column, dict[str, Any]]] = _adapted((fingerprint, name), lambda: Kept(FORMS))
         columns[name], told = forms(spec, partial(_adapt, given[name], pool, name))
+        if "unread" in told:
+            unread = torch.cat([unread, torch.tensor(told["unread"])])
+            told = {**told, "unread": len(unread)}
         notes |= {name: told} if told else {}
     groups = chosen_groups(data, source.options, source.where)
     splits, training = rows(source, seed), training_rows(source, seed)
@@ -54,7 +58,8 @@ def prepare(source: TaskSource, given: Mapping[str, Format], seed: int) -> Task:
     every = torch.arange(len(labels))
     kinds: dict[str, Any] = {"present": present, "data": form, "task": role, "specs": specs, "repeated": repeated}
     whole = Examples(columns, labels, every, space, **kinds)
-    parts = {part: whole.subset(index) for part, index in splits.parts().items()}
+    parts = {part: whole.subset(index[~torch.isin(index, unread)]) for part, index in splits.parts().items()}
+    training = training[~torch.isin(training, unread)]
     counts = {part: len(examples) for part, examples in parts.items()}
     held = {"draw": source.draw(seed), **{key: getattr(source.options, key) for key in ("test", "folds", "fold")}}
     drawn = {key: value for key, value in asdict(source.options).items() if key != "draw"}

@@ -57,7 +57,7 @@ def raw(source: TaskSource) -> tuple[Raw, str]:
     def load() -> tuple[Raw, str]:
         data = source.load()
         _need_sides(source, data)
-        # Without groups, the names are of what is predicted, and need no example.
+        # Without groups, the names are of what is predicted, and need no example; nor where some rows have no label.
         if data.label_space.group and data.labelled is None:
             counts = torch.bincount(data.strata[data.known], minlength=len(data.classes))[: len(data.classes)]
             if len(empty := torch.nonzero(counts == 0)):
@@ -89,7 +89,9 @@ def _need_sides(source: TaskSource, data: Raw) -> None:
 def _fingerprint(data: Raw) -> str:
     content = hashlib.blake2b(json.dumps([data.classes, data.space]).encode(), digest_size=16)
     if data.rate or data.columns:
-        content.update(json.dumps([data.rate, data.columns]).encode())
+        content.update(json.dumps([data.rate, data.columns, *([data.categories] if data.categories else [])]).encode())
+    if data.skip_bad:
+        content.update(b"skip_bad")
     columns: list[Any] = [*(data.inputs[name] for name in sorted(data.inputs)), data.labels]
     columns += [each for each in (data.official, data.owner, data.labelled) if each is not None]
     columns += [data.content[name] for name in sorted(data.content)]

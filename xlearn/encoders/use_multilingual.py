@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from xlearn.data.modalities import Pool
+from xlearn.data.modalities.tokenizer import texts_of
 from xlearn.data.modalities.vector import VectorSpec
 from xlearn.encoders.vector import Vector
 from xlearn.networks.network import Tokens
@@ -37,13 +38,13 @@ class Sentences:
     spec: VectorSpec = SPEC
 
     def __call__(self, pool: Pool) -> tuple[Tensor, dict[str, Any]]:
-        texts, present = pool.raw.inputs["text"], pool.raw.present.get("text")
-        assert isinstance(texts, list)
+        texts, present = texts_of(pool), pool.raw.present.get("text")
         there = [True] * len(texts) if present is None else present.tolist()
         if empty := [row for row, text in enumerate(texts) if there[row] and not text.strip()]:
+            first = pool.raw.names[empty[0]] if pool.raw.names else f"in row {empty[0]} (counted from 0)"
             raise Problem(
-                f"{pool.name}: {len(empty)} of its texts are empty or white space, the first in row {empty[0]} (counted from "
-                "0), and have no features. Remove them, or set `present` to False there in the loader."
+                f"{pool.name}: {len(empty)} of its texts are empty or white space, the first {first}, and have no features. "
+                "Remove them, or set `present` to False there in the loader."
             )
         key = f"{self.spec.of}-{digest([code_digest(__name__), pool.fingerprint, WEIGHTS.sha256], 16)}"
         return kept(key, lambda: {"features": features(texts, there, pool.name)}, computed=True)["features"], {}

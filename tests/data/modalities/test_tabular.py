@@ -77,3 +77,11 @@ def test_the_encoder_is_finite_for_rows_that_lack_everything_and_knows_that_they
 def test_wrong_sizes_are_told(options, told):
     with pytest.raises(Problem, match=f"encoder.tabular.*{told}"):
         TabularMlp(TabularSpec(("a",), "s"), **options)
+
+
+def test_seconds_since_1970_are_standardised_before_they_become_single_precision():
+    values = torch.tensor([[1.7e9 + 1], [1.7e9 + 2], [1.7e9 + 3]], dtype=torch.float64)
+    raw = Raw({"tabular": values}, torch.zeros(3, dtype=torch.int64), ("x",), "toy", columns=("when",))
+    given = Pool("toy", raw, "f", torch.arange(3))
+    form = fit([given], {})
+    assert form(given)[0].flatten().tolist() == pytest.approx([-(1.5**0.5), 0, 1.5**0.5])

@@ -1,5 +1,7 @@
 """The user's own table: every format, every modality, what is missing."""
 
+from pathlib import Path
+
 import datasets
 import numpy
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 from toys.files import write_picture, write_sound, write_table
 from toys.tasks import pixels
 
+from xlearn.data.modalities.tokenizer import joined
 from xlearn.data.tasks import OPEN, TEST, VAL
 from xlearn.data.tasks._own_table import own_table
 
@@ -21,14 +24,19 @@ ROWS = [
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "saved")
 
 
+def found_in(file):
+    return "split train" if file.endswith("saved") else Path(file).name
+
+
 @pytest.mark.parametrize("ending", FORMATS)
 def test_texts_and_numbers_of_every_format(tmp_path, ending):
     file = write_table(tmp_path, ROWS, ending)
     found = own_table(file=file, label="kind", text=["title", "body"], numeric=["weight", "age"])
     assert found.classes == ("no", "yes") and found.labels.tolist() == [1, 0, 0] and found.space == "labels"
-    assert found.inputs["text"] == ["A, b good\nfilm", "Größe", "bad"] and found.columns == ("weight", "age")
+    assert [joined(text) for text in found.inputs["text"]] == ["A, b good\nfilm", "Größe", "bad"]
+    assert found.columns == ("weight", "age") and found.names[1] == f"row 2 of {found_in(file)}"
     values = found.inputs["tabular"]
-    assert values.dtype == torch.float32 and values.nan_to_num(99).tolist() == [[3, 1.5], [4, 99], [5, -2]]
+    assert values.dtype == torch.float64 and values.nan_to_num(99).tolist() == [[3, 1.5], [4, 99], [5, -2]]
     assert found.official is None and found.present == {} and found.notes == {}
 
 
@@ -48,7 +56,7 @@ def test_labels_that_pandas_wrote_as_floats_and_labels_with_leading_zeros(tmp_pa
 
 def test_na_is_a_word_among_words_and_no_number_among_numbers(tmp_path):
     (tmp_path / "a.csv").write_text("text,label,n\nNA,NA,NA\nnull,None,1e3\n")
-    found = own_table(file=str(tmp_path / "a.csv"), text="text", numeric=["n"])
+    found = own_table(file=str(tmp_path / "a.csv"), text="text", numeric=["n"], missing_labels="keep")
     assert found.classes == ("NA", "None") and found.inputs["text"] == ["NA", "null"]
     assert found.inputs["tabular"].nan_to_num(-1).flatten().tolist() == [-1, 1000] and found.present["tabular"].tolist() == [
         False,
@@ -130,9 +138,11 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted(tmp_path):
         {**good, "label": "c"},
     ]  # fmt: skip
     found = own_table(file=write_table(tmp_path, rows), image="i", audio="a", text="t", numeric=["n"], size=8, skip_bad=True)
-    assert found.notes == {"bad_rows": 7} and found.classes == ("b", "c") and found.labels.tolist() == [0, 1]
-    assert len(found.inputs["image"]) == len(found.inputs["audio"]) == len(found.inputs["text"]) == 2
-    assert found.inputs["audio"].lengths.tolist() == [800, 800] and found.present == {}
+    assert found.notes == {"bad_rows": 6, "unlabelled_rows": 1} and found.classes == ("b", "c")
+    assert found.labels.tolist() == [0, 0, 1] and found.labelled.tolist() == [True, False, True]
+    assert found.names == ["row 1 of table.csv", "row 6 of table.csv", "row 9 of table.csv"]
+    assert len(found.inputs["image"]) == len(found.inputs["audio"]) == len(found.inputs["text"]) == 3
+    assert found.inputs["audio"].lengths.tolist() == [800, 800, 800] and found.present == {}
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -30,7 +30,7 @@ def refused(match, **arguments):
         ({"audio": "wave"}, "audio=wave: .* no such column"),
         ({"numeric": ["aeg"]}, "numeric=aeg: .* no such column. Did you mean 'age'"),
         ({"text": "text", "split": "spilt"}, "split=spilt: .* no such column"),
-        ({}, "text, image, audio and numeric are all null"),
+        ({}, "text, image, audio, numeric, category, boolean and date are all null"),
         ({"text": ["text", "label"]}, "text=label is the label too; the network would read its own answer"),
         ({"numeric": ["age", "age"]}, "numeric: age is named twice"),
         ({"numeric": ["text"]}, r"3 row\(s\) cannot be used(.|\n)*row 1 of table.csv: text holds 'x', which is no number"),
@@ -55,18 +55,18 @@ def test_all_wrong_columns_at_once(tmp_path):
     [
         ("a.csv", b"", "a.csv is empty"),
         ("a.csv", b"text,label\n", "a.csv holds no row"),
-        ("a.csv", b"text,label\nx,a\nx,y,b\n", "line 3 has 3 values, and there are 2 columns. Quote"),
+        ("a.csv", b"text,label\nx,a\nx,y,b\n", r"line 3 has 3 values, and there are 2 columns \(separator=comma\). Quote"),
         ("a.csv", b"text,label\nx\n", "line 2 has 1 values"),
         ("a.csv", b"text,text\nx,a\n", "two columns are called 'text'"),
-        ("a.csv", b"text;label\nx;a\n", "holds ';'; .csv is separated by commas"),
+        ("a.csv", b"text;label\nx;a\nx;y;b\n", r"line 3 has 3 values, and there are 2 columns \(separator=semicolon\)"),
         ("a.csv", b'text,label\n"x,a\n', "line 2 cannot be read .*Fix its quotes"),
-        ("a.csv", "text,label\nschön,a\n".encode("latin-1"), r"line 2 is not UTF-8 \(byte 0xf6\).*iconv"),
-        ("a.csv", "text,label\nx,a\n".encode("utf-16"), "is UTF-16. Save it as UTF-8"),
+        ("a.csv", "text,label\nЮЖД,a\n".encode("cp1251"), r"line 2 is not UTF-8 \(byte 0xde\).*Set encoding.*windows-1251"),
+        ("a.csv", "text,label\nx,a\n".encode("utf-16-le"), "UTF-16 without a byte-order mark. Set encoding=utf-16-le"),
         ("a.jsonl", b'{"text": "x", "label": "a"}\n{"text": \n', "line 2 is not JSON"),
         ("a.jsonl", b"[1, 2]\n", "line 1 is not an object"),
         ("a.parquet", b"PAR1 and then nothing", "a.parquet: its Parquet cannot be read"),
         ("a.xlsx", b"PK", ".xlsx is no table that xlearn reads. Known: .csv, .tsv"),
-        ("a.csv", b"text,label\nx,a\ny,\nz,\n", r"2 row\(s\) cannot be used(.|\n)*row 2 of a.csv: label is missing"),
+        ("a.csv", b"text,label\nx,\ny,NA\n", r"no row of .* has a label. Name the classes, as in class_names="),
         ("a.csv", b"text,label\nx,a\n,b\n", "row 2 of a.csv: nothing in text"),
         ("a.csv", b"text,label\nx,a\nz,a\n", r"has 1 class\(es\) in 2 rows. At least two"),
         ("a.csv", b"text,label\nx,0.5\nz,1\n", "row 1 of a.csv holds 0.5, which is no whole number"),
@@ -134,7 +134,7 @@ def test_files_named_by_rows_that_are_not_there_or_damaged(tmp_path):
 def test_a_set_without_training_rows_and_one_whose_rows_are_all_bad(tmp_path):
     file = write_table(tmp_path, [{**row, "part": "test"} for row in ROWS])
     refused("no row is for training, by part", file=file, text="text", split="part")
-    (tmp_path / "a.csv").write_text("text,label\nx,\ny,\n")
+    (tmp_path / "a.csv").write_text("text,label\n,a\n,b\n")
     refused(r"has 0 class\(es\) in 0 rows", file=str(tmp_path / "a.csv"), text="text", skip_bad=True)
 
 

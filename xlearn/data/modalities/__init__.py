@@ -49,7 +49,10 @@ class Format(Protocol):
     def spec(self) -> "Modality": ...
 
     def __call__(self, pool: Pool) -> tuple[Column, dict[str, Any]]:
-        """The column `[n, ...]` of all rows, and notes for the result (what was truncated, resampled, ...)."""
+        """The column `[n, ...]` of all rows, and notes for the result (what was truncated, resampled, ...).
+
+        `notes["unread"]`: rows that this form cannot read, for raw data with `skip_bad`; without it they raise `Problem`.
+        """
         ...
 
 

@@ -138,15 +138,36 @@ def _training(pool: Pool) -> list[str]:
 def encode_once(pool: Pool, tokenizer: "Tokenizer", spec: TextSpec) -> tuple[Ragged, dict[str, Any]]:
     """`encode` for the texts of a pool, kept on disk. `spec.tokenizer` must identify the tokeniser."""
 
+    raw = pool.raw
+    texts, columns = raw.inputs["text"], raw.text_columns
+    assert isinstance(texts, list)
+
     def make() -> dict[str, Tensor]:
-        found, notes = encode(texts_of(pool), tokenizer, spec.length, task=pool.name, present=pool.raw.present.get("text"))
-        return {"numbers": found.values, "offsets": found.offsets, "truncated": torch.tensor(notes.get("truncated", 0))}
+        there = raw.present.get("text")
+        found, notes = encode(
+            texts,
+            tokenizer,
+            spec.length,
+            task=pool.name,
+            present=there,
+            columns=columns,
+            names=raw.names,
+            skip_bad=raw.skip_bad,
+        )
+        cut = [notes.get("truncated_columns", {}).get(name, 0) for name in columns]
+        truncated = torch.tensor([notes.get("truncated", 0), *cut])
+        unread = torch.tensor(notes.get("unread", []), dtype=torch.int64)
+        return {"numbers": found.values, "offsets": found.offsets, "truncated": truncated, "unread": unread}
 
     key = digest(["text", code_digest(__name__), pool.fingerprint, asdict(spec), version("tokenizers")], 16)
-    columns = kept(key, make)
-    truncated = int(columns["truncated"])
-    notes = {"truncated": truncated, "longest": spec.length} if truncated else {}
-    return Ragged(columns["numbers"], columns["offsets"]), notes
+    kept_columns = kept(key, make)
+    truncated, *cut = kept_columns["truncated"].tolist()
+    notes: dict[str, Any] = {"truncated": truncated, "longest": spec.length} if truncated else {}
+    if len(kept_columns["unread"]):
+        notes["unread"] = kept_columns["unread"].tolist()
+    if any(cut):
+        notes["truncated_columns"] = {name: count for name, count in zip(columns, cut, strict=True) if count}
+    return Ragged(kept_columns["numbers"], kept_columns["offsets"]), notes
 
 
 def without_tokens(texts: Sequences, unknown: int, share: float, generator: torch.Generator) -> Sequences:

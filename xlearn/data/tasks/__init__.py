@@ -14,9 +14,11 @@ from xlearn.label_spaces import LabelSpace
 from xlearn.label_spaces.classes import Classes
 
 OPEN, VAL, TEST = 0, 1, 2
+# Between the columns of a text that is made of several (the unit separator of ASCII, which is white space for Python).
+BETWEEN = "\x1f"
 
 # Images `uint8 [n, channels, height, width]`; texts `list[str]`; waves `Ragged` of float32 `[total]` or frames of float32
-# `[total, bands]`; numbers float32 `[n, columns]` with NaN where a value is missing.
+# `[total, bands]`; numbers float32 or float64 `[n, columns]` with NaN where a value is missing.
 RawColumn = Tensor | Ragged | list[str]
 
 
@@ -27,7 +29,9 @@ class Raw:
     `space` names the label space: two tasks with the same name and the same classes share a head. `official int8 [n]`, where
     the data come with splits, is OPEN (training), VAL or TEST. `notes` are copied into the result.
     `present[modality] bool [n]`: which examples have the modality, where not all do; the values of the others are ignored.
-    `rate` of waves in Hz; `columns` names those of `tabular`.
+    `rate` of waves in Hz; `columns` names those of `tabular`, `categories` those among them that hold digests of words
+    (`xlearn.data.content.of_word`) instead of numbers. `text_columns` names the columns of texts that `BETWEEN` separates.
+    `skip_bad`: rows that a form of the run cannot read, such as a text without a token, are left out and counted.
 
     `origin[modality]`, where several tasks are made of the same data: (its name, int64 [n] the position of each example there),
     so that no task learns from the test examples of another.
@@ -58,6 +62,9 @@ class Raw:
     owner: Tensor | None = None
     labelled: Tensor | None = None
     near: dict[str, Tensor] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
+    text_columns: tuple[str, ...] = ()
+    skip_bad: bool = False
 
     @cached_property
     def label_space(self) -> LabelSpace:

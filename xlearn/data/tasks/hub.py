@@ -79,7 +79,10 @@ def splits_of(key: str, files: Sequence[Path], root: Path) -> dict[Path, str | N
     """
     found: dict[Path, str | None] = {}
     for file in files:
-        words = (file.stem.lower().split("-")[0], file.parent.name.lower() if file.parent != root else "")
+        words = (
+            Path(file.name.lower().removesuffix(".gz")).stem.split("-")[0],
+            file.parent.name.lower() if file.parent != root else "",
+        )
         found[file] = next((word for word in words if word in SPLITS), None)
     without_split = [file for file, split in found.items() if split is None]
     if 0 < len(without_split) < len(files):

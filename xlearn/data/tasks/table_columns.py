@@ -1,21 +1,22 @@
-"""Columns of a table to labels, texts, numbers, images and sounds. Values that cannot be used are noted row by row."""
+"""Columns of a table to texts, images and sounds. Values that cannot be used are noted row by row."""
 
 import math
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xlearn.data.tasks import BETWEEN
 from xlearn.data.tasks.decoding import Decoding, Pictures, read_pictures
 from xlearn.data.tasks.sound import Reading, Sounds, read_sounds
 from xlearn.data.tasks.tables import Table, stamp_of
 from xlearn.runtime.errors import Problem
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-# Spellings of a missing number, as in pandas. (In a column of words "NA" may be a word, such as Namibia.)
-NO_NUMBER = {"", "na", "n/a", "nan", "null", "none", "-", "?", "<na>", "#n/a"}
+# Half of a character (a lone surrogate), which no encoding can write, and the end of a text in other languages.
+UNREADABLE = re.compile("[\\ud800-\\udfff\\0]")
 SHOWN = 10
 
 
@@ -46,7 +47,7 @@ class Rows:
             return None
         if isinstance(value, bytes):
             return value
-        if not isinstance(value, str):
+        if not isinstance(value, str) or unreadable(value):
             self.bad.setdefault(row, f"{column} holds {value!r}, which is no path")
             return None
         try:
@@ -70,72 +71,32 @@ def missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value.strip())
 
 
-def labels(rows: Rows, column: str) -> tuple[Tensor, list[str]]:
-    """Positions int64 `[n]` (-1 in bad rows), and the classes: numbers in numeric order, so that 2 comes before 10."""
-    values = rows.table.column(column)
-    for row, value in enumerate(values):
-        if missing(value):
-            rows.bad.setdefault(row, f"{column} is missing")
-        elif not isinstance(value, str | int | float):
-            raise Problem(f"label={column}: {rows.table.place(row)} holds {value!r}. Name a column of whole numbers or words.")
-    names = ["" if missing(value) else str(value).strip() for value in values]
-    if all(NUMBER.fullmatch(name) for name in names if name):
-        for row, name in enumerate(names):
-            if name and not float(name).is_integer():
-                raise Problem(
-                    f"label={column}: {rows.table.place(row)} holds {name}, which is no whole number. "
-                    "Name a column of whole numbers or words."
-                )
-        # 3.0 becomes 3, because a missing value turns whole numbers of a file into decimals; 007 stays.
-        names = [re.sub(r"(?<=\d)\.0*$", "", name) for name in names]
-        classes = sorted({name for name in names if name}, key=lambda name: (float(name), name))
-    else:
-        classes = sorted({name for name in names if name})
-    position = {name: number for number, name in enumerate(classes)}
-    return torch.tensor([position.get(name, -1) for name in names]), classes
+def unreadable(text: str) -> str | None:
+    """Why a text, which is not white space, cannot be read; None if it can."""
+    if found := UNREADABLE.search(text):
+        code = f"U+{ord(found.group()):04X}"
+        return f"holds {code}, which is {'no character' if code == 'U+0000' else 'half of a character (a lone surrogate)'}"
+    # Tokenisers drop U+FFFD too, which stands for bytes that were no characters.
+    if text and not any(unicodedata.category(each)[0] in "LNPS" and each != "\ufffd" for each in text):
+        return f"holds invisible characters only ({', '.join(f'U+{ord(each):04X}' for each in dict.fromkeys(text[:3]))})"
+    return None
 
 
 def texts(rows: Rows, columns: list[str]) -> tuple[list[str], Tensor]:
-    """The columns of each row joined by a space, and bool `[n]` where that is not empty."""
-    found = []
+    """The values of each row, joined by `BETWEEN`, and bool `[n]` where one is not empty."""
+    found, there = [], []
     for row, values in enumerate(zip(*(rows.table.column(column) for column in columns), strict=True)):
+        parts = []
         for column, value in zip(columns, values, strict=True):
+            text = "" if missing(value) else str(value).replace(BETWEEN, " ").strip()
             if isinstance(value, list | dict | bytes):
                 rows.bad.setdefault(row, f"{column} holds {str(value)[:60]}, which is no text")
-        found.append(" ".join(str(value).strip() for value in values if not missing(value)))
-    return found, torch.tensor([bool(each) for each in found])
-
-
-def numbers(rows: Rows, columns: list[str]) -> tuple[Tensor, Tensor]:
-    """float32 `[n, columns]` with NaN for missing values, and bool `[n]`: which rows have any number."""
-    read = []
-    for column in columns:
-        values = rows.table.column(column)
-        if all(missing(value) or str(value).strip().lower() in NO_NUMBER for value in values):
-            raise Problem(f"numeric={column}: that column of {rows.table.name} holds no number. Leave it out.")
-        read.append([_number(rows, row, column, value) for row, value in enumerate(values)])
-    found = torch.tensor(read, dtype=torch.float64).T.float().contiguous()
-    for row in torch.nonzero(found.isinf().any(1)).flatten().tolist():
-        rows.bad.setdefault(row, f"a number among {', '.join(columns)} is infinite")
-    return found, ~found.isnan().all(1)
-
-
-def _number(rows: Rows, row: int, column: str, value: Any) -> float:
-    if missing(value):
-        return math.nan
-    if isinstance(value, str):
-        word = value.strip()
-        if NUMBER.fullmatch(word):
-            return float(word)
-        if word.lower() in NO_NUMBER:
-            return math.nan
-    else:
-        try:
-            return float(value)  # also bool, and the decimals of Parquet
-        except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
-            pass
-    rows.bad.setdefault(row, f"{column} holds {repr(value)[:60]}, which is no number")
-    return math.nan
+            elif why := unreadable(text):
+                rows.bad.setdefault(row, f"{column} {why}")
+            parts.append(text)
+        found.append(BETWEEN.join(parts))
+        there.append(any(parts))
+    return found, torch.tensor(there)
 
 
 def images(rows: Rows, given: list[Path | bytes | None], how: Decoding) -> tuple[Pictures, Tensor]:

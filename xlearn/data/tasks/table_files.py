@@ -1,73 +1,75 @@
-"""Files of tables to columns: CSV, TSV, JSON lines, Parquet."""
+"""Files of tables to columns: CSV, TSV, JSON, JSON lines, Parquet."""
 
-import csv
-import io
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
 from xlearn.data.tasks.hub import reason
+from xlearn.data.tasks.table_encoding import decoded
+from xlearn.data.tasks.table_separated import Columns, Dialect, named, separated
 from xlearn.runtime.errors import Problem
 
-Columns = dict[str, list[Any]]
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+USUAL = {".csv": ",", ".tsv": "\t"}
+JSON = (".jsonl", ".ndjson", ".json")
+ENDINGS = (*USUAL, *JSON, ".parquet")
+FOUND = Dialect()
 
 
-def read_file(file: Path) -> Columns:
-    """Columns of equal length. In CSV and TSV all values are unconverted strings, empty if missing."""
-    ending = file.suffix.lower()
-    if ending not in ENDINGS:
-        raise Problem(f"file={file}: {ending or 'no ending'} is no table that xlearn reads. Known: {', '.join(ENDINGS)}.")
+def ending(file: Path) -> str:
+    """The ending in lower case, without that of a compressed file; empty for a file that is no table."""
+    name = file.name.lower()
+    compressed = name.endswith(".gz")
+    found = Path(name.removesuffix(".gz")).suffix
+    return found if found in ENDINGS and not (compressed and found == ".parquet") else ""
+
+
+def read_file(file: Path, dialect: Dialect = FOUND) -> tuple[Columns, dict[str, str]]:
+    """(columns of equal length, what was found of the file where it is unusual: `encoding`, `separator`).
+
+    In CSV and TSV all values are unconverted strings, empty if missing.
+    """
+    kind = ending(file)
+    if not kind:
+        shown = file.suffix.lower() or "no ending"
+        raise Problem(f"file={file}: {shown} is no table that xlearn reads. Known: {', '.join(ENDINGS)}, and .csv.gz.")
     if file.stat().st_size == 0:
         raise Problem(f"file={file} is empty. It needs a line of column names, and rows.")
-    if ending == ".parquet":
-        return _parquet(file)
-    text = _utf8(file)
-    return _separated(file, text, "\t" if ending == ".tsv" else ",") if ending in (".csv", ".tsv") else _json_lines(file, text)
+    if kind == ".parquet":
+        return _parquet(file), {}
+    text, encoding = decoded(file, _content(file), dialect.encoding)
+    notes = {"encoding": encoding} if encoding else {}
+    if not text.strip():
+        raise Problem(f"file={file} is empty. It needs a line of column names, and rows.")
+    if kind in JSON:
+        return _json_array(file, text) if text.lstrip().startswith("[") and kind == ".json" else _json_lines(file, text), notes
+    columns, separator = separated(file, text, USUAL[kind], dialect)
+    return columns, notes | ({"separator": named(separator)} if separator != USUAL[kind] and dialect.separator is None else {})
 
 
-def _utf8(file: Path) -> str:
+def _content(file: Path) -> bytes:
     content = file.read_bytes()
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise Problem(f"file={file} is UTF-16. Save it as UTF-8, e.g. `iconv -f UTF-16 -t UTF-8`.")
+    if not file.name.lower().endswith(".gz"):
+        return content
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, byte = content[: error.start].count(b"\n") + 1, content[error.start]
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Problem(f"file={file}: it cannot be unpacked ({reason(error)}). Compress it again with gzip.") from error
+
+
+def _json_array(file: Path, text: str) -> Columns:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f"line {error.lineno}, {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise Problem(
-            f"file={file}: line {line} is not UTF-8 (byte 0x{byte:02x}). Save the file as UTF-8, e.g. with "
-            "`iconv -f WINDOWS-1252 -t UTF-8` if it was made on Windows."
+            f"file={file} is not JSON ({where}). It must be an array of objects, or have one object a line."
         ) from error
-
-
-def _separated(file: Path, text: str, separator: str) -> Columns:
-    """All values as unconverted strings; a quoted value may hold separators and line ends."""
-    csv.field_size_limit(2**31 - 1)  # the default stops at texts of 131,072 characters
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    rows: list[list[str]] = []
-    names: list[str] = []
-    try:
-        for row in reader:
-            if not row:
-                continue  # a blank line
-            if not names:
-                names = [name.strip() for name in row]
-            elif len(row) != len(names):
-                raise Problem(
-                    f"file={file}: line {reader.line_num} has {len(row)} values, and there are {len(names)} columns. "
-                    f"Quote values that hold {'a tab' if separator == chr(9) else 'a comma'}."
-                )
-            else:
-                rows.append(row)
-    except csv.Error as error:
-        raise Problem(f"file={file}: line {reader.line_num} cannot be read ({error}). Fix its quotes.") from error
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Problem(f"file={file}: two columns are called {twice!r}. Rename one.")
-    other = next((each for each in (";", "\t", ",", "|") if len(names) == 1 and each != separator and each in names[0]), None)
-    if other:
-        raise Problem(f"file={file}: its first line holds {other!r}; .csv is separated by commas, .tsv by tabs. Save it so.")
-    return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)} if rows else {}
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise Problem(f'file={file}: entry {number} is no object, as in [{{"text": "...", "label": "..."}}].')
+    return _columns(rows)
 
 
 def _json_lines(file: Path, text: str) -> Columns:
@@ -77,12 +79,16 @@ def _json_lines(file: Path, text: str) -> Columns:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:  # also by Python itself, for a number of thousands of digits
+        except (ValueError, RecursionError) as error:  # also by Python itself, for a number of thousands of digits
             told = error.msg if isinstance(error, json.JSONDecodeError) else error
             raise Problem(f"file={file}: line {number} is not JSON ({told}). Each line must be one object.") from error
         if not isinstance(row, dict):
             raise Problem(f'file={file}: line {number} is not an object, as in {{"text": "...", "label": "..."}}.')
         rows.append(row)
+    return _columns(rows)
+
+
+def _columns(rows: list[dict[str, Any]]) -> Columns:
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 

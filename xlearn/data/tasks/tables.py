@@ -1,12 +1,13 @@
-"""Tables of examples: CSV, TSV, JSON lines, Parquet, a folder of these, or a data set of `datasets`."""
+"""Tables of examples: CSV, TSV, JSON, Parquet, a folder of these, or a data set of `datasets`."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xlearn.data.tasks.hub import load_hub, need_known_splits, splits_of
-from xlearn.data.tasks.table_files import ENDINGS, Columns, plain, read_file
+from xlearn.data.tasks.table_files import ENDINGS, FOUND, ending, plain, read_file
+from xlearn.data.tasks.table_separated import Columns, Dialect
 from xlearn.runtime.errors import Problem, beside
 from xlearn.runtime.hashing import digest
 from xlearn.runtime.storage import sha256
@@ -28,13 +29,14 @@ class Part:
 class Table:
     """The columns that all `parts` have, concatenated. Paths in them are relative to `folder`.
 
-    `content` identifies the content of the files, wherever they are.
+    `content` identifies the content of the files, wherever they are. `notes`: what was found of them where it is unusual.
     """
 
     name: str
     folder: Path
     parts: list[Part]
     content: str
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -62,10 +64,10 @@ class Table:
         return [part.split or "train" for part in self.parts for _ in range(len(part))]
 
 
-def read_table(name: str) -> Table:
+def read_table(name: str, dialect: Dialect = FOUND) -> Table:
     """A file, a folder of files (named by split, or not), a folder of `save_to_disk`, or a `datasets` name.
 
-    Raises `Problem` for a table that is missing, empty, damaged, not UTF-8, or of another kind.
+    Raises `Problem` for a table that is missing, empty, damaged, of an unknown encoding, or of another kind.
     """
     path = Path(name).expanduser()
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
@@ -73,19 +75,32 @@ def read_table(name: str) -> Table:
 
         return _of_set(name, path, datasets.load_from_disk(str(path)))
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+        files = sorted(file for file in path.rglob("*") if ending(file) and file.is_file())
+        # Beside tables of another kind, .json files describe them.
+        files = [file for file in files if ending(file) != ".json"] or files
         if not files:
             raise Problem(f"file={name}: no table below this folder. Known endings: {', '.join(ENDINGS)}.")
-        if len({file.suffix.lower() for file in files}) > 1:
+        if len({ending(file) for file in files}) > 1:
             raise Problem(f"file={name}: tables of several kinds ({files[0].name}, {files[-1].name}). Name one of them.")
         split_of = splits_of("file", files, path)
-        parts = [Part(str(file.relative_to(path)), split_of[file], read_file(file)) for file in files]
-        return _nonempty(Table(name, path, parts, _content(files)))
+        return _of_files(name, path, {file: split_of[file] for file in files}, dialect)
     if path.is_file():
-        return _nonempty(Table(name, path.parent, [Part(path.name, None, read_file(path))], _content([path])))
-    if path.suffix.lower() in ENDINGS or path.is_absolute():
+        return _of_files(name, path.parent, {path: None}, dialect)
+    if path.suffix.lower() in (*ENDINGS, ".gz") or path.is_absolute():
         raise Problem(f"file={name}: there is no such file. {beside(path)}")
     return _of_set(name, Path(), load_hub("file", name))
+
+
+def _of_files(name: str, folder: Path, split_of: dict[Path, str | None], dialect: Dialect) -> Table:
+    parts = []
+    found: dict[str, list[str]] = {}
+    for file, split in split_of.items():
+        columns, notes = read_file(file, dialect)
+        parts.append(Part(str(file.relative_to(folder)), split, columns))
+        for key, note in notes.items():
+            found.setdefault(key, []).append(note)
+    notes = {key: ", ".join(dict.fromkeys(each)) for key, each in found.items()}
+    return _nonempty(Table(name, folder, parts, _content(list(split_of)), notes))
 
 
 def _content(files: list[Path]) -> str:
