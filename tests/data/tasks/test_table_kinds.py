@@ -69,7 +69,7 @@ def test_decimal_marks_that_contradict_each_other_or_could_be_both(tmp_path):
     refused("decimal=;: give", tmp_path, "x;y", "1;a", "7;b", numeric="x", decimal=";")
     lines = ["1,234;a", "7;b"]
     assert column(table(tmp_path, "x;y", *lines, numeric="x", decimal=","), "x") == [1.234, 7]
-    assert column(table(tmp_path, "x;y", *lines, numeric="x", decimal="."), "x") == [1234, 7]
+    assert column(table(tmp_path, "x;y", *lines, numeric="x", decimal="point"), "x") == [1234, 7]
     assert column(table(tmp_path, "x;y", "0,125;a", "7;b", numeric="x"), "x") == [0.125, 7]
     refused("row 2 of a.csv: x holds '1,23,4', which is no number", tmp_path, "x;y", "0,5;a", "1,23,4;b", numeric="x")
 

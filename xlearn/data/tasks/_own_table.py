@@ -55,8 +55,9 @@ def own_table(
     their parts (`xlearn.data.tasks.table_dates`). At least one of these is needed. `split`: train, val or test of each row;
     null: from the names of files, such as test.csv. `split_by`: rows with the same value stay on one side of every split.
 
-    How the file is written: `separator`, `encoding`, `quotes` (whether quotation marks enclose values), `decimal` (`.` or `,`),
-    `date_format` (as of Python's strptime, e.g. `%d.%m.%Y`); null finds them, and raises `Problem` where several would fit.
+    How the file is written: `separator`, `encoding`, `quotes` (whether quotation marks enclose values), `decimal`
+    (`point` or `comma`), `date_format` (as of Python's strptime, e.g. `%d.%m.%Y`); null finds them, and raises
+    `Problem` where several would fit.
 
     `missing_labels`: a row whose label is empty, NA, nan, none, null, n/a or ? is `unlabelled`; `keep` makes these words
     classes. `normalise_labels`: labels that differ in case, white space and width of letters only are one class.
@@ -72,7 +73,7 @@ def own_table(
     decoding, reading = Decoding(file, size, channels, skip_bad, background), Reading(file, rate, None, skip_bad)
     decoding.check()
     reading.check()
-    check_words(decimal=decimal, missing_labels=missing_labels)
+    decimal = check_words(decimal=decimal, missing_labels=missing_labels)
     table = read_table(file, Dialect(separator, encoding, quotes))
     named["numeric"] = chosen(table, numeric, [column for columns in (*named.values(), *roles.values()) for column in columns])
     check_columns(table, named, roles)

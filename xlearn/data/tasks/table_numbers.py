@@ -104,11 +104,11 @@ def decimal_mark(rows: Rows, columns: Sequence[str]) -> str:
     told = {mark: f"{word} ({rows.table.place(row)})" for mark, (row, word) in shown.items()}
     if "." in shown and "," in shown:
         raise Problem(
-            f"decimal=null: {told['.']} has a decimal point and {told[',']} a decimal comma. Set decimal to one of them."
+            f"decimal=null: {told['.']} has a decimal point and {told[',']} a decimal comma. Set decimal=point or comma."
         )
     if set(shown) == {""}:
         raise Problem(
-            f"decimal=null: {told['']} could be a decimal comma or a separator of thousands. Set decimal=',' or decimal='.'."
+            f"decimal=null: {told['']} could be a decimal comma or a separator of thousands. Set decimal=comma or point."
         )
     return "," if "," in shown else "."
 

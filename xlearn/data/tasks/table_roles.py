@@ -17,16 +17,20 @@ from xlearn.runtime.errors import Problem, Problems, nearest
 TABULAR = ("numeric", "boolean", "category")
 MODALITIES = ("text", "image", "audio", "numeric", "category", "boolean", "date")
 
+DECIMALS = {"point": ".", "comma": ","}
+
 
 def listed(columns: list[str] | str | None) -> list[str]:
     return [] if columns is None else [columns] if isinstance(columns, str) else list(columns)
 
 
-def check_words(*, decimal: str | None, missing_labels: str) -> None:
-    if decimal not in (None, ".", ","):
-        raise Problem(f"decimal={decimal}: give '.' or ',', or null to find it.")
+def check_words(*, decimal: str | None, missing_labels: str) -> str | None:
+    """The decimal mark as a character. Raises `Problem` for a word that is none of its key's."""
+    if decimal not in (None, *DECIMALS, *DECIMALS.values()):
+        raise Problem(f"decimal={decimal}: give point or comma, or null to find it.")
     if missing_labels not in get_args(MissingLabels):
         raise Problem(f"missing_labels={missing_labels}: {nearest(missing_labels, get_args(MissingLabels))}")
+    return None if decimal is None else DECIMALS.get(decimal, decimal)
 
 
 def check_columns(table: Table, named: dict[str, list[str]], roles: dict[str, list[str]]) -> None:
