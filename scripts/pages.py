@@ -93,7 +93,7 @@ def migration() -> str:
             "An old name is answered by a sentence with the new one.",
             "",
             "Results of earlier versions stay readable: `xlearn table`, `xlearn search` and `pretrain=checkpoint` take folders",
-            "of both (`result.json` says `format: 4` now). Addresses are a part of a run's digest, so the same command",
+            "of both (`result.json` says `format: 5` now). Addresses are a part of a run's digest, so the same command",
             "computes its run again, in another folder; a table then shows the newer result and says so.",
             "",
             "## Keys of a phase",

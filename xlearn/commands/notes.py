@@ -3,7 +3,19 @@
 from typing import Any
 
 # Notes of a task that the summary does not print: they are for programs, or part of the text of another note.
-UNTOLD = ("name", "data", "lacking", "fingerprint", "examples", "split", "from_rate", "to_rate", "from_rates", "longest")
+UNTOLD = (
+    "name",
+    "data",
+    "lacking",
+    "fingerprint",
+    "examples",
+    "split",
+    "from_rate",
+    "to_rate",
+    "from_rates",
+    "longest",
+    "unlabelled_rows",
+)
 # Texts for the notes of xlearn's own tasks and modalities. Any other note is printed as its name and value.
 TOLD = {
     "bad_images": "{} unreadable image(s) left out (skip_bad)",

@@ -109,6 +109,8 @@ def _need_examples(task: Task, source: bool) -> None:
     """Raise `Problem` for a task without a training example, or without a test example."""
     if len(task.train) == 0 and (source or len(task.unlabeled) == 0):
         fix = "Raise its shots (null: all)" if source else "Raise shots or fraction, or lower val or test"
+        if task.labelled is not None and not bool(task.labelled[task.training].any()):
+            fix = "None of its examples has a label: make it the target (target.shots=0), or give it labels"
         raise Problem(f"{task.name} has no {'labelled ' * source}training example left. {fix}.")
     # A target none of whose rows has a label is learned from without labels, and predicted.
     without = task.labelled is not None and not bool(task.labelled[task.training].any())

@@ -15,7 +15,7 @@ NAMES = "names.json"
 # 1 (no `format` in the file): names of components and keys before the packages were split. 2: components by module.
 # 3: components by public name; keys that are null are left out of the digest. 4: views as a list, batches and measuring as
 # components.
-FORMAT = 4
+FORMAT = 5
 
 
 class LaterFormat(Problem):
