@@ -123,7 +123,7 @@ def test_printed_blocks_are_what_the_commands_print():
         ("source.mnist5k.val", ["target.val, source.NAME.val\n    default: 0.1"]),
         ("joint", ["how a phase reads several tasks"]),
         ("sharing", ["sharing=all"]),
-        ("target.size", ["target.size: an argument of", "target=image_folder: default 32", "`xlearn show target="]),
+        ("target.size", ["target.size: an argument of", "target=emoji: default 32", "`xlearn show target="]),
         ("sharing.first", ["sharing=layers: default 2", "`xlearn show sharing="]),
         ("encoder.image.widths", ["encoder/image=cnn: default [32, 64, 64]"]),
     ],

@@ -123,7 +123,7 @@ def test_present_keys_are_no_old_ones():
         ("transfer.phases.finetune.taught_by=source", "taught_by: it is called teachers now, a list: teachers=[source] ("),
         ("transfer.phases.finetune.begins=start", "begins: it is called start_from now: start_from=start ("),
         ("transfer.phases.finetune.batch_size=32", "+transfer.phases.NAME.batches.batch_size=32 on the command line"),
-        ("transfer.phases.finetune.batches.batch_size=32", "Write +transfer.phases.finetune.batches.batch_size=VALUE."),
+        ("transfer.phases.finetune.batches.batch_size=32", "Write +transfer.phases.finetune.batches.batch_size=32."),
         ("transfer.phases.finetune.episodes.ways=3", "episodes: it is called batches now"),
         ("transfer.phases.finetune.reads=both", "reads=both: it is a list now: reads=[source,target]."),
         ("transfer.episodes=true", "transfer.episodes: it is called measuring now"),

@@ -1,7 +1,8 @@
 """Results of earlier versions: read in the present names, in tables, in searches and as checkpoints.
 
 `format_1/` was left by the version before the rooms (commit 2d16970), `format_2/` by the one before public names (4eccace),
-`format_3/` by the one before views as a list (13020ea): `xlearn train` with the words of `WORDS`.
+`format_3/` by the one before views as a list (13020ea), `format_4/` by the one before content digests (24fd0d5): `xlearn train`
+with the words of `WORDS`.
 """
 
 import json
@@ -31,6 +32,7 @@ WORDS = {
     "failed": [*SMALL, "transfer=wise_ft", "optimizer.lr=1e9"],
     "gradual": [*SMALL, "transfer=gradual", "augment=[crop]", "sharing=layers", "sharing.first=1"],
     "joint": [*SMALL, "transfer=joint", "+transfer.phases.joint.batches.batch_size=32"],
+    "l2_sp": [*SMALL, "transfer=l2_sp"],
     "self_distillation": [*SMALL, "transfer=self_distillation"],
     "reptile": [
         *[*SMALL, "pretrain=reptile", "transfer=episodes", "target.shots=2"],

@@ -118,7 +118,7 @@ def test_the_oracle_has_a_dagger_and_no_other(results: Path, capsys: pytest.Capt
 
 def test_a_rule_that_a_run_has_no_score_of_is_empty_there(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found, out = printed([str(results), *KEYS], capsys)
-    assert found["shot"][1] == "-" and "3 finished run(s) have no score under some rules" in out
+    assert found["shot"][1] == "n/a" and "3 finished run(s) have no score under some rules" in out
 
 
 def test_all_rules_are_shown_on_demand_and_explained(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

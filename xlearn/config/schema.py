@@ -159,8 +159,9 @@ def is_identity(key: str) -> bool:
     return key.lstrip("+~").partition("=")[0].partition(".")[0] not in _BESIDE
 
 
-# Arguments of components (of tasks, of encoder/tabular) that earlier versions did not have. Null, they change no digest.
-LATER = ("draw", "categories")
+# Arguments of components (of tasks, of encoder/tabular) that earlier versions did not have, with the value that says what these
+# did. With that value they change no digest.
+LATER = {"draw": None, "categories": None, "duplicates": "together"}
 
 
 def _given(node: Any) -> Any:
@@ -168,7 +169,7 @@ def _given(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     if "_target_" in node:
-        return {name: value for name, value in node.items() if value is not None or name not in LATER}
+        return {name: value for name, value in node.items() if name not in LATER or value != LATER[name]}
     found = {name: _given(value) for name, value in node.items()}
     return {name: value for name, value in found.items() if value is not None and value != {}}
 

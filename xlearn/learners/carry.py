@@ -16,7 +16,7 @@ from xlearn.runtime.needs import declared
 from xlearn.sharing import COPIES
 
 # The key of a head of classes: the name of the label space, then the number of its classes and their digest.
-HEAD = re.compile(r"(?P<name>.+?)(?P<classes>\d+_[0-9a-f]{6})")
+HEAD = re.compile(r"(.+?)(\d+_[0-9a-f]{6})")
 NO_ENTITIES: dict[str, tuple[str, ...]] = {}
 
 
@@ -106,10 +106,10 @@ def one_head(source: Iterable[str], target: Iterable[str]) -> str:
     heads = [{name.split(".")[1] for name in names if name.startswith("head.")} for names in (source, target)]
     pairs = [[match for each in names if (match := HEAD.fullmatch(each))] for names in heads]
     for one, other in ((one, other) for one in pairs[0] for other in pairs[1]):
-        if one["classes"] == other["classes"] and one["name"] != other["name"]:
+        if one[2] == other[2] and one[1] != other[1]:
             return (
-                f"Both predict the same classes, but their heads are called {one['name']} and {other['name']}: if the classes "
-                f"mean the same, give both one head, target.head={one['name']} (and source.NAME.head={one['name']} if that is "
+                f"Both predict the same classes, but their heads are called {one[1]} and {other[1]}: if the classes "
+                f"mean the same, give both one head, target.head={one[1]} (and source.NAME.head={one[1]} if that is "
                 "not the source's own name for it)."
             )
     return ""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from xlearn.data.formats import MODALITIES, spec_of
-from xlearn.data.modalities import Modality
+from xlearn.data.modalities import reads_of
 from xlearn.data.task_source import TaskSource
 
 # The note of a task that is read smaller than an encoder wants it, and enlarged again.
@@ -28,10 +28,7 @@ def read_for(source: TaskSource, encoders: Mapping[str, partial[Any]], options: 
     filled: dict[str, Any] = {}
     notes = []
     for modality, encoder in encoders.items():
-        declared = getattr(encoder.func, "reads", None)
-        wanted = {} if declared is None else declared(**encoder.keywords)
-        spec = MODALITIES.get(modality) or spec_of(encoder)
-        names = spec.reads if isinstance(spec, type) and issubclass(spec, Modality) else ()
+        wanted, names = reads_of(encoder, MODALITIES.get(modality) or spec_of(encoder))
         chosen = options.get(modality) or {}
         for name in sorted({*wanted, *names} & open_ones):
             value = source.arguments[name]

@@ -84,8 +84,10 @@ def beside(path: str | Path) -> str:
         folder = next(each for each in wanted.parents if each.is_dir())
         lacking = wanted.relative_to(folder).parts
         names = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
-    except (OSError, ValueError, RuntimeError, StopIteration) as error:
-        return f"The folder cannot be read ({getattr(error, 'strerror', None) or error})."
+    except OSError as error:
+        return f"The folder cannot be read ({error.strerror})."
+    except (ValueError, RuntimeError, StopIteration) as error:
+        return f"The folder cannot be read ({error})."
     where = f"{folder} has no {'folder' if len(lacking) > 1 else 'file'} {lacking[0]!r}."
     if close := difflib.get_close_matches(lacking[0], names, n=3, cutoff=0.6):
         guess = f"Did you mean {' or '.join(repr(name) for name in close)}?"

@@ -77,7 +77,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 def is_stream(file: Path) -> bool:
     """Whether a path is a pipe, a device or an open file of a process (`/dev/stdout`): these are never replaced."""
-    opened = file.exists() and file.absolute().parts[1:2] in (("dev",), ("proc",)) and not file.is_dir()
+    opened = file.exists() and str(file.absolute()).startswith(("/dev/", "/proc/")) and not file.is_dir()
     return opened or (file.exists() and not file.is_file() and not file.is_dir())
 
 

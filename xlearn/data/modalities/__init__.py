@@ -135,6 +135,15 @@ def modality(spec: object) -> Modality:
     return spec if isinstance(spec, Modality) else Modality()
 
 
+def reads_of(encoder: partial[Any], modality: type | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """(what the encoder wants of loaders, by its static method `reads`, such as `{"size": 96}`; the names of the settings of its
+    modality that loaders may follow). Both empty where nothing is declared.
+    """
+    declared = getattr(encoder.func, "reads", None)
+    wanted = {} if declared is None else declared(**encoder.keywords)
+    return wanted, modality.reads if modality is not None and issubclass(modality, Modality) else ()
+
+
 def fit_of(encoder: partial[Any], modality: type | None, name: str) -> tuple[Callable[..., Format], dict[str, Any]]:
     """(the function that learns the form of a modality, its arguments): the encoder's own `format` with the encoder's
     arguments, or the `fit` of the modality. Raises `Problem` without either.
