@@ -136,8 +136,8 @@ def modality(spec: object) -> Modality:
 
 
 def reads_of(encoder: partial[Any], modality: type | None) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """(what the encoder wants of loaders, by its static method `reads`, such as `{"size": 96}`; the names of the settings of its
-    modality that loaders may follow). Both empty where nothing is declared.
+    """(what the encoder wants of loaders, by its static method `reads`, such as `{"size": 96}`; the names of the settings of
+    its modality that loaders may follow). Both empty where nothing is declared.
     """
     declared = getattr(encoder.func, "reads", None)
     wanted = {} if declared is None else declared(**encoder.keywords)
