@@ -3,25 +3,12 @@
 import numpy
 import pytest
 import soundfile
+from toys.folders import folders, record
 
 from xlearn.data.tasks._audio_folder import audio_folder
 from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-
-def record(file, seconds=0.1, rate=8000, channels=1, seed=0, **options):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    wave = numpy.random.default_rng(seed).uniform(-0.5, 0.5, (round(seconds * rate), channels)).astype(numpy.float32)
-    soundfile.write(file, wave, rate, **{"subtype": "FLOAT", **options})
-    return wave.mean(1)
-
-
-def folders(root, *names, count=2):
-    for position, name in enumerate(names):
-        for number in range(count):
-            record(root / name / f"{number}.wav", seed=10 * position + number)
-    return root
 
 
 def stereo(file, left, right, rate=8000):

@@ -2,6 +2,7 @@
 
 import pytest
 from PIL import Image
+from toys.folders import PETS, read, tree
 from toys.tasks import pixels
 
 from xlearn.data.tasks import OPEN, TEST
@@ -9,25 +10,6 @@ from xlearn.data.tasks._image_folder import image_folder
 from xlearn.runtime.errors import Problem
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-
-def draw(file, seed=0, side=8):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels(seed, side)).save(file, "PNG")
-    return file
-
-
-def tree(root, *names):
-    for seed, name in enumerate(names):
-        draw(root / name, seed)
-    return root
-
-
-def read(root, **options):
-    return image_folder(folder=str(root), size=8, **options)
-
-
-PETS = ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
 
 
 @pytest.mark.parametrize("name", ["unlabeled", "Unlabelled", "unlabeled_images"])
