@@ -21,6 +21,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 SHORT = ["threads=1", "budget=quick", "checkpoint_seconds=1000"]
+# The notes of a summary that are about leaks.
+SAYS = re.compile(r"copies|different labels|owners|side of the split where|left out|look alike")
 TABLE = ["encoder/tabular=mlp", "budget.pretrain.epochs=60", "budget.transfer.steps=400", "target.numeric=all"]
 
 
@@ -46,14 +48,11 @@ def train(folder: Path, words: list[str]) -> tuple[float | None, str]:
         ["xlearn", "train", *SHORT, *words], cwd=folder, capture_output=True, text=True, check=False
     )  # fmt: skip
     if done.returncode:
-        return None, "refused: " + " ".join(done.stderr.split())[:260]
-    result = (
-        json.loads(Path(re.findall(r"(\S+/result\.json)", done.stdout)[-1]).read_text(encoding="utf-8"))
-        if (Path(re.findall(r"(\S+/result\.json)", done.stdout)[-1]).is_absolute())
-        else json.loads((folder / re.findall(r"(\S+/result\.json)", done.stdout)[-1]).read_text(encoding="utf-8"))
-    )
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    notes = [line for line in lines if re.search(r"copies|different labels|owners|side of the split|left out|look alike", line)]
+        said = re.sub(r"\S*/(\S+\.safetensors)", r"\1", " ".join(done.stderr.split()))
+        return None, "refused: " + said.partition("error: ")[2].partition(", whatever")[0]
+    file = folder / re.findall(r"(\S+/result\.json)", done.stdout)[-1]
+    result = json.loads(file.read_text(encoding="utf-8"))
+    notes = [note for line in done.stdout.splitlines() for note in line.partition(": ")[2].split("; ") if SAYS.search(note)]
     return result["metrics"]["accuracy"], "; ".join(dict.fromkeys(notes)) or "nothing"
 
 
