@@ -8,8 +8,9 @@ from xlearn.commands.train import main
 from xlearn.config.component import component
 from xlearn.data.formats import formats, own_formats
 from xlearn.data.options import TaskOptions
-from xlearn.data.prepare import TaskSource, prepare
+from xlearn.data.prepare import prepare
 from xlearn.data.task import TabularSpec
+from xlearn.data.task_source import TaskSource
 from xlearn.data.tasks import Raw
 
 NODE = "# Numbers\n_target_: toys.tasks.numbers\nseed: {}\n"
@@ -54,6 +55,17 @@ def test_a_scaling_is_learned_from_the_task_alone():
     # The same as without a source, and nothing if nothing differs.
     assert own["tabular"].spec == formats([target], {}, encoders(), 0)["tabular"].spec
     assert own_formats(target, own, {}, encoders(), 0) == {}
+
+
+@pytest.mark.slow
+def test_an_unseen_domain_is_read_for_nothing(tables):
+    """Means and deviations are those of the source alone, unless a phase reads the target."""
+    unseen = ["source=first", "target=goal", "target.shots=0"]
+    assert main([*tables, *unseen, "transfer=source_only"]) == 0
+    assert main([*tables, *unseen, "transfer=mmd"]) == 0
+    assert main([*tables, "source=none", "target=first", "target.shots=null", "transfer=scratch"]) == 0
+    found = {result["choices"]["transfer"]: result["forms"]["tabular"]["statistics"] for result in results().values()}
+    assert found["source_only"] == found["scratch"] != found["mmd"]
 
 
 def test_the_order_of_columns_is_the_tasks_own():
