@@ -5,6 +5,7 @@ import torch
 from toys.runs import needs_digits, sign_runs
 
 from xlearn.base_learners import few_shot
+from xlearn.data.provenance import read
 from xlearn.data.tasks._sinusoid import sinusoid
 from xlearn.runtime.errors import Problem
 from xlearn.runtime.memory import Kept
@@ -73,10 +74,11 @@ def test_a_supervised_network_is_measured_on_the_same_tasks(run, transfer):
 @pytest.mark.slow
 def test_inputs_without_labels_are_those_of_the_source_where_all_of_the_target_is_measured(run):
     folder, result = run("pretrain=simclr", "transfer=episodes_probe")
-    used, measured = (read_tensors(folder / f"{name}.safetensors") for name in ("used", "predictions"))
     # Of the two data sets one was learned from, and the other is the target.
-    assert sorted(len(rows) > 20 for rows in used.values()) == [False, True]
-    assert len(measured["rows"].unique()) > 20
+    [learned] = read(folder).blocks
+    [source] = [each["examples"] for each in result["data"].values() if each["name"] != "others"]
+    assert len(learned["image"]) == source["train"] + source["val"] + source["unlabeled"] > 20
+    assert len(read_tensors(folder / "predictions.safetensors")["rows"].unique()) > 20
     assert [each["examples"]["train"] for each in result["data"].values() if each["name"] == "others"] == [0]
 
 

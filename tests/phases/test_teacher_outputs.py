@@ -121,7 +121,7 @@ def test_teacher_and_student_may_read_other_forms_unless_the_examples_change(toy
     words = [*toy, "source=words", "target=words", "transfer=kd", "teacher/text=letters", "encoder.text.embedding=8"]
     assert main(words) == 0
     _, result = only()
-    assert result["metrics"]["accuracy"] > 0.4
+    assert result["metrics"]["accuracy"] > 1 / 3
     assert main([*words, "augment=[token_dropout]"]) == 1
     assert "the teacher reads another form of text" in capsys.readouterr().err
 
@@ -183,7 +183,7 @@ def test_what_a_checkpoint_learned_from_is_not_measured(toy):
     path = only(_experiment("before"))[0]
     words = [*toy, "source=blobs", "pretrain=checkpoint", f"pretrain.start.path={path}", "seed=1", "experiment=after"]
     assert main(words) == 0
-    assert "has used" in only(_experiment("after"))[1]["forgetting"]["blobs"]["not_measured"]
+    assert "has learned from" in only(_experiment("after"))[1]["forgetting"]["blobs"]["not_measured"]
 
 
 def test_tasks_learned_together_are_measured_once_though_weights_travel(toy):
