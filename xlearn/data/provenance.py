@@ -20,6 +20,8 @@ from xlearn.runtime.storage import read_header, read_tensors
 
 # The key of the header.
 LEARNED_FROM = "xlearn.learned_from"
+# Digests and positions that fit into a header, which safetensors bounds at 100 MB.
+MOST = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class Provenance:
         return Provenance(tuple(map(_once, blocks)), places, unknown)
 
     def header(self) -> dict[str, str]:
-        """The metadata of a file of weights."""
+        """The metadata of a file of weights. What does not fit is unknown to whatever reads it."""
+        count = sum(len(each) for block in (*self.blocks, self.places) for each in block.values())
+        if count > MOST:
+            return Provenance(unknown=(*self.unknown, f"a run that read {count:,} examples, too many for a header")).header()
         written = {
             "version": 1,
             "rows": [{name: _packed(each) for name, each in block.items()} for block in self.blocks],
@@ -79,6 +84,8 @@ def read(file: Path) -> Provenance:
     try:
         written = json.loads(read_header(file).get(LEARNED_FROM, ""))
         blocks = tuple({name: _unpacked(each) for name, each in block.items()} for block in written["rows"])
+        if any(len({*map(len, block.values())}) != 1 for block in blocks):
+            raise ValueError("modalities of different lengths")
         places = {name: _unpacked(each) for name, each in written["places"].items()}
         return Provenance(blocks, places, tuple(map(str, written["unknown"])), str(file))
     except (ValueError, KeyError, TypeError, AttributeError):  # without, or of another version
