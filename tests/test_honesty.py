@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 from toys.runs import only, results
+from toys.tasks import blobs
 
 from xlearn.commands.train import main
+from xlearn.data.copies import digests_of
+from xlearn.data.provenance import read
+from xlearn.runtime.storage import read_tensors
 
 
 def test_a_folder_of_another_run_is_left_alone(toy, capsys):
@@ -20,8 +24,13 @@ def test_a_folder_of_another_run_is_left_alone(toy, capsys):
 
 @pytest.mark.parametrize("option", ["target.test=0.5", "target.folds=3", "target.val=0.4 target.shots=null"])
 def test_a_source_of_the_same_data_sees_nothing_that_the_target_is_measured_on(toy, option):
-    """It follows the target's split, whatever its own options say."""
+    """It follows the target's split, whatever its own options say: the weights have learned none of the test examples."""
     assert main([*toy, "source=dim", *option.split()]) == 0
+    folder, _ = only()
+    tested = read_tensors(folder / "predictions.safetensors")["rows"]
+    content = digests_of(blobs(shift=50.0), "image")
+    learned = read(folder).matched({"image": content}, {}, len(content))
+    assert len(tested) > 0 and not learned[tested].any() and learned.sum() == len(content) - len(tested)
     assert main([*toy, "source=dim", "target.classes=[0,1]"]) == 0
 
 

@@ -179,6 +179,21 @@ def test_two_label_columns_of_one_table_agree_row_by_row():
     assert rows(replace(source, follows=()), 0).test.tolist() != rows(target, 0).test.tolist()
 
 
+@given(options, options, st.integers(0, 99), st.integers(0, 99))
+def test_no_task_learns_from_what_another_is_measured_on(one, other, first, second):
+    """Whatever both ask for: the same data under two names, each with its own shares, folds, shots and draw."""
+    try:
+        target = TaskSource("one", "target", numbers, {}, replace(one, draw=first))
+        source = TaskSource("other", "source.other", numbers, {}, replace(other, draw=second), follows=(target,))
+        here, there = rows(target, 0), rows(source, 0)
+    except Problem as problem:  # too few rows for the shots
+        assert "shots" in str(problem)
+        return
+    assert not torch.isin(torch.cat([there.train, there.val, there.unlabeled]), here.test).any()
+    assert not torch.isin(torch.cat([here.train, here.val, here.unlabeled]), there.test).any()
+    assert not torch.isin(there.train, here.val).any() and not torch.isin(here.train, there.val).any()
+
+
 def test_queries_are_no_copies_of_support_examples():
     from xlearn.data.episodes import Episodes, Kind
 

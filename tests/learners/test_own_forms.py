@@ -120,5 +120,5 @@ def test_the_summary_says_which_forms_depend_on_the_source(tables, tmp_path, cap
     tasks_in(tmp_path / "tables", **images, **texts)
     assert main([*tables, *words, "transfer=scratch"]) == 0
     out = capsys.readouterr().out
-    said = f"the form of {told} depends on the source, for the baseline too"
+    said = f"target: the form of {told} depends on the source, for the baseline too"
     assert (said in out) if told else "depends on the source" not in out

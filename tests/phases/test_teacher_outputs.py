@@ -119,9 +119,11 @@ def test_teacher_and_student_may_read_other_forms_unless_the_examples_change(toy
     (own := Path(toy[1]) / "encoder" / "text").mkdir(parents=True)
     (own / "letters.yaml").write_text("# Bytes\n_target_: toys.networks.Letters\nembedding: 16\n")
     words = [*toy, "source=words", "target=words", "transfer=kd", "teacher/text=letters", "encoder.text.embedding=8"]
+    # Short texts of three words repeat: the splits are those of rows, as ever.
+    words += ["target.duplicates=keep", "source.words.duplicates=keep"]
     assert main(words) == 0
     _, result = only()
-    assert result["metrics"]["accuracy"] > 1 / 3
+    assert result["metrics"]["accuracy"] > 0.4
     assert main([*words, "augment=[token_dropout]"]) == 1
     assert "the teacher reads another form of text" in capsys.readouterr().err
 

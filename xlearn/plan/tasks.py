@@ -58,7 +58,7 @@ def prepared(components: Components) -> Prepared:
     _need_label_space(components, target)
     target = components.measuring.prepared(target)
     if shaped := shaped_by_others(components.target, components.sources, given, options.modalities, encoders, seed):
-        target = replace(target, notes={**target.notes, FROM_SOURCES: shaped})
+        target = replace(target, notes={FROM_SOURCES: shaped, **target.notes})
     sources = {each.name: prepare(each, given, seed) for each in components.sources}
     # A source that no phase reads may still have contributed to the vocabulary.
     if not components.reads_source:
