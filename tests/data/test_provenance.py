@@ -3,10 +3,16 @@
 import base64
 import json
 
+import pytest
 import torch
+from toys.tasks import blobs
 
 from xlearn.data import provenance
+from xlearn.data.copies import digests_of
+from xlearn.data.options import TaskOptions
 from xlearn.data.provenance import LEARNED_FROM, Provenance, read
+from xlearn.data.task_source import TaskSource, rows
+from xlearn.runtime.errors import Problem
 from xlearn.runtime.storage import write_tensors
 
 
@@ -51,3 +57,30 @@ def test_more_than_a_header_holds_is_unknown(tmp_path, monkeypatch):
         "a",
         "a run that read 4 examples, too many for a header",
     )
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_task_is_not_measured_on_what_weights_have_learned(measured):
+    """Of a target of episodes all rows are measured, those for training too."""
+    content = digests_of(blobs(classes=3, per_class=80), "image")
+    task = TaskSource("blobs", "target", lambda: blobs(classes=3, per_class=80), {"n": 80}, TaskOptions(), measured=measured)
+    plain = rows(task, 0)
+
+    def knowing(index):
+        return TaskSource(
+            "blobs", "target", task.load, {"n": 80}, TaskOptions(), measured=measured,
+            learned=Provenance(({"image": content[index]},), file="w.safetensors"),
+        )  # fmt: skip
+
+    if measured:
+        with pytest.raises(
+            Problem, match=f"w.safetensors has learned from {len(plain.train)} of the 240 examples of the target, all"
+        ):
+            rows(knowing(plain.train), 0)
+        found = rows(knowing(plain.train[:2]), 0)
+        assert found.learned == 2 and found.left_out.tolist() == plain.train[:2].tolist()
+        assert found.train.tolist() == plain.train[2:].tolist()
+        return
+    assert rows(knowing(plain.train), 0).test.tolist() == plain.test.tolist()
+    with pytest.raises(Problem, match="w.safetensors has learned from 2 of the 48 test examples of the target, whatever"):
+        rows(knowing(plain.test[:2]), 0)

@@ -50,9 +50,8 @@ def need_disjoint(sources: Iterable[Task], target: Task, measured: str = "the ta
 
 def need_unlearned(learned: Provenance, task: Task, measured: str) -> None:
     """Raise `Problem` if weights have learned from test examples of `task`. `measured`: its name in the message."""
-    count = len(task.training) and len(next(iter(task.content.values()), task.training))
-    test = task.test.examples.rows
-    if count and (seen := int(learned.matched(task.content, task.origin, count)[test].sum())):
+    test, count = task.test.examples.rows, len(next(iter(task.content.values())))
+    if seen := int(learned.matched(task.content, task.origin, count)[test].sum()):
         raise Problem(f"{learned.file} has learned from {seen} of the {len(test)} test examples of {measured}.")
 
 

@@ -1,7 +1,7 @@
 """Splits: deterministic from their draw, disjoint, stratified, and the same for every method."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy
 import torch
@@ -230,21 +230,30 @@ def _followed(raw: Raw, side: Rows, given: Rows, copies: Copies) -> Rows:
     return found
 
 
-# The share of a test split that may be left out, because the weights of the run have learned from it by chance.
+# The share of the measured rows that may be left out, because the weights of the run have learned from them by chance.
 BY_CHANCE = 0.01
 
 
-def without_learned(splits: Splits, learned: Tensor, file: str, name: str) -> Splits:
-    """The splits without test rows that are `learned` (bool `[n]`). Raises `Problem` if these are more than a hundredth: the
-    weights in `file` were trained on the same data.
+def without_learned(splits: Splits, learned: Tensor, file: str, name: str, whole: bool = False) -> Splits:
+    """The splits without test rows that are `learned` (bool `[n]`). `whole`: all rows are measured, and no split has one of
+    these. Raises `Problem` if these are more than a hundredth: the weights in `file` were trained on the same data.
     """
-    seen = learned[splits.test]
-    if not (count := int(seen.sum())):
+    measured = splits.parts() if whole else {"test": splits.test}
+    rows = torch.cat([*measured.values()])
+    out = rows[learned[rows]]
+    if not len(out):
         return splits
-    if count > BY_CHANCE * len(seen):
+    if len(out) > BY_CHANCE * len(rows):
+        if whole:
+            raise Problem(
+                f"{file} has learned from {len(out)} of the {len(rows)} examples of the {name}, all of which are measured. Use "
+                f"other weights, or other classes or data ({name}.classes, {name}.without)."
+            )
         raise Problem(
-            f"{file} has learned from {count} of the {len(seen)} test examples of the {name}, whatever they were called then. "
-            "Use the same draw (seed or target.draw), test, folds and fold as the run that made it, or other data."
+            f"{file} has learned from {len(out)} of the {len(rows)} test examples of the {name}, whatever they were called "
+            "then. Use the same draw (seed or target.draw), test, folds and fold as the run that made it, or other data."
         )
-    left_out = torch.cat([splits.left_out, splits.test[seen]]).sort().values
-    return replace(splits, test=splits.test[~seen], left_out=left_out, learned=count)
+    left_out = torch.cat([splits.left_out, out]).sort().values
+    parts = {**splits.parts(), **{part: index[~learned[index]] for part, index in measured.items()}}
+    train, val, test, unlabeled = parts.values()
+    return Splits(train, val, test, unlabeled, left_out, splits.moved, len(out))

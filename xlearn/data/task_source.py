@@ -160,7 +160,9 @@ def _rows(source: TaskSource, seed: int, labelled: bool, earlier: Sequence[Follo
     digests, places, count = copied.content(data, fingerprint, modalities(source)), origin(source), len(data.labels)
     given = sides_given(digests, places, count, earlier, options.duplicates != copied.KEEP) if earlier else None
     found = split(data, options, source.draw(seed), source.where, copies(source), given)
-    return without_learned(found, source.learned.matched(digests, places, count), source.learned.file, source.where)
+    return without_learned(
+        found, source.learned.matched(digests, places, count), source.learned.file, source.where, source.measured
+    )
 
 
 def origin(source: TaskSource) -> dict[str, Tensor]:
