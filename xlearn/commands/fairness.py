@@ -43,7 +43,7 @@ def damaged(result: Mapping[str, Any]) -> list[str]:
 
 
 def unmeasured(result: Mapping[str, Any]) -> list[str]:
-    """The lines of a run whose target has no labels: what cannot be known, and what there is instead."""
+    """The lines of a run whose target has no labels: no metric, and the number of predictions."""
     metric = result["config"]["metric"].replace("_", " ")
     count = (result["data"].get("target") or {}).get("without_labels", 0)
     return [

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from xlearn.data.leaks import Finding, between, within
+from xlearn.data.leak_report import Finding, between, within
 from xlearn.plan.build import build
 from xlearn.plan.tasks import bound
 from xlearn.runtime.printable import in_one_line

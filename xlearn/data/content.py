@@ -95,7 +95,7 @@ def of_images(images: Tensor) -> Tensor:
 
 def plain_text(text: str) -> str:
     """The text in NFKC (so that full-width letters are plain ones) and folded case, without white space, punctuation and
-    control characters. A text of nothing else stays as it is.
+    control characters. A text without any other character is unchanged.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(each for each in folded if not _ignored(each)) or text

@@ -85,8 +85,8 @@ def first_rows(values: Tensor) -> Tensor:
 
 
 def contradicted(raw: Raw, first: Tensor) -> Tensor:
-    """bool `[n]`: rows whose content stands with different classes. None in label spaces without groups: there equal inputs may
-    well have different values.
+    """bool `[n]`: rows of equal content with different classes. None in label spaces without groups: equal inputs may have
+    different values there.
     """
     known = raw.known
     if not raw.label_space.group:

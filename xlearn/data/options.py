@@ -68,7 +68,7 @@ class AudioOptions:
 class TabularOptions:
     """Of columns of categories; columns of numbers have no settings."""
 
-    categories: int | None = None  # the most frequent categories of a column that are told apart, others are one; null: 1000
+    categories: int | None = None  # the most frequent categories of a column, each its own; all others are one; null: 1000
 
 
 @dataclass

@@ -9,7 +9,7 @@ import torch
 
 from xlearn.data import copies as copied
 from xlearn.data.columns import Column
-from xlearn.data.leaks import near_notes
+from xlearn.data.leak_report import near_notes
 from xlearn.data.modalities import Format, Pool
 from xlearn.data.shared import shared
 from xlearn.data.split_notes import split_notes

@@ -47,11 +47,11 @@ def sides(raw: Raw, options: TaskOptions, draw: int, name: str, copies: Copies) 
     units = numpy.arange(len(known)) if copies.units is None else copies.units.numpy()
     heads, strata_of_units, sizes = _units(units, strata, counts, known)
     given = _Given(raw, options, name, units, known)
-    needed = options.folds is not None and len(heads) < options.folds
+    too_few = options.folds is not None and len(heads) < options.folds
     permuted = []
     for label, mine in enumerate(_shuffled(heads, strata_of_units, len(raw.groups), draw)):
-        alone = copies.units is None or needed
-        part = _of_group(mine, sizes, label, given, alone)
+        every_fold = copies.units is None or too_few
+        part = _of_group(mine, sizes, label, given, every_fold)
         side[mine] = part
         permuted.append(mine)
     side = numpy.where(known, side[units], NONE)
@@ -109,12 +109,13 @@ class _Given:
         self.tested = used and bool((self.official[known] == TEST).any())
 
 
-def _of_group(units: Rows, sizes: Rows, label: int, given: _Given, alone: bool) -> Rows:
-    """int8, the sides of the units of one group, which are in random order. `alone`: it needs a unit for every fold."""
+def _of_group(units: Rows, sizes: Rows, label: int, given: _Given, every_fold: bool) -> Rows:
+    """int8, the sides of the units of one group, which are in random order. `every_fold`: it needs a unit in each
+    of the folds."""
     raw, options, name = given.raw, given.options, given.name
     side = numpy.full(len(units), TRAIN, numpy.int8)
     if options.folds is not None:
-        if len(units) < options.folds and alone:
+        if len(units) < options.folds and every_fold:
             raise Problem(
                 f"{name}.folds={options.folds}: {words_for(raw, label)} has {len(units)} examples. Give at most {len(units)}."
             )

@@ -141,6 +141,8 @@ def split(
 
 @dataclass(frozen=True)
 class _Asked:
+    """What is the same for all groups; `name` is for messages."""
+
     raw: Raw
     options: TaskOptions
     name: str
@@ -228,32 +230,3 @@ def _followed(raw: Raw, side: Rows, given: Rows, copies: Copies) -> Rows:
     found[unit == LEFT_OUT] = LEFT_OUT
     found[(side == NONE) | (side == LEFT_OUT)] = side[(side == NONE) | (side == LEFT_OUT)]
     return found
-
-
-# The share of the measured rows that may be left out, because the weights of the run have learned from them by chance.
-BY_CHANCE = 0.01
-
-
-def without_learned(splits: Splits, learned: Tensor, file: str, name: str, whole: bool = False) -> Splits:
-    """The splits without test rows that are `learned` (bool `[n]`). `whole`: all rows are measured, and no split has one of
-    these. Raises `Problem` if these are more than a hundredth: the weights in `file` were trained on the same data.
-    """
-    measured = splits.parts() if whole else {"test": splits.test}
-    rows = torch.cat([*measured.values()])
-    out = rows[learned[rows]]
-    if not len(out):
-        return splits
-    if len(out) > BY_CHANCE * len(rows):
-        if whole:
-            raise Problem(
-                f"{file} has learned from {len(out)} of the {len(rows)} examples of the {name}, all of which are measured. Use "
-                f"other weights, or other classes or data ({name}.classes, {name}.without)."
-            )
-        raise Problem(
-            f"{file} has learned from {len(out)} of the {len(rows)} test examples of the {name}, whatever they were called "
-            "then. Use the same draw (seed or target.draw), test, folds and fold as the run that made it, or other data."
-        )
-    left_out = torch.cat([splits.left_out, out]).sort().values
-    parts = {**splits.parts(), **{part: index[~learned[index]] for part, index in measured.items()}}
-    train, val, test, unlabeled = parts.values()
-    return Splits(train, val, test, unlabeled, left_out, splits.moved, len(out))

@@ -13,10 +13,11 @@ from xlearn.data import copies as copied
 from xlearn.data.columns import Ragged
 from xlearn.data.copies import Copies
 from xlearn.data.following import Followed, sides_given
+from xlearn.data.leakage import without_learned
 from xlearn.data.options import TaskOptions
 from xlearn.data.provenance import Provenance
 from xlearn.data.shared import shared_raw
-from xlearn.data.splits import Splits, split, without_learned
+from xlearn.data.splits import Splits, split
 from xlearn.data.tasks import Raw
 from xlearn.runtime.errors import Problem, nearest
 from xlearn.runtime.memory import Kept

@@ -34,7 +34,7 @@ class TabularMlp(nn.Module):
         categories = categories or "embedding"
         if categories not in get_args(Categories):
             raise Problem(f"encoder.tabular.categories={categories}: {nearest(categories, get_args(Categories))}")
-        # Of each column of categories: number 0 is a missing one, 1 another one, then those that are told apart.
+        # Of each column of categories: number 0 is a missing one, 1 an unknown one, then the known ones.
         self.numbers, self.sizes = spec.numbers, [count + 2 for count in spec.categories]
         read = sum(self.sizes)
         if categories == "embedding" and self.sizes:

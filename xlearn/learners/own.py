@@ -83,7 +83,7 @@ def _source_networks(components: Components, roles: Roles, alone: bool) -> tuple
 def _unusable_tests(components: Components, sources: Mapping[str, Task]) -> dict[str, str]:
     """Per source, why its test split cannot be used: the checkpoint that the network starts from may have learned from it."""
     found: dict[str, str] = {}
-    learned = components.start.provenance()
+    learned = components.learned_by_start()
     for role, task in sources.items():
         try:
             need_unlearned(learned, task, f"the source {role}")

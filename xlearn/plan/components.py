@@ -94,13 +94,21 @@ class Components:
         """Whether a phase reads examples of the target, labelled or not."""
         return any("target" in groups(phase.reads) for phase in self.used())
 
+    @property
+    def uses_source_network(self) -> bool:
+        """Whether the run's network gets weights or outputs of the sources' network, which begins with `start`."""
+        return self.carries or self.teaches
+
+    def learned_by_start(self) -> Provenance:
+        """The examples that the weights of `start` have learned from, if the run uses them."""
+        return self.start.provenance() if self.uses_source_network else Provenance()
+
     def learned_before(self) -> Provenance:
-        """What the weights that the run begins with have learned from, those of published encoders included."""
-        begins = self.start.provenance() if self.carries or self.teaches else Provenance()
+        """The examples that all initial weights have learned from; those of published encoders are unknown."""
         brought = dict.fromkeys(self.pretrained_of("target"), "target")
-        brought |= dict.fromkeys(self.pretrained_of("source"), "source") if self.carries or self.teaches else {}
+        brought |= dict.fromkeys(self.pretrained_of("source"), "source") if self.uses_source_network else {}
         published = [f"encoder.{name}={self.encoders_of(role)[name].func.__name__}" for name, role in sorted(brought.items())]
-        return begins.joined(Provenance(unknown=tuple(published)))
+        return self.learned_by_start().joined(Provenance(unknown=tuple(published)))
 
     @property
     def adapts(self) -> bool:

@@ -9,7 +9,6 @@ from xlearn.data.formats import formats, own_formats, shaped_by_others
 from xlearn.data.leakage import lends, need_disjoint
 from xlearn.data.modalities import Format
 from xlearn.data.prepare import prepare
-from xlearn.data.provenance import Provenance
 from xlearn.data.reads import Roles
 from xlearn.data.task import Task
 from xlearn.data.task_source import TaskSource
@@ -85,8 +84,8 @@ def bound(components: Components) -> Components:
     """The same components, their tasks bound to each other: where sources have rows of the target, or of an earlier source,
     they follow its sides; and the target is not measured on examples that the run's initial weights have learned from.
     """
-    learned = components.start.provenance() if components.carries or components.teaches else Provenance()
-    target = replace(components.target, measured=components.measuring.measures_all, learned=learned)
+    measured, learned = components.measuring.measures_all, components.learned_by_start()
+    target = replace(components.target, measured=measured, learned=learned)
     sources: list[TaskSource] = []
     for each in components.sources:
         sources.append(replace(each, follows=(target, *sources)))

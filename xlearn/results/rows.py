@@ -34,7 +34,7 @@ def counted(task: Task) -> str:
     (5 per class), 6 unlabelled`.
     """
     test, val, train, rest = len(task.test), len(task.val), len(task.train), len(task.unlabeled)
-    kinds = f" of {len(task.labels.classes)} classes" if task.labels.group == "class" else ""
+    kinds = f" of {len(task.labels.classes)} classes" if task.labels.group and task.labels.classes else ""
     parts = [f"{test:,} test", f"{val:,} validation", f"{train:,} labelled"]
     if task.labels.group and train:
         counts = task.class_counts()

@@ -104,7 +104,7 @@ def dropped_of(numbers: Tensor, share: float, generator: torch.Generator) -> Ten
 @dataclass(frozen=True)
 class TabularFormat:
     """`mean` and `deviation`: float64 `[numbers]`; the deviation of a constant column is 0. `words`: per column of categories
-    the digests of those that are told apart, in their order.
+    the digests of those with a number of their own, in their order.
     """
 
     spec: TabularSpec
