@@ -121,18 +121,27 @@ def of_texts(texts: Sequence[str]) -> Tensor:
     if len(new := numpy.unique(codes[plain == _UNKNOWN])):
         _plain[new] = [_plain_code(chr(code)) for code in new.tolist()]
         plain = _plain[codes]
-    whole = numpy.concatenate([[0], numpy.cumsum(plain == _WHOLE)])[bounds]
-    stays = plain != _IGNORED
-    places = numpy.concatenate([[0], numpy.cumsum(stays)])[bounds]
-    left = plain[stays]
-    slow = ((numpy.diff(whole) > 0) | (numpy.diff(places) == 0)).tolist()
-    starts = places.tolist()
+    stays, bytes_each = plain != _IGNORED, plain.itemsize
+    kept = _sums(stays, bounds)
+    slow = kept == 0
+    if bool((several := plain == _WHOLE).any()):
+        slow |= _sums(several, bounds) > 0
+    starts, left = numpy.cumsum([0, *kept.tolist()]).tolist(), memoryview(plain[stays].tobytes())
     return _signed(
         xxhash.xxh3_64_intdigest(
-            plain_text(text).encode("utf-32-le", "surrogatepass") if slow[row] else left[starts[row] : starts[row + 1]].data
+            plain_text(text).encode("utf-32-le", "surrogatepass")
+            if by_itself
+            else left[bytes_each * starts[row] : bytes_each * starts[row + 1]]
         )
-        for row, text in enumerate(texts)
+        for row, (text, by_itself) in enumerate(zip(texts, slow.tolist(), strict=True))
     )
+
+
+def _sums(marks: numpy.ndarray, bounds: numpy.ndarray) -> numpy.ndarray:
+    """int64 `[n]`: the numbers of marks (bool) between the bounds `[n + 1]`."""
+    # A closing zero: `reduceat` needs an element at every start, and gives that element for an empty part.
+    found = numpy.add.reduceat(numpy.append(marks, False), bounds[:-1], dtype=numpy.int64) if len(bounds) > 1 else bounds[:0]
+    return numpy.where(numpy.diff(bounds) > 0, found, 0)
 
 
 def _plain_code(character: str) -> int:
